@@ -1,0 +1,13 @@
+//! Tidegate, an edge reverse proxy on Pingora.
+//!
+//! The list below is the table of contents, the path of a request and the
+//! dependency rule in one: a room may use only rooms declared above it.
+//! `tests/tidy.rs` reads this list and holds the code to it.
+
+// Words every room uses.
+mod fault;
+mod networks;
+mod units;
+
+// The path of a request.
+mod sanitise;

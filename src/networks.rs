@@ -1,0 +1,176 @@
+//! Networks in CIDR notation, and sets of them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::units::Unreadable;
+
+/// An IPv4 or IPv6 network: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+///
+/// An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) counts as its IPv4 address,
+/// as sockets that take both families report it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Network {
+    // Invariant: bits beyond `prefix` are zero.
+    base: u128,
+    prefix: u8,
+    is_v4: bool,
+}
+
+impl Network {
+    /// The network of the first `prefix` bits of `address`.
+    ///
+    /// A prefix longer than the address is the address alone.
+    pub(crate) fn new(address: IpAddr, prefix: u8) -> Self {
+        let (bits, width, is_v4) = bits_of(address);
+        let prefix = prefix.min(width);
+        let base = bits & mask(prefix, width);
+        Network { base, prefix, is_v4 }
+    }
+
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        let (bits, width, is_v4) = bits_of(address);
+        is_v4 == self.is_v4 && bits & mask(self.prefix, width) == self.base
+    }
+}
+
+impl FromStr for Network {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let wrong = || {
+            Unreadable(format!("`{text}` is no network; write 10.0.0.0/8, 2001:db8::/32 or ::1"))
+        };
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let (bits, width, _) = bits_of(address);
+        let prefix = match prefix {
+            None => width,
+            Some(prefix) => prefix.parse().map_err(|_| wrong())?,
+        };
+        if prefix > width {
+            return Err(wrong());
+        }
+        if bits & mask(prefix, width) != bits {
+            return Err(Unreadable(format!(
+                "`{text}` has bits set beyond its /{prefix}; write {}",
+                Network::new(address, prefix)
+            )));
+        }
+        Ok(Network::new(address, prefix))
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_v4 {
+            write!(f, "{}/{}", Ipv4Addr::from(self.base as u32), self.prefix)
+        } else {
+            write!(f, "{}/{}", Ipv6Addr::from(self.base), self.prefix)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Network {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "network".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "network" })
+    }
+}
+
+/// A set of networks, asked for one address at a time.
+///
+/// O(n) per question; meant for the handful that an operator writes by hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Networks(Vec<Network>);
+
+impl Networks {
+    pub(crate) fn new(networks: &[Network]) -> Self {
+        Networks(networks.to_vec())
+    }
+
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
+
+/// The address as bits, its width, and whether it is IPv4.
+fn bits_of(address: IpAddr) -> (u128, u8, bool) {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32, true),
+        IpAddr::V6(v6) => (v6.to_bits(), 128, false),
+    }
+}
+
+fn mask(prefix: u8, width: u8) -> u128 {
+    let ones = u128::MAX >> (128 - u32::from(width));
+    ones & ones.checked_shl(u32::from(width - prefix)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(network: &str, address: &str, expected: bool) {
+        let network: Network = network.parse().expect("a network");
+        let address: IpAddr = address.parse().expect("an address");
+        assert_eq!(network.contains(address), expected, "{network} {address}");
+    }
+
+    #[test]
+    fn contains_by_prefix() {
+        check("10.0.0.0/8", "10.255.0.1", true);
+        check("10.0.0.0/8", "11.0.0.1", false);
+        check("0.0.0.0/0", "203.0.113.9", true);
+        check("0.0.0.0/0", "2001:db8::1", false);
+        check("::/0", "2001:db8::1", true);
+        check("::/0", "10.0.0.1", false);
+        check("2001:db8::/32", "2001:db8:1::1", true);
+        check("2001:db8::/32", "2001:db9::1", false);
+        check("127.0.0.1", "127.0.0.1", true);
+        check("127.0.0.1", "127.0.0.2", false);
+    }
+
+    #[test]
+    fn mapped_addresses_are_their_ipv4_address() {
+        check("10.0.0.0/8", "::ffff:10.1.2.3", true);
+        check("::/0", "::ffff:10.1.2.3", false);
+    }
+
+    #[test]
+    fn refuses_what_is_no_network() {
+        for bad in
+            ["", "10.0.0.0/33", "10.0.0.1/8", "::1/129", "example.com", "10.0.0.0/", "10.0.0.0/+8x"]
+        {
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+    }
+}
