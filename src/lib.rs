@@ -10,4 +10,5 @@ mod networks;
 mod units;
 
 // The path of a request.
+mod log;
 mod sanitise;

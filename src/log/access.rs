@@ -1,0 +1,160 @@
+//! The access log: one line a request.
+
+use std::path::Path;
+use std::time::Duration;
+
+use prometheus::IntCounter;
+
+use super::record::Record;
+use super::sink::Sink;
+use super::writer::{Drain, Finished, Writer};
+use super::{Access, Format, To, combined, json};
+use crate::fault::Faults;
+
+/// Takes records; dropped, it has what waits written.
+#[derive(Debug)]
+pub(crate) struct AccessLog {
+    format: Format,
+    /// `None` if there is no access log.
+    writer: Option<Writer>,
+}
+
+impl AccessLog {
+    /// Says whether lines could go where `config` says, and changes nothing.
+    ///
+    /// For the test of a configuration, which must not make files.
+    pub(crate) fn check(config: &Access) -> Result<(), Faults> {
+        let To::Path(path) = &config.to else { return Ok(()) };
+        if path.is_dir() {
+            return Err(Faults::at("to", format!("`{}` is a directory", path.display())));
+        }
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if !parent.is_dir() {
+            return Err(Faults::at("to", format!("`{}` has no directory", path.display())));
+        }
+        Ok(())
+    }
+
+    /// Opens the log. The [`Drain`], if any, needs a thread to run on.
+    ///
+    /// Lines that are lost count as `dropped`.
+    pub(crate) fn open(
+        config: &Access,
+        dropped: IntCounter,
+    ) -> Result<(Self, Option<Drain>), Faults> {
+        let sink = match &config.to {
+            To::Off => return Ok((AccessLog { format: config.format, writer: None }, None)),
+            To::Stdout => Sink::stdout(),
+            To::Stderr => Sink::stderr(),
+            To::Path(path) => Sink::path(path),
+        };
+        let sink = sink
+            .map_err(|error| Faults::at("to", format!("cannot open `{}`: {error}", config.to)))?;
+        let (writer, drain) = Writer::new(sink, dropped);
+        Ok((AccessLog { format: config.format, writer: Some(writer) }, Some(drain)))
+    }
+
+    /// Notes a request. Does not wait and makes no system call.
+    pub(crate) fn write(&self, record: &Record<'_>) {
+        let Some(writer) = &self.writer else { return };
+        writer.append(|line| match self.format {
+            Format::Json => json::write(line, record),
+            Format::Combined => combined::write(line, record),
+        });
+    }
+
+    /// Goes on in a new file after a rotation by rename.
+    pub(crate) fn reopen(&self) {
+        if let Some(writer) = &self.writer {
+            writer.reopen();
+        }
+    }
+
+    /// Waits until every line is written, no longer than `patience`. Blocks.
+    pub(crate) fn finish(&self, patience: Duration) -> Finished {
+        self.writer.as_ref().map_or(Finished::Whole, |writer| writer.finish(patience))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::fault::KeyPath;
+    use crate::log::record::tests::plain;
+
+    fn config(to: To, format: Format) -> Access {
+        Access { to, format }
+    }
+
+    fn dropped() -> IntCounter {
+        IntCounter::new("dropped", "lines").expect("a good name")
+    }
+
+    fn check(format: Format, starts_with: &str) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("access.log");
+        let (log, drain) =
+            AccessLog::open(&config(To::Path(path.clone()), format), dropped()).expect("a place");
+        log.write(&plain());
+        log.write(&plain());
+        drop(log);
+        drain.expect("something to write to").run();
+        let lines = fs::read_to_string(&path).expect("a log");
+        assert_eq!(lines.lines().count(), 2);
+        assert!(lines.lines().all(|line| line.starts_with(starts_with)), "{lines}");
+    }
+
+    #[test]
+    fn writes_the_format_asked_for() {
+        check(Format::Json, "{\"time\":\"2000-10-10T");
+        check(Format::Combined, "203.0.113.9 - - [10/Oct/2000:");
+    }
+
+    #[test]
+    fn off_needs_no_thread() {
+        let (log, drain) =
+            AccessLog::open(&config(To::Off, Format::Json), dropped()).expect("nothing to fail");
+        assert!(drain.is_none());
+        log.write(&plain());
+        log.reopen();
+        assert_eq!(log.finish(Duration::ZERO), Finished::Whole);
+    }
+
+    #[test]
+    fn streams_open() {
+        for to in [To::Stdout, To::Stderr] {
+            let (_log, drain) =
+                AccessLog::open(&config(to, Format::Json), dropped()).expect("a stream");
+            assert!(drain.is_some());
+        }
+    }
+
+    #[test]
+    fn places_that_cannot_be_are_faults() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at: KeyPath = ["to"].into_iter().collect();
+        for bad in [folder.path().to_owned(), folder.path().join("none/access.log")] {
+            let config = config(To::Path(bad), Format::Json);
+            for result in
+                [AccessLog::check(&config), AccessLog::open(&config, dropped()).map(|_| ())]
+            {
+                let faults = result.expect_err("no place for a log");
+                assert!(faults.iter().all(|fault| fault.at == at), "{faults:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn checking_makes_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("access.log");
+        AccessLog::check(&config(To::Path(path.clone()), Format::Json)).expect("a good place");
+        AccessLog::check(&config(To::Path("access.log".into()), Format::Json)).expect("here");
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,334 @@
+//! Figures for Prometheus, counted from the same record as the access log.
+//!
+//! Lives as long as the process: a reload that asks for a name again gets the
+//! same counters.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
+
+use super::connections::ConnectionMetrics;
+use super::record::{Method, Protocol, Record};
+use super::traffic::{NAMED_WELL, RouteMetrics, UpstreamMetrics, register, unregister};
+
+/// Requests that no route took count under this name.
+const UNROUTED: &str = "";
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    named: Mutex<Named>,
+    unrouted: Arc<RouteMetrics>,
+    requests: [[IntCounter; Method::ALL.len()]; Protocol::ALL.len()],
+    refusals: IntCounterVec,
+    connections: ConnectionMetrics,
+    lines_dropped: IntCounter,
+}
+
+/// What is counted by names of the configuration.
+#[derive(Debug, Default)]
+struct Named {
+    routes: HashMap<String, Arc<RouteMetrics>>,
+    upstreams: HashMap<String, Arc<UpstreamMetrics>>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new("tidegate_proxy_requests_total", "Requests by protocol and method."),
+            &["protocol", "method"],
+        )
+        .expect(NAMED_WELL);
+        let refusals = IntCounterVec::new(
+            Opts::new("tidegate_proxy_refusals_total", "Requests refused, by reason."),
+            &["refusal"],
+        )
+        .expect(NAMED_WELL);
+        let lines_dropped = IntCounter::new(
+            "tidegate_log_lines_dropped_total",
+            "Access log lines lost to a full or broken destination.",
+        )
+        .expect(NAMED_WELL);
+        let connections = ConnectionMetrics::new();
+        let unrouted = Arc::new(RouteMetrics::new(UNROUTED));
+        register(&registry, connections.collectors());
+        register(&registry, unrouted.collectors());
+        register(
+            &registry,
+            vec![
+                Box::new(requests.clone()),
+                Box::new(refusals.clone()),
+                Box::new(lines_dropped.clone()),
+            ],
+        );
+        let requests = Protocol::ALL.map(|protocol| {
+            Method::ALL
+                .map(|method| requests.with_label_values(&[protocol.as_str(), method.as_str()]))
+        });
+        let mut named = Named::default();
+        named.routes.insert(UNROUTED.to_owned(), Arc::clone(&unrouted));
+        let named = Mutex::new(named);
+        Metrics { registry, named, unrouted, requests, refusals, connections, lines_dropped }
+    }
+
+    /// The figures of the route `name`, the same for every site that has it.
+    pub(crate) fn route(&self, name: &str) -> Arc<RouteMetrics> {
+        let mut named = self.named();
+        if let Some(known) = named.routes.get(name) {
+            return Arc::clone(known);
+        }
+        let route = Arc::new(RouteMetrics::new(name));
+        register(&self.registry, route.collectors());
+        named.routes.insert(name.to_owned(), Arc::clone(&route));
+        route
+    }
+
+    /// The figures of the upstream `name`, the same for every site that has it.
+    pub(crate) fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
+        let mut named = self.named();
+        if let Some(known) = named.upstreams.get(name) {
+            return Arc::clone(known);
+        }
+        let upstream = Arc::new(UpstreamMetrics::new(name));
+        register(&self.registry, upstream.collectors());
+        named.upstreams.insert(name.to_owned(), Arc::clone(&upstream));
+        upstream
+    }
+
+    /// Drops figures of names that no site has any more; for after a reload.
+    ///
+    /// Without it, a configuration whose names change would grow without end.
+    pub(crate) fn forget_unused(&self) {
+        let mut named = self.named();
+        named.routes.retain(|_, route| {
+            let is_used = Arc::strong_count(route) > 1;
+            if !is_used {
+                unregister(&self.registry, route.collectors());
+            }
+            is_used
+        });
+        named.upstreams.retain(|_, upstream| {
+            let is_used = Arc::strong_count(upstream) > 1;
+            if !is_used {
+                unregister(&self.registry, upstream.collectors());
+            }
+            is_used
+        });
+    }
+
+    /// Counts a request: of `route`, unless none took it, and of `upstream` if one was asked.
+    pub(crate) fn count(
+        &self,
+        record: &Record<'_>,
+        route: Option<&RouteMetrics>,
+        upstream: Option<&UpstreamMetrics>,
+    ) {
+        let method = Method::of(record.method);
+        self.requests[record.protocol as usize][method as usize].inc();
+        route.unwrap_or(&self.unrouted).count(record);
+        if let Some(upstream) = upstream {
+            upstream.count(record);
+        }
+        if let Some(refusal) = record.refusal {
+            self.refusals.with_label_values(&[refusal]).inc();
+        }
+    }
+
+    pub(crate) fn connections(&self) -> &ConnectionMetrics {
+        &self.connections
+    }
+
+    /// For [`super::AccessLog::open`].
+    pub(crate) fn lines_dropped(&self) -> IntCounter {
+        self.lines_dropped.clone()
+    }
+
+    /// Prometheus' text format, `text/plain; version=0.0.4`.
+    pub(crate) fn render(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .expect("gathered families have names and metrics")
+    }
+
+    fn named(&self) -> MutexGuard<'_, Named> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::log::record::Failure;
+    use crate::log::record::tests::plain;
+
+    /// Whether exactly these samples of `name` are shown.
+    fn check(metrics: &Metrics, name: &str, expected: &[&str]) {
+        let text = metrics.render();
+        let shown: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .filter(|rest| rest.starts_with(['{', ' ']))
+            .collect();
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    #[test]
+    fn counts_a_request_once_everywhere() {
+        let metrics = Metrics::new();
+        let (route, upstream) = (metrics.route("static"), metrics.upstream("app"));
+        let record = Record {
+            bytes_in: 5,
+            attempts: 2,
+            failures: &[Failure::Timeout],
+            connect: Some(Duration::from_millis(3)),
+            ..plain()
+        };
+        metrics.count(&record, Some(&route), Some(&upstream));
+        let missing = Record { status: 404, upstream_status: Some(404), ..plain() };
+        metrics.count(&missing, Some(&route), Some(&upstream));
+
+        let route = "{route=\"static\"}";
+        check(
+            &metrics,
+            "tidegate_route_requests_total",
+            &["{route=\"static\",status=\"200\"} 1", "{route=\"static\",status=\"404\"} 1"],
+        );
+        check(
+            &metrics,
+            "tidegate_route_sent_bytes_total",
+            &["{route=\"\"} 0", &format!("{route} 246")],
+        );
+        check(
+            &metrics,
+            "tidegate_route_received_bytes_total",
+            &["{route=\"\"} 0", &format!("{route} 5")],
+        );
+        check(
+            &metrics,
+            "tidegate_route_duration_seconds_count",
+            &["{route=\"\"} 0", &format!("{route} 2")],
+        );
+        let upstream = "{upstream=\"app\"}";
+        check(&metrics, "tidegate_upstream_attempts_total", &[&format!("{upstream} 3")]);
+        check(&metrics, "tidegate_upstream_retries_total", &[&format!("{upstream} 1")]);
+        check(&metrics, "tidegate_upstream_connect_seconds_count", &[&format!("{upstream} 1")]);
+        check(&metrics, "tidegate_upstream_first_byte_seconds_count", &[&format!("{upstream} 2")]);
+        check(
+            &metrics,
+            "tidegate_upstream_failures_total",
+            &[
+                "{failure=\"closed\",upstream=\"app\"} 0",
+                "{failure=\"connect\",upstream=\"app\"} 0",
+                "{failure=\"protocol\",upstream=\"app\"} 0",
+                "{failure=\"timeout\",upstream=\"app\"} 1",
+                "{failure=\"tls\",upstream=\"app\"} 0",
+            ],
+        );
+        check(
+            &metrics,
+            "tidegate_upstream_responses_total",
+            &["{status=\"200\",upstream=\"app\"} 1", "{status=\"404\",upstream=\"app\"} 1"],
+        );
+        assert!(
+            metrics.render().contains(
+                "tidegate_proxy_requests_total{method=\"GET\",protocol=\"HTTP/1.1\"} 2\n"
+            )
+        );
+    }
+
+    #[test]
+    fn counts_what_no_route_took() {
+        let metrics = Metrics::new();
+        let record = Record { method: b"BREW", refusal: Some("no_route"), status: 404, ..plain() };
+        metrics.count(&record, None, None);
+        check(&metrics, "tidegate_route_requests_total", &["{route=\"\",status=\"404\"} 1"]);
+        check(&metrics, "tidegate_proxy_refusals_total", &["{refusal=\"no_route\"} 1"]);
+        assert!(metrics.render().contains("{method=\"other\",protocol=\"HTTP/1.1\"} 1\n"));
+        check(&metrics, "tidegate_upstream_attempts_total", &[]);
+    }
+
+    #[test]
+    fn counters_survive_a_reload() {
+        let metrics = Metrics::new();
+        let before = metrics.route("static");
+        metrics.count(&plain(), Some(&before), None);
+        let after = metrics.route("static");
+        metrics.count(&plain(), Some(&after), None);
+        drop(before);
+        metrics.forget_unused();
+        check(&metrics, "tidegate_route_requests_total", &["{route=\"static\",status=\"200\"} 2"]);
+    }
+
+    #[test]
+    fn names_that_are_gone_are_forgotten_and_may_come_back() {
+        let metrics = Metrics::new();
+        metrics.count(&plain(), Some(&metrics.route("old")), Some(&metrics.upstream("gone")));
+        metrics.forget_unused();
+        check(&metrics, "tidegate_route_requests_total", &[]);
+        check(&metrics, "tidegate_upstream_attempts_total", &[]);
+        metrics.count(&plain(), Some(&metrics.route("old")), Some(&metrics.upstream("gone")));
+        check(&metrics, "tidegate_route_requests_total", &["{route=\"old\",status=\"200\"} 1"]);
+        check(&metrics, "tidegate_upstream_attempts_total", &["{upstream=\"gone\"} 1"]);
+        metrics.count(&plain(), Some(&metrics.route("")), None);
+        metrics.forget_unused();
+        check(&metrics, "tidegate_route_requests_total", &["{route=\"\",status=\"200\"} 1"]);
+    }
+
+    #[test]
+    fn names_cannot_leave_their_label() {
+        let metrics = Metrics::new();
+        let route = metrics.route("a\"} 1\nx{y=\"\\");
+        metrics.count(&plain(), Some(&route), None);
+        check(
+            &metrics,
+            "tidegate_route_requests_total",
+            &["{route=\"a\\\"} 1\\nx{y=\\\"\\\\\",status=\"200\"} 1"],
+        );
+    }
+
+    #[test]
+    fn a_connection_is_open_until_it_is_dropped() {
+        let metrics = Metrics::new();
+        let connections = metrics.connections();
+        let (first, second) = (connections.accepted(), connections.accepted());
+        connections.speaks(Protocol::Http2);
+        connections.refused("too_many");
+        connections.handshake_failed("no_certificate");
+        drop(first);
+        check(&metrics, "tidegate_listen_connections_open", &[" 1"]);
+        drop(second);
+        check(&metrics, "tidegate_listen_connections_open", &[" 0"]);
+        check(&metrics, "tidegate_listen_connections_accepted_total", &[" 2"]);
+        check(&metrics, "tidegate_listen_connections_refused_total", &["{reason=\"too_many\"} 1"]);
+        check(
+            &metrics,
+            "tidegate_listen_handshakes_failed_total",
+            &["{reason=\"no_certificate\"} 1"],
+        );
+        check(
+            &metrics,
+            "tidegate_listen_sessions_total",
+            &[
+                "{protocol=\"HTTP/1.0\"} 0",
+                "{protocol=\"HTTP/1.1\"} 0",
+                "{protocol=\"HTTP/2.0\"} 1",
+            ],
+        );
+    }
+
+    #[test]
+    fn shows_servers_and_lost_lines() {
+        let metrics = Metrics::new();
+        let upstream = metrics.upstream("app");
+        upstream.set_servers(3, 2);
+        metrics.lines_dropped().inc();
+        check(&metrics, "tidegate_balance_servers", &["{upstream=\"app\"} 3"]);
+        check(&metrics, "tidegate_balance_servers_healthy", &["{upstream=\"app\"} 2"]);
+        check(&metrics, "tidegate_log_lines_dropped_total", &[" 1"]);
+    }
+}

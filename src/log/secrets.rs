@@ -1,0 +1,131 @@
+//! Keeps well-known secrets in query strings out of the logs.
+//!
+//! A link that carries a token is a password on its way into every log it
+//! passes. The value of a parameter named below is shown as `***`, in the
+//! query and in the referer.
+
+const MASK: &[u8] = b"***";
+
+/// Names of parameters whose value is never shown.
+///
+/// In lower case and with `_` for `-`, as names are folded before the look-up.
+const SECRETS: [&[u8]; 31] = [
+    b"access_key",
+    b"access_token",
+    b"api_key",
+    b"api_token",
+    b"apikey",
+    b"auth",
+    b"auth_token",
+    b"authorization",
+    b"client_secret",
+    b"code",
+    b"id_token",
+    b"jsessionid",
+    b"jwt",
+    b"otp",
+    b"pass",
+    b"passwd",
+    b"password",
+    b"phpsessid",
+    b"pwd",
+    b"refresh_token",
+    b"secret",
+    b"session",
+    b"session_id",
+    b"sessionid",
+    b"sid",
+    b"sig",
+    b"signature",
+    b"token",
+    b"x_amz_security_token",
+    b"x_amz_signature",
+    b"x_goog_signature",
+];
+
+const LONGEST: usize = 20;
+
+/// Hands out `text` in pieces, with a mask in place of every secret value.
+///
+/// Works on a query as on a whole URL. A name counts after any separator a
+/// server may know, a value ends only where every server ends it, so a secret
+/// with a `;` in it is masked whole.
+pub(super) fn mask<'t>(text: &'t [u8], mut put: impl FnMut(&'t [u8])) {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| b"&;?#=".contains(byte)) {
+        let (name, tail) = rest.split_at(at);
+        let (named, after) = rest.split_at(at + 1);
+        put(named);
+        rest = after;
+        if tail.starts_with(b"=") && is_secret(name) {
+            put(MASK);
+            let end = after.iter().position(|byte| b"&#".contains(byte)).unwrap_or(after.len());
+            rest = &after[end..];
+        }
+    }
+    put(rest);
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    let mut folded = [0; LONGEST];
+    let mut length = 0;
+    for byte in percent_encoding::percent_decode(name) {
+        let Some(place) = folded.get_mut(length) else { return false };
+        *place = if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+        length += 1;
+    }
+    SECRETS.contains(&&folded[..length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let mut masked = Vec::new();
+        mask(text.as_bytes(), |piece| masked.extend_from_slice(piece));
+        assert_eq!(String::from_utf8(masked).expect("text"), expected);
+    }
+
+    #[test]
+    fn masks_secret_values_and_nothing_else() {
+        check("", "");
+        check("q=tide&page=2", "q=tide&page=2");
+        check("token=abc", "token=***");
+        check("a=1&token=abc&b=2", "a=1&token=***&b=2");
+        check("token=", "token=***");
+        check("token", "token");
+        check("tokens=3&mytoken=x", "tokens=3&mytoken=x");
+        check("Access-Token=abc", "Access-Token=***");
+        check("X-Amz-Security-Token=abc", "X-Amz-Security-Token=***");
+        check("a=1;password=x", "a=1;password=***");
+        check("=&&==", "=&&==");
+    }
+
+    #[test]
+    fn masks_values_whole() {
+        check("token=a;b?c=d&e=f", "token=***&e=f");
+        check("token=a==&e=f", "token=***&e=f");
+    }
+
+    #[test]
+    fn sees_through_percent_encoding_of_names() {
+        check("%74oken=abc", "%74oken=***");
+        check("api%5Fkey=abc", "api%5Fkey=***");
+    }
+
+    #[test]
+    fn masks_in_whole_urls() {
+        check("https://a.example/cb?code=1&state=2#x", "https://a.example/cb?code=***&state=2#x");
+        check("https://a.example/#access_token=1", "https://a.example/#access_token=***");
+        check("https://a.example/x;jsessionid=1?y=2", "https://a.example/x;jsessionid=***");
+    }
+
+    #[test]
+    fn every_name_fits_and_is_folded() {
+        for name in SECRETS {
+            assert!(name.len() <= LONGEST && is_secret(name), "{}", name.escape_ascii());
+        }
+        assert_eq!(SECRETS.map(<[u8]>::len).into_iter().max(), Some(LONGEST));
+    }
+}

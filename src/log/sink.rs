@@ -1,0 +1,115 @@
+//! Where lines end up: a file that can be rotated, or a standard stream.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What a pipe takes in one piece even if others write to it (POSIX: at least 512; Linux: 4096).
+const PIPE_BUF: usize = 4096;
+
+/// Who may read a log: its owner. Addresses and URLs are personal data.
+const MODE: u32 = 0o600;
+
+/// An open destination of lines.
+#[derive(Debug)]
+pub(super) struct Sink {
+    file: File,
+    /// `None` for a stream, which cannot be opened again.
+    path: Option<PathBuf>,
+    /// Whether lines must be handed over a few at a time, each piece whole.
+    shared: bool,
+}
+
+/// What opening a path again has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reopened {
+    SameFile,
+    OtherFile,
+}
+
+impl Sink {
+    pub(super) fn stdout() -> io::Result<Self> {
+        Sink::stream(io::stdout())
+    }
+
+    pub(super) fn stderr() -> io::Result<Self> {
+        Sink::stream(io::stderr())
+    }
+
+    pub(super) fn path(path: &Path) -> io::Result<Self> {
+        let file = append_to(path)?;
+        let shared = !file.metadata()?.is_file();
+        Ok(Sink { file, path: Some(path.to_owned()), shared })
+    }
+
+    /// Opens the path again, as after a rotation; the old file stays if that fails.
+    pub(super) fn reopen(&mut self) -> io::Result<Reopened> {
+        let Some(path) = &self.path else { return Ok(Reopened::SameFile) };
+        let old = self.file.metadata()?;
+        let file = append_to(path)?;
+        let new = file.metadata()?;
+        self.file = file;
+        self.shared = !new.is_file();
+        if (old.dev(), old.ino()) == (new.dev(), new.ino()) {
+            Ok(Reopened::SameFile)
+        } else {
+            Ok(Reopened::OtherFile)
+        }
+    }
+
+    /// Takes some of `lines`, at least one byte; says how many.
+    ///
+    /// A pipe or a terminal that others write to gets whole lines only, so
+    /// that theirs do not land inside ours.
+    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let piece = if self.shared { few_lines(lines) } else { lines };
+        match self.file.write(piece) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            other => other,
+        }
+    }
+
+    /// A copy of the stream without the standard library's own buffer and lock.
+    fn stream(stream: impl AsFd) -> io::Result<Self> {
+        let file = File::from(stream.as_fd().try_clone_to_owned()?);
+        let shared = !file.metadata()?.is_file();
+        Ok(Sink { file, path: None, shared })
+    }
+}
+
+/// A file that is only ever added to, made if there is none.
+pub(super) fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(MODE).open(path)
+}
+
+/// As many lines as a pipe takes in one piece; the first one, if that is longer.
+fn few_lines(lines: &[u8]) -> &[u8] {
+    let Some((start, _)) = lines.split_at_checked(PIPE_BUF) else { return lines };
+    let end = memchr::memrchr(b'\n', start).or_else(|| memchr::memchr(b'\n', lines));
+    end.and_then(|at| lines.get(..=at)).unwrap_or(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(lines: &[&str], expected: &[&str]) {
+        let lines = lines.concat();
+        let few = few_lines(lines.as_bytes());
+        assert_eq!(few.escape_ascii().to_string(), expected.concat().escape_default().to_string());
+    }
+
+    #[test]
+    fn pipes_get_whole_lines() {
+        let (short, long) = ("short\n", format!("{}\n", "a".repeat(PIPE_BUF)));
+        let half = format!("{}\n", "b".repeat(PIPE_BUF / 2 - 1));
+        check(&[short, short], &[short, short]);
+        check(&[short, &long, short], &[short]);
+        check(&[&long, short], &[&long]);
+        check(&[&half, &half], &[&half, &half]);
+        check(&[&half, &half, short], &[&half, &half]);
+        check(&[short, &half, &half], &[short, &half]);
+    }
+}
