@@ -11,6 +11,9 @@ use super::writer::{Drain, Finished, Writer};
 use super::{Access, Format, To, combined, json};
 use crate::fault::Faults;
 
+/// Room for a common line; a longer one grows.
+const LINE: usize = 1024;
+
 /// Takes records; dropped, it has what waits written.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
@@ -60,10 +63,13 @@ impl AccessLog {
     /// Notes a request. Does not wait and makes no system call.
     pub(crate) fn write(&self, record: &Record<'_>) {
         let Some(writer) = &self.writer else { return };
-        writer.append(|line| match self.format {
-            Format::Json => json::write(line, record),
-            Format::Combined => combined::write(line, record),
-        });
+        // A buffer a line, as the workers would wait for each other if they wrote into theirs.
+        let mut line = Vec::with_capacity(LINE);
+        match self.format {
+            Format::Json => json::write(&mut line, record),
+            Format::Combined => combined::write(&mut line, record),
+        }
+        writer.append(&line);
     }
 
     /// Goes on in a new file after a rotation by rename.

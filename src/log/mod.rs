@@ -31,7 +31,7 @@ pub(crate) use self::error_log::{ErrorLog, init};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::record::{Failure, Method, Protocol, Record, Tls, split_target};
 pub(crate) use self::traffic::{RouteMetrics, UpstreamMetrics};
-pub(crate) use self::writer::Drain;
+pub(crate) use self::writer::{Drain, Finished};
 
 /// The section `log`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

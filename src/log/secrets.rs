@@ -52,18 +52,26 @@ const LONGEST: usize = 20;
 /// with a `;` in it is masked whole.
 pub(super) fn mask<'t>(text: &'t [u8], mut put: impl FnMut(&'t [u8])) {
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| b"&;?#=".contains(byte)) {
-        let (name, tail) = rest.split_at(at);
-        let (named, after) = rest.split_at(at + 1);
-        put(named);
-        rest = after;
-        if tail.starts_with(b"=") && is_secret(name) {
-            put(MASK);
-            let end = after.iter().position(|byte| b"&#".contains(byte)).unwrap_or(after.len());
-            rest = &after[end..];
+    let mut harmless = 0; // So much of `rest` may be shown.
+    while let Some(at) = memchr::memchr(b'=', &rest[harmless..]) {
+        harmless += at + 1;
+        let (named, value) = rest.split_at(harmless);
+        if !ends_with_secret_name(named) {
+            continue;
         }
+        put(named);
+        put(MASK);
+        let end = value.iter().position(|byte| b"&#".contains(byte)).unwrap_or(value.len());
+        rest = &value[end..];
+        harmless = 0;
     }
     put(rest);
+}
+
+/// Whether `named` ends with `NAME=` after a separator, and NAME is a secret's.
+fn ends_with_secret_name(named: &[u8]) -> bool {
+    let name = named.strip_suffix(b"=").unwrap_or(named);
+    name.rsplit(|byte| b"&;?#=".contains(byte)).next().is_some_and(is_secret)
 }
 
 fn is_secret(name: &[u8]) -> bool {

@@ -112,4 +112,15 @@ mod tests {
         check(&[&half, &half, short], &[&half, &half]);
         check(&[short, &half, &half], &[short, &half]);
     }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_an_error() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let mut sink = Sink::stream(writer).expect("a stream");
+        assert_eq!(sink.write(b"one\n").expect("room"), 4);
+        assert_eq!(sink.reopen().expect("nothing to open"), Reopened::SameFile);
+        drop(reader);
+        let error = sink.write(b"two\n").expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
 }
