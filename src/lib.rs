@@ -12,3 +12,6 @@ mod units;
 // The path of a request.
 mod log;
 mod sanitise;
+
+// From configuration to a running site, and the conductor that walks the path.
+mod config;

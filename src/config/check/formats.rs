@@ -1,0 +1,41 @@
+//! Values with a form of their own, judged by the types that will hold them.
+
+use std::str::FromStr;
+
+use crate::networks::Network;
+use crate::units::{ByteSize, OrOff, Period, Share, Switch, Unreadable, Word};
+
+/// A `format` of the schema and its judge.
+#[derive(Clone, Copy)]
+pub(super) struct Format {
+    name: &'static str,
+    /// What a value of it is called.
+    pub noun: &'static str,
+    judge: fn(&str) -> Result<(), Unreadable>,
+}
+
+/// Every format that is judged here; any other says nothing about the text.
+const FORMATS: [Format; 7] = [
+    format::<Period>(Period::FORMAT, "a duration"),
+    format::<ByteSize>(ByteSize::FORMAT, "a size"),
+    format::<Share>(Share::FORMAT, "a share"),
+    format::<Switch>(Switch::FORMAT, "on or off"),
+    format::<OrOff<Period>>(<OrOff<Period> as Word>::FORMAT, "a duration or off"),
+    format::<OrOff<ByteSize>>(<OrOff<ByteSize> as Word>::FORMAT, "a size or off"),
+    format::<Network>("network", "a network"),
+];
+
+const fn format<T: FromStr<Err = Unreadable>>(name: &'static str, noun: &'static str) -> Format {
+    Format { name, noun, judge: |text| text.parse::<T>().map(drop) }
+}
+
+impl Format {
+    pub(super) fn find(name: &str) -> Option<Format> {
+        FORMATS.into_iter().find(|format| format.name == name)
+    }
+
+    /// What is wrong with a text, if anything.
+    pub(super) fn judge(&self, text: &str) -> Result<(), String> {
+        (self.judge)(text).map_err(|Unreadable(what)| what)
+    }
+}
