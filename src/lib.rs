@@ -11,8 +11,9 @@ mod networks;
 mod units;
 
 // The path of a request.
-mod log;
 mod sanitise;
+mod files;
+mod log;
 
 // From configuration to a running site, and the conductor that walks the path.
 mod config;

@@ -1,0 +1,176 @@
+//! Which bytes of a file a Range asks for (RFC 9110 §14).
+
+use http::HeaderMap;
+use http::header::RANGE;
+
+/// More parts than any player or reader asks for; a longer list gets the whole file.
+const MOST_SPANS: usize = 16;
+
+/// Consecutive bytes of a file. Invariant: not empty, and inside the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub first: u64,
+    pub length: u64,
+}
+
+impl Span {
+    pub(super) fn last(self) -> u64 {
+        self.first + self.length - 1
+    }
+
+    fn overlaps(self, other: Span) -> bool {
+        self.first <= other.last() && other.first <= self.last()
+    }
+}
+
+/// What of a file to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Selection {
+    Whole,
+    /// Not empty, in the order of the request.
+    Spans(Vec<Span>),
+    Unsatisfiable,
+}
+
+/// Reads the Range of a GET against a file of `length` bytes.
+///
+/// Whatever is malformed, of another unit, or of many or overlapping parts gets
+/// the whole file: a server may ignore any Range, and those only cost.
+pub(super) fn select(request: &HeaderMap, length: u64) -> Selection {
+    let mut lines = request.get_all(RANGE).into_iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return Selection::Whole;
+    };
+    // Clients that always ask for a range cannot know that there is nothing.
+    if length == 0 {
+        return Selection::Whole;
+    }
+    line.to_str().ok().and_then(|text| parse(text, length)).unwrap_or(Selection::Whole)
+}
+
+/// Reads `bytes=0-99, -500`; `None` where it is not to be followed.
+fn parse(text: &str, length: u64) -> Option<Selection> {
+    let (unit, list) = text.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let mut spans: Vec<Span> = Vec::new();
+    for (count, part) in list.split(',').enumerate() {
+        if count == MOST_SPANS {
+            return None;
+        }
+        let Some(span) = parse_span(part.trim(), length)? else {
+            continue;
+        };
+        if spans.iter().any(|other| other.overlaps(span)) {
+            return None;
+        }
+        spans.push(span);
+    }
+    Some(if spans.is_empty() { Selection::Unsatisfiable } else { Selection::Spans(spans) })
+}
+
+/// Reads `0-99`, `100-` or `-500`: `None` is malformed, `Some(None)` beyond the end.
+fn parse_span(text: &str, length: u64) -> Option<Option<Span>> {
+    let (first, last) = text.split_once('-')?;
+    if first.is_empty() {
+        let suffix = number(last)?.min(length);
+        let span = Span { first: length - suffix, length: suffix };
+        return Some((suffix > 0).then_some(span));
+    }
+    let first = number(first)?;
+    let last = if last.is_empty() { u64::MAX } else { number(last)? };
+    if last < first {
+        return None;
+    }
+    let span = (first < length).then(|| Span { first, length: last.min(length - 1) - first + 1 });
+    Some(span)
+}
+
+/// Reads digits; a number too large for us is beyond the end of every file.
+fn number(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn check(range: &'static str, length: u64, expected: &Selection) {
+        let request = HeaderMap::from_iter([(RANGE, HeaderValue::from_static(range))]);
+        assert_eq!(&select(&request, length), expected, "{range} of {length}");
+    }
+
+    fn spans(list: &[(u64, u64)]) -> Selection {
+        Selection::Spans(list.iter().map(|&(first, length)| Span { first, length }).collect())
+    }
+
+    #[test]
+    fn single_ranges_end_with_the_file() {
+        check("bytes=0-0", 10, &spans(&[(0, 1)]));
+        check("bytes=2-5", 10, &spans(&[(2, 4)]));
+        check("bytes=2-", 10, &spans(&[(2, 8)]));
+        check("bytes=2-99", 10, &spans(&[(2, 8)]));
+        check("bytes=-3", 10, &spans(&[(7, 3)]));
+        check("bytes=-99", 10, &spans(&[(0, 10)]));
+        check("BYTES=9-99999999999999999999999", 10, &spans(&[(9, 1)]));
+    }
+
+    #[test]
+    fn nothing_left_is_unsatisfiable() {
+        check("bytes=10-", 10, &Selection::Unsatisfiable);
+        check("bytes=10-20, 99999999999999999999999-", 10, &Selection::Unsatisfiable);
+        check("bytes=-0", 10, &Selection::Unsatisfiable);
+    }
+
+    #[test]
+    fn several_ranges_keep_their_order() {
+        check("bytes=5-6, 0-1 ,-1", 10, &spans(&[(5, 2), (0, 2), (9, 1)]));
+        check("bytes=0-1,20-30", 10, &spans(&[(0, 2)]));
+        check("bytes=0-4,5-9", 10, &spans(&[(0, 5), (5, 5)]));
+    }
+
+    #[test]
+    fn what_only_costs_gets_the_whole_file() {
+        check("bytes=0-5,5-9", 10, &Selection::Whole);
+        check("bytes=0-,0-,0-", 10, &Selection::Whole);
+        check(
+            "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8,9-9,10-10,11-11,12-12,13-13,14-14,15-15,16-16",
+            99,
+            &Selection::Whole,
+        );
+        check("bytes=0-", 0, &Selection::Whole);
+    }
+
+    #[test]
+    fn malformed_ranges_get_the_whole_file() {
+        for bad in [
+            "bytes",
+            "bytes=",
+            "bytes=a-b",
+            "bytes=1",
+            "bytes=5-2",
+            "bytes=--1",
+            "bytes=-",
+            "items=0-1",
+            "bytes=0-1,",
+            "bytes=0-1,x",
+            "bytes=+0-1",
+            "bytes=0 - 1",
+            "0-1",
+            "",
+        ] {
+            check(bad, 10, &Selection::Whole);
+        }
+        let two = [HeaderValue::from_static("bytes=0-1"), HeaderValue::from_static("bytes=2-3")];
+        let mut request = HeaderMap::new();
+        for line in two {
+            request.append(RANGE, line);
+        }
+        assert_eq!(select(&request, 10), Selection::Whole);
+        assert_eq!(select(&HeaderMap::new(), 10), Selection::Whole);
+    }
+}
