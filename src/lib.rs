@@ -13,6 +13,7 @@ mod units;
 // The path of a request.
 mod sanitise;
 mod files;
+mod respond;
 mod log;
 
 // From configuration to a running site, and the conductor that walks the path.
