@@ -1,0 +1,372 @@
+//! Whether a response is made smaller for its client, and in which coding.
+
+use std::io;
+
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::compress::{Encoder, Level};
+use super::fields::Fields;
+use super::grpc::is_grpc;
+use crate::encoding::{Accepted, Coding};
+use crate::fault::{Faults, KeyPath};
+
+/// Bodies known to be smaller than this gain nothing.
+const LEAST_LENGTH: u64 = 256;
+
+/// Digests of the body as the server sent it (RFC 9530 and its forerunners).
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
+
+/// Which responses of a route are compressed, and how hard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Media types to compress: `text/html`, `text/*`.
+    pub types: Vec<String>,
+    /// From 1, fast, to 9, small.
+    pub level: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { types: ["text/*", "application/json"].map(str::to_owned).to_vec(), level: 4 }
+    }
+}
+
+/// What a request tells about the response that suits its client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub method: &'a Method,
+    pub version: Version,
+    /// As the client sent them.
+    pub headers: &'a HeaderMap,
+}
+
+/// The rules by which a route compresses.
+#[derive(Debug, Clone)]
+pub(crate) struct Compression {
+    types: Vec<MediaRange>,
+    level: Level,
+}
+
+impl Compression {
+    pub(crate) fn new(config: &Config) -> Result<Compression, Faults> {
+        let mut faults = Faults::none();
+        let mut types = Vec::with_capacity(config.types.len());
+        for (item, text) in config.types.iter().enumerate() {
+            match MediaRange::parse(text) {
+                Some(range) => types.push(range),
+                None => faults.add(
+                    KeyPath::root().child("types").child(item),
+                    format!("`{text}` is no media type; write text/html or text/*"),
+                ),
+            }
+        }
+        let level = Level::new(config.level);
+        if level.is_none() {
+            faults.add(KeyPath::root().child("level"), "is not from 1 to 9");
+        }
+        faults.into_result(|| Some(Compression { types, level: level? }))
+    }
+
+    /// Decides for one response, and makes its header tell what was decided.
+    ///
+    /// With an encoder, every piece of the body must go through it. On an error
+    /// the header is unchanged.
+    pub(crate) fn start(
+        &self,
+        asked: &Asked<'_>,
+        status: StatusCode,
+        response: &mut impl Fields,
+    ) -> io::Result<Option<Encoder>> {
+        let coding = match self.decide(asked, status, response.map()) {
+            Decision::Untouched => return Ok(None),
+            Decision::Varies => {
+                vary(response);
+                return Ok(None);
+            }
+            Decision::Encode(coding) => coding,
+        };
+        let encoder = Encoder::new(coding, self.level)?;
+        response.set(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        for name in [CONTENT_LENGTH, ACCEPT_RANGES].iter().chain(&DIGESTS) {
+            response.remove(name);
+        }
+        weaken_etag(response);
+        vary(response);
+        Ok(Some(encoder))
+    }
+
+    fn decide(&self, asked: &Asked<'_>, status: StatusCode, response: &HeaderMap) -> Decision {
+        if !self.is_worthwhile(status, response) {
+            return Decision::Untouched;
+        }
+        // HTTP/1.0 has no way to send a body whose length is not known before.
+        let cannot = asked.method == Method::HEAD || asked.version <= Version::HTTP_10;
+        if cannot || forbids_transform(asked.headers) {
+            return Decision::Varies;
+        }
+        match Accepted::new(asked.headers).choose(&Coding::ALL) {
+            Some(coding) => Decision::Encode(coding),
+            None => Decision::Varies,
+        }
+    }
+
+    /// Whether some client would get this response compressed.
+    fn is_worthwhile(&self, status: StatusCode, response: &HeaderMap) -> bool {
+        let has_body = !status.is_informational()
+            && !matches!(
+                status,
+                StatusCode::NO_CONTENT
+                    | StatusCode::RESET_CONTENT
+                    | StatusCode::PARTIAL_CONTENT
+                    | StatusCode::NOT_MODIFIED
+            );
+        has_body
+            && !response.contains_key(CONTENT_ENCODING)
+            && !response.contains_key(CONTENT_RANGE)
+            && self.is_of_our_types(response)
+            && !forbids_transform(response)
+            && length(response).is_none_or(|length| length >= LEAST_LENGTH)
+    }
+
+    fn is_of_our_types(&self, response: &HeaderMap) -> bool {
+        let Some(value) = response.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+            return false;
+        };
+        let media_type = value.split(';').next().unwrap_or_default().trim();
+        // Event streams and gRPC come in messages, which must not wait for each other.
+        !media_type.eq_ignore_ascii_case("text/event-stream")
+            && !is_grpc(response)
+            && self.types.iter().any(|range| range.contains(media_type))
+    }
+}
+
+/// What becomes of one response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    /// No client would get it compressed.
+    Untouched,
+    /// This client gets it as it is, another would not.
+    Varies,
+    Encode(Coding),
+}
+
+/// `text/html`, or `text/*`, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct MediaRange {
+    kind: String,
+    /// `None` is every one.
+    subtype: Option<String>,
+}
+
+impl MediaRange {
+    fn parse(text: &str) -> Option<MediaRange> {
+        let is_token = |text: &str| text.parse::<HeaderName>().is_ok() && !text.contains('*');
+        let (kind, subtype) = text.split_once('/')?;
+        let subtype = (subtype != "*").then(|| subtype.to_ascii_lowercase());
+        let is_good = is_token(kind) && subtype.as_deref().is_none_or(is_token);
+        is_good.then(|| MediaRange { kind: kind.to_ascii_lowercase(), subtype })
+    }
+
+    fn contains(&self, media_type: &str) -> bool {
+        let Some((kind, subtype)) = media_type.split_once('/') else {
+            return false;
+        };
+        kind.eq_ignore_ascii_case(&self.kind)
+            && self.subtype.as_ref().is_none_or(|own| subtype.eq_ignore_ascii_case(own))
+    }
+}
+
+fn forbids_transform(message: &HeaderMap) -> bool {
+    has_member(message, &CACHE_CONTROL, "no-transform")
+}
+
+fn length(response: &HeaderMap) -> Option<u64> {
+    response.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Tells caches that other clients may get another body.
+fn vary(response: &mut impl Fields) {
+    let is_told = |member| has_member(response.map(), &VARY, member);
+    if !is_told("*") && !is_told("accept-encoding") {
+        response.add(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+}
+
+/// A strong tag is for the very bytes that the server sent; these are others.
+fn weaken_etag(response: &mut impl Fields) {
+    let Some(etag) = response.map().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"))
+    else {
+        return;
+    };
+    match HeaderValue::from_bytes(&[b"W/", etag.as_bytes()].concat()) {
+        Ok(weak) => response.set(ETAG, weak),
+        Err(_) => response.remove(&ETAG),
+    }
+}
+
+/// Whether a field that is a list of words has this one.
+fn has_member(message: &HeaderMap, name: &HeaderName, member: &str) -> bool {
+    let lines = message.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(member))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT_ENCODING, IF_RANGE};
+
+    use super::*;
+
+    type List<'a> = &'a [(HeaderName, &'a str)];
+
+    fn map(fields: List<'_>) -> HeaderMap {
+        fields.iter().map(|(n, v)| (n.clone(), v.parse().expect("a value"))).collect()
+    }
+
+    /// Decides for a client that takes gzip.
+    fn decide(status: u16, request: List<'_>, response: List<'_>) -> Decision {
+        let compression = Compression::new(&Config::default()).expect("a good configuration");
+        let mut headers = map(request);
+        headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
+        let asked = Asked { method: &Method::GET, version: Version::HTTP_11, headers: &headers };
+        let status = StatusCode::from_u16(status).expect("a status");
+        compression.decide(&asked, status, &map(response))
+    }
+
+    fn check(response: List<'_>, expected: Decision) {
+        assert_eq!(decide(200, &[], response), expected, "{response:?}");
+    }
+
+    const GZIP: Decision = Decision::Encode(Coding::Gzip);
+    const HTML: (HeaderName, &str) = (CONTENT_TYPE, "text/html; charset=utf-8");
+
+    #[test]
+    fn only_the_types_of_the_route() {
+        check(&[HTML], GZIP);
+        check(&[(CONTENT_TYPE, "TEXT/Plain")], GZIP);
+        check(&[(CONTENT_TYPE, "application/json")], GZIP);
+        check(&[(CONTENT_TYPE, "application/json5")], Decision::Untouched);
+        check(&[(CONTENT_TYPE, "image/png")], Decision::Untouched);
+        check(&[(CONTENT_TYPE, "text")], Decision::Untouched);
+        check(&[], Decision::Untouched);
+    }
+
+    #[test]
+    fn streams_of_messages_stay_as_they_are() {
+        check(&[(CONTENT_TYPE, "text/event-stream")], Decision::Untouched);
+        check(&[(CONTENT_TYPE, "Text/Event-Stream; charset=utf-8")], Decision::Untouched);
+        let config = Config { types: vec!["application/*".to_owned()], ..Config::default() };
+        let all = Compression::new(&config).expect("a good configuration");
+        let is_ours = |media_type| all.is_of_our_types(&map(&[(CONTENT_TYPE, media_type)]));
+        assert!(is_ours("application/wasm"));
+        assert!(!is_ours("application/grpc+proto"));
+    }
+
+    #[test]
+    fn only_whole_bodies_worth_it() {
+        check(&[HTML, (CONTENT_LENGTH, "255")], Decision::Untouched);
+        check(&[HTML, (CONTENT_LENGTH, "256")], GZIP);
+        check(&[HTML, (CONTENT_ENCODING, "br")], Decision::Untouched);
+        check(&[HTML, (CONTENT_RANGE, "bytes 0-1/2")], Decision::Untouched);
+        check(&[HTML, (CACHE_CONTROL, "public, No-Transform")], Decision::Untouched);
+        for status in [100, 101, 103, 204, 205, 206, 304] {
+            assert_eq!(decide(status, &[], &[HTML]), Decision::Untouched, "{status}");
+        }
+        for status in [200, 201, 404, 500] {
+            assert_eq!(decide(status, &[], &[HTML]), GZIP, "{status}");
+        }
+    }
+
+    #[test]
+    fn clients_that_cannot_get_it_as_it_is() {
+        for request in [
+            [(ACCEPT_ENCODING, "gzip;q=0")],
+            [(ACCEPT_ENCODING, "identity, gzip;q=0.9")],
+            [(CACHE_CONTROL, "no-transform")],
+        ] {
+            assert_eq!(decide(200, &request, &[HTML]), Decision::Varies, "{request:?}");
+        }
+        let all = decide(200, &[(ACCEPT_ENCODING, "gzip, br, zstd"), (IF_RANGE, "x")], &[HTML]);
+        assert_eq!(all, Decision::Encode(Coding::Zstd));
+
+        let compression = Compression::new(&Config::default()).expect("a good configuration");
+        let headers = &map(&[(ACCEPT_ENCODING, "gzip")]);
+        for (method, version, expected) in [
+            (Method::HEAD, Version::HTTP_11, Decision::Varies),
+            (Method::GET, Version::HTTP_10, Decision::Varies),
+            (Method::POST, Version::HTTP_2, GZIP),
+        ] {
+            let asked = Asked { method: &method, version, headers };
+            let decision = compression.decide(&asked, StatusCode::OK, &map(&[HTML]));
+            assert_eq!(decision, expected, "{method} {version:?}");
+        }
+    }
+
+    #[test]
+    fn the_header_tells_what_was_done() {
+        let compression = Compression::new(&Config::default()).expect("a good configuration");
+        let headers = &map(&[(ACCEPT_ENCODING, "gzip")]);
+        let asked = Asked { method: &Method::GET, version: Version::HTTP_11, headers };
+        let digest = HeaderName::from_static("content-digest");
+        let plain = [
+            HTML,
+            (CONTENT_LENGTH, "1000"),
+            (ACCEPT_RANGES, "bytes"),
+            (ETAG, "\"a\""),
+            (digest, "sha-256=::"),
+            (VARY, "origin"),
+        ];
+        let mut response = map(&plain);
+        let encoder = compression.start(&asked, StatusCode::OK, &mut response).expect("started");
+        assert!(encoder.is_some());
+        let mut expected =
+            map(&[HTML, (CONTENT_ENCODING, "gzip"), (ETAG, "W/\"a\""), (VARY, "origin")]);
+        expected.append(VARY, HeaderValue::from_static("accept-encoding"));
+        assert_eq!(response, expected);
+
+        let mut response = map(&plain);
+        let asked = Asked { headers: &HeaderMap::new(), ..asked };
+        let encoder = compression.start(&asked, StatusCode::OK, &mut response).expect("started");
+        assert!(encoder.is_none());
+        let mut expected = map(&plain);
+        expected.append(VARY, HeaderValue::from_static("accept-encoding"));
+        assert_eq!(response, expected);
+    }
+
+    #[test]
+    fn vary_is_told_once() {
+        for told in ["*", "Origin, Accept-Encoding"] {
+            let mut response = map(&[(VARY, told)]);
+            vary(&mut response);
+            assert_eq!(response, map(&[(VARY, told)]));
+        }
+    }
+
+    #[test]
+    fn weak_tags_stay_weak() {
+        let mut response = map(&[(ETAG, "W/\"a\"")]);
+        weaken_etag(&mut response);
+        assert_eq!(response, map(&[(ETAG, "W/\"a\"")]));
+    }
+
+    #[test]
+    fn faults_name_their_keys() {
+        let types = ["text/*", "*/*", "html", "text/", "text/html; charset=x", "a b/c"];
+        let config = Config { types: types.map(str::to_owned).to_vec(), level: 10 };
+        let faults = Compression::new(&config).expect_err("a fault");
+        let keys: Vec<_> = faults.iter().map(|fault| fault.at.to_string()).collect();
+        assert_eq!(keys, ["types[1]", "types[2]", "types[3]", "types[4]", "types[5]", "level"]);
+        assert!(Compression::new(&Config { level: 0, ..Config::default() }).is_err());
+    }
+}
