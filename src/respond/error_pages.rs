@@ -1,0 +1,95 @@
+//! The operator's own pages for errors, read when the configuration is loaded.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::fault::Faults;
+
+/// Pages are held in memory and sent to clients in trouble: small ones serve best.
+const LARGEST: u64 = 256 * 1024;
+
+/// The file of the page for each status: `503: errors/503.html`.
+pub(crate) type Config = BTreeMap<u16, PathBuf>;
+
+/// Pages by status.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ErrorPages(BTreeMap<u16, Bytes>);
+
+impl ErrorPages {
+    /// Reads every page; blocks on the disk.
+    pub(crate) fn new(config: &Config) -> Result<ErrorPages, Faults> {
+        let mut faults = Faults::none();
+        let mut pages = BTreeMap::new();
+        for (&status, path) in config {
+            let page = read_page(status, path).map_err(Faults::one);
+            if let Some(page) = faults.collect(status.to_string().as_str(), page) {
+                pages.insert(status, page);
+            }
+        }
+        faults.into_result(|| Some(ErrorPages(pages)))
+    }
+
+    pub(super) fn find(&self, status: StatusCode) -> Option<Bytes> {
+        self.0.get(&status.as_u16()).cloned()
+    }
+}
+
+fn read_page(status: u16, path: &Path) -> Result<Bytes, String> {
+    if !(400..=599).contains(&status) {
+        return Err("only errors, 400 to 599, have pages".to_owned());
+    }
+    let page = read_bounded(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    page.ok_or_else(|| format!("`{}` has more than {} KiB", path.display(), LARGEST / 1024))
+}
+
+/// The bytes of a regular file, or `None` of too large a one.
+fn read_bounded(path: &Path) -> io::Result<Option<Bytes>> {
+    // Asked before it is opened: to open a FIFO is to wait for its writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= LARGEST).then(|| bytes.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_what_the_files_say() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("page");
+        fs::write(&path, "sorry").expect("a file");
+        let pages = ErrorPages::new(&[(404, path.clone()), (599, path)].into()).expect("pages");
+        assert_eq!(pages.find(StatusCode::NOT_FOUND), Some(Bytes::from("sorry")));
+        assert_eq!(pages.find(StatusCode::BAD_GATEWAY), None);
+    }
+
+    #[test]
+    fn every_fault_names_its_status() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let small = folder.path().join("small");
+        let large = folder.path().join("large");
+        fs::write(&small, "sorry").expect("a file");
+        fs::write(&large, vec![b' '; LARGEST as usize + 1]).expect("a file");
+        let config = [
+            (200, small.clone()),
+            (399, small.clone()),
+            (404, folder.path().join("none")),
+            (500, large),
+            (502, small.clone()),
+            (503, folder.path().to_owned()),
+            (600, small),
+        ];
+        let faults = ErrorPages::new(&config.into()).expect_err("faults");
+        let keys: Vec<_> = faults.iter().map(|fault| fault.at.to_string()).collect();
+        assert_eq!(keys, ["200", "399", "404", "500", "503", "600"]);
+    }
+}
