@@ -3,14 +3,11 @@
 //! Each type parses from the words of the configuration, prints the same
 //! words, and names its JSON Schema `format`, by which `config` checks values.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::{self, Visitor};
 
 /// A value that did not read as its type; the text says what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -248,7 +245,14 @@ impl Word for OrOff<ByteSize> {
     const FORMAT: &'static str = "size-or-off";
 }
 
-struct WordVisitor<T>(std::marker::PhantomData<T>);
+/// Reads a [`Word`] from a string, a boolean or a number.
+pub(crate) struct WordVisitor<T>(std::marker::PhantomData<T>);
+
+impl<T> Default for WordVisitor<T> {
+    fn default() -> Self {
+        WordVisitor(std::marker::PhantomData)
+    }
+}
 
 impl<T: Word> Visitor<'_> for WordVisitor<T> {
     type Value = T;
@@ -268,41 +272,46 @@ impl<T: Word> Visitor<'_> for WordVisitor<T> {
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
         self.visit_str(&value.to_string())
     }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
 }
 
 /// Gives a [`Word`] its serde and JSON Schema implementations.
 macro_rules! word {
     ($($type:ty),* $(,)?) => {$(
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(WordVisitor(std::marker::PhantomData))
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any($crate::units::WordVisitor::default())
             }
         }
 
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl JsonSchema for $type {
+        impl schemars::JsonSchema for $type {
             fn inline_schema() -> bool {
                 true
             }
 
-            fn schema_name() -> Cow<'static, str> {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
                 <$type as $crate::units::Word>::FORMAT.into()
             }
 
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({
-                    "type": ["string", "integer", "boolean"],
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": ["string", "number", "boolean"],
                     "format": <$type as $crate::units::Word>::FORMAT,
                 })
             }
         }
     )*};
 }
+pub(crate) use word;
 
 word!(Period, ByteSize, Share, Switch, OrOff<Period>, OrOff<ByteSize>);
 
