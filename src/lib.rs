@@ -11,6 +11,7 @@ mod networks;
 mod units;
 
 // The path of a request.
+mod listen;
 mod sanitise;
 mod files;
 mod respond;

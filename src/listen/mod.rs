@@ -1,0 +1,3 @@
+//! Where connections enter: from the socket to a request that pingora may see.
+
+pub(crate) mod proxy_protocol;
