@@ -1,3 +1,4 @@
 //! Where connections enter: from the socket to a request that pingora may see.
 
 pub(crate) mod proxy_protocol;
+pub(crate) mod tls;

@@ -1,0 +1,150 @@
+//! One certificate and its key: read from PEM files, and checked.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::Error;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::fault::Faults;
+
+/// The largest file read; chains and keys take a few KiB.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// A certificate chain and the key of its first certificate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Files {
+    /// PEM: the certificate first, then those between it and its root.
+    pub(crate) cert: PathBuf,
+    /// PEM: PKCS#8, PKCS#1 or SEC1, not encrypted.
+    pub(crate) key: PathBuf,
+}
+
+/// A certificate that may be served.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) key: Arc<CertifiedKey>,
+    /// Its DNS names, in lower case; wildcards as written. Those of a common
+    /// name do not count, as for browsers (RFC 9525 §2).
+    pub(super) names: Vec<String>,
+    /// What is odd about it, though it is served.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Pair {
+    pub(super) fn load(files: &Files, provider: &CryptoProvider) -> Result<Self, Faults> {
+        let mut faults = Faults::none();
+        let chain = faults.collect("cert", read_certificates(&files.cert));
+        let key = faults.collect("key", read_key(&files.key));
+        let (Some(chain), Some(key)) = (chain, key) else {
+            return Err(faults);
+        };
+        let Some(leaf) = Leaf::read(&chain) else {
+            return Err(Faults::at("cert", named(&files.cert, "is no X.509 certificate")));
+        };
+        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            Error::InconsistentKeys(_) => {
+                let what = format!("is not the key of {}", files.cert.display());
+                Faults::at("key", named(&files.key, what))
+            }
+            Error::InvalidCertificate(error) => Faults::at("cert", named(&files.cert, error)),
+            error => Faults::at("key", named(&files.key, error)),
+        })?;
+        let mut warnings: Vec<String> =
+            leaf.oddities(SystemTime::now()).map(|what| named(&files.cert, what)).collect();
+        if can_be_read_by_others(&files.key) {
+            warnings.push(named(&files.key, "every user of this machine can read the key"));
+        }
+        Ok(Pair { key: Arc::new(key), names: leaf.names, warnings })
+    }
+}
+
+/// What a certificate says about itself; times in seconds since 1970.
+struct Leaf {
+    names: Vec<String>,
+    not_before: i64,
+    not_after: i64,
+}
+
+impl Leaf {
+    /// Reads the first certificate of a chain.
+    fn read(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
+        let names = leaf.subject_alternative_name().ok()?;
+        let names = names.iter().flat_map(|extension| &extension.value.general_names);
+        let names = names.filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
+        Some(Leaf {
+            names: names.collect(),
+            not_before: leaf.validity().not_before.timestamp(),
+            not_after: leaf.validity().not_after.timestamp(),
+        })
+    }
+
+    fn oddities(&self, now: SystemTime) -> impl Iterator<Item = &'static str> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        [
+            (now > self.not_after, "the certificate has expired"),
+            (now < self.not_before, "the certificate is not valid yet"),
+            (self.names.is_empty(), "the certificate has no DNS name; no SNI will find it"),
+        ]
+        .into_iter()
+        .filter_map(|(holds, what)| holds.then_some(what))
+    }
+}
+
+/// Reads at least one certificate.
+pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Faults> {
+    let text = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(Faults::one(named(path, "holds no certificate in PEM form"))),
+        Err(error) => Err(Faults::one(named(path, error))),
+    }
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Faults> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            Faults::one(named(path, "holds no private key in PEM form that is not encrypted"))
+        }
+        error => Faults::one(named(path, error)),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Faults> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| Faults::one(named(path, error)))?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(Faults::one(named(path, "is larger than 1 MiB")));
+    }
+    Ok(bytes)
+}
+
+fn can_be_read_by_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+}
+
+/// A text about a file.
+pub(super) fn named(path: &Path, what: impl Display) -> String {
+    format!("{}: {what}", path.display())
+}
