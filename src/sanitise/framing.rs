@@ -558,9 +558,13 @@ mod tests {
                 2 => head[at] = BYTES[random.usize(..BYTES.len())],
                 3 => drop(head.remove(at)),
                 _ => {
-                    let lines: Vec<&[u8]> = head.split_inclusive(|byte| *byte == b'\n').collect();
-                    let line = lines[random.usize(..lines.len())].to_vec();
-                    head.splice(at..at, line);
+                    // A line of any head, where a line starts.
+                    let lines: Vec<_> =
+                        HEADS[random.usize(..HEADS.len())].split_inclusive('\n').collect();
+                    let line = lines[random.usize(..lines.len())];
+                    let start = head[..at].iter().rposition(|byte| *byte == b'\n');
+                    let start = start.map_or(0, |end| end + 1);
+                    head.splice(start..start, line.bytes());
                 }
             }
         }
