@@ -13,6 +13,7 @@ mod units;
 // The path of a request.
 mod listen;
 mod sanitise;
+mod client;
 mod files;
 mod respond;
 mod log;

@@ -44,7 +44,7 @@ pub(crate) enum PathForm {
 
 impl Strict {
     /// The headers to remove before the head is read; none unless `underscores` is `drop`.
-    pub(crate) fn to_drop(&self, headers: &HeaderMap) -> Vec<HeaderName> {
+    pub(crate) fn names_to_drop(&self, headers: &HeaderMap) -> Vec<HeaderName> {
         match self.underscores {
             Underscores::Drop => {
                 headers.keys().filter(|name| has_underscore(name)).cloned().collect()
@@ -190,12 +190,12 @@ mod tests {
             (Underscores::Pass, 0, Ok(())),
         ] {
             let strict = strict(underscores);
-            assert_eq!(strict.to_drop(&headers).len(), dropped, "{underscores:?}");
+            assert_eq!(strict.names_to_drop(&headers).len(), dropped, "{underscores:?}");
             assert_eq!(strict.check_names(&headers), expected, "{underscores:?}");
         }
         let strict = strict(Underscores::Drop);
         let mut headers = headers;
-        for name in strict.to_drop(&headers) {
+        for name in strict.names_to_drop(&headers) {
             headers.remove(name);
         }
         assert_eq!(headers, map(&[("x-mine", "b")]));

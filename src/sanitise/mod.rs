@@ -53,7 +53,7 @@ impl<'a> Head<'a> {
     /// Reads what a parser made of a request.
     ///
     /// The raw bytes of an HTTP/1 head must have passed [`judge`]: their framing
-    /// cannot be judged any more. The headers of [`Strict::to_drop`] must be gone.
+    /// cannot be judged any more. The headers of [`Strict::names_to_drop`] must be gone.
     pub(crate) fn read(
         method: &'a Method,
         uri: &'a Uri,

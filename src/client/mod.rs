@@ -1,0 +1,180 @@
+//! Who is asking: the address behind trusted proxies, and what servers are told of it.
+//!
+//! A header that names a client is believed only if a trusted proxy sent it.
+//! What a client may do is for later rooms.
+
+mod forwarded;
+mod outgoing;
+mod request_id;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use http::HeaderMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Faults;
+use crate::networks::{Network, Networks};
+
+pub(crate) use self::outgoing::Outgoing;
+pub(crate) use self::request_id::RequestId;
+
+/// The section `clients`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Networks whose X-Forwarded-For, Forwarded and PROXY header are believed.
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// Tells clients from the proxies in front of us.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    trusted_proxies: Networks,
+}
+
+impl Clients {
+    pub(crate) fn new(config: &Config) -> Result<Self, Faults> {
+        Ok(Clients { trusted_proxies: Networks::new(&config.trusted_proxies) })
+    }
+
+    /// Whether `address` is that of a trusted proxy.
+    pub(crate) fn trust(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.contains(address)
+    }
+
+    /// The client of a request that came from `peer`.
+    pub(crate) fn identify(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+        let peer = peer.to_canonical();
+        let peer_trusted = self.trust(peer);
+        let address = if peer_trusted {
+            forwarded::client_behind(peer, headers, &self.trusted_proxies)
+        } else {
+            peer
+        };
+        Client { address, network: ClientKey::from(address), peer, peer_trusted }
+    }
+}
+
+/// The client of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Client {
+    /// Who asks, by the word of the trusted proxies, if there are any.
+    pub address: IpAddr,
+    pub network: ClientKey,
+    /// Who opened the connection: the client, or the proxy nearest to us.
+    pub peer: IpAddr,
+    pub peer_trusted: bool,
+}
+
+impl Client {
+    /// What the server is told: `host` is the Host that the client sent, port included.
+    pub(crate) fn outgoing(&self, headers: &HeaderMap, host: &str, https: bool) -> Outgoing {
+        Outgoing::new(self, headers, host, https)
+    }
+
+    /// The id of the request: that of a trusted proxy, or a new one.
+    pub(crate) fn request_id(&self, headers: &HeaderMap) -> RequestId {
+        let kept = if self.peer_trusted { RequestId::kept(headers) } else { None };
+        kept.unwrap_or_else(RequestId::new)
+    }
+}
+
+/// What limits, bans and stickiness count as one client: an IPv4 address or an
+/// IPv6 /64, as whoever has one address of a /64 has them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum ClientKey {
+    V4(Ipv4Addr),
+    /// The first 64 bits.
+    V6(u64),
+}
+
+impl From<IpAddr> for ClientKey {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => ClientKey::V4(v4),
+            IpAddr::V6(v6) => ClientKey::V6((v6.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientKey::V4(v4) => v4.fmt(f),
+            ClientKey::V6(prefix) => {
+                write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*prefix) << 64))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    pub(super) fn clients() -> Clients {
+        let networks = ["10.0.0.0/8", "2001:db8:ffff::/48"];
+        let trusted_proxies = networks.iter().map(|text| text.parse().expect("good")).collect();
+        Clients::new(&Config { trusted_proxies }).expect("good")
+    }
+
+    /// Headers written as `name: value` lines.
+    pub(super) fn headers(lines: &[&str]) -> HeaderMap {
+        let fields = lines.iter().map(|line| {
+            let (name, value) = line.split_once(": ").expect("a colon");
+            let name: HeaderName = name.parse().expect("a name");
+            (name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
+        });
+        fields.collect()
+    }
+
+    pub(super) fn identify(peer: &str, lines: &[&str]) -> Client {
+        clients().identify(peer.parse().expect("an address"), &headers(lines))
+    }
+
+    #[test]
+    fn believes_nothing_from_strangers() {
+        let lines = ["x-forwarded-for: 192.0.2.1", "forwarded: for=192.0.2.1"];
+        for peer in ["203.0.113.9", "2001:db8::1"] {
+            let client = identify(peer, &lines);
+            assert_eq!(client.address.to_string(), peer);
+            assert!(!client.peer_trusted);
+        }
+        let client = identify("10.0.0.1", &lines);
+        assert_eq!(client.address.to_string(), "192.0.2.1");
+        assert!(client.peer_trusted);
+        assert_eq!(client.peer.to_string(), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_mapped_address_is_its_ipv4_address() {
+        let client = identify("::ffff:10.0.0.1", &["x-forwarded-for: ::ffff:192.0.2.1"]);
+        assert_eq!(client.peer.to_string(), "10.0.0.1");
+        assert_eq!(client.address.to_string(), "192.0.2.1");
+        assert_eq!(client.network.to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_an_ipv6_64() {
+        let key = |address: &str| ClientKey::from(address.parse::<IpAddr>().expect("good"));
+        assert_eq!(key("2001:db8:1:2::3"), key("2001:db8:1:2:ffff::"));
+        assert_ne!(key("2001:db8:1:2::3"), key("2001:db8:1:3::3"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+        assert_eq!(key("2001:db8:1:2::3").to_string(), "2001:db8:1:2::/64");
+    }
+
+    #[test]
+    fn reads_its_section() {
+        let config: Config =
+            serde_yaml::from_str("trusted_proxies: [10.0.0.0/8, '::1']").expect("good");
+        assert_eq!(config.trusted_proxies.len(), 2);
+        assert_eq!(serde_yaml::from_str::<Config>("{}").expect("good"), Config::default());
+        for bad in ["trusted_proxies: [10.0.0.1/8]", "trusted_proxys: []"] {
+            assert!(serde_yaml::from_str::<Config>(bad).is_err(), "{bad}");
+        }
+    }
+}
