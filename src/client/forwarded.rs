@@ -217,9 +217,15 @@ mod tests {
 
     #[test]
     fn reads_several_lines_as_one() {
-        let lines =
-            ["x-forwarded-for: 192.0.2.9, 192.0.2.1", "x-forwarded-for: 10.0.0.3, 10.0.0.2"];
-        check(&lines, "192.0.2.1");
+        for (first, last) in [
+            ("192.0.2.9", "192.0.2.1"),
+            ("192.0.2.9", "192.0.2.1, 10.0.0.2"),
+            ("192.0.2.9, 192.0.2.1", "10.0.0.3, 10.0.0.2"),
+        ] {
+            let first = format!("x-forwarded-for: {first}");
+            check(&[&first, &format!("x-forwarded-for: {last}")], "192.0.2.1");
+        }
+        check(&["forwarded: for=192.0.2.9", "forwarded: for=192.0.2.1, for=10.0.0.3"], "192.0.2.1");
         check(&["forwarded: for=192.0.2.1", "forwarded: for=10.0.0.2, for=10.0.0.3"], "192.0.2.1");
     }
 
