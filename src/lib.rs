@@ -14,6 +14,7 @@ mod units;
 mod listen;
 mod sanitise;
 mod client;
+mod route;
 mod files;
 mod respond;
 mod log;
