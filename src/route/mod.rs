@@ -31,6 +31,8 @@ mod host;
 mod normal;
 mod overlap;
 mod path;
+mod redirect;
+mod template;
 
 #[cfg(test)]
 mod reference;
@@ -38,6 +40,7 @@ mod reference;
 mod request;
 
 pub(crate) use path::Matched;
+pub(crate) use redirect::{Config as RedirectConfig, Redirect};
 
 /// Which requests a route is for. What is not given matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
