@@ -32,6 +32,7 @@ mod normal;
 mod overlap;
 mod path;
 mod redirect;
+mod rewrite;
 mod template;
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ mod request;
 
 pub(crate) use path::Matched;
 pub(crate) use redirect::{Config as RedirectConfig, Redirect};
+pub(crate) use rewrite::{Config as RewriteConfig, Rewrite};
 
 /// Which requests a route is for. What is not given matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
