@@ -1,4 +1,5 @@
-//! The normal form of a path (RFC 3986 §6.2.2), as [`Head::path`] has it.
+//! The normal form of a path, as [`Head::path`] has it: RFC 3986 §6.2.2, and
+//! doubled slashes are one.
 //!
 //! Configured paths must be written in it, else no request could equal them;
 //! paths that a rewrite or a redirect puts together are brought into it, so
@@ -19,30 +20,27 @@ pub(super) fn check(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Brings a path into normal form.
-///
-/// It starts with exactly one `/`; empty segments further on are kept, as the
-/// RFC keeps them.
+/// Brings a path into normal form; it then starts with exactly one `/`.
 pub(super) fn normal(path: &str) -> String {
     let spelled = spelled(path);
     let mut segments: Vec<&str> = Vec::new();
     let mut last = "";
-    for segment in spelled.trim_start_matches('/').split('/') {
+    for segment in spelled.split('/') {
         last = segment;
         match segment {
-            "." => {}
+            "" | "." => {}
             ".." => drop(segments.pop()),
             _ => segments.push(segment),
         }
     }
-    if matches!(last, "." | "..") {
-        segments.push("");
+    let mut normal = String::with_capacity(spelled.len() + 1);
+    for segment in &segments {
+        normal.push('/');
+        normal.push_str(segment);
     }
-    let joined = segments.join("/");
-    let mut normal = String::with_capacity(joined.len() + 1);
-    normal.push('/');
-    // A dot segment may have uncovered an empty one: `/a/..//b`.
-    normal.push_str(joined.trim_start_matches('/'));
+    if segments.is_empty() || matches!(last, "" | "." | "..") {
+        normal.push('/');
+    }
     normal
 }
 
@@ -131,15 +129,17 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// What `http::Uri` takes in a query: browsers send `[`, `|` and the like bare,
-/// and the server shall see what the client wrote.
+/// What sanitise lets through in a query: browsers send `[`, `|` and the like
+/// bare, and the server shall see what the client wrote.
 fn is_in_query(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>')
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\')
 }
 
-/// A character of a path that is no escape: RFC 3986 §3.3.
+/// A character of a path that is no escape: RFC 3986 §3.3, and brackets, which
+/// browsers send bare.
 fn is_in_path(byte: u8) -> bool {
     is_unreserved(byte)
+        || matches!(byte, b'[' | b']')
         || matches!(byte, b'/' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'')
         || matches!(byte, b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
@@ -166,7 +166,10 @@ mod tests {
         check("/a/b/..", "/a/");
         check("/a/.", "/a/");
         check("/../../a", "/a");
-        check("/a//b", "/a//b");
+        check("/a//b//", "/a/b/");
+        check("/a//..//b", "/b");
+        check("/..", "/");
+        check("/a[1]", "/a[1]");
         check("/a/b/%2E%2e/c", "/a/c");
         check("/%61%7E", "/a~");
         check("/caf%c3%a9", "/caf%C3%A9");

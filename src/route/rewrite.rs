@@ -78,12 +78,13 @@ impl Rewrite {
 
     /// The path and query to ask the server for.
     ///
-    /// `None` if this rewrite leaves paths alone. Else an origin-form target
+    /// `None` if this rewrite leaves paths alone, and for `OPTIONS *`. Else an origin-form target
     /// (RFC 9112 §3.2.1), which starts with exactly one `/`, also where the path
     /// of this request does not change; `strict.path: raw` has no say in it.
     pub(crate) fn target(&self, head: &Head<'_>, matched: &Matched) -> Option<String> {
+        let change = self.change.as_ref().filter(|_| head.path.starts_with('/'))?;
         let mut target = String::new();
-        match self.change.as_ref()? {
+        match change {
             Change::Path(template) => {
                 template.fill(&mut target, head, matched);
                 return Some(target);
@@ -258,6 +259,15 @@ mod tests {
     }
 
     #[test]
+    fn the_server_as_a_whole_has_no_path() {
+        let mut request = Request::new("OPTIONS /");
+        request.path = "*".to_owned();
+        let config = Config { add_prefix: Some("/a".to_owned()), ..Config::default() };
+        let rewrite = Rewrite::new(&config, &Match::default()).expect("a good rewrite");
+        assert_eq!(rewrite.target(&request.head(), &Matched::Prefix(0)), None);
+    }
+
+    #[test]
     fn replacements_are_bounded() {
         let long = format!("GET /{}", "_".repeat(MAX_REPLACEMENTS + 2));
         let expected = format!("/{}__", "-".repeat(MAX_REPLACEMENTS));
@@ -266,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_host_alone_leaves_the_path() {
-        check("{}", "{ host: app.internal }", "GET /a//b", None);
+        check("{}", "{ host: app.internal }", "GET /a", None);
         let config = Config { host: Some("App.internal:80".to_owned()), ..Config::default() };
         let rewrite = Rewrite::new(&config, &Match::default()).expect("a good rewrite");
         assert_eq!(rewrite.host(), Some("app.internal:80"));
