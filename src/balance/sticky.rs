@@ -1,0 +1,85 @@
+//! Cookies that keep a client on its server, and cookies as such.
+
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+
+use super::config::Sticky;
+use super::server::ServerId;
+
+/// The digits of a server's id.
+const DIGITS: usize = 16;
+
+/// Reads and writes the cookie that names a client's server.
+#[derive(Debug)]
+pub(super) struct Stickiness {
+    cookie: String,
+}
+
+impl Stickiness {
+    pub(super) fn new(config: &Sticky) -> Self {
+        Stickiness { cookie: config.cookie.clone() }
+    }
+
+    /// The server that the client's cookie names.
+    pub(super) fn named(&self, headers: &HeaderMap) -> Option<ServerId> {
+        let value = cookie(headers, &self.cookie)?;
+        // `from_str_radix` would also take a sign.
+        let is_id = value.len() == DIGITS && value.iter().all(u8::is_ascii_hexdigit);
+        let digits = std::str::from_utf8(value).ok().filter(|_| is_id)?;
+        u64::from_str_radix(digits, 16).ok().map(ServerId)
+    }
+
+    /// The Set-Cookie that names `server`.
+    pub(super) fn set_cookie(&self, server: ServerId) -> HeaderValue {
+        let text = format!("{}={server}; Path=/; HttpOnly; SameSite=Lax", self.cookie);
+        HeaderValue::try_from(text).expect("a token and hexadecimal digits are header text")
+    }
+}
+
+/// The value of the first cookie with that name (RFC 6265 §4.2.1).
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii)
+        .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(lines: &[&'static str], expected: Option<u64>) {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(COOKIE, HeaderValue::from_static(line));
+        }
+        let sticky = Stickiness::new(&Sticky { cookie: "tg".to_owned() });
+        assert_eq!(sticky.named(&headers).map(|id| id.0), expected, "{lines:?}");
+    }
+
+    #[test]
+    fn finds_its_cookie_among_others() {
+        check(&["tg=00000000000000ff"], Some(0xff));
+        check(&["a=1; tg=00000000000000ff; b=2"], Some(0xff));
+        check(&["a=1;tg=00000000000000FF"], Some(0xff));
+        check(&["a=1", "tg=00000000000000ff"], Some(0xff));
+        check(&["tgx=00000000000000ff; xtg=00000000000000ff"], None);
+        check(&[], None);
+    }
+
+    #[test]
+    fn takes_nothing_but_16_hexadecimal_digits() {
+        for bad in ["tg=", "tg=ff", "tg=+0000000000000ff", "tg=000000000000000ff", "tg"] {
+            check(&[bad], None);
+        }
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        let sticky = Stickiness::new(&Sticky { cookie: "tg".to_owned() });
+        let set = sticky.set_cookie(ServerId(0xff));
+        assert_eq!(set, "tg=00000000000000ff; Path=/; HttpOnly; SameSite=Lax");
+    }
+}
