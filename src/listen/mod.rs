@@ -1,4 +1,83 @@
 //! Where connections enter: from the socket to a request that pingora may see.
+//!
+//! This room accepts connections within their caps, ends TLS, reads whole
+//! request heads within their deadline and bounds, and only then hands them to
+//! pingora. What a head means, and what the answers say, it asks its [`Door`].
 
-pub(crate) mod proxy_protocol;
-pub(crate) mod tls;
+mod accept;
+mod connection;
+mod h1;
+mod h2;
+mod h2_stream;
+mod head;
+mod io;
+mod listener;
+mod proxy_protocol;
+mod seats;
+mod tls;
+mod welcome;
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use pingora::apps::HttpServerApp;
+
+pub(crate) use accept::{Edge, Opened};
+pub(crate) use connection::Exchange;
+pub(crate) use head::HeadFault;
+pub(crate) use listener::{Config, HttpsRedirect, Listener};
+pub(crate) use seats::{Bounds, Seats};
+
+/// What `listen` asks of the rooms further in; the conductor answers.
+///
+/// `listen` is the first room, so it knows neither what a sound head is nor
+/// how a refusal looks. Every answer given here has been recorded.
+pub(crate) trait Door: Send + Sync + 'static {
+    /// Judges the raw head of an h1 request before pingora parses it.
+    fn judge(&self, exchange: &Exchange, head: &[u8]) -> Result<Framing, Refused>;
+
+    /// Answers a head that could not be read; `so_far` is what arrived.
+    fn answer(&self, exchange: &Exchange, fault: HeadFault, so_far: &[u8]) -> Refused;
+
+    /// Records a request that pingora ended before any hook saw it.
+    fn lost(&self, exchange: &Exchange);
+
+    /// Whether `peer` may say whom it speaks for.
+    fn trusts(&self, peer: IpAddr) -> bool;
+
+    /// Counts an event in the life of connections.
+    fn count(&self, listener: &Listener, event: Event);
+}
+
+/// The bytes of an answer after which the connection ends.
+pub(crate) struct Refused(pub(crate) Bytes);
+
+/// Where an h1 request ends (RFC 9112 §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// After this many bytes of body.
+    Length(u64),
+    /// Where its chunks or its tunnel end.
+    Open,
+}
+
+/// What happens to connections, besides requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    Accepted,
+    Closed,
+    /// Refused because all connections, or those of its network, are taken.
+    Full,
+    /// The first request came, in HTTP/1 or in HTTP/2.
+    SpeaksH1,
+    SpeaksH2,
+    /// The PROXY header was wrong or missing.
+    ProxyHeader,
+    /// The TLS handshake failed, for a reason out of a closed set.
+    Handshake(&'static str),
+}
+
+/// A pingora application and the door to the rooms behind it.
+pub(crate) trait App: HttpServerApp + Send + Sync + 'static {}
+
+impl<T: HttpServerApp + Send + Sync + 'static> App for T {}

@@ -506,13 +506,13 @@ mod tests {
             ("WWW.Example.Test", 1),
             ("api.example.test", 2),
         ] {
-            let met = meet(&tls, &place.client(), name).await.ok().expect(name);
+            let met = meet(&tls, &place.client(), name).await.expect(name);
             assert_eq!(met.served, first_of(&files[expected]), "{name}");
             assert_eq!(met.facts.sni.as_deref(), Some(name.to_lowercase().as_str()));
         }
         let mut nameless = place.client();
         nameless.enable_sni = false;
-        let met = meet(&tls, &nameless, "first.test").await.ok().expect("served");
+        let met = meet(&tls, &nameless, "first.test").await.expect("served");
         assert_eq!((met.served, met.facts.sni), (first_of(&files[0]), None));
         for unknown in ["unknown.test", "a.b.example.test"] {
             check_refused(&tls, &place.client(), unknown, ("client_refused", "first.test")).await;
@@ -537,13 +537,13 @@ mod tests {
         let place = Place::new();
         let files = [place.issue("rsa", &["a.test"], RSA), place.issue("ec", &["a.test"], EC)];
         let tls = tls(&config(&files));
-        let met = meet(&tls, &place.client(), "a.test").await.ok().expect("served");
+        let met = meet(&tls, &place.client(), "a.test").await.expect("served");
         assert_eq!(met.served, first_of(&files[1]));
         let mut provider = aws_lc_rs::default_provider();
         provider.cipher_suites =
             vec![aws_lc_rs::cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256];
         let old = place.client_of(&[&rustls::version::TLS12], provider, None);
-        let met = meet(&tls, &old, "a.test").await.ok().expect("served");
+        let met = meet(&tls, &old, "a.test").await.expect("served");
         assert_eq!(met.served, first_of(&files[0]));
         assert_eq!(met.facts.cipher, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
     }
@@ -554,7 +554,7 @@ mod tests {
         let tls = tls(&config(&[place.issue("a", &["a.test"], EC)]));
         let mut client = place.client();
         client.alpn_protocols = vec![b"h2".to_vec()];
-        let met = meet(&tls, &client, "a.test").await.ok().expect("served");
+        let met = meet(&tls, &client, "a.test").await.expect("served");
         let expected = Facts {
             version: "TLSv1.3",
             cipher: "TLS_AES_256_GCM_SHA384",
@@ -564,7 +564,7 @@ mod tests {
         };
         assert_eq!(met.facts, expected);
         client.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let met = meet(&tls, &client, "a.test").await.ok().expect("served");
+        let met = meet(&tls, &client, "a.test").await.expect("served");
         assert!(!met.facts.is_h2);
         client.alpn_protocols = vec![b"smtp".to_vec()];
         check_refused(&tls, &client, "a.test", ("alpn", "NoApplicationProtocol")).await;
@@ -576,7 +576,7 @@ mod tests {
         let config = config(&[place.issue("a", &["a.test"], EC)]);
         let provider = aws_lc_rs::default_provider;
         let old = place.client_of(&[&rustls::version::TLS12], provider(), None);
-        let met = meet(&tls(&config), &old, "a.test").await.ok().expect("served");
+        let met = meet(&tls(&config), &old, "a.test").await.expect("served");
         assert_eq!(met.facts.version, "TLSv1.2");
         let modern = tls(&Config { min_version: MinVersion::Tls13, ..config.clone() });
         check_refused(&modern, &old, "a.test", ("no_shared_version", "ProtocolVersion")).await;
@@ -598,11 +598,11 @@ mod tests {
         let asking = |mode| tls(&Config { client_auth: place.client_auth(mode), ..config(&files) });
         let (require, request) = (asking(Mode::Require), asking(Mode::Request));
         for tls in [&require, &request] {
-            let met = meet(tls, &place.client_with(&known), "a.test").await.ok().expect("served");
+            let met = meet(tls, &place.client_with(&known), "a.test").await.expect("served");
             let subject = met.facts.client_certificate.expect("verified");
             assert!(subject.contains("CN=a client"), "{subject}");
         }
-        let met = meet(&request, &place.client(), "a.test").await.ok().expect("served");
+        let met = meet(&request, &place.client(), "a.test").await.expect("served");
         assert_eq!(met.facts.client_certificate, None);
         let refused = ("client_certificate", "CertificateRequired");
         check_refused(&require, &place.client(), "a.test", refused).await;
@@ -627,7 +627,7 @@ mod tests {
         for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
             let tls = tls(&config(&files));
             let client = place.client_of(&[version], aws_lc_rs::default_provider(), None);
-            let kind = async || meet(&tls, &client, "a.test").await.ok().expect("served").kind;
+            let kind = async || meet(&tls, &client, "a.test").await.expect("served").kind;
             assert_eq!(kind().await, HandshakeKind::Full);
             assert_eq!(kind().await, HandshakeKind::Resumed);
             place.issue("a", &["a.test"], EC);
@@ -644,8 +644,8 @@ mod tests {
         let (open, asking) = (tls(&config), tls(&request));
         for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
             let client = place.client_of(&[version], aws_lc_rs::default_provider(), None);
-            meet(&open, &client, "a.test").await.ok().expect("served");
-            let met = meet(&asking, &client, "a.test").await.ok().expect("served");
+            meet(&open, &client, "a.test").await.expect("served");
+            let met = meet(&asking, &client, "a.test").await.expect("served");
             assert_eq!(met.kind, HandshakeKind::Full);
         }
     }
@@ -660,7 +660,7 @@ mod tests {
         let refreshed = tls.refresh();
         assert_eq!(refreshed.replaced, [files[0].cert.display().to_string()]);
         assert_eq!(tls.refresh(), Refreshed::default());
-        let met = meet(&tls, &place.client(), "b.test").await.ok().expect("served");
+        let met = meet(&tls, &place.client(), "b.test").await.expect("served");
         assert_eq!(met.served, first_of(&files[0]));
     }
 
@@ -679,7 +679,7 @@ mod tests {
         let tls = tls(&config(std::slice::from_ref(&files)));
         link(&new);
         assert_eq!(tls.refresh().replaced.len(), 1);
-        let met = meet(&tls, &place.client(), "a.test").await.ok().expect("served");
+        let met = meet(&tls, &place.client(), "a.test").await.expect("served");
         assert_eq!(met.served, first_of(&new));
     }
 
@@ -706,7 +706,7 @@ mod tests {
             assert_eq!(refreshed.replaced, [""; 0]);
             assert!(refreshed.failed.iter().any(|what| what.contains(expected)), "{refreshed:?}");
             assert_eq!(tls.refresh(), Refreshed::default(), "each change is reported once");
-            let met = meet(&tls, &place.client(), "a.test").await.ok().expect("served");
+            let met = meet(&tls, &place.client(), "a.test").await.expect("served");
             assert_eq!(met.served, old);
             place.write("a.pem", &old_cert);
             place.write("a.key", &old_key);
@@ -723,10 +723,10 @@ mod tests {
         let client = place.client_with(&place.issue("client", &["client"], EC));
         let auth = place.client_auth(Mode::Require);
         let tls = tls(&Config { client_auth: auth, ..config(&files) });
-        meet(&tls, &client, "a.test").await.ok().expect("served");
+        meet(&tls, &client, "a.test").await.expect("served");
         place.write("ca.pem", "rubbish");
         assert!(tls.refresh().failed[0].contains("ca.pem: holds no certificate"));
-        let met = meet(&tls, &client, "a.test").await.ok().expect("still served");
+        let met = meet(&tls, &client, "a.test").await.expect("still served");
         assert_eq!(met.kind, HandshakeKind::Resumed);
         let next = fs::read_to_string(next.path("ca.pem")).expect("reads");
         place.write("ca.pem", &next);
@@ -769,12 +769,12 @@ mod tests {
         let missing = place.path("missing");
         let config = Config {
             certificates: vec![
-                Files { cert: missing.clone(), key: missing.clone() },
+                Files { cert: missing.clone(), key: missing },
                 good.clone(),
                 Files { cert: good.key.clone(), key: good.cert.clone() },
-                Files { cert: good.cert.clone(), key: other.key.clone() },
+                Files { cert: good.cert.clone(), key: other.key },
             ],
-            client_auth: Some(ClientAuth { ca: good.key.clone(), mode: Mode::Require }),
+            client_auth: Some(ClientAuth { ca: good.key, mode: Mode::Require }),
             ..Config::default()
         };
         let faults = Tls::new(&config, &[]).expect_err("faulty");

@@ -1,0 +1,259 @@
+//! Accepts connections and spreads them over the workers.
+//!
+//! One socket per address, accepted from by one task, which gives each
+//! connection to the worker with the fewest. A worker is a thread with a
+//! runtime, a pingora proxy and a pool of upstream connections of its own:
+//! nothing on the path of a request crosses threads.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::listener::Listener;
+use super::seats::{Seat, Seats};
+use super::welcome::welcome;
+use super::{App, Door, Event};
+
+/// How long accepting rests when the process has run out of descriptors.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// A listener and its socket.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) socket: Arc<TcpListener>,
+}
+
+/// A connection on its way to a worker.
+pub(super) struct Arrived {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) listener: Arc<Listener>,
+    pub(super) seat: Seat,
+    load: Load,
+}
+
+/// All listeners, as a pingora service.
+pub(crate) struct Edge<D, A> {
+    opened: Vec<Opened>,
+    seats: Arc<Seats>,
+    door: Arc<D>,
+    // One for each worker; emptied when the service starts.
+    apps: Vec<Arc<A>>,
+    shutdown: ShutdownWatch,
+    /// Told once every listener accepts.
+    serving: Option<watch::Sender<bool>>,
+}
+
+impl<D: Door, A: App> Edge<D, A> {
+    /// `apps` holds one application a worker; `shutdown` turns true when no
+    /// new connection is to be accepted.
+    pub(crate) fn new(
+        opened: Vec<Opened>,
+        seats: Arc<Seats>,
+        door: Arc<D>,
+        apps: Vec<Arc<A>>,
+        shutdown: ShutdownWatch,
+    ) -> Self {
+        Edge { opened, seats, door, apps, shutdown, serving: None }
+    }
+
+    /// Says so on `serving` once every listener accepts.
+    pub(crate) fn announce(mut self, serving: watch::Sender<bool>) -> Self {
+        self.serving = Some(serving);
+        self
+    }
+
+    fn start_workers(&mut self) -> Vec<Worker> {
+        let apps = std::mem::take(&mut self.apps);
+        let start = |(index, app)| {
+            let (queue, arrivals) = mpsc::unbounded_channel();
+            let inner = Inner {
+                door: self.door.clone(),
+                app,
+                shutdown: self.shutdown.clone(),
+                seats: self.seats.clone(),
+            };
+            inner.start(index, arrivals);
+            Worker { queue, load: Arc::default() }
+        };
+        apps.into_iter().enumerate().map(start).collect()
+    }
+}
+
+#[async_trait]
+impl<D: Door, A: App> Service for Edge<D, A> {
+    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
+        let workers: Arc<[Worker]> = self.start_workers().into();
+        let mut accepting = JoinSet::new();
+        for opened in self.opened.drain(..) {
+            let acceptor = Acceptor {
+                opened,
+                seats: self.seats.clone(),
+                door: self.door.clone(),
+                workers: workers.clone(),
+                shutdown: self.shutdown.clone(),
+            };
+            accepting.spawn(acceptor.run());
+        }
+        if let Some(serving) = self.serving.take() {
+            serving.send_replace(true);
+        }
+        while accepting.join_next().await.is_some() {}
+    }
+
+    fn name(&self) -> &str {
+        "edge"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    // Our sockets are handed over by `control`, not by pingora.
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}
+
+/// A worker as seen from outside.
+struct Worker {
+    // Bounded by the seats: who arrives has taken one.
+    queue: mpsc::UnboundedSender<Arrived>,
+    load: Arc<AtomicUsize>,
+}
+
+/// One connection's part of its worker's load.
+struct Load(Arc<AtomicUsize>);
+
+impl Load {
+    fn on(worker: &Worker) -> Self {
+        worker.load.fetch_add(1, Ordering::Relaxed);
+        Load(worker.load.clone())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What runs on a worker's thread.
+struct Inner<D, A> {
+    door: Arc<D>,
+    app: Arc<A>,
+    shutdown: ShutdownWatch,
+    seats: Arc<Seats>,
+}
+
+impl<D: Door, A: App> Inner<D, A> {
+    #[expect(clippy::disallowed_methods, reason = "connections are what this room starts")]
+    fn start(self, index: usize, mut arrivals: mpsc::UnboundedReceiver<Arrived>) {
+        let serve = async move {
+            while let Some(arrived) = arrivals.recv().await {
+                let Arrived { stream, peer, listener, seat, load } = arrived;
+                let (door, app) = (self.door.clone(), self.app.clone());
+                let shutdown = self.shutdown.clone();
+                tokio::spawn(async move {
+                    welcome(stream, peer, &listener, &door, &app, &shutdown).await;
+                    door.count(&listener, Event::Closed);
+                    drop((seat, load));
+                });
+            }
+            // Nobody arrives any more; who is here is served to the end.
+            self.seats.all_free().await;
+        };
+        let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(serve),
+            Err(error) => ::log::error!("worker {index} has no runtime: {error}"),
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(run);
+        if let Err(error) = thread {
+            ::log::error!("worker {index} has no thread: {error}");
+        }
+    }
+}
+
+/// Starts serving one h2 stream on the current worker.
+#[expect(clippy::disallowed_methods, reason = "streams are what this room starts")]
+pub(super) fn spawn_stream(stream: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(stream);
+}
+
+/// Accepts from one socket.
+struct Acceptor<D> {
+    opened: Opened,
+    seats: Arc<Seats>,
+    door: Arc<D>,
+    workers: Arc<[Worker]>,
+    shutdown: ShutdownWatch,
+}
+
+impl<D: Door> Acceptor<D> {
+    async fn run(self) {
+        let mut shutdown = self.shutdown.clone();
+        let name = self.opened.listener.name.clone();
+        let socket = self.opened.socket.try_clone().and_then(tokio::net::TcpListener::from_std);
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => return ::log::error!("cannot accept on {name}: {error}"),
+        };
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|closing| *closing) => return self.accept_waiting(),
+                accepted = socket.accept() => accepted,
+            };
+            // The worker's runtime is another one: the stream moves there bare.
+            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+                Ok((stream, peer)) => self.seat(stream, peer),
+                Err(error) if is_of_one_connection(&error) => {
+                    ::log::debug!("a connection to {name} ended before it began: {error}");
+                }
+                Err(error) => {
+                    ::log::error!("cannot accept on {name}: {error}");
+                    tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                }
+            }
+        }
+    }
+
+    /// Takes who waits already: closing the socket would reset them.
+    fn accept_waiting(&self) {
+        while let Ok((stream, peer)) = self.opened.socket.accept() {
+            self.seat(stream, peer);
+        }
+    }
+
+    fn seat(&self, stream: TcpStream, peer: SocketAddr) {
+        let listener = &self.opened.listener;
+        let Some(seat) = self.seats.take(peer.ip(), self.door.trusts(peer.ip())) else {
+            return self.door.count(listener, Event::Full);
+        };
+        self.door.count(listener, Event::Accepted);
+        let least = self.workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
+        let Some(worker) = least else {
+            return;
+        };
+        let load = Load::on(worker);
+        let arrived = Arrived { stream, peer, listener: listener.clone(), seat, load };
+        if worker.queue.send(arrived).is_err() {
+            ::log::error!("a worker is gone; a connection to {} is lost", listener.name);
+        }
+    }
+}
+
+/// Errors of `accept` that concern the connection, not the socket (accept(2)).
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | WouldBlock)
+}

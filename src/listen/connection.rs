@@ -1,0 +1,110 @@
+//! What is known of a connection, and of the exchange running on it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pingora::http::ResponseHeader;
+use pingora::protocols::Digest;
+use pingora::protocols::raw_connect::ProxyDigest;
+use tokio::time::{Duration, Instant};
+
+use super::listener::Listener;
+use super::tls;
+
+/// A client connection, from its accept to its end.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) listener: Arc<Listener>,
+    /// Who connected; with a PROXY header from a trusted proxy, whom it names.
+    pub(crate) peer: SocketAddr,
+    pub(crate) tls: Option<tls::Facts>,
+}
+
+/// One request and its answer, as far as the connection is concerned.
+///
+/// The hooks reach it through pingora's session; it lets them set a deadline
+/// for silence, and tells the connection whether they recorded the request.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) connection: Arc<Connection>,
+    began: Instant,
+    // Nanoseconds after `began`; 0 is no deadline.
+    deadline: AtomicU64,
+    expired: AtomicBool,
+    recorded: AtomicBool,
+}
+
+impl Exchange {
+    pub(super) fn new(connection: Arc<Connection>, began: Instant) -> Arc<Self> {
+        Arc::new(Exchange {
+            connection,
+            began,
+            deadline: AtomicU64::new(0),
+            expired: AtomicBool::new(false),
+            recorded: AtomicBool::new(false),
+        })
+    }
+
+    /// The exchange behind a session's digest; every session of ours has one.
+    pub(crate) fn of(digest: Option<&Digest>) -> Option<&Arc<Exchange>> {
+        let proxy = digest?.proxy_digest.as_ref()?;
+        proxy.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// When its first byte arrived.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Ends the exchange unless it moves on within `silence`.
+    pub(crate) fn expect_within(&self, silence: Duration) {
+        let at = (Instant::now() + silence).duration_since(self.began).as_nanos();
+        let at = u64::try_from(at).unwrap_or(u64::MAX).max(1);
+        self.deadline.store(at, Ordering::Release);
+    }
+
+    /// Takes the deadline back.
+    pub(crate) fn no_deadline(&self) {
+        self.deadline.store(0, Ordering::Release);
+    }
+
+    /// Whether the deadline has passed; the answer is given once.
+    pub(crate) fn take_expired(&self) -> bool {
+        self.expired.swap(false, Ordering::AcqRel)
+    }
+
+    /// Says that the one access record of this request is written.
+    pub(crate) fn set_recorded(&self) {
+        self.recorded.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded.load(Ordering::Acquire)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.deadline.load(Ordering::Acquire) {
+            0 => None,
+            nanos => Some(self.began + Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Marks the exchange expired if its deadline is not after `now`.
+    pub(super) fn expire(&self, now: Instant) -> bool {
+        let passed = self.deadline().is_some_and(|deadline| deadline <= now);
+        if passed {
+            self.no_deadline();
+            self.expired.store(true, Ordering::Release);
+        }
+        passed
+    }
+
+    /// Wraps the exchange into the one digest that carries a value of ours to
+    /// the hooks, on h1 and h2 alike; pingora itself does not look into it.
+    pub(super) fn digest(self: &Arc<Self>) -> Arc<ProxyDigest> {
+        let unused = ResponseHeader::build_no_case(200, Some(0))
+            .expect("a bare status line is a valid header");
+        Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(self.clone()))))
+    }
+}

@@ -1,0 +1,126 @@
+//! Serves HTTP/1 on a connection, one request after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use tokio::time::{Instant, timeout};
+
+use super::connection::{Connection, Exchange};
+use super::head::{self, RawHead};
+use super::io::EdgeIo;
+use super::{App, Door, Event, Framing, Refused};
+
+/// How long a client may take to receive a refusal.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long an idle connection stays open once the process is to end: a
+/// client that is about to send finds it open, and is told to close.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
+
+/// Where requests of a connection go.
+pub(super) struct Inward<'a, D, A> {
+    pub(super) connection: &'a Arc<Connection>,
+    pub(super) door: &'a Arc<D>,
+    pub(super) app: &'a Arc<A>,
+    pub(super) shutdown: &'a ShutdownWatch,
+}
+
+impl<D: Door, A: App> Inward<'_, D, A> {
+    /// Serves requests until one side closes; returns when the connection ended.
+    pub(super) async fn serve(&self, mut io: Box<EdgeIo>) {
+        let listener = &self.connection.listener;
+        let limit = listener.limits.requests_per_connection;
+        for served in 1..=limit {
+            let Some(first) = self.next_request(&mut io).await else {
+                return;
+            };
+            if served == 1 {
+                self.door.count(listener, Event::SpeaksH1);
+            }
+            let read = head::read(&mut io, first, &listener.limits, &listener.timeouts).await;
+            let outcome = match read {
+                Ok(head) => self.admit(head),
+                Err(broken) => {
+                    let exchange = Exchange::new(self.connection.clone(), broken.began);
+                    Err(self.door.answer(&exchange, broken.fault, &broken.so_far))
+                }
+            };
+            let request = match outcome {
+                Ok(request) => request,
+                Err(refused) => return refuse(&mut io, refused).await,
+            };
+            match self.exchange(io, request, served == limit).await {
+                Some(reused) => io = reused,
+                None => return,
+            }
+        }
+    }
+
+    /// The first bytes of the next request; none when there will not be one.
+    async fn next_request(&self, io: &mut EdgeIo) -> Option<BytesMut> {
+        io.rest();
+        let idle = self.connection.listener.timeouts.idle.0;
+        let mut shutdown = self.shutdown.clone();
+        let ends = async {
+            let closing = shutdown.wait_for(|closing| *closing);
+            if timeout(idle, closing).await.is_ok() {
+                tokio::time::sleep(LAST_CHANCE).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            first = head::first_bytes(io) => first.ok().filter(|bytes| !bytes.is_empty()),
+            () = ends => None,
+        }
+    }
+
+    fn admit(&self, head: RawHead) -> Result<Request, Refused> {
+        let exchange = Exchange::new(self.connection.clone(), head.began);
+        let (raw, _) = head.bytes.split_at(head.end);
+        let framing = self.door.judge(&exchange, raw)?;
+        Ok(Request { head, framing, exchange })
+    }
+
+    /// Runs one exchange; the connection comes back if it may be used again.
+    async fn exchange(
+        &self,
+        mut io: Box<EdgeIo>,
+        request: Request,
+        is_last: bool,
+    ) -> Option<Box<EdgeIo>> {
+        let Request { head, framing, exchange } = request;
+        let mut bytes = head.bytes;
+        io.begin_request(&mut bytes, head.end, framing);
+        io.carry(&exchange);
+        let mut session = ServerSession::new_http1(io);
+        session.set_pipelined_prefix(bytes);
+        if is_last {
+            session.set_keepalive_reuses_remaining(Some(0));
+        }
+        let reused = self.app.process_new_http(session, self.shutdown).await;
+        if !exchange.is_recorded() {
+            self.door.lost(&exchange);
+        }
+        let (stream, _) = reused?.consume();
+        stream.into_any().downcast().ok()
+    }
+}
+
+/// A request that may be shown to pingora.
+struct Request {
+    head: RawHead,
+    framing: Framing,
+    exchange: Arc<Exchange>,
+}
+
+async fn refuse(io: &mut EdgeIo, Refused(answer): Refused) {
+    let deadline = Instant::now() + LINGER;
+    match tokio::time::timeout_at(deadline, io.answer_and_close(&answer)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => ::log::debug!("a refusal did not arrive: {error}"),
+        Err(_) => ::log::debug!("a refusal was not read within {LINGER:?}"),
+    }
+}

@@ -1,0 +1,430 @@
+//! One client connection as pingora sees it.
+//!
+//! Beneath pingora's session we coalesce small writes (header and body leave
+//! in one segment), hold back what a client pipelined until its turn comes,
+//! and let the hooks set a deadline that ends a silent exchange.
+
+use std::future::Future;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
+
+use super::Framing;
+use super::connection::{Connection, Exchange};
+
+/// Writes up to this many bytes are gathered until a flush.
+const COALESCE: usize = 4096;
+/// The most that is read ahead of a request whose body has ended.
+const AHEAD: usize = 8192;
+/// One read of a head or of bytes ahead.
+const CHUNK: usize = 8192;
+/// Unread bytes of a refused request that are read and dropped: this many reads.
+const LINGER_READS: usize = 64;
+
+/// A TCP connection, and what was read of it before its protocol was known.
+#[derive(Debug)]
+pub(super) struct Tcp {
+    stream: TcpStream,
+    early: Bytes,
+}
+
+impl Tcp {
+    pub(super) fn new(stream: TcpStream, early: Bytes) -> Self {
+        Tcp { stream, early }
+    }
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let n = self.early.len().min(buf.remaining());
+        buf.put_slice(&self.early.split_to(n));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Transport {
+    Plain(Tcp),
+    Tls(Box<TlsStream<Tcp>>),
+}
+
+impl Transport {
+    fn tcp(&self) -> &Tcp {
+        match self {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_both(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &[u8],
+        second: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let both = [io::IoSlice::new(first), io::IoSlice::new(second)];
+        match self {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, &both),
+            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, &both),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+/// How much of what a client sends belongs to the request being served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belongs {
+    /// This many bytes; what follows is the next request.
+    Bytes(u64),
+    /// Everything: a chunked body, a tunnel, or HTTP/2.
+    All,
+}
+
+/// What pingora reads requests from and writes responses to.
+pub(super) struct EdgeIo {
+    transport: Transport,
+    connection: Arc<Connection>,
+    exchange: Option<Arc<Exchange>>,
+    digest: Option<Arc<ProxyDigest>>,
+    // Invariant: at most COALESCE bytes.
+    unsent: Vec<u8>,
+    // Bytes of the next request. Invariant: at most AHEAD + CHUNK bytes.
+    ahead: BytesMut,
+    belongs: Belongs,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl EdgeIo {
+    pub(super) fn new(transport: Transport, connection: Arc<Connection>) -> Self {
+        EdgeIo {
+            transport,
+            connection,
+            exchange: None,
+            digest: None,
+            unsent: Vec::new(),
+            ahead: BytesMut::new(),
+            belongs: Belongs::All,
+            alarm: None,
+        }
+    }
+
+    /// From here on, what is read belongs to one request, whose head ends at
+    /// `end` of `bytes`. What follows it there is kept for the next one.
+    pub(super) fn begin_request(&mut self, bytes: &mut BytesMut, end: usize, framing: Framing) {
+        self.belongs = match framing {
+            Framing::Open => Belongs::All,
+            Framing::Length(length) => {
+                let come = (bytes.len() - end) as u64;
+                let body = come.min(length);
+                // At most what was read already, so it fits.
+                self.ahead = bytes.split_off(end + body as usize);
+                Belongs::Bytes(length - body)
+            }
+        };
+    }
+
+    /// Puts bytes back that were read to tell the protocol of a plain connection.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        if let Transport::Plain(tcp) = &mut self.transport {
+            tcp.early = bytes;
+        }
+    }
+
+    /// Lets the hooks find `exchange` through pingora's session.
+    pub(super) fn carry(&mut self, exchange: &Arc<Exchange>) {
+        self.digest = Some(exchange.digest());
+        self.exchange = Some(exchange.clone());
+    }
+
+    /// Gives the memory back that only a request needs.
+    pub(super) fn rest(&mut self) {
+        self.unsent = Vec::new();
+        self.exchange = None;
+        self.digest = None;
+        self.alarm = None;
+        self.belongs = Belongs::All;
+    }
+
+    /// What has been read of the next request already.
+    pub(super) fn take_ahead(&mut self) -> BytesMut {
+        std::mem::take(&mut self.ahead)
+    }
+
+    /// Reads once, appending to `head`; 0 is the end of the stream.
+    pub(super) async fn read_more(&mut self, head: &mut BytesMut) -> io::Result<usize> {
+        std::future::poll_fn(|cx| poll_append(&mut self.transport, cx, head)).await
+    }
+
+    /// Writes an answer and closes, waiting until the client has it.
+    ///
+    /// Closing while unread bytes wait would reset the connection and may
+    /// destroy the answer (RFC 9112 §9.6), so the rest is read and dropped;
+    /// the caller bounds the time.
+    pub(super) async fn answer_and_close(&mut self, answer: &[u8]) -> io::Result<()> {
+        self.write_all(answer).await?;
+        AsyncWriteExt::shutdown(self).await?;
+        let mut dropped = BytesMut::new();
+        for _ in 0..LINGER_READS {
+            dropped.clear();
+            if self.read_more(&mut dropped).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            let (_, rest) = self.unsent.split_at(sent);
+            match self.transport.poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => sent += n,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.unsent.drain(..sent);
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.unsent.clear();
+        Poll::Ready(Ok(()))
+    }
+
+    /// The request has been read to its end: notice that the client leaves,
+    /// and keep what it sends for its next request.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < AHEAD {
+            if ready!(poll_append(&mut self.transport, cx, &mut self.ahead))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Ready with an error once the deadline of the exchange has passed.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(exchange) = &self.exchange else {
+            return Poll::Pending;
+        };
+        while let Some(deadline) = exchange.deadline() {
+            let alarm =
+                self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+            // A deadline that moved on is looked at when the old one rings:
+            // re-arming a timer for every chunk would cost more than it gives.
+            if alarm.deadline() > deadline {
+                alarm.as_mut().reset(deadline);
+            }
+            ready!(alarm.as_mut().poll(cx));
+            if exchange.expire(tokio::time::Instant::now()) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.alarm = None;
+        }
+        Poll::Pending
+    }
+}
+
+/// Reads once into the end of `into` without holding a buffer while waiting.
+fn poll_append(
+    transport: &mut Transport,
+    cx: &mut Context<'_>,
+    into: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut space = [MaybeUninit::<u8>::uninit(); CHUNK];
+    let mut buf = ReadBuf::uninit(&mut space);
+    ready!(transport.poll_read(cx, &mut buf))?;
+    into.extend_from_slice(buf.filled());
+    Poll::Ready(Ok(buf.filled().len()))
+}
+
+impl AsyncRead for EdgeIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let me = &mut *self;
+        let read = match me.belongs {
+            Belongs::All => me.transport.poll_read(cx, buf),
+            Belongs::Bytes(0) => me.poll_ahead(cx),
+            Belongs::Bytes(left) => {
+                let limit = usize::try_from(left).unwrap_or(usize::MAX).min(buf.remaining());
+                let mut part = ReadBuf::new(buf.initialize_unfilled_to(limit));
+                let read = me.transport.poll_read(cx, &mut part);
+                let n = part.filled().len();
+                buf.advance(n);
+                me.belongs = Belongs::Bytes(left - n as u64);
+                read
+            }
+        };
+        match read {
+            Poll::Pending => me.poll_alarm(cx),
+            ready => ready,
+        }
+    }
+}
+
+impl AsyncWrite for EdgeIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let me = &mut *self;
+        if me.unsent.len() + buf.len() <= COALESCE {
+            me.unsent.extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
+        while !me.unsent.is_empty() {
+            let held = me.unsent.len();
+            let sent = ready!(me.transport.poll_write_both(cx, &me.unsent, buf))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            me.unsent.drain(..sent.min(held));
+            if sent > held {
+                return Poll::Ready(Ok(sent - held));
+            }
+        }
+        me.transport.poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        self.transport.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        self.transport.poll_shutdown(cx)
+    }
+}
+
+impl std::fmt::Debug for EdgeIo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeIo").field("peer", &self.connection.peer).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Shutdown for EdgeIo {
+    async fn shutdown(&mut self) {
+        if let Err(error) = AsyncWriteExt::shutdown(self).await {
+            ::log::debug!("closing the connection of {}: {error}", self.connection.peer);
+        }
+    }
+}
+
+impl UniqueID for EdgeIo {
+    fn id(&self) -> i32 {
+        self.transport.tcp().stream.as_raw_fd()
+    }
+}
+
+impl Ssl for EdgeIo {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        None
+    }
+}
+
+impl Peek for EdgeIo {}
+
+impl GetTimingDigest for EdgeIo {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for EdgeIo {
+    // The only digest that carries a value of ours to the hooks, on h1 and h2
+    // alike; pingora itself does not look into it.
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.digest.clone()
+    }
+}
+
+impl GetSocketDigest for EdgeIo {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}

@@ -1,0 +1,164 @@
+//! How many connections there may be, in all and from one client network.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+/// The caps on connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) connections: usize,
+    pub(crate) per_client: usize,
+}
+
+/// The seats of all listeners; every open connection holds one.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    bounds: Bounds,
+    taken: AtomicUsize,
+    // Invariant: no entry is 0, so there are at most `taken` entries.
+    per_client: Mutex<HashMap<IpAddr, usize>>,
+    empty: Notify,
+}
+
+impl Seats {
+    pub(crate) fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Seats {
+            bounds,
+            taken: AtomicUsize::new(0),
+            per_client: Mutex::new(HashMap::new()),
+            empty: Notify::new(),
+        })
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// Returns once no connection is open.
+    pub(crate) async fn all_free(&self) {
+        loop {
+            let mut emptied = std::pin::pin!(self.empty.notified());
+            emptied.as_mut().enable();
+            if self.taken() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// A seat for a connection from `peer`, or none if a cap is reached.
+    ///
+    /// Who is exempt counts in all, but not per client.
+    pub(super) fn take(self: &Arc<Self>, peer: IpAddr, is_exempt: bool) -> Option<Seat> {
+        let client = (!is_exempt).then(|| client_network(peer));
+        if self.taken.fetch_add(1, Ordering::AcqRel) >= self.bounds.connections {
+            self.leave();
+            return None;
+        }
+        if let Some(client) = client
+            && !self.take_for(client)
+        {
+            self.leave();
+            return None;
+        }
+        Some(Seat { seats: self.clone(), client })
+    }
+
+    fn take_for(&self, client: IpAddr) -> bool {
+        let mut per_client = self.per_client.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = per_client.entry(client).or_insert(0);
+        if *count >= self.bounds.per_client {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn leave(&self) {
+        if self.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.empty.notify_waiters();
+        }
+    }
+}
+
+/// The right of one connection to be open.
+#[derive(Debug)]
+pub(super) struct Seat {
+    seats: Arc<Seats>,
+    client: Option<IpAddr>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(client) = self.client {
+            let mut per_client =
+                self.seats.per_client.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = per_client.get_mut(&client) {
+                *count -= 1;
+                if *count == 0 {
+                    per_client.remove(&client);
+                }
+            }
+        }
+        self.seats.leave();
+    }
+}
+
+/// A client is an IPv4 address or an IPv6 /64.
+fn client_network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seats(connections: usize, per_client: usize) -> Arc<Seats> {
+        Seats::new(Bounds { connections, per_client })
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn refuses_over_the_cap_of_all() {
+        let seats = seats(2, 9);
+        let first = seats.take(ip("192.0.2.1"), false);
+        let _second = seats.take(ip("192.0.2.2"), false).expect("a seat");
+        assert!(seats.take(ip("192.0.2.3"), false).is_none());
+        drop(first);
+        assert!(seats.take(ip("192.0.2.3"), false).is_some());
+    }
+
+    #[test]
+    fn refuses_over_the_cap_of_one_client_but_not_of_others() {
+        let seats = seats(9, 1);
+        let _held = seats.take(ip("2001:db8::1"), false).expect("a seat");
+        assert!(seats.take(ip("2001:db8::ffff"), false).is_none(), "the same /64");
+        assert!(seats.take(ip("2001:db8:0:1::1"), false).is_some(), "another /64");
+        assert_eq!(seats.taken(), 1);
+    }
+
+    #[test]
+    fn trusted_proxies_are_exempt_per_client() {
+        let seats = seats(9, 1);
+        let held: Vec<_> = (0..3).map(|_| seats.take(ip("10.0.0.1"), true)).collect();
+        assert!(held.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn forgets_clients_that_left() {
+        let seats = seats(9, 1);
+        drop(seats.take(ip("192.0.2.1"), false));
+        assert!(seats.per_client.lock().expect("no panic").is_empty());
+        assert_eq!(seats.taken(), 0);
+    }
+}

@@ -1,0 +1,152 @@
+//! From an accepted connection to the protocol spoken on it.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use pingora::server::ShutdownWatch;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
+
+use super::connection::Connection;
+use super::h1::Inward;
+use super::io::{EdgeIo, Tcp, Transport};
+use super::listener::Listener;
+use super::proxy_protocol::{self, Mode, Parsed, Source};
+use super::tls::{self, Tls};
+use super::{App, Door, Event, h2};
+
+/// What an HTTP/2 client sends first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves one connection to its end.
+pub(super) async fn welcome<D: Door, A: App>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: &Arc<Listener>,
+    door: &Arc<D>,
+    app: &Arc<A>,
+    shutdown: &ShutdownWatch,
+) {
+    let tcp = match prepare(stream) {
+        Ok(tcp) => tcp,
+        Err(error) => return ::log::debug!("the connection of {peer}: {error}"),
+    };
+    let Some(Announced { tcp, peer }) = announced(tcp, peer, listener, door).await else {
+        return door.count(listener, Event::ProxyHeader);
+    };
+    let (transport, tls) = match &listener.tls {
+        None => (Transport::Plain(tcp), None),
+        Some(tls) => match handshake(tls, tcp, listener).await {
+            Ok((stream, facts)) => (Transport::Tls(Box::new(stream)), Some(facts)),
+            Err(reason) => {
+                ::log::debug!("no TLS with {peer}: {reason}");
+                return door.count(listener, Event::Handshake(reason));
+            }
+        },
+    };
+    let connection = Arc::new(Connection { listener: listener.clone(), peer, tls });
+    let io = Box::new(EdgeIo::new(transport, connection.clone()));
+    let inward = Inward { connection: &connection, door, app, shutdown };
+    match &connection.tls {
+        Some(facts) if facts.is_h2 => h2::serve(&inward, io).await,
+        Some(_) => inward.serve(io).await,
+        None => serve_plain(&inward, io).await,
+    }
+}
+
+fn prepare(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    tokio::net::TcpStream::from_std(stream)
+}
+
+/// Without TLS, the first bytes tell h2 (prior knowledge) from h1.
+async fn serve_plain<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<EdgeIo>) {
+    let listener = &inward.connection.listener;
+    if !listener.speaks_h2 {
+        return inward.serve(io).await;
+    }
+    let mut first = BytesMut::new();
+    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+        let patience =
+            if first.is_empty() { listener.timeouts.idle } else { listener.timeouts.header };
+        match timeout(patience.0, io.read_more(&mut first)).await {
+            Ok(Ok(n)) if n > 0 => {}
+            _ => break,
+        }
+    }
+    if first.starts_with(PREFACE) {
+        io.unread(first.freeze());
+        h2::serve(inward, io).await;
+    } else if listener.speaks_h1 {
+        io.unread(first.freeze());
+        inward.serve(io).await;
+    }
+}
+
+async fn handshake(
+    tls: &Tls,
+    tcp: Tcp,
+    listener: &Listener,
+) -> Result<(tokio_rustls::server::TlsStream<Tcp>, tls::Facts), &'static str> {
+    match timeout(listener.timeouts.header.0, tls.accept(tcp)).await {
+        Ok(Ok(stream)) => {
+            let facts = tls::Facts::of(stream.get_ref().1);
+            Ok((stream, facts))
+        }
+        Ok(Err(error)) => Err(tls::reason(&error)),
+        Err(_) => Err("too_slow"),
+    }
+}
+
+/// A connection whose PROXY header, if any, has been read.
+struct Announced {
+    tcp: Tcp,
+    peer: SocketAddr,
+}
+
+/// Reads the PROXY header of a trusted peer; none if it is wrong or missing.
+async fn announced<D: Door>(
+    mut tcp: tokio::net::TcpStream,
+    peer: SocketAddr,
+    listener: &Listener,
+    door: &Arc<D>,
+) -> Option<Announced> {
+    let plain = |tcp, early| Some(Announced { tcp: Tcp::new(tcp, early), peer });
+    match (listener.proxy_protocol, door.trusts(peer.ip())) {
+        (Mode::Off, _) | (Mode::Accept, false) => return plain(tcp, Bytes::new()),
+        (Mode::Require, false) => return None,
+        (Mode::Accept | Mode::Require, true) => {}
+    }
+    let mut early = BytesMut::new();
+    let read = async {
+        loop {
+            match proxy_protocol::parse(&early) {
+                Ok(Parsed::Incomplete) if tcp.read_buf(&mut early).await? > 0 => {}
+                Ok(Parsed::Incomplete) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(parsed) => return Ok(parsed),
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+    };
+    let parsed = timeout(listener.timeouts.header.0, read).await;
+    match parsed {
+        Ok(Ok(Parsed::Complete { used, source })) => {
+            early.advance(used);
+            let peer = match source {
+                Source::Local => peer,
+                Source::Addresses { source, .. } => source,
+            };
+            Some(Announced { tcp: Tcp::new(tcp, early.freeze()), peer })
+        }
+        Ok(Ok(_)) if listener.proxy_protocol == Mode::Accept => plain(tcp, early.freeze()),
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => {
+            ::log::debug!("the PROXY header of {peer}: {error}");
+            None
+        }
+        Err(_) => None,
+    }
+}
