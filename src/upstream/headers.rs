@@ -1,0 +1,64 @@
+//! What a server is told of a request besides what the client said.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pingora::http::RequestHeader;
+
+use crate::client::Outgoing;
+
+/// Fields that only a trusted proxy may set; from others they are a lie.
+const ONLY_TRUSTED: [HeaderName; 3] = [
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+];
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Our name in `Via` (RFC 9110 §7.6.3).
+pub(crate) const VIA: HeaderValue = HeaderValue::from_static("1.1 tidegate");
+
+/// Sets the forwarding fields (RFC 7239 and the X- ones), the request id and
+/// `Via`; what the client sent of them is gone unless `outgoing` holds it.
+pub(crate) fn identify(
+    request: &mut RequestHeader,
+    outgoing: Outgoing,
+    request_id: HeaderValue,
+    is_peer_trusted: bool,
+) -> Result<(), Box<pingora::Error>> {
+    if !is_peer_trusted {
+        for name in &ONLY_TRUSTED {
+            request.remove_header(name);
+        }
+    }
+    request.insert_header(X_FORWARDED_FOR, outgoing.x_forwarded_for)?;
+    request.insert_header(X_FORWARDED_PROTO, outgoing.x_forwarded_proto)?;
+    match outgoing.x_forwarded_host {
+        Some(host) => request.insert_header(X_FORWARDED_HOST, host)?,
+        None => drop(request.remove_header(&X_FORWARDED_HOST)),
+    }
+    request.insert_header(header::FORWARDED, outgoing.forwarded)?;
+    request.insert_header(X_REQUEST_ID, request_id)?;
+    request.append_header(header::VIA, VIA)?;
+    Ok(())
+}
+
+/// Whether a message speaks gRPC, by its content type.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    has_type(headers, b"application/grpc")
+}
+
+/// Whether an answer may rightly be silent for long: event streams and gRPC.
+pub(crate) fn is_stream(headers: &HeaderMap) -> bool {
+    has_type(headers, b"text/event-stream") || is_grpc(headers)
+}
+
+fn has_type(headers: &HeaderMap, media_type: &[u8]) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return false;
+    };
+    let (start, _) = value.as_bytes().split_at(value.len().min(media_type.len()));
+    start.eq_ignore_ascii_case(media_type)
+}

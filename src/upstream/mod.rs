@@ -1,0 +1,119 @@
+//! How servers are talked to: connections, what they are told, and retries.
+//!
+//! Which server is asked is for `balance`; what the client sees of the answer
+//! for `respond`.
+
+mod connect;
+pub(crate) mod headers;
+mod retry;
+
+use std::sync::Arc;
+
+use pingora::upstreams::peer::HttpPeer;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::balance::{self, Budget, Pool, Server};
+use crate::fault::Faults;
+use crate::log::UpstreamMetrics;
+use crate::units::{Period, Switch};
+
+use self::connect::Connector;
+
+pub(crate) use self::connect::{Connections, Need, Protocol, Timeouts, Tls};
+pub(crate) use self::retry::{Config as RetryConfig, Failed, Retries};
+
+/// One entry of `upstreams`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) servers: Vec<balance::ServerConfig>,
+    /// Not ready while no server of this upstream is up.
+    pub(crate) required: Switch,
+    pub(crate) when_none_healthy: balance::WhenNoneHealthy,
+    pub(crate) balance: balance::Balance,
+    pub(crate) sticky: Option<balance::Sticky>,
+    pub(crate) tls: Option<Tls>,
+    /// What is spoken with servers: h1, h2 (with tls) or h2c.
+    pub(crate) protocol: Protocol,
+    pub(crate) health: Option<balance::Health>,
+    pub(crate) outlier: Option<balance::Outlier>,
+    /// How long a server that comes back is spared.
+    pub(crate) slow_start: Period,
+    pub(crate) retries: RetryConfig,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) connections: Connections,
+}
+
+/// An upstream that is ready to be asked.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) name: Arc<str>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) budget: Budget,
+    pub(crate) retries: Retries,
+    pub(crate) metrics: Arc<UpstreamMetrics>,
+    connector: Arc<Connector>,
+}
+
+impl Upstream {
+    /// Checks everything; `previous` is the upstream of this name before a
+    /// reload, whose servers keep what is known of them.
+    pub(crate) fn new(
+        name: &str,
+        config: &Config,
+        previous: Option<&Upstream>,
+        metrics: Arc<UpstreamMetrics>,
+    ) -> Result<Self, Faults> {
+        let mut faults = Faults::none();
+        let retries = faults.collect("retries", Retries::new(&config.retries));
+        let connector = Connector::new(
+            name,
+            config.protocol,
+            config.tls.as_ref(),
+            &config.timeouts,
+            &config.connections,
+        );
+        let connector = connector.map(Arc::new).map_err(|found| faults.extend(found)).ok();
+        let pool_config = balance::Config {
+            servers: config.servers.clone(),
+            required: config.required,
+            when_none_healthy: config.when_none_healthy,
+            balance: config.balance.clone(),
+            sticky: config.sticky.clone(),
+            health: config.health.clone(),
+            outlier: config.outlier.clone(),
+            slow_start: config.slow_start,
+            max_per_server: config.connections.max_per_server,
+            peer: connector.clone().map(check_peer),
+        };
+        let pool = Pool::new(name, &pool_config, previous.map(|upstream| &*upstream.pool));
+        let pool = pool.map(Arc::new).map_err(|found| faults.extend(found)).ok();
+        faults.into_result(|| {
+            Some(Upstream {
+                name: name.into(),
+                pool: pool?,
+                budget: Budget::new(config.retries.budget),
+                retries: retries?,
+                metrics,
+                connector: connector?,
+            })
+        })
+    }
+
+    /// How pingora is to connect to `server`.
+    pub(crate) fn peer(&self, server: &Server, need: Need) -> HttpPeer {
+        self.connector.peer(server.address().clone(), server.host(), need)
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        self.connector.timeouts()
+    }
+}
+
+/// Health checks connect as requests do.
+fn check_peer(connector: Arc<Connector>) -> Arc<balance::MakePeer> {
+    Arc::new(move |server: &Server| {
+        connector.peer(server.address().clone(), server.host(), Need::Exchange)
+    })
+}
