@@ -39,11 +39,6 @@ impl KeyPath {
         KeyPath(steps)
     }
 
-    pub(crate) fn parent(&self) -> Option<Self> {
-        let (_, rest) = self.0.split_last()?;
-        Some(KeyPath(rest.to_vec()))
-    }
-
     pub(crate) fn steps(&self) -> &[Step] {
         &self.0
     }

@@ -19,10 +19,6 @@ pub(crate) struct Unreadable(pub String);
 pub(crate) struct Period(pub Duration);
 
 impl Period {
-    pub(crate) const fn from_millis(millis: u64) -> Self {
-        Period(Duration::from_millis(millis))
-    }
-
     pub(crate) const fn from_secs(secs: u64) -> Self {
         Period(Duration::from_secs(secs))
     }
@@ -52,7 +48,7 @@ impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-            if millis != 0 && millis % size == 0 {
+            if millis != 0 && millis.is_multiple_of(size) {
                 return write!(f, "{}{unit}", millis / size);
             }
         }
@@ -99,7 +95,7 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, size) in &SIZE_UNITS[..3] {
-            if self.0 != 0 && self.0 % size == 0 {
+            if self.0 != 0 && self.0.is_multiple_of(*size) {
                 return write!(f, "{}{unit}", self.0 / size);
             }
         }
@@ -325,7 +321,7 @@ mod tests {
 
     #[test]
     fn reads_durations() {
-        check("250ms", Some(Period::from_millis(250)));
+        check("250ms", Some(Period(Duration::from_millis(250))));
         check("5s", Some(Period::from_secs(5)));
         check("10m", Some(Period::from_secs(600)));
         check("1h", Some(Period::from_secs(3600)));

@@ -24,7 +24,7 @@ enum Id {
 
 impl RequestId {
     /// A random id of 32 hexadecimal digits. It tells requests apart; it is no secret.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut random = fastrand::u128(..);
         let own = std::array::from_fn(|_| {

@@ -17,11 +17,6 @@ pub(crate) struct ConnectionMetrics {
     sessions_by_protocol: IntCounterVec,
 }
 
-/// A connection that counts as open for as long as this lives.
-#[derive(Debug)]
-#[must_use = "the connection counts as open until this is dropped"]
-pub(crate) struct OpenConnection(IntGauge);
-
 impl ConnectionMetrics {
     pub(super) fn new() -> Self {
         let sessions_by_protocol = by(
@@ -54,10 +49,14 @@ impl ConnectionMetrics {
     }
 
     /// A connection was taken on.
-    pub(crate) fn accepted(&self) -> OpenConnection {
+    pub(crate) fn accepted(&self) {
         self.accepted.inc();
         self.open.inc();
-        OpenConnection(self.open.clone())
+    }
+
+    /// A connection that was taken on has ended.
+    pub(crate) fn closed(&self) {
+        self.open.dec();
     }
 
     /// A connection was closed at once. `reason` is a word of a closed set.
@@ -83,12 +82,6 @@ impl ConnectionMetrics {
             Box::new(self.handshakes_failed.clone()),
             Box::new(self.sessions_by_protocol.clone()),
         ]
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -292,16 +292,17 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_open_until_it_is_dropped() {
+    fn a_connection_is_open_until_it_is_closed() {
         let metrics = Metrics::new();
         let connections = metrics.connections();
-        let (first, second) = (connections.accepted(), connections.accepted());
+        connections.accepted();
+        connections.accepted();
         connections.speaks(Protocol::Http2);
         connections.refused("too_many");
         connections.handshake_failed("no_certificate");
-        drop(first);
+        connections.closed();
         check(&metrics, "tidegate_listen_connections_open", &[" 1"]);
-        drop(second);
+        connections.closed();
         check(&metrics, "tidegate_listen_connections_open", &[" 0"]);
         check(&metrics, "tidegate_listen_connections_accepted_total", &[" 2"]);
         check(&metrics, "tidegate_listen_connections_refused_total", &["{reason=\"too_many\"} 1"]);

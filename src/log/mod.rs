@@ -26,12 +26,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub(crate) use self::access::AccessLog;
-pub(crate) use self::connections::{ConnectionMetrics, OpenConnection};
 pub(crate) use self::error_log::{ErrorLog, init};
 pub(crate) use self::metrics::Metrics;
-pub(crate) use self::record::{Failure, Method, Protocol, Record, Tls, split_target};
+pub(crate) use self::record::{Failure, Protocol, Record, Tls, split_target};
 pub(crate) use self::traffic::{RouteMetrics, UpstreamMetrics};
-pub(crate) use self::writer::{Drain, Finished};
+pub(crate) use self::writer::Drain;
 
 /// The section `log`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

@@ -14,7 +14,7 @@ use crate::fault::Faults;
 const LARGEST: u64 = 256 * 1024;
 
 /// The file of the page for each status: `503: errors/503.html`.
-pub(crate) type Config = BTreeMap<u16, PathBuf>;
+pub(crate) type Config = BTreeMap<String, PathBuf>;
 
 /// Pages by status.
 #[derive(Debug, Clone, Default)]
@@ -25,11 +25,9 @@ impl ErrorPages {
     pub(crate) fn new(config: &Config) -> Result<ErrorPages, Faults> {
         let mut faults = Faults::none();
         let mut pages = BTreeMap::new();
-        for (&status, path) in config {
+        for (status, path) in config {
             let page = read_page(status, path).map_err(Faults::one);
-            if let Some(page) = faults.collect(status.to_string().as_str(), page) {
-                pages.insert(status, page);
-            }
+            pages.extend(faults.collect(status.as_str(), page));
         }
         faults.into_result(|| Some(ErrorPages(pages)))
     }
@@ -39,12 +37,13 @@ impl ErrorPages {
     }
 }
 
-fn read_page(status: u16, path: &Path) -> Result<Bytes, String> {
-    if !(400..=599).contains(&status) {
-        return Err("only errors, 400 to 599, have pages".to_owned());
-    }
+fn read_page(status: &str, path: &Path) -> Result<(u16, Bytes), String> {
+    let status = status.parse().ok().filter(|status| (400..=599).contains(status));
+    let status = status.ok_or("only errors, 400 to 599, have pages")?;
     let page = read_bounded(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
-    page.ok_or_else(|| format!("`{}` has more than {} KiB", path.display(), LARGEST / 1024))
+    let page =
+        page.ok_or_else(|| format!("`{}` has more than {} KiB", path.display(), LARGEST / 1024))?;
+    Ok((status, page))
 }
 
 /// The bytes of a regular file, or `None` of too large a one.
@@ -67,7 +66,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("page");
         fs::write(&path, "sorry").expect("a file");
-        let pages = ErrorPages::new(&[(404, path.clone()), (599, path)].into()).expect("pages");
+        let pages =
+            ErrorPages::new(&[("404".to_owned(), path.clone()), ("599".to_owned(), path)].into())
+                .expect("pages");
         assert_eq!(pages.find(StatusCode::NOT_FOUND), Some(Bytes::from("sorry")));
         assert_eq!(pages.find(StatusCode::BAD_GATEWAY), None);
     }
@@ -80,16 +81,18 @@ mod tests {
         fs::write(&small, "sorry").expect("a file");
         fs::write(&large, vec![b' '; LARGEST as usize + 1]).expect("a file");
         let config = [
-            (200, small.clone()),
-            (399, small.clone()),
-            (404, folder.path().join("none")),
-            (500, large),
-            (502, small.clone()),
-            (503, folder.path().to_owned()),
-            (600, small),
+            ("200", small.clone()),
+            ("399", small.clone()),
+            ("404", folder.path().join("none")),
+            ("500", large),
+            ("502", small.clone()),
+            ("503", folder.path().to_owned()),
+            ("600", small.clone()),
+            ("5xx", small),
         ];
+        let config = config.map(|(status, path)| (status.to_owned(), path));
         let faults = ErrorPages::new(&config.into()).expect_err("faults");
         let keys: Vec<_> = faults.iter().map(|fault| fault.at.to_string()).collect();
-        assert_eq!(keys, ["200", "399", "404", "500", "503", "600"]);
+        assert_eq!(keys, ["200", "399", "404", "500", "503", "5xx", "600"]);
     }
 }

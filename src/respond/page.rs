@@ -257,7 +257,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("503.html");
         std::fs::write(&path, "<h1>Back soon</h1>").expect("a file");
-        let pages = ErrorPages::new(&[(503, path)].into()).expect("a good configuration");
+        let pages =
+            ErrorPages::new(&[("503".to_owned(), path)].into()).expect("a good configuration");
         let page = Page { status: StatusCode::SERVICE_UNAVAILABLE, request_id: "1" };
         let answer = page.answer(Form::Html, &pages);
         assert_eq!(answer.status, 503);

@@ -86,7 +86,7 @@ pub(crate) enum Matched {
 
 impl Matched {
     /// What follows the matched part, without leading slashes.
-    pub(super) fn rest<'p>(&self, path: &'p str) -> &'p str {
+    pub(crate) fn rest<'p>(&self, path: &'p str) -> &'p str {
         match self {
             Matched::Prefix(len) => path.get(*len..).unwrap_or_default().trim_start_matches('/'),
             Matched::Regex(_) => "",

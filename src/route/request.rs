@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::sanitise::Head;
 
@@ -41,12 +41,13 @@ impl Request {
     pub(super) fn head(&self) -> Head<'_> {
         Head {
             method: &self.method,
-            version: Version::HTTP_11,
             host: Cow::Borrowed(&self.host),
             port: None,
             path: Cow::Borrowed(&self.path),
+            is_normal: true,
             query: self.query.as_deref(),
             headers: &self.headers,
+            upgrade: false,
         }
     }
 }

@@ -20,8 +20,8 @@ use http::{HeaderMap, Method, Uri, Version, header};
 use self::host::Authority;
 
 pub(crate) use self::bytes::is_token;
-pub(crate) use self::framing::{Body, Framing, judge};
-pub(crate) use self::headers::{PathForm, Strict, Underscores};
+pub(crate) use self::framing::{Body, judge};
+pub(crate) use self::headers::{PathForm, Strict};
 pub(crate) use self::host::is_host;
 pub(crate) use self::malformed::{Kind, Malformed};
 
@@ -29,7 +29,6 @@ pub(crate) use self::malformed::{Kind, Malformed};
 #[derive(Debug, Clone)]
 pub(crate) struct Head<'a> {
     pub method: &'a Method,
-    pub version: Version,
     /// The host asked for: lower case, no port, no trailing dot; an IPv6
     /// address keeps its brackets. Empty if HTTP/1.0 named none.
     pub host: Cow<'a, str>,
@@ -78,7 +77,7 @@ impl<'a> Head<'a> {
             && method == Method::GET
             && headers::ask_for_websocket(headers);
         let is_normal = matches!(path, Cow::Borrowed(_));
-        Ok(Head { method, version, host, port, path, is_normal, query, headers, upgrade })
+        Ok(Head { method, host, port, path, is_normal, query, headers, upgrade })
     }
 }
 
