@@ -16,8 +16,18 @@ mod sanitise;
 mod client;
 mod route;
 mod files;
+mod balance;
+mod upstream;
 mod respond;
 mod log;
 
 // From configuration to a running site, and the conductor that walks the path.
 mod config;
+mod site;
+mod proxy;
+
+// The control plane.
+mod control;
+mod server;
+mod demo;
+pub mod cli;

@@ -13,19 +13,24 @@ mod not_yet;
 mod parse;
 mod scalar;
 mod schema;
+mod sections;
 mod source;
 mod tree;
+mod written;
 
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
+use serde_json::Value as Json;
+use serde_path_to_error::{Segment, Track};
 
 use crate::fault::{KeyPath, Step};
 
 pub(crate) use environment::Environment;
+pub(crate) use sections::{Config, Listener, Route};
 pub(crate) use source::{Report, Source};
+pub(crate) use written::Written;
 
 use include::Files;
 use schema::Schema;
@@ -76,11 +81,9 @@ impl Loader<'_> {
         if !findings.is_empty() {
             return Err(Report::new(findings, source.secrets()));
         }
-        match serde_path_to_error::deserialize(value) {
+        match deserialize(value) {
             Ok(config) => Ok(Loaded { config, source }),
-            Err(error) => {
-                let at = key_path(error.path());
-                let what = reason(error.inner());
+            Err((at, what)) => {
                 let finding = Finding { place: source.locate(&at), at, what };
                 Err(Report::new(vec![finding], source.secrets()))
             }
@@ -88,11 +91,21 @@ impl Loader<'_> {
     }
 }
 
-/// The error without the position that `serde_json` made up for a value in memory.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&position).unwrap_or(&text).to_owned()
+/// Says that `name` is none of the `known` ones, and which was probably meant.
+pub(crate) fn unknown<'s>(what: &str, name: &str, known: impl Iterator<Item = &'s str>) -> String {
+    let meant = check::suggest::suggest(name, known);
+    format!("there is no {what} `{name}`{}", check::suggest::hint(meant))
+}
+
+/// Makes the value, or says where it went wrong and how.
+fn deserialize<T: DeserializeOwned>(value: Json) -> Result<T, (KeyPath, String)> {
+    let value =
+        serde_yaml::to_value(value).map_err(|error| (KeyPath::root(), error.to_string()))?;
+    let mut track = Track::new();
+    // serde_yaml writes an enum's content behind a tag, operators as a mapping.
+    let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
+    serde_yaml::with::singleton_map_recursive::deserialize(deserializer)
+        .map_err(|error| (key_path(&track.path()), error.to_string()))
 }
 
 fn key_path(path: &serde_path_to_error::Path) -> KeyPath {

@@ -83,6 +83,7 @@ impl Report {
         Report { lines: lines.collect() }
     }
 
+    #[cfg(test)]
     pub(crate) fn lines(&self) -> &[String] {
         &self.lines
     }

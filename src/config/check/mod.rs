@@ -3,7 +3,7 @@
 
 mod choose;
 mod formats;
-mod suggest;
+pub(super) mod suggest;
 mod word;
 
 use serde_json::{Map, Value as Json};

@@ -1,7 +1,7 @@
 //! "Did you mean ...?"
 
 /// The candidate that was probably meant, if one is near enough.
-pub(super) fn suggest<'s>(
+pub(in crate::config) fn suggest<'s>(
     written: &str,
     candidates: impl Iterator<Item = &'s str>,
 ) -> Option<&'s str> {
@@ -16,7 +16,7 @@ pub(super) fn suggest<'s>(
 }
 
 /// The hint at the end of a fault, empty without a suggestion.
-pub(super) fn hint(meant: Option<&str>) -> String {
+pub(in crate::config) fn hint(meant: Option<&str>) -> String {
     meant.map(|meant| format!(" (did you mean `{meant}`?)")).unwrap_or_default()
 }
 

@@ -1,0 +1,137 @@
+//! The sections of the file: every key there is, each in its room's words.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::client;
+use crate::files;
+use crate::listen;
+use crate::log;
+use crate::respond;
+use crate::route;
+use crate::sanitise;
+use crate::units::{ByteSize, Period, Switch};
+use crate::upstream;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) admin: Admin,
+    pub(crate) log: log::Config,
+    pub(crate) clients: client::Config,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) upstreams: BTreeMap<String, upstream::Config>,
+    pub(crate) defaults: Defaults,
+    pub(crate) routes: Vec<Route>,
+}
+
+/// One entry of `listeners`.
+pub(crate) type Listener = listen::Config<sanitise::Strict>;
+
+/// The process: `server`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// Worker threads; the number of cores if absent.
+    pub(crate) threads: Option<usize>,
+    /// Leaves the terminal and runs in the background.
+    pub(crate) daemon: Switch,
+    /// Where the process id is written.
+    pub(crate) pid_file: PathBuf,
+    /// Where a new process takes the sockets over.
+    pub(crate) upgrade_sock: PathBuf,
+    /// The error log; standard error if absent.
+    pub(crate) error_log: Option<PathBuf>,
+    /// The user to run as, with `daemon`; only root may change it.
+    pub(crate) user: Option<String>,
+    /// The group to run as, with `daemon`; only root may change it.
+    pub(crate) group: Option<String>,
+    /// The longest wait for requests in flight at shutdown and upgrade.
+    pub(crate) drain: Period,
+    /// Open client connections of all listeners.
+    pub(crate) connections: usize,
+    /// Open connections of one client network.
+    pub(crate) connections_per_client: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            threads: None,
+            daemon: Switch::OFF,
+            pid_file: PathBuf::from("run/tidegate.pid"),
+            upgrade_sock: PathBuf::from("run/tidegate.sock"),
+            error_log: None,
+            user: None,
+            group: None,
+            drain: Period::from_secs(10),
+            connections: 65_536,
+            connections_per_client: 1024,
+        }
+    }
+}
+
+/// The admin listener: `admin`.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Admin {
+    /// Where health, metrics and the API are served.
+    pub(crate) listen: String,
+    /// What every change must show; one is made if it is empty.
+    pub(crate) token: String,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Admin { listen: "127.0.0.1:9180".to_owned(), token: String::new() }
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+/// What every route has unless it says otherwise: `defaults`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Defaults {
+    pub(crate) headers: respond::HeadersConfig,
+    pub(crate) compress: Option<respond::CompressConfig>,
+    pub(crate) error_pages: respond::ErrorPagesConfig,
+}
+
+/// One entry of `routes`: a match and one action.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Route {
+    /// The name in logs and metrics; made of its place if absent.
+    pub(crate) name: Option<String>,
+    pub(crate) r#match: route::Match,
+    /// The upstream that answers.
+    pub(crate) upstream: Option<String>,
+    /// Several upstreams and their weights.
+    pub(crate) upstreams: BTreeMap<String, u32>,
+    pub(crate) redirect: Option<route::RedirectConfig>,
+    pub(crate) respond: Option<respond::FixedConfig>,
+    pub(crate) files: Option<files::Config>,
+    pub(crate) rewrite: Option<route::RewriteConfig>,
+    pub(crate) headers: respond::HeadersConfig,
+    pub(crate) compress: Option<respond::CompressConfig>,
+    pub(crate) error_pages: respond::ErrorPagesConfig,
+    pub(crate) limits: RouteLimits,
+}
+
+/// The key `limits` of a route.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RouteLimits {
+    /// The largest request body; the listener's if absent.
+    pub(crate) body: Option<ByteSize>,
+}

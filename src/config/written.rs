@@ -1,0 +1,57 @@
+//! Where a configuration is written: in a file, or by a sub-command.
+
+use std::path::PathBuf;
+
+use super::{Config, Loaded, Loader, Report};
+
+/// Keys of the contract whose rooms are not built yet.
+const NOT_YET: &[&str] = &[
+    "server.shed",
+    "server.reload_on_change",
+    "log.security",
+    "log.traces",
+    "clients.geo",
+    "listeners[].tls.acme",
+    "listeners[].limits.min_rate",
+    "listeners[].h2.resets_per_minute",
+    "upstreams.*.discover",
+    "waf",
+    "rate_limits",
+    "bans",
+    "cache",
+    "defaults.waf",
+    "defaults.rate_limits",
+    "defaults.cache",
+    "defaults.priority",
+    "routes[].waf",
+    "routes[].rate_limits",
+    "routes[].cache",
+    "routes[].priority",
+    "routes[].mirror",
+    "routes[].access",
+    "routes[].cors",
+    "routes[].headers.response.preset",
+    "routes[].timeouts",
+];
+
+/// A configuration that can be read again.
+#[derive(Debug, Clone)]
+pub(crate) enum Written {
+    File(PathBuf),
+    /// The text of a sub-command, under the name it has in faults.
+    Text {
+        name: String,
+        text: String,
+    },
+}
+
+impl Written {
+    /// Reads it as it is now; the report holds every fault.
+    pub(crate) fn load(&self) -> Result<Loaded<Config>, Report> {
+        let loader = Loader { environment: &|name| std::env::var_os(name), not_yet: NOT_YET };
+        match self {
+            Written::File(path) => loader.load(path),
+            Written::Text { name, text } => loader.load_str(name, text),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The admin listener: health, metrics and the API that operators drive.
+//!
+//! Reading health and metrics from loopback needs no token; everything else
+//! does. A page in a browser must not be able to drive it, so Host and Origin
+//! are checked on every request. Each change leaves a line in the error log.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use serde::Serialize;
+
+use crate::listen::{Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
+use crate::sanitise::{self, Body};
+use crate::site::State;
+
+use super::reload::Reloader;
+use super::token::Token;
+
+/// The application behind the admin listener.
+pub(crate) struct Admin {
+    pub(crate) reloader: Arc<Reloader>,
+    pub(crate) state: Arc<State>,
+    pub(crate) token: Token,
+    pub(crate) address: SocketAddr,
+}
+
+/// A small answer: its status, media type and body.
+type Answer = (StatusCode, &'static str, Vec<u8>);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+/// What Prometheus scrapes (exposition format 0.0.4).
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let exchange = Exchange::of(session.digest()).cloned();
+        let peer = exchange.as_ref().map(|exchange| exchange.connection.peer);
+        if let Some(exchange) = &exchange {
+            exchange.set_recorded();
+        }
+        let request = session.req_header();
+        let asked =
+            Asked { method: &request.method, uri: &request.uri, headers: &request.headers, peer };
+        let (status, media_type, body) = match self.check(&asked) {
+            Ok(()) => self.answer(&asked).await,
+            Err(refused) => refused,
+        };
+        respond(status, media_type, body)
+    }
+}
+
+/// One request to the admin listener.
+struct Asked<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    peer: Option<SocketAddr>,
+}
+
+impl Asked<'_> {
+    fn is_open(&self) -> bool {
+        let is_read = matches!(*self.method, Method::GET | Method::HEAD);
+        let is_local = self.peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+        is_read && is_local && matches!(self.uri.path(), "/healthz" | "/readyz" | "/metrics")
+    }
+
+    fn shown_token(&self) -> Option<&[u8]> {
+        let value = self.headers.get(header::AUTHORIZATION)?.as_bytes();
+        value.strip_prefix(b"Bearer ")
+    }
+}
+
+impl Admin {
+    /// Who may ask at all.
+    fn check(&self, asked: &Asked<'_>) -> Result<(), Answer> {
+        let host = asked.headers.get(header::HOST).map(HeaderValue::as_bytes);
+        // A name that resolves to loopback (DNS rebinding) is not ours.
+        if !host.is_some_and(|host| self.is_own_authority(host)) {
+            return Err(plain(StatusCode::MISDIRECTED_REQUEST, "not a name of this listener\n"));
+        }
+        if let Some(origin) = asked.headers.get(header::ORIGIN) {
+            let authority = origin.as_bytes().strip_prefix(b"http://");
+            if !authority.is_some_and(|authority| self.is_own_authority(authority)) {
+                return Err(plain(StatusCode::FORBIDDEN, "asked from another site\n"));
+            }
+        }
+        if asked.is_open() {
+            return Ok(());
+        }
+        match asked.shown_token() {
+            Some(shown) if self.token.is(shown) => Ok(()),
+            _ => Err(plain(StatusCode::UNAUTHORIZED, "show the token: Authorization: Bearer\n")),
+        }
+    }
+
+    /// Whether `host:port` names this listener by its address or as localhost.
+    fn is_own_authority(&self, authority: &[u8]) -> bool {
+        let Ok(authority) = str::from_utf8(authority) else {
+            return false;
+        };
+        let port = self.address.port();
+        if let Ok(address) = authority.parse::<SocketAddr>() {
+            return address.port() == port && self.is_own_address(address.ip());
+        }
+        authority.strip_suffix(&format!(":{port}")) == Some("localhost")
+    }
+
+    fn is_own_address(&self, address: IpAddr) -> bool {
+        let own = self.address.ip();
+        address == own || (own.is_unspecified() || own.is_loopback()) && address.is_loopback()
+    }
+
+    async fn answer(&self, asked: &Asked<'_>) -> Answer {
+        match (asked.method.as_str(), asked.uri.path()) {
+            ("GET" | "HEAD", "/healthz") => plain(StatusCode::OK, "ok\n"),
+            ("GET" | "HEAD", "/readyz") => self.readiness(),
+            ("GET" | "HEAD", "/metrics") => {
+                (StatusCode::OK, METRICS, self.state.metrics.render().into_bytes())
+            }
+            ("GET", "/api/config") => self.config(),
+            ("GET", "/api/upstreams") => self.upstreams(),
+            ("POST", "/api/reload") => self.reload(asked).await,
+            (_, "/healthz" | "/readyz" | "/metrics" | "/api/config" | "/api/upstreams") => {
+                plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
+            }
+            (_, "/api/reload") => plain(StatusCode::METHOD_NOT_ALLOWED, "only POST\n"),
+            _ => plain(StatusCode::NOT_FOUND, "no such page\n"),
+        }
+    }
+
+    /// Not ready while draining, or when a required upstream has no server.
+    fn readiness(&self) -> Answer {
+        if self.state.is_draining() {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        }
+        let site = self.reloader.site();
+        let missing: Vec<&str> = site
+            .upstreams
+            .values()
+            .filter(|upstream| upstream.pool.is_required() && !upstream.pool.has_server())
+            .map(|upstream| &*upstream.name)
+            .collect();
+        if missing.is_empty() {
+            return plain(StatusCode::OK, "ready\n");
+        }
+        let what = format!("no server: {}\n", missing.join(", "));
+        (StatusCode::SERVICE_UNAVAILABLE, TEXT, what.into_bytes())
+    }
+
+    /// The configuration as running, defaults included, secrets left out.
+    fn config(&self) -> Answer {
+        let mut config = self.reloader.site().config.clone();
+        config.admin.token.clear();
+        json(&config)
+    }
+
+    fn upstreams(&self) -> Answer {
+        let site = self.reloader.site();
+        let status = site.upstreams.iter().map(|(name, up)| (name, up.pool.status()));
+        let status: std::collections::BTreeMap<_, _> = status.collect();
+        json(&status)
+    }
+
+    async fn reload(&self, asked: &Asked<'_>) -> Answer {
+        let who = asked.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+        match self.reloader.reload().await {
+            Ok(()) => {
+                ::log::info!("admin: {who} reloaded the site");
+                plain(StatusCode::OK, "reloaded\n")
+            }
+            Err(faults) => {
+                ::log::warn!("admin: {who} asked for a reload, refused: {faults}");
+                (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("{faults}\n").into_bytes())
+            }
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Answer {
+    (status, TEXT, text.into())
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    match serde_json::to_vec_pretty(value) {
+        Ok(body) => (StatusCode::OK, JSON, body),
+        Err(error) => {
+            let what = format!("{error}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, TEXT, what.into_bytes())
+        }
+    }
+}
+
+fn respond(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, length);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+/// The admin listener's door: the same rules for heads, and no access log.
+pub(crate) struct AdminDoor;
+
+impl Door for AdminDoor {
+    fn judge(&self, _: &Exchange, head: &[u8]) -> Result<Framing, Refused> {
+        let refused = || Refused(Bytes::from_static(BAD_REQUEST));
+        let framing = sanitise::judge(head).map_err(|_| refused())?;
+        match framing.body {
+            _ if framing.upgrade => Err(refused()),
+            Body::None => Ok(Framing::Length(0)),
+            Body::Length(length) => Ok(Framing::Length(length)),
+            Body::Chunked => Ok(Framing::Open),
+        }
+    }
+
+    fn answer(&self, _: &Exchange, _: HeadFault, _: &[u8]) -> Refused {
+        Refused(Bytes::from_static(BAD_REQUEST))
+    }
+
+    fn lost(&self, exchange: &Exchange) {
+        ::log::debug!("admin: {} asked nothing we understood", exchange.connection.peer);
+    }
+
+    fn trusts(&self, _: IpAddr) -> bool {
+        false
+    }
+
+    fn count(&self, _: &Listener, _: Event) {}
+}
+
+const BAD_REQUEST: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

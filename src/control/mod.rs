@@ -1,0 +1,165 @@
+//! What runs beside requests: the list of background work, and the only place
+//! that starts it.
+//!
+//! Reloading, looking at servers and certificates, rotating logs, and telling
+//! an old process that this one serves. How the process ends is in `stop`.
+
+pub(crate) mod admin;
+mod background;
+mod reload;
+mod stop;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use tidegate_sockets::Answer;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::listen::Opened;
+use crate::log::{Drain, ErrorLog};
+use crate::site::State;
+
+use self::background::Background;
+
+pub(crate) use self::reload::Reloader;
+pub(crate) use self::stop::Stop;
+pub(crate) use self::token::Token;
+
+/// How often certificate files are looked at.
+const CERTIFICATES: Duration = Duration::from_secs(5);
+/// How often the figures of servers are set.
+const FIGURES: Duration = Duration::from_secs(1);
+
+/// Everything beside requests, as a pingora service.
+pub(crate) struct Control {
+    pub(crate) reloader: Arc<Reloader>,
+    pub(crate) state: Arc<State>,
+    pub(crate) listeners: Vec<Opened>,
+    pub(crate) error_log: ErrorLog,
+    /// The access log's writer, until it has a thread.
+    pub(crate) access_drain: Option<Drain>,
+    /// The old process, until it has our word.
+    pub(crate) predecessor: Option<Answer>,
+    /// True once the listeners accept.
+    pub(crate) serving: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl Service for Control {
+    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
+        if let Err(error) = self.run().await {
+            ::log::error!("the control plane stopped: {error:#}");
+        }
+    }
+
+    fn name(&self) -> &str {
+        "control"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}
+
+impl Control {
+    async fn run(&mut self) -> anyhow::Result<()> {
+        self.start_access_log()?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut rotate = signal(SignalKind::user_defined1())?;
+        let mut background = Background::default();
+        background.follow(&self.reloader.site());
+        for warning in certificate_warnings(&self.listeners) {
+            ::log::warn!("{warning}");
+        }
+        self.serving.wait_for(|serving| *serving).await?;
+        self.tell_predecessor();
+        let mut certificates = tokio::time::interval(CERTIFICATES);
+        let mut figures = tokio::time::interval(FIGURES);
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => self.reload().await,
+                _ = rotate.recv() => self.reopen_logs(),
+                _ = certificates.tick() => self.refresh_certificates().await,
+                _ = figures.tick() => self.set_figures(),
+                () = self.reloader.replaced() => background.follow(&self.reloader.site()),
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the list of background work")]
+    fn start_access_log(&mut self) -> std::io::Result<()> {
+        let Some(drain) = self.access_drain.take() else {
+            return Ok(());
+        };
+        std::thread::Builder::new().name("access-log".into()).spawn(move || drain.run())?;
+        Ok(())
+    }
+
+    /// Says the word that lets the old process drain and end.
+    fn tell_predecessor(&mut self) {
+        let Some(answer) = self.predecessor.take() else {
+            return;
+        };
+        match answer.ready() {
+            Ok(()) => ::log::info!("took over from the process before"),
+            // Two processes that serve lose nothing, so this one goes on.
+            Err(error) => ::log::warn!("the process before did not hear that we serve: {error}"),
+        }
+    }
+
+    async fn reload(&self) {
+        match self.reloader.reload().await {
+            Ok(()) => ::log::info!("reloaded"),
+            Err(faults) => ::log::error!("not reloaded, the site stays as it is: {faults}"),
+        }
+    }
+
+    fn reopen_logs(&self) {
+        self.state.access.reopen();
+        match self.error_log.reopen() {
+            Ok(()) => ::log::info!("logs reopened"),
+            Err(error) => ::log::error!("the error log stays where it was: {error}"),
+        }
+    }
+
+    async fn refresh_certificates(&self) {
+        let listeners = self.listeners.clone();
+        let refreshed = tokio::task::spawn_blocking(move || {
+            let tls = listeners.iter().filter_map(|opened| opened.listener.tls.as_ref());
+            tls.map(|tls| tls.refresh()).collect::<Vec<_>>()
+        });
+        for refreshed in refreshed.await.unwrap_or_default() {
+            for name in &refreshed.replaced {
+                ::log::info!("certificate replaced: {name}");
+            }
+            for reason in &refreshed.failed {
+                ::log::error!("certificate not replaced, the old one stays: {reason}");
+            }
+            for warning in &refreshed.warnings {
+                ::log::warn!("{warning}");
+            }
+        }
+    }
+
+    fn set_figures(&self) {
+        for upstream in self.reloader.site().upstreams.values() {
+            let status = upstream.pool.status();
+            let up = status.iter().filter(|server| server.is_up()).count();
+            upstream.metrics.set_servers(status.len(), up);
+        }
+    }
+}
+
+fn certificate_warnings(listeners: &[Opened]) -> Vec<String> {
+    let tls = listeners.iter().filter_map(|opened| opened.listener.tls.as_ref());
+    tls.flat_map(|tls| tls.warnings()).collect()
+}

@@ -1,0 +1,98 @@
+//! How the process ends: drained, at once, or replaced by a new one.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::listen::{Opened, Seats};
+use crate::site::State;
+
+/// How long a new process may take to say that it serves.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for the signal to end, and ends in order.
+///
+/// Pingora would end the old process even if the new one never took over, and
+/// then sleep its whole grace period; this returns only when all is done.
+pub(crate) struct Stop {
+    pub(crate) state: Arc<State>,
+    pub(crate) seats: Arc<Seats>,
+    /// Tells listeners and connections that the process is to end.
+    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) drain: Duration,
+    pub(crate) upgrade_sock: PathBuf,
+    /// Every listening socket, the admin's included.
+    pub(crate) sockets: Vec<Opened>,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Stop {
+    async fn recv(&self) -> ShutdownSignal {
+        let kinds = [SignalKind::terminate(), SignalKind::quit(), SignalKind::interrupt()];
+        let [Ok(mut terminate), Ok(mut quit), Ok(mut interrupt)] = kinds.map(signal) else {
+            ::log::error!("signals cannot be received; ending");
+            return ShutdownSignal::FastShutdown;
+        };
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break self.drain(&mut interrupt).await,
+                _ = quit.recv() => {
+                    if self.hand_over().await {
+                        break self.drain(&mut interrupt).await;
+                    }
+                }
+            }
+        }
+        // Everything is done: nothing for pingora to wait for.
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl Stop {
+    /// Lets requests in flight end, as long as `drain` allows and nobody
+    /// interrupts; readiness goes first.
+    async fn drain(&self, interrupt: &mut Signal) {
+        self.state.begin_draining();
+        ::log::info!("draining {} connections", self.seats.taken());
+        if self.closing.send(true).is_err() {
+            ::log::debug!("no listener is left to close");
+        }
+        tokio::select! {
+            () = self.seats.all_free() => {}
+            () = tokio::time::sleep(self.drain) => {
+                ::log::warn!("{} connections are cut after {:?}", self.seats.taken(), self.drain);
+            }
+            _ = interrupt.recv() => {}
+        }
+    }
+
+    /// Gives the sockets to a new process; true once it serves.
+    async fn hand_over(&self) -> bool {
+        let path = self.upgrade_sock.clone();
+        let sockets = self.sockets.clone();
+        let offered = tokio::task::spawn_blocking(move || {
+            let named =
+                sockets.iter().map(|opened| (&*opened.listener.name, opened.socket.as_fd()));
+            let named: Vec<_> = named.collect();
+            tidegate_sockets::offer(&path, &named, None, PATIENCE)
+        });
+        let offered = offered.await.map_err(anyhow::Error::from);
+        match offered.and_then(|offered| offered.map_err(anyhow::Error::from)) {
+            Ok(()) => {
+                ::log::info!("the new process serves");
+                true
+            }
+            Err(error) => {
+                ::log::error!("not replaced, this process serves on: {error:#}");
+                false
+            }
+        }
+    }
+}

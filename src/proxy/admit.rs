@@ -1,0 +1,172 @@
+//! The path of a request into the site, one line a room.
+
+use http::{HeaderValue, StatusCode, Uri, header};
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+use tokio::time::Instant;
+
+use crate::listen::{Exchange, HttpsRedirect, Listener};
+use crate::respond::Answer;
+use crate::route::{Matched, Rewrite};
+use crate::sanitise::{Head, PathForm, Strict};
+use crate::site::{Action, NamedBy, Route};
+use crate::upstream::Need;
+
+use super::answer::Reply;
+use super::context::{BodyCount, Context, Forward};
+use super::refuse::Refusal;
+
+/// Finds the exchange and sets the timeouts that pingora keeps.
+pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
+    let Some(exchange) = Exchange::of(session.digest()).cloned() else {
+        return Error::e_explain(ErrorType::InternalError, "a session that is not from `listen`");
+    };
+    let timeouts = &exchange.connection.listener.timeouts;
+    // A tunnel's silence is no body's: the exchange's deadline bounds it.
+    let is_upgrade = session.is_upgrade_req();
+    session.set_read_timeout((!is_upgrade).then_some(timeouts.body.0));
+    session.set_write_timeout(Some(timeouts.write.0));
+    ctx.exchange = Some(exchange);
+    Ok(())
+}
+
+/// Lets a request in: to a server (`None`), to an answer of ours, or not.
+pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<Reply>, Refusal> {
+    let exchange = ctx.exchange.clone().ok_or(Refusal::Internal)?;
+    let (connection, site) = (&exchange.connection, ctx.site.clone());
+    let strict = site.strict(&connection.listener.name);
+    drop_fields(session.req_header_mut(), strict);
+    let request = session.req_header();
+
+    let client = site.clients.identify(connection.peer.ip(), &request.headers);
+    ctx.request_id = Some(client.request_id(&request.headers));
+    ctx.client = Some(client);
+    let head =
+        Head::read(&request.method, &request.uri, request.version, &request.headers, strict)?;
+    if let Some(answer) = to_https(&connection.listener, &head) {
+        return Ok(Some(answer));
+    }
+    let (route, found) = site.find(&head)?;
+    ctx.route = Some(route.clone());
+    ctx.body = body_bound(route, &connection.listener, request)?;
+
+    let is_void_upgrade = !head.upgrade && request.headers.contains_key(header::UPGRADE);
+    let answer = act(route, &found, &head, &request.uri, strict, ctx)?;
+    if is_void_upgrade {
+        // Pingora takes any Upgrade for a tunnel, whatever the client meant.
+        session.req_header_mut().remove_header(&header::UPGRADE);
+    }
+    Ok(answer)
+}
+
+/// Removes the fields that the listener drops before anybody reads them.
+fn drop_fields(request: &mut RequestHeader, strict: &Strict) {
+    for name in strict.names_to_drop(&request.headers) {
+        request.remove_header(&name);
+    }
+}
+
+fn to_https(listener: &Listener, head: &Head<'_>) -> Option<Reply> {
+    let HttpsRedirect::Port(port) = listener.https_redirect else {
+        return None;
+    };
+    if head.host.is_empty() {
+        return None;
+    }
+    let mut location = format!("https://{}", head.host);
+    if port != 443 {
+        location.push_str(&format!(":{port}"));
+    }
+    location.push_str(&head.path);
+    if let Some(query) = head.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    let location = HeaderValue::try_from(location).ok()?;
+    Some(Reply::Answer(Answer::redirect(StatusCode::PERMANENT_REDIRECT, location)))
+}
+
+/// The most bytes of body, checked early where the client says how many come.
+fn body_bound(
+    route: &Route,
+    listener: &Listener,
+    request: &RequestHeader,
+) -> Result<BodyCount, Refusal> {
+    let limit = route.body_limit.unwrap_or(listener.limits.body).0;
+    let announced = request.headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    Ok(BodyCount { received: 0, limit })
+}
+
+/// What the route does with the request.
+fn act(
+    route: &Route,
+    found: &Matched,
+    head: &Head<'_>,
+    written: &Uri,
+    strict: &Strict,
+    ctx: &mut Context,
+) -> Result<Option<Reply>, Refusal> {
+    match &route.action {
+        Action::Redirect(redirect) => {
+            let location = redirect.location(head, found);
+            Ok(Some(Reply::Answer(Answer::redirect(redirect.status(), location))))
+        }
+        Action::Respond(fixed) => Ok(Some(Reply::Answer(fixed.answer()))),
+        Action::Files { named_by, .. } => {
+            let path = match named_by {
+                NamedBy::Rest => found.rest(&head.path),
+                NamedBy::Path => &head.path,
+            };
+            Ok(Some(Reply::File { path: path.to_owned() }))
+        }
+        Action::Proxy(targets) => {
+            let rewrite = route.rewrite.as_ref();
+            let target = rewrite.and_then(|rewrite| rewrite.target(head, found));
+            let host = rewrite.and_then(Rewrite::host).map(str::to_owned);
+            ctx.forward = Some(Forward {
+                upstream: targets.choose().clone(),
+                need: if head.upgrade { Need::Upgrade } else { Need::Exchange },
+                target: target.or_else(|| as_sent(head, written, strict)),
+                host,
+                client_host: host_and_port(head),
+                tried: Vec::new(),
+                lease: None,
+                attempts: 0,
+                stale: 0,
+                failures: Vec::new(),
+                began: Instant::now(),
+                connect: None,
+                first_byte: None,
+                status: None,
+                silence: None,
+            });
+            Ok(None)
+        }
+    }
+}
+
+/// The target for the server where it is not the client's own: a server gets
+/// no absolute form, and the path as routes matched it unless told otherwise.
+fn as_sent(head: &Head<'_>, written: &Uri, strict: &Strict) -> Option<String> {
+    let is_changed = !head.is_normal && strict.path == PathForm::Normal;
+    if !is_changed && written.authority().is_none() {
+        return None;
+    }
+    let path = if is_changed { &*head.path } else { written.path() };
+    Some(match head.query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    })
+}
+
+fn host_and_port(head: &Head<'_>) -> String {
+    match head.port {
+        Some(port) => format!("{}:{port}", head.host),
+        None => head.host.to_string(),
+    }
+}

@@ -1,0 +1,106 @@
+//! Answers that no server gives: redirects, fixed answers, files, refusals.
+
+use bytes::Bytes;
+use http::{Method, header};
+use pingora::http::ResponseHeader;
+use pingora::{ErrorType, OrErr, Result};
+use pingora_proxy::Session;
+
+use crate::files::{Ask, Missing, Served};
+use crate::respond::Answer;
+use crate::site::Action;
+
+use super::context::Context;
+use super::deliver;
+use super::refuse::{self, Refusal};
+
+/// What answers a request that no server is asked.
+pub(super) enum Reply {
+    Answer(Answer),
+    /// A file below the route's `files.root`.
+    File {
+        path: String,
+    },
+}
+
+/// Sends the answer; true, as pingora's filter says "answered".
+pub(super) async fn send(reply: Reply, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    match reply {
+        Reply::Answer(answer) => {
+            write(answer, session, ctx).await?;
+            Ok(true)
+        }
+        Reply::File { path } => send_file(&path, session, ctx).await,
+    }
+}
+
+/// Writes an answer with its body, as far as the request wants one.
+pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Context) -> Result<()> {
+    let mut response = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
+    for (name, value) in answer.headers {
+        response.append_header(name, value)?;
+    }
+    deliver::finish_head(session, &mut response, ctx)?;
+    let ends = answer.body.is_empty() || session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(response), ends).await?;
+    if !ends {
+        write_body(Some(answer.body), true, session, ctx).await?;
+    }
+    Ok(())
+}
+
+async fn send_file(path: &str, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    let route = ctx.route.clone();
+    let Some(Action::Files { files, .. }) = route.as_ref().map(|route| &route.action) else {
+        return refuse::send(&Refusal::Internal, session, ctx).await;
+    };
+    let request = session.req_header();
+    let query = request.uri.query();
+    let ask = Ask { method: &request.method, path, query, headers: &request.headers };
+    let refusal = match files.serve(&ask).await {
+        Ok(served) => {
+            write_file(served, session, ctx).await?;
+            return Ok(true);
+        }
+        Err(Missing::Method) => Refusal::FileMethod,
+        Err(Missing::NotFound | Missing::Forbidden) => Refusal::NoFile,
+        Err(Missing::Unreadable(error)) => {
+            ctx.error = Some(error.to_string());
+            Refusal::Internal
+        }
+    };
+    refuse::send(&refusal, session, ctx).await
+}
+
+async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) -> Result<()> {
+    let mut response = ResponseHeader::build(served.status, Some(served.headers.len() + 4))?;
+    for (name, value) in served.headers {
+        response.append_header(name, value)?;
+    }
+    // A 304 has no body, and no length of one either.
+    if served.status == http::StatusCode::NOT_MODIFIED {
+        response.remove_header(&header::CONTENT_LENGTH);
+    }
+    deliver::finish_head(session, &mut response, ctx)?;
+    let mut body = served.body;
+    let ends = body.length() == 0;
+    session.write_response_header(Box::new(response), ends).await?;
+    if ends {
+        return Ok(());
+    }
+    while let Some(piece) = body.next().await.or_err(ErrorType::InternalError, "reading a file")? {
+        write_body(Some(piece), false, session, ctx).await?;
+    }
+    write_body(None, true, session, ctx).await
+}
+
+/// Writes a piece of body through the encoder, if there is one.
+async fn write_body(
+    mut piece: Option<Bytes>,
+    ends: bool,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<()> {
+    deliver::response_body(&mut piece, ends, ctx)?;
+    session.write_response_body(piece, ends).await
+}

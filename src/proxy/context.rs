@@ -1,0 +1,88 @@
+//! What a request gathers on its way; one for each, gone with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::balance::{Lease, ServerId};
+use crate::client::{Client, RequestId};
+use crate::listen::Exchange;
+use crate::log::Failure;
+use crate::respond::Encoder;
+use crate::site::{Route, Site};
+use crate::upstream::{Need, Upstream};
+
+/// The state of one request. Rooms do not see it; they take what they need.
+pub(crate) struct Context {
+    pub(super) site: Arc<Site>,
+    pub(super) exchange: Option<Arc<Exchange>>,
+    pub(super) client: Option<Client>,
+    pub(super) request_id: Option<RequestId>,
+    pub(super) route: Option<Arc<Route>>,
+    /// What is asked of the server; none before a route with servers is found.
+    pub(super) forward: Option<Forward>,
+    /// The body bytes that came, and the most that may.
+    pub(super) body: BodyCount,
+    pub(super) encoder: Option<Encoder>,
+    /// Why the request was refused, as a word of the log.
+    pub(super) refusal: Option<&'static str>,
+    /// What a hook told pingora by an error, kept for the answer.
+    pub(super) failure: Option<super::refuse::Refusal>,
+    pub(super) error: Option<String>,
+}
+
+/// The request as it goes to a server, and how its attempts went.
+pub(super) struct Forward {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) need: Need,
+    /// The target, where it is not the client's own.
+    pub(super) target: Option<String>,
+    /// The Host, where it is not the client's own.
+    pub(super) host: Option<String>,
+    /// The client's own Host, as text.
+    pub(super) client_host: String,
+    pub(super) tried: Vec<ServerId>,
+    pub(super) lease: Option<Lease>,
+    pub(super) attempts: u32,
+    /// Pooled connections that had been closed when the request was sent.
+    pub(super) stale: u32,
+    pub(super) failures: Vec<Failure>,
+    /// When the current attempt began.
+    pub(super) began: Instant,
+    pub(super) connect: Option<Duration>,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) status: Option<u16>,
+    /// How long either side may be silent from here on.
+    pub(super) silence: Option<Duration>,
+}
+
+/// Counts a request body against its limit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyCount {
+    pub(super) received: u64,
+    pub(super) limit: u64,
+}
+
+impl Context {
+    pub(super) fn new(site: Arc<Site>) -> Self {
+        Context {
+            site,
+            exchange: None,
+            client: None,
+            request_id: None,
+            route: None,
+            forward: None,
+            body: BodyCount { received: 0, limit: u64::MAX },
+            encoder: None,
+            refusal: None,
+            failure: None,
+            error: None,
+        }
+    }
+
+    /// The exchange this request is, once `begin` has found it.
+    pub(super) fn exchange(&self) -> Option<&Arc<Exchange>> {
+        self.exchange.as_ref()
+    }
+}

@@ -1,0 +1,166 @@
+//! What the client gets, and what is remembered of it.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, Version, header};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType, OrErr, Result};
+use pingora_proxy::Session;
+
+use crate::log::{Protocol, Record, Tls};
+use crate::respond::{Asked, remove_hop_by_hop};
+use crate::site::State;
+use crate::upstream::headers::{VIA, X_REQUEST_ID};
+
+use super::context::Context;
+use super::forward;
+
+/// The head of a server's answer, as the client is to see it.
+pub(super) fn response_head(
+    session: &Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Context,
+) -> Result<()> {
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    // A server of HTTP/1.0 does not make us one.
+    response.set_version(Version::HTTP_11);
+    remove_hop_by_hop(response.status, response);
+    response.append_header(header::VIA, VIA)?;
+    if let Some(cookie) =
+        ctx.forward.as_ref().and_then(|forward| forward.lease.as_ref()?.sticky_cookie())
+    {
+        response.append_header(header::SET_COOKIE, cookie)?;
+    }
+    finish_head(session, response, ctx)
+}
+
+/// What every answer has: the request id, the route's fields, a coding that
+/// the client takes, and a body that an HTTP/1.0 client can read.
+pub(super) fn finish_head(
+    session: &Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Context,
+) -> Result<()> {
+    if let Some(id) = &ctx.request_id {
+        response.insert_header(X_REQUEST_ID, id.to_value())?;
+    }
+    let request = session.req_header();
+    if let Some(route) = &ctx.route {
+        route.headers.response.apply(response);
+        if let Some(compression) = &route.compression {
+            let asked = Asked {
+                method: &request.method,
+                version: request.version,
+                headers: &request.headers,
+            };
+            let status = response.status;
+            let encoder = compression.start(&asked, status, response);
+            ctx.encoder = encoder.or_err(ErrorType::InternalError, "starting to compress")?;
+        }
+    }
+    // RFC 9112 §6.1: no chunks to a client that may not know them; without a
+    // length the body ends with the connection.
+    if request.version == Version::HTTP_10 {
+        response.remove_header(&header::TRANSFER_ENCODING);
+    } else if ctx.encoder.is_some() && request.version == Version::HTTP_11 {
+        response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    }
+    Ok(())
+}
+
+/// A piece of an answer's body.
+pub(super) fn response_body(
+    body: &mut Option<Bytes>,
+    end_of_stream: bool,
+    ctx: &mut Context,
+) -> Result<()> {
+    if end_of_stream {
+        if let Some(exchange) = ctx.exchange() {
+            exchange.no_deadline();
+        }
+    } else {
+        forward::keep_alive(ctx);
+    }
+    let Some(mut encoder) = ctx.encoder.take() else {
+        return Ok(());
+    };
+    let piece = body.take().unwrap_or_default();
+    let encoded = encoder.write(&piece).or_err(ErrorType::InternalError, "compressing")?;
+    if !end_of_stream {
+        ctx.encoder = Some(encoder);
+        *body = Some(encoded);
+        return Ok(());
+    }
+    let rest = encoder.finish().or_err(ErrorType::InternalError, "compressing")?;
+    *body = Some(if encoded.is_empty() { rest } else { [encoded, rest].concat().into() });
+    Ok(())
+}
+
+/// The one record of a request, for the access log and the metrics.
+pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context, state: &State) {
+    let Some(exchange) = ctx.exchange.take() else {
+        return ::log::error!("a request that is not from `listen` is not recorded");
+    };
+    exchange.set_recorded();
+    let connection = &exchange.connection;
+    let request = session.req_header();
+    let duration = exchange.began().elapsed();
+    let status = session.response_written().map_or(0, |head| head.status.as_u16());
+    let forward = ctx.forward.as_ref();
+    let late = error.filter(|_| ctx.error.is_none()).map(ToString::to_string);
+    let peer = connection.peer.ip();
+    let path = request.uri.path();
+    let record = Record {
+        time: SystemTime::now() - duration,
+        duration,
+        client_ip: ctx.client.as_ref().map_or(peer, |client| client.address),
+        peer_ip: peer,
+        listener: &connection.listener.name,
+        protocol: protocol(request.version),
+        tls: connection.tls.as_ref().map(|tls| Tls {
+            version: tls.version,
+            cipher: tls.cipher,
+            sni: tls.sni.as_deref(),
+        }),
+        method: request.method.as_str().as_bytes(),
+        host: host(request),
+        path: path.as_bytes(),
+        query: request.uri.query().map(str::as_bytes),
+        status,
+        bytes_in: session.body_bytes_read() as u64,
+        bytes_out: session.body_bytes_sent() as u64,
+        route: ctx.route.as_ref().map(|route| &*route.name),
+        upstream: forward.map(|forward| &*forward.upstream.name),
+        server: forward.and_then(|forward| forward.lease.as_ref()).map(|l| l.server().name()),
+        attempts: forward.map_or(0, |forward| forward.attempts),
+        failures: forward.map_or(&[], |forward| &forward.failures),
+        upstream_status: forward.and_then(|forward| forward.status),
+        connect: forward.and_then(|forward| forward.connect),
+        first_byte: forward.and_then(|forward| forward.first_byte),
+        referer: request.headers.get(header::REFERER).map(HeaderValue::as_bytes),
+        user_agent: request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
+        request_id: ctx.request_id.as_ref().map_or("", |id| id.as_ref()),
+        refusal: ctx.refusal,
+        error: ctx.error.as_deref().or(late.as_deref()),
+    };
+    let upstream = forward.map(|forward| &*forward.upstream.metrics);
+    state.remember(&record, ctx.route.as_deref(), upstream);
+}
+
+fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::HTTP_2 => Protocol::Http2,
+        Version::HTTP_10 => Protocol::Http10,
+        _ => Protocol::Http11,
+    }
+}
+
+fn host(request: &pingora::http::RequestHeader) -> &[u8] {
+    match request.headers.get(header::HOST) {
+        Some(host) => host.as_bytes(),
+        None => request.uri.authority().map_or(b"", |authority| authority.as_str().as_bytes()),
+    }
+}

@@ -1,0 +1,166 @@
+//! The conductor before pingora begins: `listen` asks, we answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::client::RequestId;
+use crate::listen::{Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
+use crate::log::{Protocol, Record, Tls, split_target};
+use crate::respond::{ErrorPages, Form};
+use crate::sanitise::{self, Body};
+use crate::site::{Site, State};
+
+use super::refuse::Refusal;
+
+/// Answers and records what never reaches pingora.
+pub(crate) struct FrontDoor {
+    site: Arc<ArcSwap<Site>>,
+    state: Arc<State>,
+}
+
+impl FrontDoor {
+    pub(crate) fn new(site: Arc<ArcSwap<Site>>, state: Arc<State>) -> Self {
+        FrontDoor { site, state }
+    }
+
+    fn refuse(&self, exchange: &Exchange, refusal: &Refusal, head: &[u8]) -> Refused {
+        let id = RequestId::new();
+        let answer = render(refusal, &id);
+        self.remember(exchange, refusal.status(), refusal.tag(), head, &id);
+        Refused(answer)
+    }
+
+    fn remember(
+        &self,
+        exchange: &Exchange,
+        status: u16,
+        tag: &'static str,
+        head: &[u8],
+        id: &RequestId,
+    ) {
+        exchange.set_recorded();
+        let connection = &exchange.connection;
+        let duration = exchange.began().elapsed();
+        let line = RequestLine::guess(head);
+        let (path, query) = split_target(line.target);
+        self.state.remember(
+            &Record {
+                time: SystemTime::now() - duration,
+                duration,
+                client_ip: connection.peer.ip(),
+                peer_ip: connection.peer.ip(),
+                listener: &connection.listener.name,
+                protocol: line.protocol,
+                tls: connection.tls.as_ref().map(|tls| Tls {
+                    version: tls.version,
+                    cipher: tls.cipher,
+                    sni: tls.sni.as_deref(),
+                }),
+                method: line.method,
+                host: b"",
+                path,
+                query,
+                status,
+                bytes_in: 0,
+                bytes_out: 0,
+                route: None,
+                upstream: None,
+                server: None,
+                attempts: 0,
+                failures: &[],
+                upstream_status: None,
+                connect: None,
+                first_byte: None,
+                referer: None,
+                user_agent: None,
+                request_id: id.as_ref(),
+                refusal: Some(tag),
+                error: None,
+            },
+            None,
+            None,
+        );
+    }
+}
+
+impl Door for FrontDoor {
+    fn judge(&self, exchange: &Exchange, head: &[u8]) -> Result<Framing, Refused> {
+        match sanitise::judge(head) {
+            Ok(framing) => Ok(match framing.body {
+                _ if framing.upgrade => Framing::Open,
+                Body::None => Framing::Length(0),
+                Body::Length(length) => Framing::Length(length),
+                Body::Chunked => Framing::Open,
+            }),
+            Err(cause) => Err(self.refuse(exchange, &Refusal::Malformed(cause), head)),
+        }
+    }
+
+    fn answer(&self, exchange: &Exchange, fault: HeadFault, so_far: &[u8]) -> Refused {
+        self.refuse(exchange, &Refusal::Head(fault), so_far)
+    }
+
+    fn lost(&self, exchange: &Exchange) {
+        self.remember(exchange, 0, "ended_early", b"", &RequestId::new());
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.site.load().clients.trust(peer)
+    }
+
+    fn count(&self, listener: &Listener, event: Event) {
+        self.state.count(listener, event);
+    }
+}
+
+/// The whole answer as bytes of HTTP/1.1; empty where nobody is to be told.
+fn render(refusal: &Refusal, id: &RequestId) -> Bytes {
+    let status = refusal.status();
+    if status == 0 {
+        return Bytes::new();
+    }
+    // What the client would accept is unknown: its head was not understood.
+    let page = refusal.page(id.as_ref(), Form::Html, &ErrorPages::default());
+    let reason = page.status.canonical_reason().unwrap_or_default();
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let mut answer = BytesMut::with_capacity(512 + page.body.len());
+    answer.put_slice(format!("HTTP/1.1 {status} {reason}\r\n").as_bytes());
+    for (name, value) in
+        [("date", date.as_str()), ("connection", "close"), ("x-request-id", id.as_ref())]
+    {
+        answer.put_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    for (name, value) in &page.headers {
+        answer.put_slice(name.as_str().as_bytes());
+        answer.put_slice(b": ");
+        answer.put_slice(value.as_bytes());
+        answer.put_slice(b"\r\n");
+    }
+    answer.put_slice(b"\r\n");
+    answer.put_slice(&page.body);
+    answer.freeze()
+}
+
+/// What the first line of a refused head seems to say; for the log alone.
+struct RequestLine<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    protocol: Protocol,
+}
+
+impl<'a> RequestLine<'a> {
+    fn guess(head: &'a [u8]) -> Self {
+        let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut words = line.splitn(3, |b| *b == b' ');
+        let method = words.next().unwrap_or_default();
+        let target = words.next().unwrap_or_default();
+        let is_old = words.next().is_some_and(|version| version == b"HTTP/1.0");
+        let protocol = if is_old { Protocol::Http10 } else { Protocol::Http11 };
+        RequestLine { method, target, protocol }
+    }
+}

@@ -1,0 +1,279 @@
+//! To a server and back: choosing it, telling it, and judging what it did.
+
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
+use pingora_proxy::Session;
+use tokio::time::Instant;
+
+use crate::balance::{Ask, Outcome};
+use crate::log::Failure;
+use crate::upstream::{Failed, headers};
+
+use super::context::{Context, Forward};
+use super::refuse::Refusal;
+
+/// Picks a server for the next attempt.
+pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    let (Some(forward), Some(client)) = (ctx.forward.as_mut(), ctx.client.as_ref()) else {
+        return Error::e_explain(ErrorType::InternalError, "a request without an upstream");
+    };
+    let request = session.req_header();
+    let ask = Ask {
+        client: client.address,
+        target: request.uri.path_and_query().map_or("/", |target| target.as_str()),
+        headers: &request.headers,
+        tried: &forward.tried,
+    };
+    let lease = match forward.upstream.pool.pick(&ask) {
+        Ok(lease) => lease,
+        Err(none) => {
+            ctx.failure = Some(Refusal::NoServer(none));
+            return Error::e_explain(ErrorType::HTTPStatus(503), none.to_string());
+        }
+    };
+    if forward.attempts == 0 {
+        forward.upstream.budget.request();
+    }
+    forward.attempts += 1;
+    forward.tried.push(lease.server().id());
+    forward.began = Instant::now();
+    let peer = forward.upstream.peer(lease.server(), forward.need);
+    forward.lease = Some(lease);
+    Ok(Box::new(peer))
+}
+
+/// Notes how long a new connection took.
+pub(super) fn connected(is_reused: bool, digest: Option<&Digest>, ctx: &mut Context) {
+    let Some(forward) = ctx.forward.as_mut() else {
+        return;
+    };
+    if !is_reused {
+        let layers = digest.map(|digest| digest.timing_digest.iter().flatten());
+        forward.connect =
+            layers.map(|layers| layers.filter_map(|layer| layer.establishment_duration).sum());
+    }
+}
+
+/// Makes the request what the server is to see.
+pub(super) fn prepare_request(
+    session: &mut Session,
+    request: &mut RequestHeader,
+    ctx: &Context,
+) -> Result<()> {
+    let (Some(forward), Some(client), Some(exchange), Some(route), Some(id)) = (
+        ctx.forward.as_ref(),
+        ctx.client.as_ref(),
+        ctx.exchange.as_ref(),
+        ctx.route.as_ref(),
+        ctx.request_id.as_ref(),
+    ) else {
+        return Error::e_explain(ErrorType::InternalError, "a request without a route");
+    };
+    let is_https = exchange.connection.tls.is_some();
+    let outgoing = client.outgoing(&session.req_header().headers, &forward.client_host, is_https);
+    headers::identify(request, outgoing, id.to_value(), client.peer_trusted)?;
+    if let Some(target) = &forward.target {
+        let target = http::Uri::try_from(target.as_str())
+            .map_err(|error| Error::because(ErrorType::InternalError, "a rewritten path", error))?;
+        request.set_uri(target);
+    }
+    if let Some(host) = &forward.host {
+        request.insert_header(header::HOST, host.as_str())?;
+    }
+    if headers::is_grpc(&session.req_header().headers) {
+        request.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
+    }
+    route.headers.request.apply(request);
+    if session.is_body_done() {
+        exchange.expect_within(forward.upstream.timeouts().first_byte.0);
+    }
+    Ok(())
+}
+
+/// Counts the request body, and starts waiting for the answer at its end.
+pub(super) fn request_body(
+    session: &Session,
+    body: &mut Option<Bytes>,
+    end_of_stream: bool,
+    ctx: &mut Context,
+) -> Result<()> {
+    if session.was_upgraded() {
+        keep_alive(ctx);
+        return Ok(());
+    }
+    // An empty last chunk would be written as a second end of a chunked body
+    // (pingora issue 935), and the next request on that connection be lost.
+    if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+        *body = None;
+    }
+    let received = session.body_bytes_read() as u64;
+    if received > ctx.body.limit {
+        ctx.failure = Some(Refusal::BodyTooLarge);
+        return Err(
+            Error::explain(ErrorType::HTTPStatus(413), "the request body is too large").into_down()
+        );
+    }
+    ctx.body.received = received;
+    if end_of_stream
+        && let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_ref())
+        && forward.silence.is_none()
+    {
+        exchange.expect_within(forward.upstream.timeouts().first_byte.0);
+    }
+    Ok(())
+}
+
+/// Looks at the head of an answer, before anybody else does.
+pub(super) fn answered(
+    session: &Session,
+    response: &ResponseHeader,
+    ctx: &mut Context,
+) -> Result<()> {
+    let (Some(forward), Some(exchange)) = (ctx.forward.as_mut(), ctx.exchange.as_ref()) else {
+        return Ok(());
+    };
+    let status = response.status.as_u16();
+    if response.status.is_informational() && status != 101 {
+        return Ok(());
+    }
+    let latency = forward.began.elapsed();
+    forward.first_byte = Some(latency);
+    forward.status = Some(status);
+    if response.status.is_server_error() {
+        report(forward, Outcome::Failed);
+    } else {
+        report(forward, Outcome::Answered(latency));
+    }
+    let is_repeatable = is_repeatable(session);
+    if forward.upstream.retries.lists_status(status)
+        && may_retry(forward, Failed::Status(status), is_repeatable)
+    {
+        exchange.no_deadline();
+        let mut error = Error::explain(ErrorType::HTTPStatus(status), "tried elsewhere");
+        error.set_retry(true);
+        return Err(error.into_up());
+    }
+    let is_tunnel = status == 101 || headers::is_stream(&response.headers);
+    let silence = if is_tunnel {
+        exchange.connection.listener.timeouts.tunnel.0
+    } else {
+        forward.upstream.timeouts().between_bytes.0
+    };
+    forward.silence = Some(silence);
+    exchange.expect_within(silence);
+    Ok(())
+}
+
+/// Something moved: the silence begins anew.
+pub(super) fn keep_alive(ctx: &Context) {
+    if let (Some(exchange), Some(forward)) = (ctx.exchange(), ctx.forward.as_ref())
+        && let Some(silence) = forward.silence
+    {
+        exchange.expect_within(silence);
+    }
+}
+
+/// No connection came about.
+pub(super) fn unconnected(
+    session: &Session,
+    mut error: Box<Error>,
+    ctx: &mut Context,
+) -> Box<Error> {
+    let Some(forward) = ctx.forward.as_mut() else {
+        return error;
+    };
+    let timed_out = is_timeout(&error);
+    forward.failures.push(match error.etype() {
+        _ if timed_out => Failure::Timeout,
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
+            Failure::Tls
+        }
+        _ => Failure::Connect,
+    });
+    report(forward, Outcome::Failed);
+    let failed = Failed::Unconnected { timed_out };
+    let may_retry = may_retry(forward, failed, is_repeatable(session));
+    error.set_retry(may_retry);
+    ctx.failure = Some(if timed_out { Refusal::ServerTooSlow } else { Refusal::ServerUnreachable });
+    error
+}
+
+/// A connection stood, and then something went wrong on it.
+pub(super) fn broken(
+    session: &Session,
+    mut error: Box<Error>,
+    is_reused: bool,
+    ctx: &mut Context,
+) -> Box<Error> {
+    let expired = ctx.exchange().is_some_and(|exchange| exchange.take_expired());
+    let Some(forward) = ctx.forward.as_mut() else {
+        return error;
+    };
+    if let ErrorType::HTTPStatus(_) = error.etype() {
+        // Our own words, said in `answered` or `request_body`.
+        return error;
+    }
+    let began_answer = session.response_written().is_some();
+    let is_repeatable = is_repeatable(session) && !began_answer;
+    let is_server = *error.esource() == ErrorSource::Upstream;
+    if !expired && !is_server {
+        error.set_retry(false);
+        return error;
+    }
+    let timed_out = expired || is_timeout(&error);
+    let (failed, failure) = match error.etype() {
+        _ if timed_out => (Failed::Unanswered, Failure::Timeout),
+        ErrorType::InvalidHTTPHeader => (Failed::Broken, Failure::Protocol),
+        _ => (Failed::Broken, Failure::Closed),
+    };
+    // A server may close an idle connection just as we reuse it (RFC 9112
+    // §9.3.1): no fault of its, and no attempt has been made.
+    let was_stale = is_reused && is_server && !timed_out && forward.status.is_none();
+    let may_retry = if was_stale && is_repeatable {
+        forward.tried.pop();
+        forward.attempts -= 1;
+        forward.stale += 1;
+        forward.stale <= MOST_STALE
+    } else {
+        forward.failures.push(failure);
+        report(forward, Outcome::Failed);
+        may_retry(forward, failed, is_repeatable)
+    };
+    error.retry = RetryType::Decided(may_retry);
+    ctx.failure = Some(if timed_out { Refusal::ServerTooSlow } else { Refusal::BadAnswer });
+    error
+}
+
+/// Stale connections that one request may run into.
+const MOST_STALE: u32 = 8;
+
+fn report(forward: &mut Forward, outcome: Outcome) {
+    if let Some(lease) = forward.lease.as_mut() {
+        lease.report(outcome);
+    }
+}
+
+fn may_retry(forward: &Forward, failed: Failed, is_repeatable: bool) -> bool {
+    forward.upstream.retries.allow(failed, forward.attempts, is_repeatable)
+        && forward.upstream.budget.retry()
+}
+
+/// Whether the request may be sent twice: an idempotent method, and a body
+/// that pingora still holds.
+fn is_repeatable(session: &Session) -> bool {
+    session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated()
+}
+
+fn is_timeout(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+    )
+}

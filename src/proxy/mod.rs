@@ -1,0 +1,187 @@
+//! The conductor: walks every request through the rooms, in order.
+//!
+//! This is pingora's `ProxyHttp` as a table of short hooks. What happens is in
+//! the files: `admit` (may it come in), `forward` (to a server and back),
+//! `deliver` (what the client gets and what is remembered), `refuse` (every
+//! answer that is a no). `door` is the same conductor before pingora begins.
+
+mod admit;
+mod answer;
+mod context;
+mod deliver;
+mod door;
+mod fields;
+mod forward;
+mod refuse;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, Result};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use crate::site::{Site, State};
+
+use self::context::Context;
+pub(crate) use self::door::FrontDoor;
+
+/// Serves requests by the site as it is when each of them begins.
+pub(crate) struct Conductor {
+    site: Arc<ArcSwap<Site>>,
+    state: Arc<State>,
+}
+
+impl Conductor {
+    pub(crate) fn new(site: Arc<ArcSwap<Site>>, state: Arc<State>) -> Self {
+        Conductor { site, state }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Conductor {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self.site.load_full())
+    }
+
+    // Pingora's own compression module would cost every request its context.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        admit::begin(session, ctx)
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        match admit::admit(session, ctx) {
+            Ok(None) => Ok(false),
+            Ok(Some(reply)) => answer::send(reply, session, ctx).await,
+            Err(refusal) => refuse::send(&refusal, session, ctx).await,
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        forward::request_body(session, body, end_of_stream, ctx)
+    }
+
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        forward::choose_server(session, ctx)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        digest: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        forward::connected(reused, digest, ctx);
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        forward::unconnected(session, error, ctx)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        forward::prepare_request(session, request, ctx)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        forward::answered(session, response, ctx)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        deliver::response_head(session, response, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        deliver::response_body(body, end_of_stream, ctx)?;
+        Ok(None)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        forward::broken(session, error, client_reused, ctx)
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Context,
+    ) -> FailToProxy {
+        refuse::after_failure(session, error, ctx).await
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        deliver::record(session, error, ctx, &self.state);
+    }
+
+    // Every failure is in the access record of its request already.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Context,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}

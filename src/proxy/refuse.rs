@@ -1,0 +1,194 @@
+//! The one table from what went wrong to what the client is told.
+
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora_proxy::{FailToProxy, Session};
+
+use crate::balance::NoServer;
+use crate::listen::HeadFault;
+use crate::respond::{Answer, ErrorPages, Form, Page};
+use crate::route::NoRoute;
+use crate::sanitise::{Kind, Malformed};
+
+use super::answer;
+use super::context::Context;
+
+/// Everything a request may be refused for, or fail with.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    /// The head has no one reading.
+    Malformed(Malformed),
+    /// The head could not be read.
+    Head(HeadFault),
+    /// No route takes it.
+    NoRoute(NoRoute),
+    /// The body is larger than the route allows.
+    BodyTooLarge,
+    /// The client stopped sending its body.
+    ClientTooSlow,
+    /// No file of that name.
+    NoFile,
+    /// Files are only read.
+    FileMethod,
+    /// No server may be asked.
+    NoServer(NoServer),
+    /// No server could be connected to.
+    ServerUnreachable,
+    /// A server's answer broke off or is none.
+    BadAnswer,
+    /// A server did not connect or answer in time.
+    ServerTooSlow,
+    /// The fault is ours.
+    Internal,
+}
+
+/// How a refusal is told: its status, and its word in the log.
+struct Told {
+    status: u16,
+    tag: &'static str,
+}
+
+impl Refusal {
+    fn told(&self) -> Told {
+        let (status, tag) = match self {
+            Refusal::Malformed(cause) => (of_kind(cause.kind()), cause.tag()),
+            Refusal::Head(HeadFault::TooSlow) => (408, "head_too_slow"),
+            Refusal::Head(HeadFault::UriTooLong) => (414, "uri_too_long"),
+            Refusal::Head(HeadFault::TooLarge) => (431, "head_too_large"),
+            Refusal::Head(HeadFault::CutOff) => (0, "head_cut_off"),
+            Refusal::NoRoute(NoRoute::Unknown) => (404, "no_route"),
+            Refusal::NoRoute(NoRoute::Method { .. }) => (405, "method"),
+            Refusal::BodyTooLarge => (413, "body_too_large"),
+            Refusal::ClientTooSlow => (408, "body_too_slow"),
+            Refusal::NoFile => (404, "no_file"),
+            Refusal::FileMethod => (405, "method"),
+            Refusal::NoServer(NoServer::NoneHealthy) => (503, "no_healthy_server"),
+            Refusal::NoServer(NoServer::AllBusy) => (503, "all_servers_busy"),
+            Refusal::ServerUnreachable => (502, "server_unreachable"),
+            Refusal::BadAnswer => (502, "server_answer"),
+            Refusal::ServerTooSlow => (504, "server_too_slow"),
+            Refusal::Internal => (500, "internal"),
+        };
+        Told { status, tag }
+    }
+
+    /// The status a client gets; 0 where nobody is left to be told.
+    pub(super) fn status(&self) -> u16 {
+        self.told().status
+    }
+
+    /// The word of the log.
+    pub(super) fn tag(&self) -> &'static str {
+        self.told().tag
+    }
+
+    /// The answer, as the client understands it.
+    pub(super) fn page(&self, request_id: &str, form: Form, pages: &ErrorPages) -> Answer {
+        let status = StatusCode::from_u16(self.status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = Page { status, request_id }.answer(form, pages);
+        answer.headers.extend(self.hint());
+        answer
+    }
+
+    /// What the client needs to know besides.
+    fn hint(&self) -> Option<(HeaderName, HeaderValue)> {
+        let allow = |methods: &str| {
+            let value = HeaderValue::from_str(methods).ok()?;
+            Some((header::ALLOW, value))
+        };
+        match self {
+            Refusal::NoRoute(NoRoute::Method { allow: methods }) => {
+                let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+                allow(&methods.join(", "))
+            }
+            Refusal::FileMethod => allow("GET, HEAD"),
+            Refusal::NoServer(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            _ => None,
+        }
+    }
+}
+
+fn of_kind(kind: Kind) -> u16 {
+    match kind {
+        Kind::BadRequest => 400,
+        Kind::Method => 405,
+        Kind::Version => 505,
+        Kind::Expectation => 417,
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(cause: Malformed) -> Self {
+        Refusal::Malformed(cause)
+    }
+}
+
+impl From<NoRoute> for Refusal {
+    fn from(cause: NoRoute) -> Self {
+        Refusal::NoRoute(cause)
+    }
+}
+
+/// Tells the client; true, as pingora's filter says "answered".
+pub(super) async fn send(
+    refusal: &Refusal,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<bool> {
+    ctx.refusal = Some(refusal.tag());
+    let none = ErrorPages::default();
+    let route = ctx.route.clone();
+    let pages = route.as_ref().map_or(&none, |route| &route.error_pages);
+    let form = Form::wanted(&session.req_header().headers);
+    let id = ctx.request_id.as_ref().map_or("", |id| id.as_ref());
+    let answer = refusal.page(id, form, pages);
+    answer::write(answer, session, ctx).await?;
+    Ok(true)
+}
+
+/// Tells the client about a failure that pingora ends the request with.
+pub(super) async fn after_failure(
+    session: &mut Session,
+    error: &Error,
+    ctx: &mut Context,
+) -> FailToProxy {
+    let refusal = ctx.failure.take().or_else(|| of_error(error));
+    ctx.error = Some(summary(error));
+    let silent = FailToProxy { error_code: 0, can_reuse_downstream: false };
+    let Some(refusal) = refusal else {
+        return silent;
+    };
+    ctx.refusal = Some(refusal.tag());
+    if session.response_written().is_some_and(|head| !head.status.is_informational()) {
+        return silent;
+    }
+    let status = refusal.status();
+    session.set_keepalive(None);
+    if let Err(error) = send(&refusal, session, ctx).await {
+        ::log::debug!("a refusal did not reach the client: {error}");
+    }
+    FailToProxy { error_code: status, can_reuse_downstream: false }
+}
+
+/// What pingora's error means; none when the client is gone.
+fn of_error(error: &Error) -> Option<Refusal> {
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Upstream, ErrorType::ConnectTimedout | ErrorType::ReadTimedout) => {
+            Some(Refusal::ServerTooSlow)
+        }
+        (ErrorSource::Upstream, _) => Some(Refusal::BadAnswer),
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Refusal::ClientTooSlow),
+        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => {
+            Some(Refusal::Malformed(Malformed::Connection))
+        }
+        (ErrorSource::Downstream, _) => None,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Refusal::Internal),
+    }
+}
+
+/// The error in one line, cut so that a record stays a line of bearable length.
+fn summary(error: &Error) -> String {
+    const LONGEST: usize = 300;
+    error.to_string().chars().take(LONGEST).collect()
+}

@@ -1,0 +1,342 @@
+//! From a configuration to a running process.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use arc_swap::ArcSwap;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
+use tidegate_sockets::{Answer, Options, Receiver};
+use tokio::sync::watch;
+
+use crate::config::{self, Config, Loaded, Written};
+use crate::control::admin::{Admin, AdminDoor};
+use crate::control::{Control, Reloader, Stop, Token};
+use crate::fault::{Faults, KeyPath};
+use crate::listen::{Bounds, Edge, Listener, Opened, Seats};
+use crate::log::{AccessLog, ErrorLog, Metrics};
+use crate::proxy::{Conductor, FrontDoor};
+use crate::site::{Site, State};
+
+/// How long a new process waits for the old one's sockets.
+const TAKEOVER: Duration = Duration::from_secs(60);
+/// Connections of the admin listener.
+const ADMIN_CONNECTIONS: usize = 256;
+/// Connections a pool keeps per worker in all; each upstream bounds its own.
+const POOL: usize = 4096;
+/// Attempts that pingora allows a request; `retries.attempts` is less.
+const MOST_ATTEMPTS: usize = 64;
+/// How long the access log may take to write its last lines.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// How the process is started, besides its configuration.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Start {
+    /// Take the sockets over from the running process.
+    pub(crate) upgrade: bool,
+    /// Run in the background.
+    pub(crate) daemon: bool,
+}
+
+/// Checks a configuration as start does, and changes nothing.
+pub(crate) fn test(written: &Written) -> Result<(), config::Report> {
+    let loaded = written.load()?;
+    Plan::new(&loaded, &Metrics::new()).map(drop).map_err(|faults| loaded.source.report(&faults))
+}
+
+/// Runs until the process is told to end.
+pub(crate) fn run(written: Written, start: Start) -> Result<()> {
+    let loaded = written.load()?;
+    let metrics = Metrics::new();
+    let plan = Plan::new(&loaded, &metrics).map_err(|faults| loaded.source.report(&faults))?;
+    let settings = &loaded.config.server;
+    let error_log = crate::log::init(loaded.config.log.level, settings.error_log.as_deref())?;
+    make_private_folder(&settings.upgrade_sock)?;
+    let token = Token::new(
+        &loaded.config.admin.token,
+        &settings.upgrade_sock.with_file_name("admin.token"),
+    )?;
+    let inherited = if start.upgrade { Some(take_over(&settings.upgrade_sock)?) } else { None };
+    let sockets = Sockets::open(&plan, inherited)?;
+    plan.site.resolve_now()?;
+    let is_daemon = start.daemon || settings.daemon.0;
+    if !is_daemon {
+        write_pid(&settings.pid_file)?;
+    }
+    let process = Process { written, config: loaded.config, metrics, error_log, token, is_daemon };
+    process.run(plan, sockets)
+}
+
+/// Everything of a configuration that could be wrong, built.
+struct Plan {
+    site: Site,
+    listeners: Vec<Arc<Listener>>,
+    admin: Arc<Listener>,
+}
+
+impl Plan {
+    fn new(loaded: &Loaded<Config>, metrics: &Metrics) -> Result<Plan, Faults> {
+        let config = &loaded.config;
+        let mut faults = Faults::none();
+        let site = Site::build(config, metrics, None).map_err(|found| faults.extend(found)).ok();
+        let listeners = faults.collect("listeners", build_listeners(config));
+        let admin = faults.collect("admin", admin_listener(config));
+        check_server(config, &mut faults);
+        faults.into_result(|| Some(Plan { site: site?, listeners: listeners?, admin: admin? }))
+    }
+
+    fn all_listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.listeners.iter().chain([&self.admin])
+    }
+}
+
+fn build_listeners(config: &Config) -> Result<Vec<Arc<Listener>>, Faults> {
+    let mut faults = Faults::none();
+    let mut listeners: Vec<(usize, Arc<Listener>)> = Vec::new();
+    for (index, written) in config.listeners.iter().enumerate() {
+        let Some(listener) = faults.collect(index, Listener::new(written)) else {
+            continue;
+        };
+        let same = listeners.iter().find(|(_, other)| other.address == listener.address);
+        if let Some((other, _)) = same {
+            let what = format!("is the address of listeners[{other}] already");
+            faults.extend(Faults::at("address", what).under(index));
+        }
+        listeners.push((index, Arc::new(listener)));
+    }
+    if config.listeners.is_empty() {
+        faults.extend(Faults::one("none; write at least `- address: 0.0.0.0:8080`"));
+    }
+    faults.into_result(|| Some(listeners.into_iter().map(|(_, listener)| listener).collect()))
+}
+
+/// The admin listener: plain h1, with the bounds of any other.
+fn admin_listener(config: &Config) -> Result<Arc<Listener>, Faults> {
+    let mut faults = Faults::none();
+    if !Token::is_acceptable(&config.admin.token) {
+        faults.extend(Faults::at("token", "is shorter than 16 bytes"));
+    }
+    let written =
+        config::Listener { address: config.admin.listen.clone(), ..config::Listener::default() };
+    let listener = Listener::new(&written)
+        .map_err(|found| found.iter().map(|fault| fault.what.clone()).collect::<Vec<_>>());
+    let listener = match listener {
+        Ok(listener) => Some(listener),
+        Err(whats) => {
+            faults.extend(Faults::at("listen", whats.join("; ")));
+            None
+        }
+    };
+    faults.into_result(|| listener.map(Arc::new))
+}
+
+fn check_server(config: &Config, faults: &mut Faults) {
+    let server = &config.server;
+    let mut fault =
+        |key: &str, what: &str| faults.add(KeyPath::root().child("server").child(key), what);
+    if server.threads.is_some_and(|threads| threads == 0 || threads > MOST_THREADS) {
+        fault("threads", "must be 1 to 1024");
+    }
+    if server.connections == 0 {
+        fault("connections", "must be more than 0");
+    }
+    if server.connections_per_client == 0 {
+        fault("connections_per_client", "must be more than 0");
+    }
+    for (key, is_set) in [("user", server.user.is_some()), ("group", server.group.is_some())] {
+        if is_set && !rustix::process::geteuid().is_root() {
+            fault(key, "only root may change it; start as root or leave it out");
+        } else if is_set && !server.daemon.0 {
+            fault(key, "acts with `daemon: on` only; in the foreground let the supervisor set it");
+        }
+    }
+}
+
+const MOST_THREADS: usize = 1024;
+
+/// The sockets of a process, and the process before it if they are its.
+struct Sockets {
+    listeners: Vec<Opened>,
+    admin: Opened,
+    predecessor: Option<Answer>,
+}
+
+/// What a running process handed over.
+struct Inherited {
+    sockets: Vec<(String, std::net::TcpListener)>,
+    answer: Answer,
+}
+
+/// Waits for the running process to hand over its sockets.
+fn take_over(upgrade_sock: &Path) -> Result<Inherited> {
+    ::log::info!("waiting for the running process: send it SIGQUIT");
+    let receiver = Receiver::bind(upgrade_sock)?;
+    let handover = receiver.accept(TAKEOVER)?;
+    Ok(Inherited { sockets: handover.sockets, answer: handover.answer })
+}
+
+impl Sockets {
+    /// Opens every socket that was not inherited; inherited ones that no
+    /// listener has any more are closed.
+    fn open(plan: &Plan, inherited: Option<Inherited>) -> Result<Sockets> {
+        let (mut ready, answer) = match inherited {
+            Some(inherited) => (inherited.sockets, Some(inherited.answer)),
+            None => (Vec::new(), None),
+        };
+        let opened = plan.all_listeners().map(|listener| open_one(listener, &mut ready));
+        let opened: Result<Vec<Opened>> = opened.collect();
+        match (opened, answer) {
+            (Ok(mut opened), predecessor) => {
+                let admin = opened.pop().context("the admin listener is always there")?;
+                Ok(Sockets { listeners: opened, admin, predecessor })
+            }
+            (Err(error), None) => Err(error),
+            (Err(error), Some(answer)) => {
+                if let Err(unheard) = answer.failed(&format!("{error:#}")) {
+                    ::log::warn!("the running process did not hear why: {unheard}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<Opened> {
+        self.listeners.iter().chain([&self.admin]).cloned().collect()
+    }
+}
+
+fn open_one(
+    listener: &Arc<Listener>,
+    ready: &mut Vec<(String, std::net::TcpListener)>,
+) -> Result<Opened> {
+    let inherited = ready.iter().position(|(name, _)| **name == *listener.name);
+    let socket = match inherited {
+        Some(at) => ready.swap_remove(at).1,
+        None => tidegate_sockets::open(listener.address, Options::default())?,
+    };
+    Ok(Opened { listener: listener.clone(), socket: Arc::new(socket) })
+}
+
+/// A process whose parts are all there.
+struct Process {
+    written: Written,
+    config: Config,
+    metrics: Metrics,
+    error_log: ErrorLog,
+    token: Token,
+    is_daemon: bool,
+}
+
+impl Process {
+    fn run(self, plan: Plan, sockets: Sockets) -> Result<()> {
+        let (access, access_drain) =
+            AccessLog::open(&self.config.log.access, self.metrics.lines_dropped()).map_err(
+                |faults| {
+                    anyhow::anyhow!(
+                        "{}",
+                        faults.iter().map(|f| f.what.as_str()).collect::<Vec<_>>().join("; ")
+                    )
+                },
+            )?;
+        let conf = self.pingora_conf();
+        let state = State::new(self.metrics, access);
+        let site = Arc::new(ArcSwap::from_pointee(plan.site));
+        let settings = &self.config.server;
+        let (closing, shutdown) = watch::channel(false);
+        let (served, serving) = watch::channel(false);
+        let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
+        let seats = Seats::new(Bounds {
+            connections: settings.connections,
+            per_client: settings.connections_per_client,
+        });
+        let stop = Stop {
+            state: state.clone(),
+            seats: seats.clone(),
+            closing,
+            drain: settings.drain.0,
+            upgrade_sock: settings.upgrade_sock.clone(),
+            sockets: sockets.all(),
+        };
+        let threads = conf.threads;
+        let mut server = Server::new_with_opt_and_conf(None, conf);
+        let apps = (0..threads).map(|_| {
+            let conductor = Conductor::new(site.clone(), state.clone());
+            Arc::new(pingora_proxy::http_proxy(&server.configuration, conductor))
+        });
+        let door = Arc::new(FrontDoor::new(site.clone(), state.clone()));
+        let edge =
+            Edge::new(sockets.listeners.clone(), seats, door, apps.collect(), shutdown.clone())
+                .announce(served);
+        server.add_service(edge);
+        server.add_service(admin_edge(
+            sockets.admin,
+            Admin {
+                reloader: reloader.clone(),
+                state: state.clone(),
+                token: self.token,
+                address: plan.admin.address,
+            },
+            shutdown,
+        ));
+        server.add_service(Control {
+            reloader,
+            state: state.clone(),
+            listeners: sockets.listeners,
+            error_log: self.error_log,
+            access_drain,
+            predecessor: sockets.predecessor,
+            serving,
+        });
+        server.run(RunArgs { shutdown_signal: Box::new(stop) });
+        state.access.finish(LAST_LINES);
+        Ok(())
+    }
+
+    fn pingora_conf(&self) -> ServerConf {
+        let settings = &self.config.server;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        ServerConf {
+            threads: settings.threads.unwrap_or(cores),
+            daemon: self.is_daemon,
+            pid_file: text(&settings.pid_file),
+            upgrade_sock: text(&settings.upgrade_sock),
+            error_log: settings.error_log.as_deref().map(text),
+            user: settings.user.clone(),
+            group: settings.group.clone(),
+            upstream_keepalive_pool_size: POOL,
+            max_retries: MOST_ATTEMPTS,
+            ..ServerConf::default()
+        }
+    }
+}
+
+fn admin_edge(
+    opened: Opened,
+    admin: Admin,
+    shutdown: watch::Receiver<bool>,
+) -> Edge<AdminDoor, Admin> {
+    let bounds = Bounds { connections: ADMIN_CONNECTIONS, per_client: ADMIN_CONNECTIONS };
+    let (door, apps) = (Arc::new(AdminDoor), vec![Arc::new(admin)]);
+    Edge::new(vec![opened], Seats::new(bounds), door, apps, shutdown)
+}
+
+/// Makes the folder of the upgrade socket and the admin token, mode 0700.
+fn make_private_folder(upgrade_sock: &Path) -> Result<()> {
+    let Some(folder) = upgrade_sock.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
+/// Writes the process id as a whole: a reader never sees half a number.
+fn write_pid(path: &Path) -> Result<()> {
+    let fresh = path.with_extension("pid.new");
+    std::fs::write(&fresh, format!("{}\n", std::process::id()))
+        .and_then(|()| std::fs::rename(&fresh, path))
+        .with_context(|| format!("cannot write the pid file {}", path.display()))
+}

@@ -1,0 +1,141 @@
+//! What requests need, as one immutable value behind one pointer.
+//!
+//! A request keeps the site it began with; a reload builds a new one with
+//! [`Site::build`], the same that start and configuration test run, and swaps
+//! the pointer. What must outlive that is in [`State`].
+
+mod build;
+mod state;
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::client::Clients;
+use crate::config::Config;
+use crate::files::Files;
+use crate::log::RouteMetrics;
+use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules};
+use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
+use crate::sanitise::{Head, Strict};
+use crate::units::ByteSize;
+use crate::upstream::Upstream;
+
+pub(crate) use self::state::State;
+
+/// Everything that requests are served by.
+pub(crate) struct Site {
+    pub(crate) clients: Clients,
+    routes: Router<usize>,
+    // Invariant: the router's values are indices of this.
+    by_index: Vec<Arc<Route>>,
+    pub(crate) upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// What was written, for the operator to look at.
+    pub(crate) config: Config,
+    strict: HashMap<Arc<str>, Strict>,
+    lenient: Strict,
+}
+
+impl Site {
+    /// The route of a request, and what of its path matched.
+    pub(crate) fn find(&self, head: &Head<'_>) -> Result<(&Arc<Route>, Matched), NoRoute> {
+        let found = self.routes.find(head)?;
+        let route = self.by_index.get(*found.route).ok_or(NoRoute::Unknown)?;
+        Ok((route, found.matched))
+    }
+
+    /// How strictly heads are read on the listener of this name.
+    pub(crate) fn strict(&self, listener: &str) -> &Strict {
+        self.strict.get(listener).unwrap_or(&self.lenient)
+    }
+}
+
+impl Site {
+    /// Finds the addresses of servers that are written as names.
+    pub(crate) async fn resolve(&self) {
+        for upstream in self.upstreams.values() {
+            if upstream.pool.needs_resolving() {
+                upstream.pool.resolve().await;
+            }
+        }
+    }
+
+    /// The same before there is a runtime; blocks.
+    pub(crate) fn resolve_now(&self) -> std::io::Result<()> {
+        if self.upstreams.values().any(|upstream| upstream.pool.needs_resolving()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(self.resolve());
+        }
+        Ok(())
+    }
+}
+
+/// What one route does with its requests.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) name: Arc<str>,
+    pub(crate) action: Action,
+    pub(crate) rewrite: Option<Rewrite>,
+    pub(crate) headers: HeaderRules,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) error_pages: ErrorPages,
+    /// The largest request body; the listener's bound if none.
+    pub(crate) body_limit: Option<ByteSize>,
+    pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+/// Who answers.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Proxy(Targets),
+    Redirect(Redirect),
+    Respond(Fixed),
+    Files { files: Files, named_by: NamedBy },
+}
+
+/// What of a path names a file below the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NamedBy {
+    /// What follows the route's prefix.
+    Rest,
+    /// All of it: the route is for one path, or for a pattern.
+    Path,
+}
+
+/// One upstream, or several by weight.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    // Invariant: not empty, and the last bound is the sum of all weights.
+    bounds: Vec<(u32, Arc<Upstream>)>,
+}
+
+impl Targets {
+    fn one(upstream: Arc<Upstream>) -> Self {
+        Targets { bounds: vec![(1, upstream)] }
+    }
+
+    /// `weighted` is not empty, and every weight is more than 0.
+    fn weighted(weighted: Vec<(u32, Arc<Upstream>)>) -> Self {
+        let mut sum = 0;
+        let bounds = weighted.into_iter().map(|(weight, upstream)| {
+            sum += weight;
+            (sum, upstream)
+        });
+        Targets { bounds: bounds.collect() }
+    }
+
+    /// The upstream for one request.
+    pub(crate) fn choose(&self) -> &Arc<Upstream> {
+        let [(_, only)] = self.bounds.as_slice() else {
+            return self.draw();
+        };
+        only
+    }
+
+    fn draw(&self) -> &Arc<Upstream> {
+        let (total, last) = self.bounds.last().expect("never empty");
+        let drawn = fastrand::u32(0..*total);
+        let chosen = self.bounds.iter().find(|(bound, _)| drawn < *bound);
+        chosen.map_or(last, |(_, upstream)| upstream)
+    }
+}
