@@ -189,6 +189,15 @@ pub(super) fn spawn_stream(stream: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(stream);
 }
 
+/// Starts waiting for a client to receive the end of its connection; its time
+/// is bounded, and it needs a runtime, which every connection runs on.
+#[expect(clippy::disallowed_methods, reason = "it outlives the connection, which this room starts")]
+pub(super) fn spawn_linger(linger: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(linger);
+    }
+}
+
 /// Accepts from one socket.
 struct Acceptor<D> {
     opened: Opened,

@@ -10,11 +10,8 @@ use tokio::time::{Instant, timeout};
 
 use super::connection::{Connection, Exchange};
 use super::head::{self, RawHead};
-use super::io::EdgeIo;
+use super::io::{EdgeIo, LINGER};
 use super::{App, Door, Event, Framing, Refused};
-
-/// How long a client may take to receive a refusal.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// How long an idle connection stays open once the process is to end: a
 /// client that is about to send finds it open, and is told to close.

@@ -7,10 +7,11 @@
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -19,12 +20,13 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     TimingDigest, UniqueID,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::Framing;
+use super::accept::spawn_linger;
 use super::connection::{Connection, Exchange};
 
 /// Writes up to this many bytes are gathered until a flush.
@@ -34,7 +36,9 @@ const AHEAD: usize = 8192;
 /// One read of a head or of bytes ahead.
 const CHUNK: usize = 8192;
 /// Unread bytes of a refused request that are read and dropped: this many reads.
-const LINGER_READS: usize = 64;
+const LINGER_READS: usize = 1024;
+/// How long a client may take to receive an answer that ends its connection.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// A TCP connection, and what was read of it before its protocol was known.
 #[derive(Debug)]
@@ -215,6 +219,11 @@ impl EdgeIo {
         self.exchange = Some(exchange.clone());
     }
 
+    /// Whether the client may still be sending a body that nobody will read.
+    fn is_unread(&self) -> bool {
+        self.exchange.is_some() && self.belongs != Belongs::Bytes(0)
+    }
+
     /// Gives the memory back that only a request needs.
     pub(super) fn rest(&mut self) {
         self.unsent = Vec::new();
@@ -315,6 +324,39 @@ fn poll_append(
     ready!(transport.poll_read(cx, &mut buf))?;
     into.extend_from_slice(buf.filled());
     Poll::Ready(Ok(buf.filled().len()))
+}
+
+/// Pingora drops a connection whose request it did not read to the end, and
+/// closing it there would reset it: the client would lose the answer that says
+/// why (RFC 9112 §9.6). So the socket stays until the client has seen it.
+impl Drop for EdgeIo {
+    fn drop(&mut self) {
+        if !self.is_unread() {
+            return;
+        }
+        let kept = self.transport.tcp().stream.as_fd().try_clone_to_owned();
+        match kept.map(std::net::TcpStream::from).and_then(TcpStream::from_std) {
+            Ok(stream) => spawn_linger(linger(stream)),
+            Err(error) => ::log::debug!("not lingering for {}: {error}", self.connection.peer),
+        }
+    }
+}
+
+/// Says that nothing more comes, and drops what still does.
+async fn linger(mut stream: TcpStream) {
+    let drained = async {
+        stream.shutdown().await?;
+        let mut dropped = [0; 1024];
+        for _ in 0..LINGER_READS {
+            if stream.read(&mut dropped).await? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(LINGER, drained).await {
+        ::log::debug!("lingering ended early: {error}");
+    }
 }
 
 impl AsyncRead for EdgeIo {

@@ -22,7 +22,7 @@ pub(super) fn response_head(
     response: &mut ResponseHeader,
     ctx: &mut Context,
 ) -> Result<()> {
-    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+    if is_interim(response.status) {
         return Ok(());
     }
     // A server of HTTP/1.0 does not make us one.
@@ -108,7 +108,8 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
     let connection = &exchange.connection;
     let request = session.req_header();
     let duration = exchange.began().elapsed();
-    let status = session.response_written().map_or(0, |head| head.status.as_u16());
+    let written = session.response_written().map(|head| head.status);
+    let status = written.filter(|status| !is_interim(*status)).map_or(0, |status| status.as_u16());
     let forward = ctx.forward.as_ref();
     let late = error.filter(|_| ctx.error.is_none()).map(ToString::to_string);
     let peer = connection.peer.ip();
@@ -148,6 +149,11 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
     };
     let upstream = forward.map(|forward| &*forward.upstream.metrics);
     state.remember(&record, ctx.route.as_deref(), upstream);
+}
+
+/// Whether another head follows this one.
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 fn protocol(version: Version) -> Protocol {

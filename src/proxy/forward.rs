@@ -59,7 +59,7 @@ pub(super) fn connected(is_reused: bool, digest: Option<&Digest>, ctx: &mut Cont
 }
 
 /// Makes the request what the server is to see.
-pub(super) fn prepare_request(
+pub(super) async fn prepare_request(
     session: &mut Session,
     request: &mut RequestHeader,
     ctx: &Context,
@@ -88,6 +88,11 @@ pub(super) fn prepare_request(
         request.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
     }
     route.headers.request.apply(request);
+    if request.remove_header(&header::EXPECT).is_some() {
+        // A server is there, so the client may go on. Pingora would leave it
+        // to servers, and not all of them do it.
+        session.write_continue_response().await?;
+    }
     if session.is_body_done() {
         exchange.expect_within(forward.upstream.timeouts().first_byte.0);
     }
@@ -217,7 +222,8 @@ pub(super) fn broken(
         // Our own words, said in `answered` or `request_body`.
         return error;
     }
-    let began_answer = session.response_written().is_some();
+    let written = session.response_written();
+    let began_answer = written.is_some_and(|head| !head.status.is_informational());
     let is_repeatable = is_repeatable(session) && !began_answer;
     let is_server = *error.esource() == ErrorSource::Upstream;
     if !expired && !is_server {

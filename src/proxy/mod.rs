@@ -114,7 +114,7 @@ impl ProxyHttp for Conductor {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        forward::prepare_request(session, request, ctx)
+        forward::prepare_request(session, request, ctx).await
     }
 
     async fn upstream_response_filter(

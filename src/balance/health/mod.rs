@@ -237,6 +237,10 @@ fn unhealthy<T>(what: String) -> pingora::Result<T> {
 fn reason(error: &Error) -> String {
     match &error.context {
         Some(context) if error.etype == UNHEALTHY => context.as_str().to_owned(),
-        _ => error.to_string().trim().to_owned(),
+        // The contexts in between tell every option of the connection.
+        _ => match error.root_cause().downcast_ref::<Error>() {
+            Some(root) => root.etype().as_str().to_owned(),
+            None => format!("{}: {}", error.etype().as_str(), error.root_cause()),
+        },
     }
 }
