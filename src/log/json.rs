@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::record::Record;
 use super::secrets;
-use super::text::{Moment, cut, decimal, escape, millis};
+use super::text::{Moment, address, cut, decimal, escape, millis};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -72,9 +72,10 @@ fn span(line: &mut Vec<u8>, key: &str, value: Option<Duration>) {
 }
 
 fn ip(line: &mut Vec<u8>, key: &str, value: IpAddr) {
-    use std::io::Write as _;
     name(line, key);
-    write!(line, "\"{value}\"").expect("a Vec takes every byte");
+    line.push(b'"');
+    address(line, value);
+    line.push(b'"');
 }
 
 fn text<T: AsRef<[u8]> + ?Sized>(line: &mut Vec<u8>, key: &str, value: Option<&T>) {

@@ -15,6 +15,7 @@ use crate::upstream::Need;
 
 use super::answer::Reply;
 use super::context::{BodyCount, Context, Forward};
+use super::fields;
 use super::refuse::Refusal;
 
 /// Finds the exchange and sets the timeouts that pingora keeps.
@@ -28,7 +29,7 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     session.set_read_timeout((!is_upgrade).then_some(timeouts.body.0));
     session.set_write_timeout(Some(timeouts.write.0));
     ctx.exchange = Some(exchange);
-    Ok(())
+    fields::forget_request_case(session.req_header_mut())
 }
 
 /// Lets a request in: to a server (`None`), to an answer of ours, or not.

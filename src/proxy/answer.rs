@@ -36,7 +36,8 @@ pub(super) async fn send(reply: Reply, session: &mut Session, ctx: &mut Context)
 
 /// Writes an answer with its body, as far as the request wants one.
 pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Context) -> Result<()> {
-    let mut response = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
+    let mut response =
+        ResponseHeader::build_no_case(answer.status, Some(answer.headers.len() + 4))?;
     for (name, value) in answer.headers {
         response.append_header(name, value)?;
     }
@@ -73,7 +74,8 @@ async fn send_file(path: &str, session: &mut Session, ctx: &mut Context) -> Resu
 }
 
 async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) -> Result<()> {
-    let mut response = ResponseHeader::build(served.status, Some(served.headers.len() + 4))?;
+    let mut response =
+        ResponseHeader::build_no_case(served.status, Some(served.headers.len() + 4))?;
     for (name, value) in served.headers {
         response.append_header(name, value)?;
     }

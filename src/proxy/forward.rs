@@ -14,6 +14,7 @@ use crate::log::Failure;
 use crate::upstream::{Failed, headers};
 
 use super::context::{Context, Forward};
+use super::fields;
 use super::refuse::Refusal;
 
 /// Picks a server for the next attempt.
@@ -135,9 +136,10 @@ pub(super) fn request_body(
 /// Looks at the head of an answer, before anybody else does.
 pub(super) fn answered(
     session: &Session,
-    response: &ResponseHeader,
+    response: &mut ResponseHeader,
     ctx: &mut Context,
 ) -> Result<()> {
+    fields::forget_response_case(response)?;
     let (Some(forward), Some(exchange)) = (ctx.forward.as_mut(), ctx.exchange.as_ref()) else {
         return Ok(());
     };
