@@ -2,7 +2,8 @@
 //!
 //! Cookies outlive a process and two edges share clients, so neither a random
 //! key nor std's unspecified hasher will do. Clients can find collisions; they
-//! gain nothing but a busy server, which the load bound passes over.
+//! gain nothing but a busy server, which the load bound passes over. Whoever
+//! tries all addresses finds the one behind a cookie: it is a name, no secret.
 
 /// FNV-1a, <http://www.isthe.com/chongo/tech/comp/fnv/>.
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

@@ -20,6 +20,8 @@ mod pool;
 mod server;
 mod status;
 mod sticky;
+#[cfg(test)]
+mod trial;
 
 use std::net::IpAddr;
 

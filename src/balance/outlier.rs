@@ -130,3 +130,133 @@ impl Ejector {
         time_out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::balance::trial::{counts, even, number, pick, pool};
+    use crate::balance::{Balance, Config, Outcome, Pool};
+    use crate::units::Share;
+
+    const NONE: [usize; 0] = [];
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Out for ten seconds after three failures in a row.
+    fn config(servers: usize, max_ejected: u8) -> Config {
+        let outlier =
+            Outlier { errors: 3, max_ejected: Share::percent(max_ejected), ..Outlier::default() };
+        Config { outlier: Some(outlier), ..even(Balance::RoundRobin, servers) }
+    }
+
+    /// Lets requests come until `server` was asked once.
+    fn report(pool: &Pool, server: usize, outcome: Outcome) {
+        for _ in 0..100 {
+            let mut lease = pick(pool).expect("a server is up");
+            if number(&lease) == server {
+                return lease.report(outcome);
+            }
+        }
+        panic!("server {server} is out");
+    }
+
+    fn fail(pool: &Pool, server: usize, times: usize) {
+        for _ in 0..times {
+            report(pool, server, Outcome::Failed);
+        }
+    }
+
+    fn out(pool: &Pool) -> Vec<usize> {
+        let status = pool.status().into_iter().zip(1..);
+        status.filter(|(server, _)| server.ejected).map(|(_, number)| number).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_in_a_row_take_a_server_out_for_a_while() {
+        let pool = pool(&config(2, 50));
+        fail(&pool, 1, 2);
+        assert_eq!(out(&pool), NONE);
+        fail(&pool, 1, 1);
+        assert_eq!(out(&pool), [1]);
+        assert_eq!(counts(&pool, 10), [0, 10]);
+        advance(10 * SECOND - Duration::from_millis(1)).await;
+        assert_eq!(counts(&pool, 10), [0, 10]);
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(out(&pool), NONE);
+        assert_eq!(counts(&pool, 10), [5, 5]);
+        // It starts anew: one more failure is not the third.
+        fail(&pool, 1, 2);
+        assert_eq!(out(&pool), NONE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_forgives_failures() {
+        let pool = pool(&config(2, 50));
+        fail(&pool, 1, 2);
+        report(&pool, 1, Outcome::Answered(SECOND));
+        fail(&pool, 1, 2);
+        assert_eq!(out(&pool), NONE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_first_report_of_a_lease_counts() {
+        let pool = pool(&config(2, 50));
+        let mut lease = pick(&pool).expect("up");
+        for _ in 0..10 {
+            lease.report(Outcome::Failed);
+        }
+        assert_eq!(out(&pool), NONE);
+        assert_eq!(pool.status().iter().map(|server| server.failures).sum::<u64>(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repeated_time_out_doubles_up_to_ten_times() {
+        let pool = pool(&config(2, 50));
+        for seconds in [10, 20, 40, 80, 100, 100] {
+            fail(&pool, 1, 3);
+            advance(seconds * SECOND - Duration::from_millis(1)).await;
+            assert_eq!(out(&pool), [1], "before {seconds} s");
+            advance(Duration::from_millis(1)).await;
+            assert_eq!(out(&pool), NONE, "after {seconds} s");
+        }
+        advance(101 * SECOND).await;
+        fail(&pool, 1, 3);
+        advance(10 * SECOND).await;
+        assert_eq!(out(&pool), NONE);
+    }
+
+    /// Every server but the last fails; how many are out then.
+    fn check(servers: usize, max_ejected: u8, expected: usize) {
+        let pool = pool(&config(servers, max_ejected));
+        for server in 1..servers.max(2) {
+            fail(&pool, server, 3);
+        }
+        assert_eq!(out(&pool).len(), expected, "{servers} servers, {max_ejected} %");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_share_of_the_servers_is_out_at_once() {
+        check(10, 50, 5);
+        check(10, 30, 3);
+        check(5, 50, 2);
+        check(3, 100, 2);
+        // One of several may always be out, unless none may.
+        check(2, 10, 1);
+        check(2, 0, 0);
+        check(1, 100, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_share_has_room_again_when_one_is_back() {
+        let pool = pool(&config(3, 40));
+        fail(&pool, 1, 3);
+        fail(&pool, 2, 3);
+        assert_eq!(out(&pool), [1]);
+        advance(10 * SECOND).await;
+        fail(&pool, 2, 1);
+        assert_eq!(out(&pool), [2]);
+    }
+}

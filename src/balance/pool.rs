@@ -253,3 +253,363 @@ fn not_a_token(name: &str) -> Option<String> {
         .err()
         .map(|_| format!("`{name}` is no token; write letters, digits and -"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr as InetAddr;
+    use std::time::Duration;
+
+    use http::HeaderMap;
+    use tokio::net::TcpListener;
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+    use crate::balance::config::{Health, HttpCheck, ServerConfig, TcpCheck};
+    use crate::balance::trial::{
+        CLIENT, counts, even, number, numbers, pick, pick_again, pick_with_cookie, pool, weighted,
+        with_backup,
+    };
+    use crate::balance::{Outcome, ServerId};
+    use crate::units::{Period, Share};
+
+    /// Lets active checks find the servers with these numbers unhealthy.
+    fn fell(pool: &Pool, numbers: &[usize]) {
+        for (member, number) in pool.members.load().list.iter().zip(1..) {
+            let result = match numbers.contains(&number) {
+                true => Err("refused".to_owned()),
+                false => Ok(()),
+            };
+            member.server.verdict.observe(result, 1);
+        }
+    }
+
+    fn checked(config: Config) -> Config {
+        let health = Health { tcp: Some(TcpCheck {}), ..Health::default() };
+        Config { health: Some(health), ..config }
+    }
+
+    fn id(pool: &Pool, number: usize) -> ServerId {
+        pool.members.load().list[number - 1].server.id()
+    }
+
+    fn addresses(pool: &Pool) -> Vec<String> {
+        pool.status().into_iter().map(|server| server.address).collect()
+    }
+
+    fn answer(addresses: &[&str]) -> Answer {
+        Ok(addresses.iter().map(|a| a.parse::<InetAddr>().expect("good")).collect())
+    }
+
+    fn no_answer() -> Answer {
+        Err(std::io::Error::other("refused"))
+    }
+
+    #[test]
+    fn a_tried_server_is_left_while_another_is_up() {
+        let pool = pool(&with_backup(even(Balance::RoundRobin, 2)));
+        let (one, two, backup) = (id(&pool, 1), id(&pool, 2), id(&pool, 3));
+        for _ in 0..10 {
+            let lease = pick_again(&pool, &[one]).expect("up");
+            assert_eq!(lease.server().id(), two);
+            let lease = pick_again(&pool, &[two, one]).expect("up");
+            assert_eq!(lease.server().id(), backup);
+            let lease = pick_again(&pool, &[one, two, backup]).expect("up");
+            assert_ne!(lease.server().id(), backup);
+        }
+    }
+
+    #[test]
+    fn a_backup_answers_only_while_no_other_can() {
+        let config = Config { max_per_server: 1, ..with_backup(even(Balance::RoundRobin, 2)) };
+        let pool = pool(&checked(config));
+        assert_eq!(counts(&pool, 10), [5, 5]);
+        fell(&pool, &[1]);
+        assert_eq!(counts(&pool, 10), [0, 10]);
+        let busy = pick(&pool).expect("up");
+        assert_eq!(pick(&pool).expect("up").server().name(), "10.0.1.1:80");
+        drop(busy);
+        fell(&pool, &[1, 2]);
+        assert_eq!(pick(&pool).expect("up").server().name(), "10.0.1.1:80");
+    }
+
+    #[test]
+    fn busy_servers_are_passed_over() {
+        for balance in [
+            Balance::RoundRobin,
+            Balance::Random,
+            Balance::LeastRequests,
+            Balance::PeakEwma,
+            Balance::ConsistentHash(Key::Uri),
+        ] {
+            let config = Config { max_per_server: 2, ..even(balance, 3) };
+            let pool = pool(&config);
+            let mut leases: Vec<Lease> = (0..6).map(|_| pick(&pool).expect("room")).collect();
+            assert_eq!(pick(&pool).expect_err("none left"), NoServer::AllBusy);
+            let freed = number(&leases.remove(3));
+            assert_eq!(number(&pick(&pool).expect("room")), freed);
+        }
+    }
+
+    #[test]
+    fn without_a_healthy_server_requests_are_refused_or_try_all() {
+        let config = checked(with_backup(even(Balance::RoundRobin, 2)));
+        let refusing = pool(&config);
+        let trying = pool(&Config { when_none_healthy: WhenNoneHealthy::TryAll, ..config });
+        for pool in [&refusing, &trying] {
+            fell(pool, &[1, 2, 3]);
+        }
+        assert_eq!(pick(&refusing).expect_err("none is up"), NoServer::NoneHealthy);
+        assert!(!refusing.has_server());
+        assert_eq!(counts(&trying, 10), [5, 5]);
+        assert!(trying.has_server());
+        fell(&refusing, &[1, 2]);
+        assert!(refusing.has_server());
+    }
+
+    #[test]
+    fn without_checks_an_old_verdict_does_not_count() {
+        let config = checked(even(Balance::RoundRobin, 2));
+        let old = pool(&config);
+        fell(&old, &[1]);
+        let new = Pool::new("app", &Config { health: None, ..config }, Some(&old)).expect("good");
+        assert_eq!(counts(&new, 10), [5, 5]);
+    }
+
+    #[test]
+    fn a_cookie_keeps_a_client_on_its_server() {
+        let sticky = Some(Sticky { cookie: "tg".to_owned() });
+        let pool = pool(&checked(Config { sticky, ..even(Balance::RoundRobin, 3) }));
+        let set = pick(&pool).expect("up").sticky_cookie().expect("a new client");
+        let set = set.to_str().expect("text").to_owned();
+        let (cookie, rest) = set.split_once(';').expect("attributes");
+        assert_eq!(rest, " Path=/; HttpOnly; SameSite=Lax");
+        for _ in 0..5 {
+            let lease = pick_with_cookie(&pool, cookie);
+            assert_eq!(number(&lease), 1);
+            assert_eq!(lease.sticky_cookie(), None);
+        }
+        fell(&pool, &[1]);
+        let lease = pick_with_cookie(&pool, cookie);
+        assert_ne!(number(&lease), 1);
+        assert!(lease.sticky_cookie().is_some_and(|new| new != set));
+        // Another process, with the same words, knows the cookie.
+        let other = self::pool(&Config {
+            sticky: Some(Sticky { cookie: "tg".to_owned() }),
+            ..even(Balance::Random, 3)
+        });
+        assert_eq!(number(&pick_with_cookie(&other, cookie)), 1);
+    }
+
+    #[test]
+    fn a_cookie_does_not_lead_back_to_a_tried_server() {
+        let sticky = Some(Sticky { cookie: "tg".to_owned() });
+        let pool = pool(&Config { sticky, ..even(Balance::RoundRobin, 2) });
+        let mut headers = HeaderMap::new();
+        let cookie = format!("tg={}", id(&pool, 1));
+        headers.insert(http::header::COOKIE, cookie.parse().expect("text"));
+        let tried = [id(&pool, 1)];
+        let ask = Ask { client: CLIENT, target: "/", headers: &headers, tried: &tried };
+        assert_eq!(number(&pool.pick(&ask).expect("up")), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_comes_up_gets_its_share_slowly() {
+        let outlier = Some(Outlier { errors: 1, ..Outlier::default() });
+        let slow_start = Period::from_secs(10);
+        let pool = pool(&Config { outlier, slow_start, ..even(Balance::RoundRobin, 2) });
+        assert_eq!(counts(&pool, 100), [50, 50], "all are new");
+        pick(&pool).expect("up").report(Outcome::Failed);
+        advance(Duration::from_secs(10)).await;
+        // Turns taken before leave a request or two to the other side.
+        for (requests, expected) in [(1100, 100), (900, 300), (100, 50)] {
+            let [slow, _] = counts(&pool, requests);
+            assert!(slow.abs_diff(expected) <= 2, "{slow} of {requests}");
+            advance(Duration::from_secs(5)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_keeps_what_is_known_of_servers() {
+        let config = checked(even(Balance::RoundRobin, 2));
+        let old = pool(&config);
+        fell(&old, &[1]);
+        let mut lease = pick(&old).expect("up");
+        lease.report(Outcome::Answered(Duration::from_millis(5)));
+        let config = checked(Config {
+            slow_start: Period::from_secs(10),
+            ..weighted(Balance::Random, &[1, 4, 1])
+        });
+        let new = Pool::new("app", &config, Some(&old)).expect("good words");
+        let [one, two, three] = &new.status()[..] else { panic!("three servers") };
+        assert_eq!((one.healthy, one.why.as_deref()), (false, Some("refused")));
+        assert_eq!((two.weight, two.in_flight, two.requests), (4, 1, 1));
+        assert_eq!(two.ewma_ms, Some(5.0));
+        assert_eq!((three.healthy, three.requests), (true, 0));
+        assert_eq!(id(&new, 2), lease.server().id());
+        // The new one starts slowly: a tenth of 1 against 4.
+        fastrand::seed(7);
+        let [_, _, new_one] = counts::<3>(&new, 1000);
+        assert!(new_one < 50, "{new_one}");
+        drop(lease);
+        assert_eq!(new.status()[1].in_flight, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_with_several_addresses_is_several_servers() {
+        let servers = vec!["10.0.0.9:80".into(), "app.internal:80".into()];
+        let pool = pool(&Config { servers, ..Config::default() });
+        assert!(pool.needs_resolving());
+        assert_eq!(addresses(&pool), ["10.0.0.9:80"]);
+        // Answers rotate and repeat; the first entry that has an address keeps it.
+        let found = answer(&["10.0.0.2:80", "10.0.0.1:80", "10.0.0.2:80", "10.0.0.9:80"]);
+        pool.settle(vec![(1, found)]);
+        assert_eq!(addresses(&pool), ["10.0.0.9:80", "10.0.0.1:80", "10.0.0.2:80"]);
+        assert_eq!(pool.status()[1].name, "app.internal:80");
+        numbers(&pool, 3);
+        pool.settle(vec![(1, answer(&["10.0.0.3:80", "10.0.0.2:80"]))]);
+        let status = pool.status();
+        let requests: Vec<_> = status.iter().map(|s| (s.address.as_str(), s.requests)).collect();
+        assert_eq!(requests, [("10.0.0.9:80", 1), ("10.0.0.2:80", 1), ("10.0.0.3:80", 0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_without_an_answer_keeps_its_last_addresses() {
+        let config = Config { servers: vec!["app.internal:80".into()], ..Config::default() };
+        let pool = pool(&config);
+        pool.settle(vec![(0, no_answer())]);
+        assert_eq!(pick(&pool).expect_err("no address"), NoServer::NoneHealthy);
+        assert!(!pool.has_server());
+        pool.settle(vec![(0, answer(&["10.0.0.1:80"]))]);
+        pool.settle(vec![(0, no_answer())]);
+        pool.settle(vec![(0, answer(&[]))]);
+        assert_eq!(addresses(&pool), ["10.0.0.1:80"]);
+        let reloaded = Pool::new("app", &config, Some(&pool)).expect("good words");
+        assert_eq!(addresses(&reloaded), ["10.0.0.1:80"]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_changes_nothing_keeps_the_turns() {
+        let config = Config { servers: vec!["app.internal:80".into()], ..Config::default() };
+        let pool = pool(&config);
+        pool.settle(vec![(0, answer(&["10.0.0.1:80", "10.0.0.2:80"]))]);
+        let before = pool.members.load_full();
+        pool.settle(vec![(0, answer(&["10.0.0.2:80", "10.0.0.1:80"]))]);
+        assert!(Arc::ptr_eq(&before, &pool.members.load_full()));
+    }
+
+    #[tokio::test]
+    async fn finds_the_loopback_by_its_name() {
+        let config = Config { servers: vec!["localhost:80".into()], ..Config::default() };
+        let pool = pool(&config);
+        pool.resolve().await;
+        let addresses = addresses(&pool);
+        let is_loopback = |a: &String| ["127.0.0.1:80", "[::1]:80"].contains(&a.as_str());
+        assert!(!addresses.is_empty() && addresses.iter().all(is_loopback), "{addresses:?}");
+        assert_eq!(pick(&pool).expect("up").server().host(), "localhost");
+    }
+
+    /// Checks the pool until `seen` ends.
+    async fn check_until(pool: &Arc<Pool>, seen: impl Future<Output = ()>) {
+        tokio::select! {
+            () = pool.clone().keep_checked() => unreachable!("it runs for ever"),
+            seen = timeout(Duration::from_secs(30), seen) => seen.expect("checks in time"),
+        }
+    }
+
+    #[tokio::test]
+    async fn checks_servers_at_once_and_new_ones_too() {
+        let listen = async || TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let (one, other) = (listen().await, listen().await);
+        let at = |listener: &TcpListener| listener.local_addr().expect("bound");
+        let health = Health {
+            tcp: Some(TcpCheck {}),
+            interval: Period::from_secs(3600),
+            ..Health::default()
+        };
+        let servers = vec![at(&one).to_string().as_str().into(), "app.internal:80".into()];
+        let pool = pool(&Config { servers, health: Some(health), ..Config::default() });
+        let seen = async {
+            one.accept().await.expect("a check");
+            pool.settle(vec![(1, Ok(vec![at(&other)]))]);
+            other.accept().await.expect("a check");
+        };
+        check_until(&pool, seen).await;
+    }
+
+    #[tokio::test]
+    async fn checks_servers_again_and_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let health = Health {
+            tcp: Some(TcpCheck {}),
+            interval: Period::from_millis(1),
+            ..Health::default()
+        };
+        let servers = vec![address.as_str().into()];
+        let pool = pool(&Config { servers, health: Some(health), ..Config::default() });
+        let seen = async {
+            for _ in 0..3 {
+                listener.accept().await.expect("a check");
+            }
+        };
+        check_until(&pool, seen).await;
+    }
+
+    fn check(config: &Config, expected: &[&str]) {
+        let faults = Pool::new("app", config, None).err().unwrap_or_default();
+        let at: Vec<String> = faults.iter().map(|fault| fault.at.to_string()).collect();
+        assert_eq!(at, expected);
+    }
+
+    #[test]
+    fn reports_all_faults_by_their_keys() {
+        let health = Health {
+            http: Some(HttpCheck {
+                path: "healthz".to_owned(),
+                host: Some("a b".to_owned()),
+                expect: serde_json::from_str("[200, 99]").expect("good"),
+            }),
+            interval: Period::default(),
+            timeout: Period::default(),
+            rise: 0,
+            fall: 0,
+            ..Health::default()
+        };
+        let outlier =
+            Outlier { errors: 0, eject: Period::default(), max_ejected: Share::percent(1) };
+        let config = Config {
+            servers: vec!["10.0.0.1".into(), ServerConfig::from("10.0.0.2:80")],
+            balance: Balance::ConsistentHash(Key::Header("a b".to_owned())),
+            sticky: Some(Sticky { cookie: "a=b".to_owned() }),
+            health: Some(health),
+            outlier: Some(outlier),
+            ..Config::default()
+        };
+        let expected = [
+            "balance.consistent_hash.header",
+            "sticky.cookie",
+            "outlier.errors",
+            "outlier.eject",
+            "servers[0].address",
+            "health.http.path",
+            "health.http.host",
+            "health.http.expect[1]",
+            "health.interval",
+            "health.timeout",
+            "health.rise",
+            "health.fall",
+        ];
+        check(&config, &expected);
+    }
+
+    #[test]
+    fn a_check_says_exactly_one_way() {
+        let tcp = Health { tcp: Some(TcpCheck {}), ..Health::default() };
+        let both = Health { http: Some(HttpCheck::default()), ..tcp.clone() };
+        for (health, expected) in
+            [(tcp, &[][..]), (both, &["health"][..]), (Health::default(), &["health"][..])]
+        {
+            check(&Config { health: Some(health), ..even(Balance::Random, 1) }, expected);
+        }
+    }
+}

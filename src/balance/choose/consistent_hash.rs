@@ -68,3 +68,110 @@ fn hash_of_client(client: IpAddr) -> u64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::header::{COOKIE, USER_AGENT};
+
+    use super::*;
+    use crate::balance::trial::{CLIENT, even, number, pick, pool, weighted};
+    use crate::balance::{Balance, Config, Lease, Pool};
+
+    const KEYS: usize = 10_000;
+
+    fn by_uri() -> Balance {
+        Balance::ConsistentHash(Key::Uri)
+    }
+
+    fn pick_for(pool: &Pool, target: &str) -> Lease {
+        let ask = Ask { client: CLIENT, target, headers: &HeaderMap::new(), tried: &[] };
+        pool.pick(&ask).expect("a server is up")
+    }
+
+    /// The server of each of many keys.
+    fn owners(config: &Config) -> Vec<usize> {
+        let pool = pool(config);
+        (0..KEYS).map(|key| number(&pick_for(&pool, &format!("/{key}")))).collect()
+    }
+
+    fn keys_of(server: usize, owners: &[usize]) -> usize {
+        owners.iter().filter(|owner| **owner == server).count()
+    }
+
+    #[test]
+    fn an_eleventh_server_takes_only_its_share_of_keys() {
+        let before = owners(&even(by_uri(), 10));
+        let after = owners(&even(by_uri(), 11));
+        let moved: Vec<_> = before.iter().zip(&after).filter(|(old, new)| old != new).collect();
+        assert!(moved.iter().all(|(_, new)| **new == 11), "a key moved between old servers");
+        let share = moved.len() * 100 / KEYS;
+        assert!((7..=15).contains(&share), "{share} %");
+    }
+
+    #[test]
+    fn keys_follow_the_weights() {
+        let owners = owners(&weighted(by_uri(), &[1, 1, 2]));
+        let [one, _, double] = [1, 2, 3].map(|server| keys_of(server, &owners));
+        assert!((2350..=2650).contains(&one), "{one}");
+        assert!((4800..=5200).contains(&double), "{double}");
+    }
+
+    #[test]
+    fn a_popular_key_does_not_overload_its_server() {
+        let pool = pool(&even(by_uri(), 4));
+        let leases: Vec<_> = (0..400).map(|_| pick_for(&pool, "/popular")).collect();
+        let owner = number(&leases[0]);
+        let loads = [1, 2, 3, 4]
+            .map(|server| leases.iter().filter(|lease| number(lease) == server).count());
+        assert!(loads.iter().all(|load| *load <= 126), "{loads:?}");
+        assert!(loads[owner - 1] >= 124, "{loads:?}");
+    }
+
+    /// The hashes of requests from a client, for a target, with two headers.
+    fn hash_for(key: &Key, client: &str, target: &str, agent: &str, cookie: &str) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, agent.parse().expect("header text"));
+        headers.insert(COOKIE, cookie.parse().expect("header text"));
+        let client = client.parse().expect("an address");
+        hash_of(key, &Ask { client, target, headers: &headers, tried: &[] })
+    }
+
+    #[test]
+    fn each_key_depends_on_its_part_of_the_request() {
+        let all = [
+            Key::ClientIp,
+            Key::Uri,
+            Key::Header("user-agent".to_owned()),
+            Key::Cookie("user".to_owned()),
+        ];
+        for (part, key) in all.iter().enumerate() {
+            let base = hash_for(key, "10.0.0.1", "/", "x", "user=1");
+            let changed = [
+                hash_for(key, "10.0.0.2", "/", "x", "user=1"),
+                hash_for(key, "10.0.0.1", "/?a", "x", "user=1"),
+                hash_for(key, "10.0.0.1", "/", "y", "user=1"),
+                hash_for(key, "10.0.0.1", "/", "x", "user=2"),
+            ];
+            for (index, hash) in changed.iter().enumerate() {
+                assert_eq!(*hash != base, index == part, "{key:?}, part {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_an_ipv6_network() {
+        let hash = |client| hash_for(&Key::ClientIp, client, "/", "", "");
+        assert_eq!(hash("2001:db8::1"), hash("2001:db8::2"));
+        assert_ne!(hash("2001:db8::1"), hash("2001:db8:0:1::1"));
+        assert_eq!(hash("::ffff:10.0.0.1"), hash("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_request_without_the_key_goes_anywhere() {
+        let key = Key::Header("x-user".to_owned());
+        let pool = pool(&even(Balance::ConsistentHash(key), 2));
+        let first = (0..100).filter(|_| number(&pick(&pool).expect("up")) == 1).count();
+        assert!((20..80).contains(&first), "{first}");
+    }
+}

@@ -8,6 +8,8 @@
 mod expect;
 mod grpc;
 mod http;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::fmt;
@@ -172,6 +174,11 @@ impl Checker {
             Ok(Err(error)) => Err(reason(&error)),
             Err(_) => Err(format!("no answer within {} ms", self.timeout.as_millis())),
         };
+        self.judge(server, result);
+    }
+
+    /// Adds a check to what is known of the server.
+    fn judge(&self, server: &Server, result: Result<(), String>) {
         let why = result.as_ref().err().cloned();
         let turn = self.probe.health_threshold(result.is_ok());
         if !server.verdict.observe(result, turn) {

@@ -37,7 +37,7 @@ impl Verdict {
     /// Adds a check; `true` if it changed the standing.
     ///
     /// `turn` checks in a row that speak against the standing change it.
-    pub(super) fn observe(&self, result: Result<(), String>, turn: usize) -> bool {
+    pub(in crate::balance) fn observe(&self, result: Result<(), String>, turn: usize) -> bool {
         let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
         let is_good = result.is_ok();
         streak.why = result.err();
