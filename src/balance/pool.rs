@@ -542,7 +542,7 @@ mod tests {
         let address = listener.local_addr().expect("bound").to_string();
         let health = Health {
             tcp: Some(TcpCheck {}),
-            interval: Period::from_millis(1),
+            interval: Period(Duration::from_millis(1)),
             ..Health::default()
         };
         let servers = vec![address.as_str().into()];

@@ -162,7 +162,7 @@ async fn asks_for_the_page_and_the_statuses_that_are_configured() {
 
 #[tokio::test]
 async fn a_silent_server_is_unhealthy_when_the_time_is_over() {
-    let health = Health { timeout: Period::from_millis(20), fall: 1, ..over_http() };
+    let health = Health { timeout: Period(Duration::from_millis(20)), fall: 1, ..over_http() };
     let open = RefCell::new(Vec::new());
     let (whys, is_healthy) = check(&health, 1, None, async |_, stream| {
         open.borrow_mut().push(stream);
