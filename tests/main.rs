@@ -1,0 +1,10 @@
+//! Whole-proxy tests: the real binary between real clients and servers.
+//!
+//! Each file tests one subject; `support` starts the parts.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "tests start origins and wait for processes")]
+
+mod support;
+
+mod smoke;

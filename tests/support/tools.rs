@@ -1,0 +1,60 @@
+//! Real clients, run as an operator would run them.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use super::DEADLINE;
+
+/// Runs `curl` quietly, with a time limit; its answer is on standard output.
+pub(crate) fn curl(arguments: &[&str]) -> Ran {
+    let limit = DEADLINE.as_secs().to_string();
+    let fixed = ["--silent", "--show-error", "--noproxy", "*", "--max-time", &limit];
+    run("curl", "curl", &[&fixed, arguments].concat(), "")
+}
+
+/// Runs `openssl s_client`, sends it `input` and ends it.
+pub(crate) fn s_client(arguments: &[&str], input: &str) -> Ran {
+    run("openssl", "openssl", &[&["s_client"], arguments].concat(), input)
+}
+
+/// What a tool said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// The same, after making sure that all went well.
+    #[track_caller]
+    pub(crate) fn good(self) -> Ran {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// Standard output and standard error.
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs a tool of a Debian package, at most until the deadline.
+pub(crate) fn run(tool: &str, package: &str, arguments: &[&str], input: &str) -> Ran {
+    let limit = DEADLINE.as_secs().to_string();
+    let child = Command::new("timeout")
+        .args([&limit, tool])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("timeout (coreutils): {error}"));
+    // A tool may end before it has read all: that is seen in what it says.
+    child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    assert_ne!(status.code(), Some(127), "{tool} is missing: apt-get install {package}");
+    assert_ne!(status.code(), Some(124), "{tool} {arguments:?} took {DEADLINE:?}");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
