@@ -18,7 +18,7 @@ use super::forward;
 
 /// The head of a server's answer, as the client is to see it.
 pub(super) fn response_head(
-    session: &Session,
+    session: &mut Session,
     response: &mut ResponseHeader,
     ctx: &mut Context,
 ) -> Result<()> {
@@ -40,7 +40,7 @@ pub(super) fn response_head(
 /// What every answer has: the request id, the route's fields, a coding that
 /// the client takes, and a body that an HTTP/1.0 client can read.
 pub(super) fn finish_head(
-    session: &Session,
+    session: &mut Session,
     response: &mut ResponseHeader,
     ctx: &mut Context,
 ) -> Result<()> {
@@ -65,6 +65,10 @@ pub(super) fn finish_head(
     // length the body ends with the connection.
     if request.version == Version::HTTP_10 {
         response.remove_header(&header::TRANSFER_ENCODING);
+        if !response.headers.contains_key(header::CONTENT_LENGTH) {
+            // Pingora would promise a client that asks for it to keep it open.
+            session.set_keepalive(None);
+        }
     } else if ctx.encoder.is_some() && request.version == Version::HTTP_11 {
         response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
