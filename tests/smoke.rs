@@ -25,8 +25,10 @@ async fn every_client_reaches_a_scripted_server() {
 
     let answer = Client::ask(edge.addr(), "GET /1 HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+    edge.access_log(1);
     let answer = H2Client::connect(edge.addr()).await.get("http://a.example/2").await.response;
     assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+    edge.access_log(2);
     let url = format!("http://{}/3", edge.addr());
     assert_eq!(curl(&[&url]).good().stdout, "hello");
 

@@ -75,6 +75,14 @@ impl Client {
         self.body_of(response).await
     }
 
+    /// The next answer; none if the peer closes without a word.
+    pub(crate) async fn response_or_closed(&mut self) -> Option<Response> {
+        if self.read.is_empty() && self.more().await == 0 {
+            return None;
+        }
+        Some(self.response().await)
+    }
+
     /// The next head; its body, if it has one, is still to be read.
     pub(crate) async fn response_head(&mut self) -> Response {
         let head = self.read_to(b"\r\n\r\n").await;

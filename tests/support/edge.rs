@@ -66,11 +66,12 @@ impl Edge {
         let dir = tempfile::tempdir().unwrap();
         let ports = ports::free::<4>();
         let names = ["port", "port2", "tls_port", "admin"];
+        // What a test gives comes first: it may have places of its own.
         let mut places: Vec<(String, String)> =
-            names.iter().zip(ports).map(|(name, port)| pair(name, &port)).collect();
+            given.iter().map(|(name, value)| pair(name, value)).collect();
+        places.extend(names.iter().zip(ports).map(|(name, port)| pair(name, &port)));
         places.push(pair("dir", &dir.path().display()));
         places.push(pair("token", &TOKEN));
-        places.extend(given.iter().map(|(name, value)| pair(name, value)));
         write_config(dir.path(), yaml, &places);
         let mut edge = Edge { child: spawn(dir.path(), &[]), dir, places, ports };
         edge.wait_ready()?;

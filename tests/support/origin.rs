@@ -97,6 +97,15 @@ impl Origin {
         });
     }
 
+    /// Waits until the heads of these targets have arrived.
+    pub(crate) fn await_heads(&self, targets: &[&str]) {
+        for target in targets {
+            poll(&format!("the head of {target}"), || {
+                self.received_text().contains(&format!(" {target} HTTP/")).then_some(())
+            });
+        }
+    }
+
     /// The bytes that each connection sent.
     pub(crate) fn received(&self) -> Vec<Vec<u8>> {
         self.seen.bytes.lock().unwrap().clone()

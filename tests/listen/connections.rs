@@ -1,0 +1,208 @@
+//! How long connections live, and how many there may be.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{SITE, edge, outcomes};
+use crate::support::origin::ok;
+use crate::support::{Client, Edge, H2Client, Origin};
+
+const FULL: &str = "tidegate_listen_connections_refused_total{reason=\"full\"}";
+const GET: &str = "GET / HTTP/1.1\r\nhost: a.example\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_serves_many_requests() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "");
+    let mut client = Client::connect(edge.addr()).await;
+    for _ in 0..5 {
+        client.send(GET).await;
+        assert_eq!(client.response().await.status, 200);
+    }
+    assert_eq!(edge.metric("tidegate_listen_connections_accepted_total"), 1.0);
+    assert_eq!((origin.connections(), origin.requests()), (1, 5));
+    drop(client);
+    assert_eq!(edge.stop().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelined_requests_are_answered_in_order_one_by_one() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now_there, most_there) = (now.clone(), most.clone());
+    let origin = Origin::scripted(move |mut conn| {
+        let (now, most) = (now_there.clone(), most_there.clone());
+        async move {
+            while let Some(request) = conn.request().await {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                // Whoever would overtake has the time to.
+                tokio::task::yield_now().await;
+                let body = String::from_utf8(request.raw_body.clone()).unwrap();
+                now.fetch_sub(1, Ordering::SeqCst);
+                conn.send(ok(&format!("{} {body}", request.target()))).await;
+            }
+        }
+    })
+    .await;
+    let edge = edge(&origin, "");
+
+    let mut client = Client::connect(edge.addr()).await;
+    let post = "POST /2 HTTP/1.1\r\nhost: a.example\r\ncontent-length: 4\r\n\r\nbody";
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n\r\n");
+    client.send([get("/1"), post.into(), get("/3"), get("/4")].concat()).await;
+    for expected in ["/1 ", "/2 body", "/3 ", "/4 "] {
+        assert_eq!(client.response().await.text(), expected);
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+    drop(client);
+    let paths: Vec<_> = edge.stop().iter().map(|record| record["path"].clone()).collect();
+    assert_eq!(paths, ["/1", "/2", "/3", "/4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_a_chunked_body_is_never_misread() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "");
+    let post = "POST /1 HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: chunked\r\n\r\n\
+                3\r\nabc\r\n0\r\n\r\n";
+    let mut client = Client::connect(edge.addr()).await;
+    for request in [post, GET, post] {
+        client.send(request).await;
+        assert_eq!(client.response().await.status, 200);
+    }
+    // Pipelined behind chunks, a request is left to be asked again.
+    client.send([post, GET].concat()).await;
+    assert_eq!(client.response().await.status, 200);
+    client.expect_closed().await;
+    assert_eq!(edge.stop().len(), 4);
+    assert_eq!(origin.requests(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_are_closed() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "protocols: [h1, h2c]\n    timeouts: { idle: 300ms }");
+
+    let mut silent = Client::connect(edge.addr()).await;
+    let mut served = Client::connect(edge.addr()).await;
+    served.send(GET).await;
+    assert_eq!(served.response().await.status, 200);
+    let mut h2 = H2Client::connect(edge.addr()).await;
+    assert_eq!(h2.get("http://a.example/").await.response.status, 200);
+
+    silent.expect_closed().await;
+    served.expect_closed().await;
+    h2.closed().await.expect("a goodbye, not a reset");
+    // Who never asked anything is not a request.
+    assert_eq!(outcomes(&edge.stop()), [(200, ""), (200, "")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_after_its_last_request() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "protocols: [h1, h2c]\n    limits: { requests_per_connection: 2 }");
+
+    let mut client = Client::connect(edge.addr()).await;
+    client.send([GET, GET, GET].concat()).await;
+    assert_ne!(client.response().await.header("connection"), Some("close"));
+    assert_eq!(client.response().await.header("connection"), Some("close"));
+    client.expect_closed().await;
+
+    let mut h2 = H2Client::connect(edge.addr()).await;
+    for _ in 0..2 {
+        assert_eq!(h2.get("http://a.example/").await.response.status, 200);
+    }
+    h2.closed().await.expect("a goodbye, not a reset");
+    assert_eq!(edge.stop().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_and_h2_share_a_port() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "protocols: [h1, h2c]");
+
+    assert_eq!(
+        H2Client::connect(edge.addr()).await.get("http://a.example/").await.response.status,
+        200
+    );
+    edge.access_log(1);
+    // Begins as the preface of h2 does.
+    let patch = "PATCH / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(Client::ask(edge.addr(), patch).await.status, 200);
+    let almost = "PRI * HTTP/1.1\r\nhost: a.example\r\n\r\n";
+    assert_eq!(Client::ask(edge.addr(), almost).await.status, 400);
+    let mut pieces = Client::connect(edge.addr()).await;
+    pieces.send("P").await;
+    edge.await_metric("tidegate_listen_connections_accepted_total", 4.0);
+    pieces.send(&patch[1..]).await;
+    assert_eq!(pieces.response().await.status, 200);
+    drop(pieces);
+
+    let protocols: Vec<_> = edge.stop().iter().map(|record| record["protocol"].clone()).collect();
+    assert_eq!(protocols, ["HTTP/2.0", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_alone_refuses_h2_and_h2c_alone_refuses_h1() {
+    let origin = Origin::ok().await;
+    let edge =
+        edge(&origin, "protocols: [h1]\n  - { address: '127.0.0.1:{port2}', protocols: [h2c] }");
+
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    assert_eq!(Client::ask(edge.addr(), preface).await.status, 505);
+    let mut client = Client::connect(edge.addr2()).await;
+    client.send(GET).await;
+    client.expect_closed().await;
+    assert_eq!(origin.connections(), 0);
+}
+
+/// Starts [`SITE`] with these keys under `server`, and a trusted proxy.
+fn capped(origin: &Origin, server: &str) -> Edge {
+    let trust = "clients: { trusted_proxies: [127.0.0.9/32] }";
+    let yaml = format!("server: {{ {server} }}\n{trust}\n{SITE}");
+    Edge::start_with(&yaml, &[("origin", &origin.addr), ("listener", &"")])
+}
+
+/// A connection from `ip` that has been served once, and stays open.
+async fn served(edge: &Edge, ip: &str) -> Option<Client> {
+    let mut client = Client::connect_from(ip, edge.addr()).await;
+    client.try_send(GET).await.ok();
+    let answer = client.response_or_closed().await?;
+    assert_eq!(answer.status, 200);
+    Some(client)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_capped_in_all() {
+    let origin = Origin::ok().await;
+    let edge = capped(&origin, "connections: 2");
+
+    let first = served(&edge, "127.0.0.1").await.expect("a seat");
+    let _second = served(&edge, "127.0.0.2").await.expect("a seat");
+    assert!(served(&edge, "127.0.0.3").await.is_none());
+    assert_eq!(edge.metric(FULL), 1.0);
+    assert_eq!(edge.metric("tidegate_listen_connections_open"), 2.0);
+
+    drop(first);
+    edge.await_metric("tidegate_listen_connections_open", 1.0);
+    assert!(served(&edge, "127.0.0.3").await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_capped_per_client_except_for_trusted_proxies() {
+    let origin = Origin::ok().await;
+    let edge = capped(&origin, "connections_per_client: 2");
+
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(served(&edge, "127.0.0.1").await.expect("a seat"));
+    }
+    assert!(served(&edge, "127.0.0.1").await.is_none());
+    held.push(served(&edge, "127.0.0.2").await.expect("another client has seats"));
+    for _ in 0..4 {
+        held.push(served(&edge, "127.0.0.9").await.expect("a proxy is exempt"));
+    }
+    drop(held);
+    edge.await_metric("tidegate_listen_connections_open", 0.0);
+    assert!(served(&edge, "127.0.0.1").await.is_some());
+    assert_eq!(edge.metric(FULL), 1.0);
+}

@@ -1,0 +1,214 @@
+//! Heads that are slow, large or malformed.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::{edge, outcomes};
+use crate::support::{Client, Edge, Origin};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_stops_is_answered_408() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "timeouts: { header: 300ms }");
+
+    let mut client = Client::connect(edge.addr()).await;
+    client.send("GET /slow HTTP/1.1\r\nhost: a.exa").await;
+    let answer = client.response().await;
+    assert_eq!((answer.status, answer.header("connection")), (408, Some("close")));
+    client.expect_closed().await;
+
+    let records = edge.stop();
+    assert_eq!(outcomes(&records), [(408, "head_too_slow")]);
+    assert_eq!((&records[0]["method"], &records[0]["path"]), (&"GET".into(), &"/slow".into()));
+    assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_of_a_head_is_total_though_bytes_drip() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "timeouts: { header: 400ms }");
+
+    let (read, mut write) = TcpStream::connect(edge.addr()).await.unwrap().into_split();
+    // Each byte comes well within the deadline; the whole would take 40 s.
+    let head = format!("GET / HTTP/1.1\r\nhost: a.example\r\nx-long: {}", "x".repeat(4000));
+    let drip = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        for (sent, byte) in head.bytes().enumerate() {
+            tick.tick().await;
+            if write.write_all(&[byte]).await.is_err() {
+                return sent;
+            }
+        }
+        head.len()
+    });
+    let mut client = Client::over(tokio::io::join(read, tokio::io::sink()));
+    assert_eq!(client.response().await.status, 408);
+    assert!(!drip.is_finished(), "the answer came while bytes still dripped");
+    drip.abort();
+
+    assert_eq!(outcomes(&edge.stop()), [(408, "head_too_slow")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_begins_with_the_first_byte_of_a_head() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "timeouts: { header: 300ms }");
+
+    // Idle for longer than the deadline before and between two heads.
+    let mut client = Client::connect(edge.addr()).await;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        client.send("GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+        assert_eq!(client.response().await.status, 200);
+    }
+    // And a second head has a deadline of its own.
+    client.send("GET / HTTP/1.1\r\n").await;
+    assert_eq!(client.response().await.status, 408);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_of_a_head_are_exact() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "limits: { uri: 20, headers: 200, header_count: 4 }");
+
+    let target = |length: usize| format!("/{}", "u".repeat(length - 1));
+    let uri = |length| format!("GET {} HTTP/1.1\r\nhost: a.example\r\n\r\n", target(length));
+    let count = |fields: usize| {
+        format!("GET / HTTP/1.1\r\nhost: a.example\r\n{}\r\n", "x: y\r\n".repeat(fields - 1))
+    };
+    let size = |length: usize| {
+        let head = "GET / HTTP/1.1\r\nhost: a.example\r\nx: ";
+        format!("{head}{}\r\n\r\n", "v".repeat(length - head.len() - 4))
+    };
+    let large_uri_alone = format!("GET {}", target(5000));
+    let many_alone = format!("GET / HTTP/1.1\r\n{}", "x: y\r\n".repeat(9));
+    let cases = [
+        (uri(20), 200, ""),
+        (uri(21), 414, "uri_too_long"),
+        (large_uri_alone, 414, "uri_too_long"),
+        (count(4), 200, ""),
+        (count(5), 431, "head_too_large"),
+        (many_alone, 431, "head_too_large"),
+        (size(200), 200, ""),
+        (size(201), 431, "head_too_large"),
+        (size(9000), 431, "head_too_large"),
+    ];
+    let mut expected = Vec::new();
+    for (index, (head, status, refusal)) in cases.iter().enumerate() {
+        let answer = Client::ask(edge.addr(), head).await;
+        assert_eq!(answer.status, *status as u16, "case {index}");
+        expected.push((*status, *refusal));
+        edge.access_log(expected.len());
+    }
+    assert_eq!(outcomes(&edge.stop()), expected);
+    assert_eq!(origin.requests(), 3);
+}
+
+/// Refusals of heads that end where they seem to: the connection may go on.
+const SOUND: [&str; 5] = [
+    "encoded_dot_segment",
+    "above_root",
+    "encoded_control",
+    "underscore_in_name",
+    "protected_option",
+];
+
+/// A whole head of these lines, each ended with CR LF.
+fn head(lines: &[&str]) -> Vec<u8> {
+    let mut head: Vec<u8> =
+        lines.iter().flat_map(|line| [line.as_bytes(), b"\r\n"].concat()).collect();
+    head.extend(b"\r\n");
+    head
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_heads_are_answered_and_never_forwarded() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "");
+
+    let get = "GET / HTTP/1.1";
+    let post = "POST / HTTP/1.1";
+    let host = "host: a.example";
+    let cases: &[(Vec<u8>, u64, &str)] = &[
+        (b"GET / HTTP/1.1\nhost: a.example\n\n".to_vec(), 400, "bare_lf"),
+        (head(&[get, host, "x: a\rb"]), 400, "bare_cr"),
+        (head(&["GET /  HTTP/1.1", host]), 400, "request_line"),
+        (head(&["GET / HTTP/2.0", host]), 505, "version"),
+        (head(&["get / HTTP/1.1", host]), 400, "method"),
+        (head(&["GET /a b HTTP/1.1", host]), 400, "request_line"),
+        (head(&["GET /\u{e9} HTTP/1.1", host]), 400, "target_byte"),
+        (head(&["GET /%2e%2e/%2e%2e/etc HTTP/1.1", host]), 400, "encoded_dot_segment"),
+        (head(&["GET /../etc HTTP/1.1", host]), 400, "above_root"),
+        (head(&["GET /a%00 HTTP/1.1", host]), 400, "encoded_control"),
+        (head(&[get, host, "x: a", " folded"]), 400, "folded_line"),
+        (head(&[get, host, "x : a"]), 400, "space_in_name"),
+        (head(&[get, host, "x_y: a"]), 400, "underscore_in_name"),
+        (head(&[get, host, "x: a\0b"]), 400, "header_value"),
+        (head(&[get]), 400, "no_host"),
+        (head(&[get, host, "host: b.example"]), 400, "two_hosts"),
+        (head(&[get, "host: a b"]), 400, "host"),
+        (head(&[post, host, "content-length: +1"]), 400, "content_length"),
+        (head(&[post, host, "content-length: 1", "content-length: 1"]), 400, "two_content_lengths"),
+        (
+            head(&[post, host, "content-length: 1", "transfer-encoding: chunked"]),
+            400,
+            "length_and_chunked",
+        ),
+        (head(&[post, host, "transfer-encoding: gzip, chunked"]), 400, "transfer_encoding"),
+        (
+            head(&["POST / HTTP/1.0", host, "transfer-encoding: chunked"]),
+            400,
+            "transfer_encoding_in_http_1_0",
+        ),
+        (head(&[get, host, "connection: host"]), 400, "protected_option"),
+        (head(&[post, host, "expect: the worst", "content-length: 0"]), 417, "expectation"),
+    ];
+    for (index, (bytes, status, refusal)) in cases.iter().enumerate() {
+        let shown = String::from_utf8_lossy(bytes).into_owned();
+        let mut client = Client::connect(edge.addr()).await;
+        client.send(bytes).await;
+        let answer = client.response().await;
+        assert_eq!(u64::from(answer.status), *status, "{refusal}: {shown:?}");
+        if !SOUND.contains(refusal) {
+            // What follows such a head may be anything, so it is no request.
+            client.try_send(head(&["GET /smuggled HTTP/1.1", host])).await.ok();
+            client.expect_closed().await;
+        }
+        edge.access_log(index + 1);
+    }
+    let expected: Vec<_> = cases.iter().map(|(_, status, refusal)| (*status, *refusal)).collect();
+    assert_eq!(outcomes(&edge.stop()), expected);
+    assert_eq!(origin.connections(), 0, "{}", origin.received_text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_and_trace_are_refused() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "protocols: [h1, h2c]");
+
+    let connect = "CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n";
+    assert_eq!(Client::ask(edge.addr(), connect).await.status, 405);
+    edge.access_log(1);
+    let trace = "TRACE / HTTP/1.1\r\nhost: a.example\r\n\r\n";
+    assert_eq!(Client::ask(edge.addr(), trace).await.status, 405);
+    let trace = http::Request::builder().method("TRACE").uri("http://a.example/").body(()).unwrap();
+    let mut client = crate::support::H2Client::connect(edge.addr()).await;
+    assert_eq!(client.ask(trace, "").await.unwrap().response.status, 405);
+
+    let records = edge.stop();
+    assert_eq!(outcomes(&records), [(405, "connect"), (405, "trace"), (405, "trace")]);
+    assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_off_head_is_recorded_without_an_answer() {
+    let origin = Origin::ok().await;
+    let edge: Edge = edge(&origin, "");
+    let mut client = Client::connect(edge.addr()).await;
+    client.send("GET / HTTP/1.1\r\nhost:").await;
+    client.finish().await;
+    client.expect_closed().await;
+    assert_eq!(outcomes(&edge.stop()), [(0, "head_cut_off")]);
+}
