@@ -23,11 +23,11 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use tokio_rustls::server::TlsStream;
 
 use super::Framing;
 use super::accept::spawn_linger;
 use super::connection::{Connection, Exchange};
+use super::transport::Transport;
 
 /// Writes up to this many bytes are gathered until a flush.
 const COALESCE: usize = 4096;
@@ -39,120 +39,6 @@ const CHUNK: usize = 8192;
 const LINGER_READS: usize = 1024;
 /// How long a client may take to receive an answer that ends its connection.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
-
-/// A TCP connection, and what was read of it before its protocol was known.
-#[derive(Debug)]
-pub(super) struct Tcp {
-    stream: TcpStream,
-    early: Bytes,
-}
-
-impl Tcp {
-    pub(super) fn new(stream: TcpStream, early: Bytes) -> Self {
-        Tcp { stream, early }
-    }
-}
-
-impl AsyncRead for Tcp {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.early.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let n = self.early.len().min(buf.remaining());
-        buf.put_slice(&self.early.split_to(n));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Tcp {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-#[derive(Debug)]
-pub(super) enum Transport {
-    Plain(Tcp),
-    Tls(Box<TlsStream<Tcp>>),
-}
-
-impl Transport {
-    fn tcp(&self) -> &Tcp {
-        match self {
-            Transport::Plain(tcp) => tcp,
-            Transport::Tls(tls) => tls.get_ref().0,
-        }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_both(
-        &mut self,
-        cx: &mut Context<'_>,
-        first: &[u8],
-        second: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let both = [io::IoSlice::new(first), io::IoSlice::new(second)];
-        match self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, &both),
-            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, &both),
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
-    }
-}
 
 /// How much of what a client sends belongs to the request being served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +95,7 @@ impl EdgeIo {
     /// Puts bytes back that were read to tell the protocol of a plain connection.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         if let Transport::Plain(tcp) = &mut self.transport {
-            tcp.early = bytes;
+            tcp.unread(bytes);
         }
     }
 
@@ -334,7 +220,7 @@ impl Drop for EdgeIo {
         if !self.is_unread() {
             return;
         }
-        let kept = self.transport.tcp().stream.as_fd().try_clone_to_owned();
+        let kept = self.transport.as_fd().try_clone_to_owned();
         match kept.map(std::net::TcpStream::from).and_then(TcpStream::from_std) {
             Ok(stream) => spawn_linger(linger(stream)),
             Err(error) => ::log::debug!("not lingering for {}: {error}", self.connection.peer),
@@ -439,7 +325,7 @@ impl Shutdown for EdgeIo {
 
 impl UniqueID for EdgeIo {
     fn id(&self) -> i32 {
-        self.transport.tcp().stream.as_raw_fd()
+        self.transport.as_fd().as_raw_fd()
     }
 }
 

@@ -15,6 +15,7 @@ mod listener;
 mod proxy_protocol;
 mod seats;
 mod tls;
+mod transport;
 mod welcome;
 
 use std::net::IpAddr;

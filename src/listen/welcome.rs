@@ -11,10 +11,11 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::h1::Inward;
-use super::io::{EdgeIo, Tcp, Transport};
+use super::io::EdgeIo;
 use super::listener::Listener;
 use super::proxy_protocol::{self, Mode, Parsed, Source};
 use super::tls::{self, Tls};
+use super::transport::{Tcp, Transport};
 use super::{App, Door, Event, h2};
 
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
