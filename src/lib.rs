@@ -7,8 +7,12 @@
 // Words every room uses.
 mod encoding;
 mod fault;
-mod networks;
 mod units;
+mod networks;
+
+// What is remembered of a request: its last stop, yet rooms on the way keep
+// handles of their figures.
+mod log;
 
 // The path of a request.
 mod listen;
@@ -19,7 +23,6 @@ mod files;
 mod balance;
 mod upstream;
 mod respond;
-mod log;
 
 // From configuration to a running site, and the conductor that walks the path.
 mod config;
