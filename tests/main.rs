@@ -1,4 +1,5 @@
-//! Whole-proxy tests: the real binary between real clients and servers.
+//! All integration tests, as one binary: the real proxy between real clients
+//! and servers, and the rules that the code is held to.
 //!
 //! Each file tests one subject; `support` starts the parts.
 
@@ -9,3 +10,4 @@ mod support;
 
 mod listen;
 mod smoke;
+mod tidy;
