@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Installs what is missing on a Debian machine with Rust and a C compiler:
+#   scripts/setup.sh build   what the build needs
+#   scripts/setup.sh test    that, and what the tests need
+# Packages come from apt-get, as root or by sudo. What cannot be installed is
+# named, and the exit code is 1. Does nothing where nothing is missing.
+set -euo pipefail
+
+CARGO_DENY=0.20.2
+
+# Programs and the Debian packages that have them.
+BUILD=(cc=gcc make=make cmake=cmake)
+TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client)
+
+PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
+failed=0
+
+say() { printf 'setup: %s\n' "$*"; }
+
+cannot() {
+  printf 'setup: cannot install %s\n' "$*" >&2
+  failed=1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif has sudo && [ -t 0 ]; then
+    sudo "$@"
+  else
+    sudo -n "$@"
+  fi
+}
+
+can_be_root() {
+  [ "$(id -u)" = 0 ] || { has sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }
+}
+
+install_packages() {
+  local packages=() entry
+  for entry in "$@"; do
+    has "${entry%%=*}" || packages+=("${entry#*=}")
+  done
+  if [ ${#packages[@]} = 0 ]; then
+    return
+  fi
+  if ! has apt-get; then
+    cannot "${packages[*]}: there is no apt-get; install them by hand"
+  elif ! can_be_root; then
+    cannot "${packages[*]}: only root may; run: sudo apt-get install ${packages[*]}"
+  else
+    say "installing ${packages[*]}"
+    apt_install "${packages[@]}" || cannot "${packages[*]}: apt-get failed, see above"
+  fi
+  for entry in "$@"; do
+    has "${entry%%=*}" || failed=1
+  done
+}
+
+apt_install() {
+  as_root apt-get update -qq || say "the lists of packages stay as they are"
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" </dev/null
+}
+
+need_rust() {
+  has cargo || cannot "Rust: get it from https://rustup.rs and run this again"
+}
+
+need_component() {
+  if cargo "$1" --version >/dev/null 2>&1; then
+    return
+  fi
+  if has rustup && rustup component add "$2"; then
+    return
+  fi
+  cannot "$2: rustup component add $2"
+}
+
+need_cargo_deny() {
+  if has cargo-deny; then
+    return
+  fi
+  say "building cargo-deny $CARGO_DENY, which takes some minutes"
+  cargo install cargo-deny --locked --version "$CARGO_DENY" ||
+    cannot "cargo-deny: cargo install cargo-deny --locked --version $CARGO_DENY"
+}
+
+case "${1:-}" in
+  build)
+    need_rust
+    install_packages "${BUILD[@]}"
+    ;;
+  test)
+    need_rust
+    install_packages "${BUILD[@]}" "${TEST[@]}"
+    if has cargo; then
+      need_component fmt rustfmt
+      need_component clippy clippy
+      need_cargo_deny
+    fi
+    ;;
+  *)
+    sed -n '2,4p' "$0" >&2
+    exit 2
+    ;;
+esac
+exit "$failed"

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Runs every check of the project. What the tests use is installed first.
+# The last line says how many tests passed, failed and were skipped; a check
+# that is no test (format, lints, dependencies) counts as one when it fails.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed_checks=0
+
+check() {
+  printf '\n== %s\n' "$*"
+  if ! "$@"; then
+    printf 'FAILED: %s\n' "$*"
+    failed_checks=$((failed_checks + 1))
+  fi
+}
+
+# The list of advisories lives in the network alone.
+check_advisories() {
+  if timeout 60 cargo deny fetch db >/dev/null 2>&1; then
+    check cargo deny --log-level error check advisories
+  else
+    printf '\nadvisories are not checked: their list cannot be fetched from here\n'
+  fi
+}
+
+# Tests of all binaries that ended in some way ($1), by what they said.
+count() {
+  grep '^test result:' "$log" | grep -Eo "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+if ! ./scripts/setup.sh test; then
+  printf 'some of what the tests use is missing, see above; tests that need it fail\n'
+fi
+if [ ! -d ../shared ]; then
+  printf 'there is no ../shared; no test of this version reads it\n'
+fi
+
+check cargo fmt --all --check
+check cargo clippy --workspace --all-targets --locked -- -D warnings
+check cargo deny --log-level error check bans licenses sources
+check_advisories
+
+printf '\n== cargo test\n'
+cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log"
+tests_ended_well=${PIPESTATUS[0]}
+
+passed=$(count passed)
+failed=$(count failed)
+skipped=$(count ignored)
+if [ "$tests_ended_well" != 0 ] && [ "$failed" = 0 ]; then
+  printf '\nFAILED: the tests could not be built, or ended without a result\n'
+  failed=1
+fi
+failed=$((failed + failed_checks))
+printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" = 0 ]
