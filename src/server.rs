@@ -241,7 +241,7 @@ impl Process {
                     )
                 },
             )?;
-        let conf = self.pingora_conf();
+        let conf = self.pingora_conf().context("the working directory is gone")?;
         let state = State::new(self.metrics, access);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let settings = &self.config.server;
@@ -295,11 +295,11 @@ impl Process {
         Ok(())
     }
 
-    fn pingora_conf(&self) -> ServerConf {
+    fn pingora_conf(&self) -> std::io::Result<ServerConf> {
         let settings = &self.config.server;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        ServerConf {
+        Ok(ServerConf {
             threads: settings.threads.unwrap_or(cores),
             daemon: self.is_daemon,
             pid_file: text(&settings.pid_file),
@@ -307,10 +307,12 @@ impl Process {
             error_log: settings.error_log.as_deref().map(text),
             user: settings.user.clone(),
             group: settings.group.clone(),
+            // A daemon would move to `/`, and lose the files it is told by relative paths.
+            working_directory: Some(std::env::current_dir()?),
             upstream_keepalive_pool_size: POOL,
             max_retries: MOST_ATTEMPTS,
             ..ServerConf::default()
-        }
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod daemon;
 mod listen;
 mod smoke;
 mod tidy;
