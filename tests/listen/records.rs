@@ -7,6 +7,27 @@ use http::Request;
 use super::edge;
 use crate::support::{Client, H2Client, Origin};
 
+/// How many records each path has, by the end.
+const EXPECTED: [(&str, u32); 16] = [
+    // Three heads without a target: BAD, GET, and the malformed h2 stream.
+    ("", 3),
+    ("/closes", 1),
+    ("/garbage", 1),
+    ("/good", 1),
+    ("/h2_closes", 1),
+    ("/h2_good", 1),
+    ("/h2_reset", 1),
+    ("/h2_trace", 1),
+    ("/half", 1),
+    ("/hangs", 1),
+    ("/in_body", 1),
+    ("/in_head", 1),
+    ("/p1", 1),
+    ("/p2", 1),
+    ("/slow", 1),
+    ("/trace", 1),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_ends_in_exactly_one_record() {
     let origin = Origin::scripted(|mut conn| async move {
@@ -62,26 +83,7 @@ async fn every_request_ends_in_exactly_one_record() {
     for record in edge.stop() {
         *seen.entry(record["path"].as_str().unwrap().to_owned()).or_insert(0) += 1;
     }
-    let expected = [
-        // Three heads without a target: BAD, GET, and the malformed h2 stream.
-        ("", 3),
-        ("/closes", 1),
-        ("/garbage", 1),
-        ("/good", 1),
-        ("/h2_closes", 1),
-        ("/h2_good", 1),
-        ("/h2_reset", 1),
-        ("/h2_trace", 1),
-        ("/half", 1),
-        ("/hangs", 1),
-        ("/in_body", 1),
-        ("/in_head", 1),
-        ("/p1", 1),
-        ("/p2", 1),
-        ("/slow", 1),
-        ("/trace", 1),
-    ];
-    assert_eq!(seen, expected.map(|(path, count)| (path.to_owned(), count)).into());
+    assert_eq!(seen, EXPECTED.map(|(path, count)| (path.to_owned(), count)).into());
 }
 
 async fn h2_requests(addr: std::net::SocketAddr, origin: &Origin) {
