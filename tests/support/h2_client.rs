@@ -47,7 +47,7 @@ impl H2Client {
 
     /// Opens a stream; `is_end` if no body follows.
     pub(crate) async fn open(
-        &self,
+        &mut self,
         request: Request<()>,
         is_end: bool,
     ) -> (ResponseFuture, SendStream<Bytes>) {

@@ -4,6 +4,7 @@
 //! its package, and a process ends with the value that started it.
 
 #![expect(dead_code, unused_imports, reason = "parts for tests that are being written")]
+#![expect(clippy::needless_pass_by_ref_mut, reason = "a client is used by one at a time")]
 
 pub(crate) mod certs;
 pub(crate) mod client;
