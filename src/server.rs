@@ -246,6 +246,7 @@ impl Process {
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let settings = &self.config.server;
         let (closing, shutdown) = watch::channel(false);
+        let (replaced, admin_shutdown) = watch::channel(false);
         let (served, serving) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
         let seats = Seats::new(Bounds {
@@ -256,6 +257,7 @@ impl Process {
             state: state.clone(),
             seats: seats.clone(),
             closing,
+            replaced,
             drain: settings.drain.0,
             upgrade_sock: settings.upgrade_sock.clone(),
             sockets: sockets.all(),
@@ -267,9 +269,8 @@ impl Process {
             Arc::new(pingora_proxy::http_proxy(&server.configuration, conductor))
         });
         let door = Arc::new(FrontDoor::new(site.clone(), state.clone()));
-        let edge =
-            Edge::new(sockets.listeners.clone(), seats, door, apps.collect(), shutdown.clone())
-                .announce(served);
+        let edge = Edge::new(sockets.listeners.clone(), seats, door, apps.collect(), shutdown)
+            .announce(served);
         server.add_service(edge);
         server.add_service(admin_edge(
             sockets.admin,
@@ -279,7 +280,7 @@ impl Process {
                 token: self.token,
                 address: plan.admin.address,
             },
-            shutdown,
+            admin_shutdown,
         ));
         server.add_service(Control {
             reloader,

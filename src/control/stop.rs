@@ -25,6 +25,9 @@ pub(crate) struct Stop {
     pub(crate) seats: Arc<Seats>,
     /// Tells listeners and connections that the process is to end.
     pub(crate) closing: watch::Sender<bool>,
+    /// Tells the admin listener that a new process answers in its place; it
+    /// stays during a drain, to say that this process is not ready.
+    pub(crate) replaced: watch::Sender<bool>,
     pub(crate) drain: Duration,
     pub(crate) upgrade_sock: PathBuf,
     /// Every listening socket, the admin's included.
@@ -45,6 +48,7 @@ impl ShutdownSignalWatch for Stop {
                 _ = terminate.recv() => break self.drain(&mut interrupt).await,
                 _ = quit.recv() => {
                     if self.hand_over().await {
+                        self.replaced.send_replace(true);
                         break self.drain(&mut interrupt).await;
                     }
                 }
@@ -61,9 +65,7 @@ impl Stop {
     async fn drain(&self, interrupt: &mut Signal) {
         self.state.begin_draining();
         ::log::info!("draining {} connections", self.seats.taken());
-        if self.closing.send(true).is_err() {
-            ::log::debug!("no listener is left to close");
-        }
+        self.closing.send_replace(true);
         tokio::select! {
             () = self.seats.all_free() => {}
             () = tokio::time::sleep(self.drain) => {
