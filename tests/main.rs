@@ -9,6 +9,8 @@
 mod support;
 
 mod daemon;
+mod forward;
 mod listen;
+mod replace;
 mod smoke;
 mod tidy;
