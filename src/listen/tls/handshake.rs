@@ -89,6 +89,8 @@ fn incompatible_reason(what: &PeerIncompatible) -> &'static str {
     match what {
         PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
+        // Clients of TLS 1.1 and older do not know this extension.
+        | PeerIncompatible::SignatureAlgorithmsExtensionRequired
         | PeerIncompatible::SupportedVersionsExtensionRequired => "no_shared_version",
         PeerIncompatible::NoCipherSuitesInCommon
         | PeerIncompatible::NoKxGroupsInCommon
