@@ -14,3 +14,4 @@ mod listen;
 mod replace;
 mod smoke;
 mod tidy;
+mod tls;

@@ -1,5 +1,7 @@
 //! Certificates made for one test.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,7 +68,9 @@ impl Authority {
     pub(crate) fn write(&self, file: &str, names: &[&str]) -> Pair {
         let pair = self.issue(names);
         // The key first: a watcher that sees the new certificate finds its key.
-        std::fs::write(self.dir().join(format!("{file}.key")), &pair.key).unwrap();
+        let key = self.dir().join(format!("{file}.key"));
+        std::fs::write(&key, &pair.key).unwrap();
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
         std::fs::write(self.dir().join(format!("{file}.pem")), &pair.cert).unwrap();
         pair
     }
@@ -115,6 +119,11 @@ impl Authority {
 }
 
 impl Pair {
+    /// The certificate as it is shown in a handshake.
+    pub(crate) fn leaf(&self) -> Vec<u8> {
+        self.der().0[0].to_vec()
+    }
+
     fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let chain = CertificateDer::pem_slice_iter(self.cert.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
