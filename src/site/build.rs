@@ -30,8 +30,9 @@ impl Site {
         let clients = faults.collect("clients", Clients::new(&config.clients));
         let upstreams =
             faults.collect("upstreams", build_upstreams(&config.upstreams, metrics, previous));
-        let routes = build_routes(config, upstreams.as_ref(), metrics);
-        let routes = faults.collect("routes", routes);
+        let defaults = faults.collect("defaults", Defaults::new(config));
+        let shared = Shared { config, upstreams: upstreams.as_ref(), defaults: defaults.as_ref() };
+        let routes = faults.collect("routes", build_routes(&shared, metrics));
         let access = AccessLog::check(&config.log.access).map_err(|found| found.under("access"));
         faults.collect("log", access);
         let strict = strict_by_listener(&config.listeners);
@@ -67,19 +68,53 @@ fn build_upstreams(
     faults.into_result(|| Some(upstreams))
 }
 
-/// Builds every route; `upstreams` is none when they have faults of their own.
+/// What routes have in common; none of what has faults, which are reported
+/// where they are.
+struct Shared<'a> {
+    config: &'a Config,
+    upstreams: Option<&'a Upstreams>,
+    defaults: Option<&'a Defaults>,
+}
+
+/// What every route has unless it says otherwise.
+struct Defaults {
+    headers: HeaderRules,
+    compression: Option<Compression>,
+    error_pages: ErrorPages,
+}
+
+impl Defaults {
+    fn new(config: &Config) -> Result<Self, Faults> {
+        let written = &config.defaults;
+        let mut faults = Faults::none();
+        let headers = faults.collect("headers", HeaderRules::new(&written.headers));
+        let compression = match &written.compress {
+            Some(compress) => faults.collect("compress", Compression::new(compress)).map(Some),
+            None => Some(None),
+        };
+        let error_pages = faults.collect("error_pages", ErrorPages::new(&written.error_pages));
+        faults.into_result(|| {
+            Some(Defaults {
+                headers: headers?,
+                compression: compression?,
+                error_pages: error_pages?,
+            })
+        })
+    }
+}
+
 fn build_routes(
-    config: &Config,
-    upstreams: Option<&Upstreams>,
+    shared: &Shared<'_>,
     metrics: &Metrics,
 ) -> Result<(Router<usize>, Vec<Arc<Route>>), Faults> {
     let mut faults = Faults::none();
     let mut rules = Vec::new();
     let mut built = Vec::new();
-    for (index, written) in config.routes.iter().enumerate() {
-        let builder = RouteBuilder { written, config, upstreams };
+    for (index, written) in shared.config.routes.iter().enumerate() {
+        let builder = RouteBuilder { written, shared };
         let name = written.name.clone().unwrap_or_else(|| format!("route-{index}"));
-        built.extend(faults.collect(index, builder.build(&name, metrics)).map(Arc::new));
+        let route = faults.collect(index, builder.build(&name, metrics));
+        built.extend(route.flatten().map(Arc::new));
         let name = written.name.as_deref();
         rules.push(route::Rule { name, when: &written.r#match, then: index });
     }
@@ -90,44 +125,53 @@ fn build_routes(
 
 struct RouteBuilder<'a> {
     written: &'a config::Route,
-    config: &'a Config,
-    upstreams: Option<&'a Upstreams>,
+    shared: &'a Shared<'a>,
 }
 
 impl RouteBuilder<'_> {
-    fn build(&self, name: &str, metrics: &Metrics) -> Result<Route, Faults> {
-        let (written, defaults) = (self.written, &self.config.defaults);
+    /// The route; none where only what it shares with others has faults.
+    fn build(&self, name: &str, metrics: &Metrics) -> Result<Option<Route>, Faults> {
+        let (written, defaults) = (self.written, self.shared.defaults);
         let mut faults = Faults::none();
         let action = self.action().map_err(|found| faults.extend(found)).ok();
-        let rewrite = written
-            .rewrite
-            .as_ref()
-            .map(|rewrite| faults.collect("rewrite", Rewrite::new(rewrite, &written.r#match)));
-        let headers = or_default(&written.headers, &defaults.headers);
-        let headers = faults.collect("headers", HeaderRules::new(headers));
-        let compress = written.compress.as_ref().or(defaults.compress.as_ref());
-        let compression =
-            compress.map(|compress| faults.collect("compress", Compression::new(compress)));
-        let pages = or_default(&written.error_pages, &defaults.error_pages);
-        let error_pages = faults.collect("error_pages", ErrorPages::new(pages));
+        let rewrite = match &written.rewrite {
+            Some(own) => faults.collect("rewrite", Rewrite::new(own, &written.r#match)).map(Some),
+            None => Some(None),
+        };
+        let headers = match own(&written.headers) {
+            Some(own) => faults.collect("headers", HeaderRules::new(own)),
+            None => defaults.map(|defaults| defaults.headers.clone()),
+        };
+        let compression = match &written.compress {
+            Some(own) => faults.collect("compress", Compression::new(own)).map(Some),
+            None => defaults.map(|defaults| defaults.compression.clone()),
+        };
+        let error_pages = match own(&written.error_pages) {
+            Some(own) => faults.collect("error_pages", ErrorPages::new(own)),
+            None => defaults.map(|defaults| defaults.error_pages.clone()),
+        };
         if written.rewrite.is_some() && !matches!(action, Some(Action::Proxy(_)) | None) {
             faults.extend(Faults::at(
                 "rewrite",
                 "changes what servers are asked; this route asks none",
             ));
         }
-        faults.into_result(|| {
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let route = || {
             Some(Route {
                 name: name.into(),
                 action: action?,
-                rewrite: rewrite.map_or(Some(None), |built| built.map(Some))?,
+                rewrite: rewrite?,
                 headers: headers?,
-                compression: compression.map_or(Some(None), |built| built.map(Some))?,
+                compression: compression?,
                 error_pages: error_pages?,
                 body_limit: written.limits.body,
                 metrics: metrics.route(name),
             })
-        })
+        };
+        Ok(route())
     }
 
     /// The one thing that the route does.
@@ -195,22 +239,22 @@ impl RouteBuilder<'_> {
     }
 
     fn find(&self, name: &str) -> Result<Arc<Upstream>, Faults> {
-        if !self.config.upstreams.contains_key(name) {
-            let known = self.config.upstreams.keys().map(String::as_str);
+        if !self.shared.config.upstreams.contains_key(name) {
+            let known = self.shared.config.upstreams.keys().map(String::as_str);
             return Err(Faults::one(config::unknown("upstream", name, known)));
         }
         // An upstream that is written but not built has faults of its own,
         // which are reported where they are.
-        let upstream = self.upstreams.and_then(|upstreams| upstreams.get(name));
+        let upstream = self.shared.upstreams.and_then(|upstreams| upstreams.get(name));
         upstream.cloned().ok_or_else(Faults::none)
     }
 }
 
 const MOST_WEIGHT: u32 = 1_000_000;
 
-/// What a route says, or where it says nothing what all routes have.
-fn or_default<'a, T: Default + PartialEq>(written: &'a T, default: &'a T) -> &'a T {
-    if *written == T::default() { default } else { written }
+/// What a route says itself, if anything.
+fn own<T: Default + PartialEq>(written: &T) -> Option<&T> {
+    (*written != T::default()).then_some(written)
 }
 
 fn under<T>(key: &str, result: Result<T, Faults>) -> Result<T, Faults> {
@@ -223,4 +267,41 @@ fn strict_by_listener(listeners: &[config::Listener]) -> HashMap<Arc<str>, Stric
         Some((Arc::from(address.to_string()), listener.strict))
     });
     named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(yaml: &str, expected: &[&str]) {
+        let config: Config = serde_yaml::from_str(yaml).expect("well-formed");
+        let faults = match Site::build(&config, &Metrics::new(), None) {
+            Ok(_) => Faults::none(),
+            Err(faults) => faults,
+        };
+        let at: Vec<String> = faults.iter().map(|fault| fault.at.to_string()).collect();
+        assert_eq!(at, expected, "{faults:?}");
+    }
+
+    #[test]
+    fn a_fault_of_what_routes_share_is_reported_once() {
+        let routes = "routes: [{ upstream: app }, { match: { path: /x }, upstream: app }]";
+        let good = "upstreams: { app: { servers: [\"127.0.0.1:1\"] } }";
+        let bad = "upstreams: { app: { servers: [\"127.0.0.1\"] } }";
+        let defaults = "defaults: { error_pages: { 503: /nowhere.html }, compress: { level: 0 } }";
+        check(&format!("{good}\n{routes}"), &[]);
+        check(&format!("{bad}\n{routes}"), &["upstreams.app.servers[0].address"]);
+        let of_defaults = ["defaults.compress.level", "defaults.error_pages.503"];
+        check(&format!("{good}\n{defaults}\n{routes}"), &of_defaults);
+    }
+
+    #[test]
+    fn what_a_route_says_itself_is_reported_there() {
+        check(
+            "upstreams: { app: { servers: [\"127.0.0.1:1\"] } }\n\
+             routes: [{ upstream: ap, compress: { level: 0 } }, { name: idle, match: { path: /x } }]",
+            &["routes[0].upstream", "routes[0].compress.level", "routes[1]"],
+        );
+    }
 }
