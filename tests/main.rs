@@ -8,6 +8,7 @@
 
 mod support;
 
+mod conf;
 mod daemon;
 mod forward;
 mod listen;

@@ -119,4 +119,6 @@ fn key_path(path: &serde_path_to_error::Path) -> KeyPath {
 }
 
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod tests;

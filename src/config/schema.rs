@@ -81,6 +81,12 @@ impl<'s> Shape<'s> {
         }
     }
 
+    /// The value that stands for an absent one, if the schema tells.
+    #[cfg(test)]
+    pub(super) fn default(self) -> Option<&'s Json> {
+        self.0.get("default")
+    }
+
     pub(super) fn format(self) -> Option<&'s str> {
         self.text("format")
     }
