@@ -271,18 +271,13 @@ impl Process {
         let door = Arc::new(FrontDoor::new(site.clone(), state.clone()));
         let edge = Edge::new(sockets.listeners.clone(), seats, door, apps.collect(), shutdown)
             .announce(served);
-        server.add_service(edge);
-        server.add_service(admin_edge(
-            sockets.admin,
-            Admin {
-                reloader: reloader.clone(),
-                state: state.clone(),
-                token: self.token,
-                address: plan.admin.address,
-            },
-            admin_shutdown,
-        ));
-        server.add_service(Control {
+        let admin = Admin {
+            reloader: reloader.clone(),
+            state: state.clone(),
+            token: self.token,
+            address: plan.admin.address,
+        };
+        let control = server.add_service(Control {
             reloader,
             state: state.clone(),
             listeners: sockets.listeners,
@@ -291,6 +286,9 @@ impl Process {
             predecessor: sockets.predecessor,
             serving,
         });
+        let admin = admin_edge(sockets.admin, admin, admin_shutdown);
+        server.add_service(edge).add_dependency(&control);
+        server.add_service(admin).add_dependency(&control);
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         state.access.finish(LAST_LINES);
         Ok(())

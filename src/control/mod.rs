@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::server::{ListenFds, ShutdownWatch};
-use pingora::services::Service;
+use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use tidegate_sockets::Answer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -50,9 +50,15 @@ pub(crate) struct Control {
 }
 
 #[async_trait]
-impl Service for Control {
-    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
-        if let Err(error) = self.run().await {
+impl ServiceWithDependents for Control {
+    async fn start_service(
+        &mut self,
+        _: Option<ListenFds>,
+        _: ShutdownWatch,
+        _: usize,
+        ready: ServiceReadyNotifier,
+    ) {
+        if let Err(error) = self.run(ready).await {
             ::log::error!("the control plane stopped: {error:#}");
         }
     }
@@ -71,10 +77,13 @@ impl Service for Control {
 }
 
 impl Control {
-    async fn run(&mut self) -> anyhow::Result<()> {
+    async fn run(&mut self, ready: ServiceReadyNotifier) -> anyhow::Result<()> {
         self.start_access_log()?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut rotate = signal(SignalKind::user_defined1())?;
+        // Listeners wait for this: who can reach us may send us a SIGHUP, which
+        // would end a process that does not handle it yet.
+        ready.notify_ready();
         let mut background = Background::default();
         background.follow(&self.reloader.site());
         for warning in certificate_warnings(&self.listeners) {

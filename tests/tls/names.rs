@@ -20,7 +20,7 @@ fn names_pick_their_certificate_and_the_first_answers_the_rest() {
         (Some("unknown.example"), "a.example"),
         (None, "a.example"),
     ] {
-        let name = name.map_or(vec!["-noservername"], |name| vec!["-servername", name]);
+        let name = name.map_or_else(|| vec!["-noservername"], |name| vec!["-servername", name]);
         let ran = knock(&edge, &name);
         assert_eq!(shown(&ran.stdout), Some(expected), "{name:?}: {ran:?}");
     }
