@@ -16,6 +16,9 @@ use crate::balance::sticky::cookie;
 /// A server may have this many times its fair share of the requests under way
 /// before its keys go to their next server (Mirrokni et al., bounded loads).
 const LOAD_BOUND: f64 = 1.25;
+/// And this many whatever its share: a fair share of little is less than the
+/// few requests that one browser sends at once.
+const ALWAYS_ROOM: f64 = 16.0;
 
 /// A request without the key goes anywhere. O(n).
 pub(super) fn choose(key: &Key, ask: &Ask<'_>, candidates: &Candidates<'_>) -> usize {
@@ -27,7 +30,7 @@ pub(super) fn choose(key: &Key, ask: &Ask<'_>, candidates: &Candidates<'_>) -> u
     }
     let load_per_weight = LOAD_BOUND * load as f64 / weights as f64;
     let has_room = |member: &Member| {
-        let most = (load_per_weight * candidates.weight(member) as f64).ceil();
+        let most = (load_per_weight * candidates.weight(member) as f64).ceil().max(ALWAYS_ROOM);
         (member.server.in_flight() as f64) < most
     };
     candidates
@@ -126,6 +129,14 @@ mod tests {
             .map(|server| leases.iter().filter(|lease| number(lease) == server).count());
         assert!(loads.iter().all(|load| *load <= 126), "{loads:?}");
         assert!(loads[owner - 1] >= 124, "{loads:?}");
+    }
+
+    #[test]
+    fn a_key_stays_while_there_is_little_to_do() {
+        let pool = pool(&even(by_uri(), 4));
+        let leases: Vec<_> = (0..16).map(|_| pick_for(&pool, "/browser")).collect();
+        let owners: Vec<_> = leases.iter().map(number).collect();
+        assert_eq!(owners, [owners[0]; 16]);
     }
 
     /// The hashes of requests from a client, for a target, with two headers.
