@@ -8,6 +8,7 @@
 
 mod support;
 
+mod balance;
 mod conf;
 mod daemon;
 mod forward;
