@@ -57,7 +57,7 @@ impl<D: Door, A: App> Inward<'_, D, A> {
     }
 
     /// The first bytes of the next request; none when there will not be one.
-    async fn next_request(&self, io: &mut EdgeIo) -> Option<BytesMut> {
+    pub(super) async fn next_request(&self, io: &mut EdgeIo) -> Option<BytesMut> {
         io.rest();
         let idle = self.connection.listener.timeouts.idle.0;
         let mut shutdown = self.shutdown.clone();

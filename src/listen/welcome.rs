@@ -69,11 +69,11 @@ async fn serve_plain<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<Edg
     if !listener.speaks_h2 {
         return inward.serve(io).await;
     }
-    let mut first = BytesMut::new();
+    let Some(mut first) = inward.next_request(&mut io).await else {
+        return;
+    };
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-        let patience =
-            if first.is_empty() { listener.timeouts.idle } else { listener.timeouts.header };
-        match timeout(patience.0, io.read_more(&mut first)).await {
+        match timeout(listener.timeouts.header.0, io.read_more(&mut first)).await {
             Ok(Ok(n)) if n > 0 => {}
             _ => break,
         }
