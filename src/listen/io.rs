@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -165,6 +165,20 @@ impl EdgeIo {
         Poll::Ready(Ok(()))
     }
 
+    /// Sends what no flush will send any more, as far as the socket takes it:
+    /// pingora drops a connection whose server broke off, and the client is to
+    /// see how far the answer came.
+    fn send_unsent(&mut self) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let sent = self.poll_drain(&mut cx).map(|drained| drained.is_ok());
+        if sent.is_pending() || self.transport.poll_flush(&mut cx).is_pending() {
+            ::log::debug!("the end of an answer to {} is lost", self.connection.peer);
+        }
+    }
+
     /// The request has been read to its end: notice that the client leaves,
     /// and keep what it sends for its next request.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -217,6 +231,7 @@ fn poll_append(
 /// why (RFC 9112 §9.6). So the socket stays until the client has seen it.
 impl Drop for EdgeIo {
     fn drop(&mut self) {
+        self.send_unsent();
         if !self.is_unread() {
             return;
         }
