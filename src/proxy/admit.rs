@@ -1,6 +1,6 @@
 //! The path of a request into the site, one line a room.
 
-use http::{HeaderValue, StatusCode, Uri, header};
+use http::{HeaderValue, StatusCode, Uri, Version, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -28,6 +28,9 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     let is_upgrade = session.is_upgrade_req();
     session.set_read_timeout((!is_upgrade).then_some(timeouts.body.0));
     session.set_write_timeout(Some(timeouts.write.0));
+    // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+    let is_old = session.req_header().version == Version::HTTP_10;
+    session.set_ignore_info_resp(is_old);
     ctx.exchange = Some(exchange);
     fields::forget_request_case(session.req_header_mut())
 }

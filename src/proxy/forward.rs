@@ -1,7 +1,7 @@
 //! To a server and back: choosing it, telling it, and judging what it did.
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::upstreams::peer::HttpPeer;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::balance::{Ask, Outcome};
 use crate::log::Failure;
-use crate::upstream::{Failed, headers};
+use crate::upstream::{Failed, Need, headers};
 
 use super::context::{Context, Forward};
 use super::fields;
@@ -89,7 +89,9 @@ pub(super) async fn prepare_request(
         request.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
     }
     route.headers.request.apply(request);
-    if request.remove_header(&header::EXPECT).is_some() {
+    if request.remove_header(&header::EXPECT).is_some()
+        && session.req_header().version != Version::HTTP_10
+    {
         // A server is there, so the client may go on. Pingora would leave it
         // to servers, and not all of them do it.
         session.write_continue_response().await?;
@@ -146,6 +148,10 @@ pub(super) fn answered(
     let status = response.status.as_u16();
     if response.status.is_informational() && status != 101 {
         return Ok(());
+    }
+    if status == 101 && forward.need != Need::Upgrade {
+        let what = "the server switched protocols unasked";
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
     }
     let latency = forward.began.elapsed();
     forward.first_byte = Some(latency);
