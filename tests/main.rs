@@ -17,3 +17,4 @@ mod replace;
 mod smoke;
 mod tidy;
 mod tls;
+mod traps;

@@ -1,0 +1,108 @@
+//! A server that is too slow is a 504, wherever it is slow.
+
+use serde_json::Value as Json;
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::GET;
+use crate::support::{Client, Edge, H2Client, Origin};
+
+const SITE: &str = "
+listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
+upstreams:
+  app:
+    servers: ['{origin}']
+    retries: { attempts: 1 }
+    timeouts: { connect: 300ms, first_byte: 300ms, between_bytes: 300ms }
+    {upstream}
+routes: [{ upstream: app }]
+";
+
+async fn check_504(edge: &Edge) {
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 504);
+    let mut client = H2Client::connect(edge.addr()).await;
+    assert_eq!(client.get("http://a.example/").await.response.status, 504);
+    for record in edge.access_log(2) {
+        let told = (record["status"].as_u64(), record["refusal"].as_str());
+        assert_eq!(told, (Some(504), Some("server_too_slow")), "{record}");
+        assert_eq!(record["attempts"], 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_accept_is_504() {
+    // A full backlog: the kernel lets further connections wait.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    let short = std::time::Duration::from_millis(200);
+    while let Ok(stream) = tokio::time::timeout(short, TcpStream::connect(addr)).await {
+        waiting.push(stream.unwrap());
+        assert!(waiting.len() < 64, "the backlog has an end");
+    }
+    check_504(&Edge::start_with(SITE, &[("upstream", &""), ("origin", &addr)])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_shake_hands_is_504() {
+    let origin = Origin::scripted(|mut conn| async move { conn.closed().await }).await;
+    let tls = "tls: { sni: a.example, verify: false }";
+    check_504(&Edge::start_with(SITE, &[("upstream", &tls), ("origin", &origin.addr)])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_is_504() {
+    let origin = Origin::scripted(|mut conn| async move { conn.closed().await }).await;
+    check_504(&Edge::start_with(SITE, &[("upstream", &""), ("origin", &origin.addr)])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_within_its_head_is_504() {
+    let origin = Origin::scripted(|mut conn| async move {
+        conn.request().await;
+        conn.send("HTTP/1.1 200 OK\r\ncontent-").await;
+        conn.closed().await;
+    })
+    .await;
+    check_504(&Edge::start_with(SITE, &[("upstream", &""), ("origin", &origin.addr)])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_within_its_body_ends_the_answer() {
+    let origin = Origin::scripted(|mut conn| async move {
+        conn.request().await;
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await;
+        conn.closed().await;
+    })
+    .await;
+    let edge = Edge::start_with(SITE, &[("upstream", &""), ("origin", &origin.addr)]);
+    let mut client = Client::connect(edge.addr()).await;
+    client.send(GET).await;
+    assert_eq!(client.response_head().await.status, 200);
+    // Cut off, so that nobody takes it for whole.
+    assert_eq!(client.read_to_end().await, b"abc");
+    let mut client = H2Client::connect(edge.addr()).await;
+    let request = http::Request::get("http://a.example/").body(()).unwrap();
+    assert!(client.ask(request, "").await.is_err());
+    let records: Vec<Json> = edge.access_log(2);
+    for record in records {
+        assert_eq!(record["status"], 200);
+        assert!(record["error"].is_string(), "{record}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_client_is_no_slow_server() {
+    let origin = Origin::ok().await;
+    let edge = Edge::start_with(SITE, &[("upstream", &""), ("origin", &origin.addr)]);
+    let mut client = Client::connect(edge.addr()).await;
+    client.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 4\r\n\r\n").await;
+    // Longer than any timeout of the server in all.
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
+    for byte in b"abcd" {
+        tick.tick().await;
+        client.send([*byte]).await;
+    }
+    assert_eq!(client.response().await.status, 200);
+}
