@@ -14,9 +14,6 @@ use tempfile::TempDir;
 
 use super::{DEADLINE, Response, poll, ports};
 
-/// The token of every admin listener started here.
-pub(crate) const TOKEN: &str = "test-token-0123456789abcdef";
-
 /// What a test's own configuration is laid over.
 const DEFAULTS: &str = "
 server:
@@ -41,6 +38,7 @@ pub(crate) struct Edge {
     dir: TempDir,
     places: Vec<(String, String)>,
     ports: [u16; 4],
+    token: String,
 }
 
 impl Edge {
@@ -55,7 +53,7 @@ impl Edge {
         for _ in 0..STARTS {
             match Edge::try_start(yaml, places) {
                 Ok(edge) => return edge,
-                Err(stderr) if stderr.contains("os error 98") => taken = stderr,
+                Err(stderr) if stderr.contains("address is in use") => taken = stderr,
                 Err(stderr) => panic!("the proxy did not start:\n{stderr}"),
             }
         }
@@ -71,9 +69,11 @@ impl Edge {
             given.iter().map(|(name, value)| pair(name, value)).collect();
         places.extend(names.iter().zip(ports).map(|(name, port)| pair(name, &port)));
         places.push(pair("dir", &dir.path().display()));
-        places.push(pair("token", &TOKEN));
+        // Its name is nobody else's.
+        let token = format!("token-of{}", dir.path().display());
+        places.push(pair("token", &token));
         write_config(dir.path(), yaml, &places);
-        let mut edge = Edge { child: spawn(dir.path(), &[]), dir, places, ports };
+        let mut edge = Edge { child: spawn(dir.path(), &[]), dir, places, ports, token };
         edge.wait_ready()?;
         Ok(edge)
     }
@@ -84,7 +84,9 @@ impl Edge {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return Some(Some(status));
             }
-            self.ask_admin("GET", "/healthz").map(|_| None)
+            // Another process may have this port: ours alone knows the token.
+            let answer = self.ask_admin("GET", "/api/config")?;
+            (answer.status == 200).then_some(None)
         });
         ended.map_or(Ok(()), |status| Err(format!("{status}\n{}", self.stderr())))
     }
@@ -148,7 +150,8 @@ impl Edge {
         let host = self.admin();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
-             content-length: 0\r\nauthorization: Bearer {TOKEN}\r\n\r\n"
+             content-length: 0\r\nauthorization: Bearer {}\r\n\r\n",
+            self.token
         );
         stream.write_all(head.as_bytes()).ok()?;
         let mut answer = Vec::new();
