@@ -1,0 +1,279 @@
+//! Failed attempts are made again where that is safe, and nowhere else.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+use serde_json::Value as Json;
+use tokio::net::TcpSocket;
+use tokio::process::Command;
+
+use crate::support::app::{self, GET, servers};
+use crate::support::origin::{Conn, ok};
+use crate::support::{Client, Edge, Nginx, Origin, poll, within};
+
+const UNAVAILABLE: &str = "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n";
+
+/// An address that refuses connections, and stays nobody else's.
+fn refusing() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = socket.local_addr().unwrap().to_string();
+    (socket, addr)
+}
+
+/// Reads requests and never answers.
+async fn silent() -> Origin {
+    Origin::scripted(|mut conn: Conn| async move {
+        conn.request().await;
+        conn.closed().await;
+    })
+    .await
+}
+
+fn request(method: &str, body: &str) -> String {
+    let length = body.len();
+    format!("{method} / HTTP/1.1\r\nhost: a.example\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+async fn statuses(edge: &Edge, count: usize, request: &str) -> Vec<u16> {
+    let mut client = Client::connect(edge.addr()).await;
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        client.send(request).await;
+        statuses.push(client.response().await.status);
+    }
+    statuses
+}
+
+fn attempts(records: &[Json]) -> Vec<u64> {
+    records.iter().map(|record| record["attempts"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_connection_costs_no_request_of_any_method() {
+    let (_socket, refusing) = refusing();
+    let good = Origin::ok().await;
+    let edge = app::start("{ servers: ['{0}', '{1}'] }", &[("0", &refusing), ("1", &good.addr)]);
+    assert_eq!(statuses(&edge, 10, GET).await, [200; 10]);
+    assert_eq!(statuses(&edge, 10, &request("POST", "hello")).await, [200; 10]);
+    assert_eq!(good.requests(), 20);
+    assert_eq!(good.received_text().matches("\r\n\r\nhello").count(), 10);
+    let attempts = attempts(&edge.stop());
+    assert_eq!(attempts.iter().sum::<u64>(), 30, "every other one is refused first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_tried_elsewhere_and_ends_in_504() {
+    let [silent, good] = [silent().await, Origin::ok().await];
+    let app = "{ servers: ['{0}', { address: '{1}', backup: true }],
+        timeouts: { first_byte: 150ms } }";
+    let edge = app::start(app, &[("0", &silent.addr), ("1", &good.addr)]);
+    assert_eq!(statuses(&edge, 2, GET).await, [200; 2]);
+    // The server may have acted on it.
+    assert_eq!(Client::ask(edge.addr(), request("POST", "x")).await.status, 504);
+    assert_eq!((silent.requests(), good.requests()), (3, 2));
+
+    let app = "{ servers: ['{0}', '{1}'], timeouts: { first_byte: 150ms },
+        retries: { attempts: 1 } }";
+    let other = self::silent().await;
+    let edge = app::start(app, &[("0", &silent.addr), ("1", &other.addr)]);
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 504);
+    assert_eq!(silent.requests() - 3 + other.requests(), 1);
+    let records = edge.stop();
+    assert_eq!(records[0]["refusal"], "server_too_slow");
+    assert_eq!(attempts(&records), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listed_statuses_are_tried_elsewhere_for_idempotent_methods() {
+    let [bad, good] = [Origin::answering(UNAVAILABLE).await, Origin::ok().await];
+    let app = "{ servers: ['{0}', { address: '{1}', backup: true }] }";
+    let edge = app::start(app, &[("0", &bad.addr), ("1", &good.addr)]);
+    for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
+        let mut client = Client::connect(edge.addr()).await;
+        client.send(request(method, "")).await;
+        assert_eq!(client.response_head().await.status, 200, "{method}");
+    }
+    for method in ["POST", "PATCH"] {
+        assert_eq!(Client::ask(edge.addr(), request(method, "")).await.status, 503, "{method}");
+    }
+    assert_eq!((bad.requests(), good.requests()), (7, 5));
+    drop(edge);
+
+    let app = "{ servers: ['{0}', { address: '{1}', backup: true }], retries: { on: [502] } }";
+    let edge = app::start(app, &[("0", &bad.addr), ("1", &good.addr)]);
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 503, "503 is not listed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_sent_again_up_to_64_kib() {
+    let [bad, good] = [Origin::answering(UNAVAILABLE).await, Origin::ok().await];
+    let app = "{ servers: ['{0}', { address: '{1}', backup: true }] }";
+    let edge = app::start(app, &[("0", &bad.addr), ("1", &good.addr)]);
+    let small = "s".repeat(60 * 1024);
+    assert_eq!(Client::ask(edge.addr(), request("PUT", &small)).await.status, 200);
+    assert!(good.received_text().ends_with(&small), "the body came whole");
+    let large = "l".repeat(65 * 1024);
+    assert_eq!(Client::ask(edge.addr(), request("PUT", &large)).await.status, 503);
+    assert_eq!((bad.requests(), good.requests()), (2, 1));
+    // What no server has seen is no repetition, whatever its size.
+    let (_socket, refusing) = refusing();
+    let edge = app::start(app, &[("0", &refusing), ("1", &good.addr)]);
+    assert_eq!(Client::ask(edge.addr(), request("POST", &large)).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_go_to_different_servers_and_end() {
+    let bad = join_all((0..4).map(|_| Origin::answering(UNAVAILABLE))).await;
+    let app = "{ servers: ['{0}', '{1}', '{2}', '{3}'], retries: { attempts: 3 } }";
+    let places: Vec<_> = bad.iter().map(|origin| origin.addr.to_string()).collect();
+    let edge = app::start(
+        app,
+        &[("0", &places[0]), ("1", &places[1]), ("2", &places[2]), ("3", &places[3])],
+    );
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 503);
+    let mut seen: Vec<_> = bad.iter().map(Origin::requests).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [0, 1, 1, 1]);
+    assert_eq!(attempts(&edge.stop()), [3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_not_asked_twice_while_another_is_up() {
+    // By weight alone the bad one would be asked twice nearly always.
+    let [bad, good] = [Origin::answering(UNAVAILABLE).await, Origin::ok().await];
+    let app = "{ balance: random, retries: { budget: 100% },
+        servers: [{ address: '{0}', weight: 1000 }, '{1}'] }";
+    let edge = app::start(app, &[("0", &bad.addr), ("1", &good.addr)]);
+    assert_eq!(statuses(&edge, 30, GET).await, [200; 30]);
+    drop(edge);
+    // A lone server is asked again.
+    let seen = bad.requests();
+    let edge = app::start("{ servers: ['{0}'] }", &[("0", &bad.addr)]);
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 503);
+    assert_eq!(bad.requests() - seen, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_stay_within_their_budget() {
+    let bad = Origin::answering(UNAVAILABLE).await;
+    let edge = app::start("{ servers: ['{0}'] }", &[("0", &bad.addr)]);
+    assert_eq!(statuses(&edge, 50, GET).await, [503; 50]);
+    // Ten are free, and a fifth of the requests of the last ten seconds; on a
+    // machine so slow that this takes longer, ten more are.
+    let retries = bad.requests() - 50;
+    assert!((20..=30).contains(&retries), "{retries}");
+    drop(edge);
+
+    let bad = Origin::answering(UNAVAILABLE).await;
+    let app = "{ servers: ['{0}'], retries: { budget: 0% } }";
+    let edge = app::start(app, &[("0", &bad.addr)]);
+    assert_eq!(statuses(&edge, 10, GET).await, [503; 10]);
+    assert_eq!(bad.requests(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_went_stale_costs_no_request() {
+    let stale = Arc::new(AtomicUsize::new(0));
+    let counted = stale.clone();
+    // Closes each connection when its second request comes, as a server does
+    // whose keep-alive ends at that moment.
+    let origin = Origin::scripted(move |mut conn: Conn| {
+        let counted = counted.clone();
+        async move {
+            conn.request().await;
+            conn.send(ok("fresh")).await;
+            if conn.head().await.is_some() {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    })
+    .await;
+    let app = "{ servers: ['{0}'], retries: { attempts: 1 }, outlier: { errors: 1 } }";
+    let edge = app::start(app, &[("0", &origin.addr)]);
+    assert_eq!(statuses(&edge, 20, GET).await, [200; 20]);
+    let stale = stale.load(Ordering::SeqCst);
+    assert!(stale > 0, "no connection was used again");
+    assert_eq!(servers(&edge)[0]["failures"], 0);
+    assert_eq!(attempts(&edge.stop()), [1; 20]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_broke_off_is_not_begun_again() {
+    let begun = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this";
+    let broken = Origin::scripted(move |mut conn: Conn| async move {
+        conn.request().await;
+        conn.send(begun).await;
+    })
+    .await;
+    let good = Origin::ok().await;
+    let app = "{ servers: ['{0}', { address: '{1}', backup: true }] }";
+    let edge = app::start(app, &[("0", &broken.addr), ("1", &good.addr)]);
+    let mut client = Client::connect(edge.addr()).await;
+    client.send(GET).await;
+    let answer = client.read_to_end().await;
+    assert!(answer.ends_with(b"\r\n\r\nonly this"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!((broken.requests(), good.requests()), (1, 0));
+    let records = edge.stop();
+    assert_eq!((&records[0]["status"], &records[0]["bytes_out"]), (&200.into(), &9.into()));
+    assert_eq!(records[0]["refusal"], "server_answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_none_cost_502() {
+    for answer in ["", "SSH-2.0-OpenSSH\r\n", "HTTP/1.1 9999 X\r\n\r\n", "HTTP/1.1 200"] {
+        let broken = Origin::scripted(move |mut conn: Conn| async move {
+            conn.request().await;
+            conn.send(answer).await;
+        })
+        .await;
+        let edge = app::start("{ servers: ['{0}'] }", &[("0", &broken.addr)]);
+        assert_eq!(Client::ask(edge.addr(), GET).await.status, 502, "{answer:?}");
+        let records = edge.stop();
+        assert_eq!(records[0]["refusal"], "server_answer", "{answer:?}");
+    }
+}
+
+/// Kills one of two servers under load; every request must be answered 200.
+async fn kill_under_load(settings: &str) {
+    let page = "location / { return 200 'hello'; keepalive_requests 100000; }";
+    let (victim, other) = (Nginx::start(page), Nginx::start(page));
+    let app = format!("{{ servers: ['{{0}}', '{{1}}'], {settings} }}");
+    let edge = app::start(&app, &[("0", &victim.addr), ("1", &other.addr)]);
+    let url = format!("http://{}/", edge.addr());
+    let wrk = Command::new("wrk")
+        .args(["-t1", "-c16", "-d3s", &url])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{error}: apt-get install wrk"));
+    let requests = |index: usize| servers(&edge)[index]["requests"].as_u64().unwrap();
+    poll("load on both servers", || (requests(0) > 100 && requests(1) > 100).then_some(()));
+    // Its destructor kills it with SIGKILL.
+    drop(victim);
+    let before = requests(1);
+    let said = within("wrk", wrk.wait_with_output()).await.unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(requests(1) > before + 100, "the load ended with the server");
+    assert!(said.contains("requests in"), "{said}");
+    assert!(!said.contains("Non-2xx"), "{said}");
+    assert!(!said.contains("Socket errors"), "{said}");
+    let records = edge.stop();
+    // The last request of each of wrk's 16 connections may be cut off by its end.
+    let cut_off = records.iter().filter(|record| record["status"] == 0).count();
+    let good = records.iter().filter(|record| record["status"] == 200).count();
+    assert!(cut_off <= 16 && cut_off + good == records.len(), "{cut_off}, {good}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_a_server_under_load_fails_no_request() {
+    kill_under_load("outlier: {}").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_a_checked_server_under_load_fails_no_request() {
+    kill_under_load("retries: { budget: 100% }, health: { tcp: {}, interval: 100ms, fall: 1 }")
+        .await;
+}
