@@ -108,7 +108,7 @@ fn every_unused_key_may_be_used_alone() {
     let made = fixtures();
     let text = shipped();
     let all = find_unused(&text);
-    assert!(all.len() > 20, "{} unused keys", all.len());
+    assert!(all.len() >= 20, "{} unused keys", all.len());
     for unused in all {
         let file = made.dir().join("edge.yaml");
         fs::write(&file, in_use(&text, |line| unused.lines.contains(&line))).unwrap();

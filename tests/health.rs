@@ -253,10 +253,11 @@ async fn slow_answers_and_lost_connections_eject_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_key_nothing_is_ejected() {
+async fn an_upstream_may_eject_nothing() {
     let status = Arc::new(AtomicUsize::new(500));
     let [one, other] = [switched(&status).await, Origin::ok().await];
-    let edge = app::start("{ servers: ['{0}', '{1}'] }", &[("0", &one.addr), ("1", &other.addr)]);
+    let app = "{ servers: ['{0}', '{1}'], outlier: ~ }";
+    let edge = app::start(app, &[("0", &one.addr), ("1", &other.addr)]);
     statuses(&edge, 40).await;
     assert_eq!((one.requests(), other.requests()), (20, 20));
 }

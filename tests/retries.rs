@@ -55,7 +55,10 @@ fn attempts(records: &[Json]) -> Vec<u64> {
 async fn a_refused_connection_costs_no_request_of_any_method() {
     let (_socket, refusing) = refusing();
     let good = Origin::ok().await;
-    let edge = app::start("{ servers: ['{0}', '{1}'] }", &[("0", &refusing), ("1", &good.addr)]);
+    let edge = app::start(
+        "{ servers: ['{0}', '{1}'], outlier: ~ }",
+        &[("0", &refusing), ("1", &good.addr)],
+    );
     assert_eq!(statuses(&edge, 10, GET).await, [200; 10]);
     assert_eq!(statuses(&edge, 10, &request("POST", "hello")).await, [200; 10]);
     assert_eq!(good.requests(), 20);
@@ -89,7 +92,7 @@ async fn silence_is_tried_elsewhere_and_ends_in_504() {
 #[tokio::test(flavor = "multi_thread")]
 async fn listed_statuses_are_tried_elsewhere_for_idempotent_methods() {
     let [bad, good] = [Origin::answering(UNAVAILABLE).await, Origin::ok().await];
-    let app = "{ servers: ['{0}', { address: '{1}', backup: true }] }";
+    let app = "{ servers: ['{0}', { address: '{1}', backup: true }], outlier: ~ }";
     let edge = app::start(app, &[("0", &bad.addr), ("1", &good.addr)]);
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
         let mut client = Client::connect(edge.addr()).await;
@@ -144,7 +147,7 @@ async fn attempts_go_to_different_servers_and_end() {
 async fn a_server_is_not_asked_twice_while_another_is_up() {
     // By weight alone the bad one would be asked twice nearly always.
     let [bad, good] = [Origin::answering(UNAVAILABLE).await, Origin::ok().await];
-    let app = "{ balance: random, retries: { budget: 100% },
+    let app = "{ balance: random, retries: { budget: 100% }, outlier: ~,
         servers: [{ address: '{0}', weight: 1000 }, '{1}'] }";
     let edge = app::start(app, &[("0", &bad.addr), ("1", &good.addr)]);
     assert_eq!(statuses(&edge, 30, GET).await, [200; 30]);
@@ -240,7 +243,7 @@ async fn answers_that_are_none_cost_502() {
 async fn kill_under_load(settings: &str) {
     let page = "location / { return 200 'hello'; keepalive_requests 100000; }";
     let (victim, other) = (Nginx::start(page), Nginx::start(page));
-    let app = format!("{{ servers: ['{{0}}', '{{1}}'], {settings} }}");
+    let app = format!("{{ servers: ['{{0}}', '{{1}}'] {settings} }}");
     let edge = app::start(&app, &[("0", &victim.addr), ("1", &other.addr)]);
     let url = format!("http://{}/", edge.addr());
     let wrk = Command::new("wrk")
@@ -269,11 +272,13 @@ async fn kill_under_load(settings: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_a_server_under_load_fails_no_request() {
-    kill_under_load("outlier: {}").await;
+    kill_under_load("").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_a_checked_server_under_load_fails_no_request() {
-    kill_under_load("retries: { budget: 100% }, health: { tcp: {}, interval: 100ms, fall: 1 }")
-        .await;
+    kill_under_load(
+        ", outlier: ~, retries: { budget: 100% }, health: { tcp: {}, interval: 100ms, fall: 1 }",
+    )
+    .await;
 }

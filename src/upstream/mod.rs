@@ -24,7 +24,7 @@ pub(crate) use self::connect::{Connections, Need, Protocol, Timeouts, Tls};
 pub(crate) use self::retry::{Config as RetryConfig, Failed, Retries};
 
 /// One entry of `upstreams`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     pub(crate) servers: Vec<balance::ServerConfig>,
@@ -37,12 +37,34 @@ pub(crate) struct Config {
     /// What is spoken with servers: h1, h2 (with tls) or h2c.
     pub(crate) protocol: Protocol,
     pub(crate) health: Option<balance::Health>,
+    /// Takes out servers that fail requests; `~` leaves all in.
     pub(crate) outlier: Option<balance::Outlier>,
     /// How long a server that comes back is spared.
     pub(crate) slow_start: Period,
     pub(crate) retries: RetryConfig,
     pub(crate) timeouts: Timeouts,
     pub(crate) connections: Connections,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            servers: Vec::new(),
+            required: Switch::default(),
+            when_none_healthy: balance::WhenNoneHealthy::default(),
+            balance: balance::Balance::default(),
+            sticky: None,
+            tls: None,
+            protocol: Protocol::default(),
+            health: None,
+            // Without it a dead server would use up the budget for retries.
+            outlier: Some(balance::Outlier::default()),
+            slow_start: Period::default(),
+            retries: RetryConfig::default(),
+            timeouts: Timeouts::default(),
+            connections: Connections::default(),
+        }
+    }
 }
 
 /// An upstream that is ready to be asked.
