@@ -93,7 +93,7 @@ trap 'exit 143' TERM
 
 # --- The four parts, each on a port of 127.0.0.1 that the kernel picked. ---
 
-read -r ports[origin] ports[nginx] ports[haproxy] ports[tidegate] ports[admin] < <(
+read -r "ports[origin]" "ports[nginx]" "ports[haproxy]" "ports[tidegate]" "ports[admin]" < <(
     python3 - <<'PYTHON'
 import socket
 held = [socket.socket() for _ in range(5)]
@@ -340,6 +340,7 @@ idle_memory() { # NAME: KiB per idle connection, and the RSS before and after
     for _ in $(seq 20); do ask "$name" || fail "$name does not answer"; done
     before=$(rss "$name")
     coproc clients { exec python3 "$dir/idle.py" "${ports[$name]}" "$idle"; }
+    # shellcheck disable=SC2154 # coproc sets it.
     load=$clients_PID
     out=${clients[0]} said=
     read -r said <&"$out" || true
