@@ -1,6 +1,7 @@
 //! Holds the code to the rules of ARCHITECTURE.md and STYLE.md that no
 //! compiler checks. Every fault is told with its file and line.
 
+mod pages;
 mod rooms;
 mod shape;
 mod source;
@@ -98,4 +99,17 @@ fn the_workplace_is_not_mentioned() {
         "where and how the code was written is not its readers' business",
         &words::workplace(&House::read()),
     );
+}
+
+#[test]
+fn pages_know_the_rooms() {
+    assert_tidy(
+        "ARCHITECTURE.md is kept true as the code grows",
+        &pages::outdated_rooms(&House::read()),
+    );
+}
+
+#[test]
+fn pages_name_files_that_are_there() {
+    assert_tidy("a page names what is there", &pages::missing_files(&House::read()));
 }
