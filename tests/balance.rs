@@ -102,10 +102,13 @@ async fn least_requests_prefers_the_fast_server() {
         })
         .await
     };
+    let arrived = tick.clone();
     let slow = Origin::scripted(move |mut conn| {
-        let mut ticks = ticks.clone();
+        let (mut ticks, arrived) = (ticks.clone(), arrived.clone());
         async move {
             while conn.request().await.is_some() {
+                // The last request of all may be this one: have it noticed.
+                arrived.send_modify(|_| {});
                 let until = ticks.borrow().saturating_add(40);
                 ticks.wait_for(|now| *now >= until).await.ok();
                 conn.send(origin::ok("slow")).await;
