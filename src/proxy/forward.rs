@@ -84,6 +84,9 @@ pub(super) async fn prepare_request(
     }
     if let Some(host) = &forward.host {
         request.insert_header(header::HOST, host.as_str())?;
+    } else if !request.headers.contains_key(header::HOST) && !forward.client_host.is_empty() {
+        // A request of HTTP/2 names its host in the target, which has just been cut.
+        request.insert_header(header::HOST, forward.client_host.as_str())?;
     }
     if headers::is_grpc(&session.req_header().headers) {
         request.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
