@@ -20,3 +20,4 @@ mod smoke;
 mod tidy;
 mod tls;
 mod traps;
+mod upstream_tls;
