@@ -11,7 +11,7 @@ use crate::respond::Answer;
 use crate::route::{Matched, Rewrite};
 use crate::sanitise::{Head, PathForm, Strict};
 use crate::site::{Action, NamedBy, Route};
-use crate::upstream::Need;
+use crate::upstream::{Need, headers};
 
 use super::answer::Reply;
 use super::context::{BodyCount, Context, Forward};
@@ -25,8 +25,13 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     };
     let timeouts = &exchange.connection.listener.timeouts;
     // A tunnel's silence is no body's: the exchange's deadline bounds it.
-    let is_upgrade = session.is_upgrade_req();
-    session.set_read_timeout((!is_upgrade).then_some(timeouts.body.0));
+    let patience = match session.is_upgrade_req() {
+        true => None,
+        // A gRPC call may be open for long without a word of the client.
+        false if headers::is_grpc(&session.req_header().headers) => Some(timeouts.tunnel.0),
+        false => Some(timeouts.body.0),
+    };
+    session.set_read_timeout(patience);
     session.set_write_timeout(Some(timeouts.write.0));
     // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
     let is_old = session.req_header().version == Version::HTTP_10;
