@@ -33,6 +33,7 @@ pub(crate) struct Exchange {
     deadline: AtomicU64,
     expired: AtomicBool,
     recorded: AtomicBool,
+    head_is_all: AtomicBool,
 }
 
 impl Exchange {
@@ -43,6 +44,7 @@ impl Exchange {
             deadline: AtomicU64::new(0),
             expired: AtomicBool::new(false),
             recorded: AtomicBool::new(false),
+            head_is_all: AtomicBool::new(false),
         })
     }
 
@@ -81,6 +83,16 @@ impl Exchange {
 
     pub(crate) fn is_recorded(&self) -> bool {
         self.recorded.load(Ordering::Acquire)
+    }
+
+    /// Says that the head to be written next is the whole answer; pingora's
+    /// session does not pass that on.
+    pub(crate) fn set_head_is_all(&self) {
+        self.head_is_all.store(true, Ordering::Release);
+    }
+
+    pub(super) fn head_is_all(&self) -> bool {
+        self.head_is_all.load(Ordering::Acquire)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -86,10 +86,12 @@ impl Session for H2Stream {
     }
 
     async fn write_response_header(&mut self, resp: Box<ResponseHeader>, end: bool) -> Result<()> {
+        let end = end || self.exchange.head_is_all();
         self.inner.write_response_header(resp, end)
     }
 
     async fn write_response_header_ref(&mut self, resp: &ResponseHeader, end: bool) -> Result<()> {
+        let end = end || self.exchange.head_is_all();
         self.inner.write_response_header_ref(resp, end)
     }
 

@@ -43,7 +43,7 @@ pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Conte
     }
     deliver::finish_head(session, &mut response, ctx)?;
     let ends = answer.body.is_empty() || session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(response), ends).await?;
+    write_head(response, ends, session, ctx).await?;
     if !ends {
         write_body(Some(answer.body), true, session, ctx).await?;
     }
@@ -86,7 +86,7 @@ async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) ->
     deliver::finish_head(session, &mut response, ctx)?;
     let mut body = served.body;
     let ends = body.length() == 0;
-    session.write_response_header(Box::new(response), ends).await?;
+    write_head(response, ends, session, ctx).await?;
     if ends {
         return Ok(());
     }
@@ -94,6 +94,19 @@ async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) ->
         write_body(Some(piece), false, session, ctx).await?;
     }
     write_body(None, true, session, ctx).await
+}
+
+/// Writes a head; `ends` if no body follows it.
+async fn write_head(
+    response: ResponseHeader,
+    ends: bool,
+    session: &mut Session,
+    ctx: &Context,
+) -> Result<()> {
+    if ends && let Some(exchange) = ctx.exchange() {
+        exchange.set_head_is_all();
+    }
+    session.write_response_header(Box::new(response), ends).await
 }
 
 /// Writes a piece of body through the encoder, if there is one.
