@@ -1,0 +1,249 @@
+//! Answers that go on for long: WebSockets, event streams and long polls.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _};
+use http::Request;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
+use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
+
+use crate::support::h2_client::next;
+use crate::support::origin::{self, Conn};
+use crate::support::response::find;
+use crate::support::{Client, Edge, H2Client, Origin, within};
+
+/// Every time-out but `tunnel` is shorter than the silences of these tests.
+const SITE: &str = "
+listeners:
+  - address: '127.0.0.1:{port}'
+    protocols: [h1, h2c]
+    timeouts: { header: 200ms, body: 200ms, idle: 200ms, tunnel: {tunnel} }
+upstreams:
+  app:
+    servers: ['{origin}']
+    timeouts: { first_byte: 20s, between_bytes: 200ms }
+routes: [{ upstream: app, compress: { types: ['text/*'] } }]
+";
+
+fn edge(origin: SocketAddr, tunnel: &str) -> Edge {
+    Edge::start_with(SITE, &[("origin", &origin), ("tunnel", &tunnel)])
+}
+
+/// Silence longer than any time-out that does not apply to streams.
+async fn silence() {
+    tokio::time::sleep(Duration::from_millis(700)).await;
+}
+
+/// A WebSocket server that speaks first and then says everything again.
+///
+/// Its tasks end with what is returned.
+async fn echo() -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            connections.spawn(async move {
+                let mut socket = accept_async(stream).await.unwrap();
+                socket.send(Message::text("welcome")).await.unwrap();
+                while let Some(Ok(message)) = socket.next().await {
+                    if message.is_text() || message.is_binary() {
+                        socket.send(message).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (addr, tasks)
+}
+
+async fn websocket(edge: &Edge) -> WebSocketStream<TcpStream> {
+    let stream = TcpStream::connect(edge.addr()).await.unwrap();
+    let (mut socket, answer) =
+        within("a handshake", client_async("ws://a.example/chat", stream)).await.unwrap();
+    assert_eq!(answer.status(), 101);
+    assert_eq!(heard(&mut socket).await, Message::text("welcome"));
+    socket
+}
+
+async fn heard(socket: &mut WebSocketStream<TcpStream>) -> Message {
+    within("a message", socket.next()).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_carries_messages_both_ways_and_outlives_silence() {
+    let (addr, _echo) = echo().await;
+    let edge = edge(addr, "20s");
+    let mut socket = websocket(&edge).await;
+    for message in [
+        Message::text("hello"),
+        Message::binary(vec![7; 1 << 20]),
+        Message::text("a".repeat(70_000)),
+    ] {
+        socket.send(message.clone()).await.unwrap();
+        assert_eq!(heard(&mut socket).await, message);
+    }
+    socket.send(Message::Ping("are you there?".into())).await.unwrap();
+    assert_eq!(heard(&mut socket).await, Message::Pong("are you there?".into()));
+
+    silence().await;
+    socket.send(Message::text("still here")).await.unwrap();
+    assert_eq!(heard(&mut socket).await, Message::text("still here"));
+
+    let bye = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
+    socket.close(Some(bye.clone())).await.unwrap();
+    assert_eq!(heard(&mut socket).await, Message::Close(Some(bye)));
+    assert!(within("the end", socket.next()).await.is_none());
+    drop(socket);
+    let records = edge.stop();
+    assert_eq!(records.len(), 1);
+    assert_eq!((&records[0]["status"], &records[0]["path"]), (&101.into(), &"/chat".into()));
+    assert!(records[0]["bytes_out"].as_u64().unwrap() > 1 << 20, "{}", records[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_websockets_at_once_do_not_mix() {
+    let (addr, _echo) = echo().await;
+    let edge = edge(addr, "20s");
+    let mut sockets = Vec::new();
+    for _ in 0..20 {
+        sockets.push(websocket(&edge).await);
+    }
+    for (index, socket) in sockets.iter_mut().enumerate() {
+        socket.send(Message::text(index.to_string())).await.unwrap();
+    }
+    for (index, socket) in sockets.iter_mut().enumerate() {
+        assert_eq!(heard(socket).await, Message::text(index.to_string()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_that_is_silent_for_too_long_ends() {
+    let (addr, _echo) = echo().await;
+    let edge = edge(addr, "400ms");
+    let mut socket = websocket(&edge).await;
+    // What moves lives, however long in all.
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    for _ in 0..8 {
+        tick.tick().await;
+        socket.send(Message::text("x")).await.unwrap();
+        assert_eq!(heard(&mut socket).await, Message::text("x"));
+    }
+    let end = within("the end", socket.next()).await;
+    assert!(!matches!(end, Some(Ok(_))), "{end:?}");
+    assert_eq!(edge.access_log(1)[0]["status"], 101);
+}
+
+/// An event stream whose events are sent when the test says so.
+async fn events() -> (Origin, mpsc::UnboundedSender<&'static str>) {
+    let (send, receive) = mpsc::unbounded_channel::<&str>();
+    let receive = std::sync::Arc::new(tokio::sync::Mutex::new(receive));
+    let origin = Origin::scripted(move |mut conn: Conn| {
+        let receive = receive.clone();
+        async move {
+            conn.request().await;
+            conn.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n").await;
+            conn.send("cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n").await;
+            while let Some(event) = receive.lock().await.recv().await {
+                let event = format!("data: {event}\n\n");
+                conn.send(format!("{:x}\r\n{event}\r\n", event.len())).await;
+                if event.contains("last") {
+                    conn.send("0\r\n\r\n").await;
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (origin, send)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_arrive_one_by_one_over_h1() {
+    let (origin, send) = events().await;
+    let edge = edge(origin.addr, "20s");
+    let mut client = Client::connect(edge.addr()).await;
+    client
+        .send("GET /events HTTP/1.1\r\nhost: a.example\r\naccept-encoding: gzip, br, zstd\r\n\r\n")
+        .await;
+    let head = client.response_head().await;
+    assert_eq!((head.status, head.header("content-encoding")), (200, None));
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    for event in ["first", "second", "third"] {
+        // Each one is sent only when those before it have arrived.
+        send.send(event).unwrap();
+        client.read_to(format!("data: {event}\n\n").as_bytes()).await;
+    }
+    silence().await;
+    send.send("last").unwrap();
+    client.read_to(b"data: last\n\n").await;
+    client.read_to(b"0\r\n\r\n").await;
+    let records = edge.stop();
+    assert_eq!(records[0]["error"], serde_json::Value::Null, "{}", records[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_arrive_one_by_one_over_h2() {
+    let (origin, send) = events().await;
+    let edge = edge(origin.addr, "20s");
+    let mut client = H2Client::connect(edge.addr()).await;
+    let request = Request::get("http://a.example/events")
+        .header("accept-encoding", "gzip, br, zstd")
+        .body(())
+        .unwrap();
+    let (answer, _) = client.open(request, true).await;
+    let mut answer = within("the head", answer).await.unwrap();
+    assert_eq!(answer.headers().get("content-encoding"), None);
+    let mut so_far = Vec::new();
+    for event in ["first", "second", "third", "last"] {
+        if event == "last" {
+            silence().await;
+        }
+        send.send(event).unwrap();
+        let expected = format!("data: {event}\n\n");
+        while find(&so_far, expected.as_bytes()).is_none() {
+            let piece = next(answer.body_mut()).await.unwrap();
+            so_far.extend(piece.unwrap_or_else(|| panic!("ended before {event}")));
+        }
+    }
+    while let Some(piece) = next(answer.body_mut()).await.unwrap() {
+        assert!(piece.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_that_is_silent_for_too_long_ends() {
+    let (origin, send) = events().await;
+    let edge = edge(origin.addr, "400ms");
+    let mut client = Client::connect(edge.addr()).await;
+    client.send("GET /events HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+    send.send("first").unwrap();
+    client.read_to(b"data: first\n\n\r\n").await;
+    client.expect_closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_poll_may_wait_for_its_first_byte() {
+    let origin = Origin::scripted(|mut conn: Conn| async move {
+        while conn.request().await.is_some() {
+            silence().await;
+            conn.send(origin::ok("news")).await;
+        }
+    })
+    .await;
+    let edge = edge(origin.addr, "200ms");
+    let get = "GET /poll HTTP/1.1\r\nhost: a.example\r\n\r\n";
+    assert_eq!(Client::ask(edge.addr(), get).await.text(), "news");
+    let post = "POST /poll HTTP/1.1\r\nhost: a.example\r\ncontent-length: 3\r\n\r\nask";
+    assert_eq!(Client::ask(edge.addr(), post).await.text(), "news");
+    let mut client = H2Client::connect(edge.addr()).await;
+    assert_eq!(client.get("http://a.example/poll").await.response.text(), "news");
+    assert_eq!(origin.requests(), 3);
+}
