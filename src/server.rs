@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,7 +16,7 @@ use crate::config::{self, Config, Loaded, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{Control, Reloader, Stop, Token};
 use crate::fault::{Faults, KeyPath};
-use crate::listen::{Bounds, Edge, Listener, Opened, Seats};
+use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Shutdown};
 use crate::log::{AccessLog, ErrorLog, Metrics};
 use crate::proxy::{Conductor, FrontDoor};
 use crate::site::{Site, State};
@@ -247,6 +247,7 @@ impl Process {
         let settings = &self.config.server;
         let (closing, shutdown) = watch::channel(false);
         let (replaced, admin_shutdown) = watch::channel(false);
+        let (cut, cutting) = watch::channel(false);
         let (served, serving) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
         let seats = Seats::new(Bounds {
@@ -258,9 +259,11 @@ impl Process {
             seats: seats.clone(),
             closing,
             replaced,
+            cut,
+            serving: serving.clone(),
             drain: settings.drain.0,
             upgrade_sock: settings.upgrade_sock.clone(),
-            sockets: sockets.all(),
+            sockets: Mutex::new(sockets.all()),
         };
         let threads = conf.threads;
         let mut server = Server::new_with_opt_and_conf(None, conf);
@@ -269,8 +272,10 @@ impl Process {
             Arc::new(pingora_proxy::http_proxy(&server.configuration, conductor))
         });
         let door = Arc::new(FrontDoor::new(site.clone(), state.clone()));
-        let edge = Edge::new(sockets.listeners.clone(), seats, door, apps.collect(), shutdown)
-            .announce(served);
+        let listeners = sockets.listeners.iter().map(|opened| opened.listener.clone()).collect();
+        let shutdown = Shutdown::new(shutdown, cutting.clone());
+        let edge =
+            Edge::new(sockets.listeners, seats, door, apps.collect(), shutdown).announce(served);
         let admin = Admin {
             reloader: reloader.clone(),
             state: state.clone(),
@@ -280,13 +285,13 @@ impl Process {
         let control = server.add_service(Control {
             reloader,
             state: state.clone(),
-            listeners: sockets.listeners,
+            listeners,
             error_log: self.error_log,
             access_drain,
             predecessor: sockets.predecessor,
             serving,
         });
-        let admin = admin_edge(sockets.admin, admin, admin_shutdown);
+        let admin = admin_edge(sockets.admin, admin, Shutdown::new(admin_shutdown, cutting));
         server.add_service(edge).add_dependency(&control);
         server.add_service(admin).add_dependency(&control);
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
@@ -315,11 +320,7 @@ impl Process {
     }
 }
 
-fn admin_edge(
-    opened: Opened,
-    admin: Admin,
-    shutdown: watch::Receiver<bool>,
-) -> Edge<AdminDoor, Admin> {
+fn admin_edge(opened: Opened, admin: Admin, shutdown: Shutdown) -> Edge<AdminDoor, Admin> {
     let bounds = Bounds { connections: ADMIN_CONNECTIONS, per_client: ADMIN_CONNECTIONS };
     let (door, apps) = (Arc::new(AdminDoor), vec![Arc::new(admin)]);
     Edge::new(vec![opened], Seats::new(bounds), door, apps, shutdown)

@@ -20,7 +20,7 @@ use tidegate_sockets::Answer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::listen::Opened;
+use crate::listen::Listener;
 use crate::log::{Drain, ErrorLog};
 use crate::site::State;
 
@@ -39,7 +39,7 @@ const FIGURES: Duration = Duration::from_secs(1);
 pub(crate) struct Control {
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) state: Arc<State>,
-    pub(crate) listeners: Vec<Opened>,
+    pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) error_log: ErrorLog,
     /// The access log's writer, until it has a thread.
     pub(crate) access_drain: Option<Drain>,
@@ -143,7 +143,7 @@ impl Control {
     async fn refresh_certificates(&self) {
         let listeners = self.listeners.clone();
         let refreshed = tokio::task::spawn_blocking(move || {
-            let tls = listeners.iter().filter_map(|opened| opened.listener.tls.as_ref());
+            let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
             tls.map(|tls| tls.refresh()).collect::<Vec<_>>()
         });
         for refreshed in refreshed.await.unwrap_or_default() {
@@ -168,7 +168,7 @@ impl Control {
     }
 }
 
-fn certificate_warnings(listeners: &[Opened]) -> Vec<String> {
-    let tls = listeners.iter().filter_map(|opened| opened.listener.tls.as_ref());
+fn certificate_warnings(listeners: &[Arc<Listener>]) -> Vec<String> {
+    let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
     tls.flat_map(|tls| tls.warnings()).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,9 @@ use crate::site::State;
 /// How long a new process may take to say that it serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long connections may take to end once they are cut.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Waits for the signal to end, and ends in order.
 ///
 /// Pingora would end the old process even if the new one never took over, and
@@ -28,10 +31,15 @@ pub(crate) struct Stop {
     /// Tells the admin listener that a new process answers in its place; it
     /// stays during a drain, to say that this process is not ready.
     pub(crate) replaced: watch::Sender<bool>,
+    /// Tells connections that whatever still runs is to end at once.
+    pub(crate) cut: watch::Sender<bool>,
+    /// False once no listener accepts any more.
+    pub(crate) serving: watch::Receiver<bool>,
     pub(crate) drain: Duration,
     pub(crate) upgrade_sock: PathBuf,
-    /// Every listening socket, the admin's included.
-    pub(crate) sockets: Vec<Opened>,
+    /// Every listening socket, the admin's included; none once draining, so
+    /// that the last to accept closes them.
+    pub(crate) sockets: Mutex<Vec<Opened>>,
 }
 
 #[async_trait]
@@ -54,6 +62,7 @@ impl ShutdownSignalWatch for Stop {
                 }
             }
         }
+        self.cut().await;
         // Everything is done: nothing for pingora to wait for.
         ShutdownSignal::FastShutdown
     }
@@ -66,8 +75,14 @@ impl Stop {
         self.state.begin_draining();
         ::log::info!("draining {} connections", self.seats.taken());
         self.closing.send_replace(true);
+        self.sockets().clear();
+        let ended = async {
+            // Who waited to be accepted has a seat after this.
+            self.serving.clone().wait_for(|serving| !serving).await.ok();
+            self.seats.all_free().await;
+        };
         tokio::select! {
-            () = self.seats.all_free() => {}
+            () = ended => {}
             () = tokio::time::sleep(self.drain) => {
                 ::log::warn!("{} connections are cut after {:?}", self.seats.taken(), self.drain);
             }
@@ -75,10 +90,23 @@ impl Stop {
         }
     }
 
+    /// Ends what still runs; each request has its record after that.
+    async fn cut(&self) {
+        self.closing.send_replace(true);
+        self.cut.send_replace(true);
+        if tokio::time::timeout(LAST_WORDS, self.seats.all_free()).await.is_err() {
+            ::log::warn!("{} connections did not end in order", self.seats.taken());
+        }
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Vec<Opened>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gives the sockets to a new process; true once it serves.
     async fn hand_over(&self) -> bool {
         let path = self.upgrade_sock.clone();
-        let sockets = self.sockets.clone();
+        let sockets = self.sockets().clone();
         let offered = tokio::task::spawn_blocking(move || {
             let named =
                 sockets.iter().map(|opened| (&*opened.listener.name, opened.socket.as_fd()));

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::listener::Listener;
 use super::seats::{Seat, Seats};
+use super::shutdown::Shutdown;
 use super::welcome::welcome;
 use super::{App, Door, Event};
 
@@ -48,28 +49,33 @@ pub(crate) struct Edge<D, A> {
     door: Arc<D>,
     // One for each worker; emptied when the service starts.
     apps: Vec<Arc<A>>,
-    shutdown: ShutdownWatch,
-    /// Told once every listener accepts.
+    shutdown: Shutdown,
+    /// True while every listener accepts; false before, and when none does.
     serving: Option<watch::Sender<bool>>,
 }
 
 impl<D: Door, A: App> Edge<D, A> {
-    /// `apps` holds one application a worker; `shutdown` turns true when no
-    /// new connection is to be accepted.
+    /// `apps` holds one application a worker.
     pub(crate) fn new(
         opened: Vec<Opened>,
         seats: Arc<Seats>,
         door: Arc<D>,
         apps: Vec<Arc<A>>,
-        shutdown: ShutdownWatch,
+        shutdown: Shutdown,
     ) -> Self {
         Edge { opened, seats, door, apps, shutdown, serving: None }
     }
 
-    /// Says so on `serving` once every listener accepts.
+    /// Says on `serving` whether listeners accept.
     pub(crate) fn announce(mut self, serving: watch::Sender<bool>) -> Self {
         self.serving = Some(serving);
         self
+    }
+
+    fn announce_serving(&self, is_serving: bool) {
+        if let Some(serving) = &self.serving {
+            serving.send_replace(is_serving);
+        }
     }
 
     fn start_workers(&mut self) -> Vec<Worker> {
@@ -104,10 +110,9 @@ impl<D: Door, A: App> Service for Edge<D, A> {
             };
             accepting.spawn(acceptor.run());
         }
-        if let Some(serving) = self.serving.take() {
-            serving.send_replace(true);
-        }
+        self.announce_serving(true);
         while accepting.join_next().await.is_some() {}
+        self.announce_serving(false);
     }
 
     fn name(&self) -> &str {
@@ -151,7 +156,7 @@ impl Drop for Load {
 struct Inner<D, A> {
     door: Arc<D>,
     app: Arc<A>,
-    shutdown: ShutdownWatch,
+    shutdown: Shutdown,
     seats: Arc<Seats>,
 }
 
@@ -164,7 +169,8 @@ impl<D: Door, A: App> Inner<D, A> {
                 let (door, app) = (self.door.clone(), self.app.clone());
                 let shutdown = self.shutdown.clone();
                 tokio::spawn(async move {
-                    welcome(stream, peer, &listener, &door, &app, &shutdown).await;
+                    let connection = welcome(stream, peer, &listener, &door, &app, &shutdown);
+                    shutdown.bound(connection).await;
                     door.count(&listener, Event::Closed);
                     drop((seat, load));
                 });
@@ -204,12 +210,11 @@ struct Acceptor<D> {
     seats: Arc<Seats>,
     door: Arc<D>,
     workers: Arc<[Worker]>,
-    shutdown: ShutdownWatch,
+    shutdown: Shutdown,
 }
 
 impl<D: Door> Acceptor<D> {
     async fn run(self) {
-        let mut shutdown = self.shutdown.clone();
         let name = self.opened.listener.name.clone();
         let socket = self.opened.socket.try_clone().and_then(tokio::net::TcpListener::from_std);
         let socket = match socket {
@@ -219,7 +224,7 @@ impl<D: Door> Acceptor<D> {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = shutdown.wait_for(|closing| *closing) => return self.accept_waiting(),
+                () = self.shutdown.closing() => return self.accept_waiting(),
                 accepted = socket.accept() => accepted,
             };
             // The worker's runtime is another one: the stream moves there bare.

@@ -9,8 +9,12 @@ use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
 use tokio::time::{Duration, Instant};
 
+use super::Door;
 use super::listener::Listener;
 use super::tls;
+
+/// Why a cut exchange ended, as its record says.
+pub(super) const CUT: &str = "cut at the end of the process";
 
 /// A client connection, from its accept to its end.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(crate) struct Exchange {
     expired: AtomicBool,
     recorded: AtomicBool,
     head_is_all: AtomicBool,
+    cut: AtomicBool,
 }
 
 impl Exchange {
@@ -45,6 +50,7 @@ impl Exchange {
             expired: AtomicBool::new(false),
             recorded: AtomicBool::new(false),
             head_is_all: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
         })
     }
 
@@ -81,7 +87,7 @@ impl Exchange {
         self.recorded.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_recorded(&self) -> bool {
+    pub(super) fn is_recorded(&self) -> bool {
         self.recorded.load(Ordering::Acquire)
     }
 
@@ -93,6 +99,16 @@ impl Exchange {
 
     pub(super) fn head_is_all(&self) -> bool {
         self.head_is_all.load(Ordering::Acquire)
+    }
+
+    /// Lets every read and write of the exchange fail from now on; it must be
+    /// polled to notice.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -118,5 +134,25 @@ impl Exchange {
         let unused = ResponseHeader::build_no_case(200, Some(0))
             .expect("a bare status line is a valid header");
         Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(self.clone()))))
+    }
+}
+
+/// Sees to the one record of an exchange that ends before any hook wrote it.
+pub(super) struct Unrecorded<'a, D: Door> {
+    door: &'a D,
+    exchange: &'a Exchange,
+}
+
+impl<'a, D: Door> Unrecorded<'a, D> {
+    pub(super) fn new(door: &'a D, exchange: &'a Exchange) -> Self {
+        Unrecorded { door, exchange }
+    }
+}
+
+impl<D: Door> Drop for Unrecorded<'_, D> {
+    fn drop(&mut self) {
+        if !self.exchange.is_recorded() {
+            self.door.lost(self.exchange);
+        }
     }
 }

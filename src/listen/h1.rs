@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pingora::protocols::http::ServerSession;
-use pingora::server::ShutdownWatch;
 use tokio::time::{Instant, timeout};
 
-use super::connection::{Connection, Exchange};
+use super::connection::{Connection, Exchange, Unrecorded};
 use super::head::{self, RawHead};
 use super::io::{EdgeIo, LINGER};
+use super::shutdown::Shutdown;
 use super::{App, Door, Event, Framing, Refused};
 
 /// How long an idle connection stays open once the process is to end: a
@@ -22,7 +22,7 @@ pub(super) struct Inward<'a, D, A> {
     pub(super) connection: &'a Arc<Connection>,
     pub(super) door: &'a Arc<D>,
     pub(super) app: &'a Arc<A>,
-    pub(super) shutdown: &'a ShutdownWatch,
+    pub(super) shutdown: &'a Shutdown,
 }
 
 impl<D: Door, A: App> Inward<'_, D, A> {
@@ -60,10 +60,8 @@ impl<D: Door, A: App> Inward<'_, D, A> {
     pub(super) async fn next_request(&self, io: &mut EdgeIo) -> Option<BytesMut> {
         io.rest();
         let idle = self.connection.listener.timeouts.idle.0;
-        let mut shutdown = self.shutdown.clone();
         let ends = async {
-            let closing = shutdown.wait_for(|closing| *closing);
-            if timeout(idle, closing).await.is_ok() {
+            if timeout(idle, self.shutdown.closing()).await.is_ok() {
                 tokio::time::sleep(LAST_CHANCE).await;
             }
         };
@@ -97,10 +95,9 @@ impl<D: Door, A: App> Inward<'_, D, A> {
         if is_last {
             session.set_keepalive_reuses_remaining(Some(0));
         }
-        let reused = self.app.process_new_http(session, self.shutdown).await;
-        if !exchange.is_recorded() {
-            self.door.lost(&exchange);
-        }
+        let _guard = Unrecorded::new(&**self.door, &exchange);
+        let answered = self.app.process_new_http(session, self.shutdown.watch());
+        let reused = self.shutdown.bound_exchange(answered, || exchange.cut()).await;
         let (stream, _) = reused?.consume();
         stream.into_any().downcast().ok()
     }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::accept::spawn_stream;
-use super::connection::Exchange;
+use super::connection::{Exchange, Unrecorded};
 use super::h1::Inward;
 use super::h2_stream::H2Stream;
 use super::io::EdgeIo;
@@ -54,7 +54,6 @@ async fn accept_streams<D: Door, A: App>(inward: &Inward<'_, D, A>, h2: &mut H2C
     let idle = inward.connection.listener.timeouts.idle.0;
     let limit = inward.connection.listener.limits.requests_per_connection;
     let active = Arc::new(Active::default());
-    let mut shutdown = inward.shutdown.clone();
     let mut is_closing = false;
     let mut malformed = 0;
     let mut served = 0;
@@ -64,7 +63,7 @@ async fn accept_streams<D: Door, A: App>(inward: &Inward<'_, D, A>, h2: &mut H2C
             Arc::new(Digest { proxy_digest: Some(exchange.digest()), ..Digest::default() });
         let accepted = tokio::select! {
             biased;
-            _ = shutdown.wait_for(|closing| *closing), if !is_closing => None,
+            () = inward.shutdown.closing(), if !is_closing => None,
             accepted = HttpSession::from_h2_conn(h2, digest) => Some(accepted),
             () = active.idle_for(if is_closing { GOODBYE } else { idle }) => {
                 if is_closing {
@@ -115,11 +114,10 @@ fn serve_stream<D: Door, A: App>(
     spawn_stream(async move {
         let stream = H2Stream::new(session, exchange.clone());
         let session = ServerSession::new_custom(Box::new(stream));
-        app.process_new_http(session, &shutdown).await;
-        if !exchange.is_recorded() {
-            door.lost(&exchange);
-        }
-        drop(stay);
+        let guard = Unrecorded::new(&*door, &exchange);
+        let answered = app.process_new_http(session, shutdown.watch());
+        shutdown.bound_exchange(answered, || exchange.cut()).await;
+        drop((guard, stay));
     });
 }
 

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::connection::Exchange;
+use super::connection::{CUT, Exchange};
 
 /// A stream and the exchange that it carries.
 pub(super) struct H2Stream {
@@ -44,7 +45,7 @@ async fn before_deadline<T>(
     exchange: &Exchange,
     wait: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let mut wait = std::pin::pin!(wait);
+    let mut wait = std::pin::pin!(unless_cut(exchange, wait));
     loop {
         // Hooks move the deadline only between two of these waits.
         let Some(deadline) = exchange.deadline() else {
@@ -61,6 +62,18 @@ async fn before_deadline<T>(
     }
 }
 
+/// The outcome of `wait`, unless it is polled after the exchange was cut.
+async fn unless_cut<T>(exchange: &Exchange, wait: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut wait = std::pin::pin!(wait);
+    std::future::poll_fn(|cx| match wait.as_mut().poll(cx) {
+        Poll::Pending if exchange.is_cut() => Poll::Ready(
+            Error::e_explain(ErrorType::ConnectionClosed, CUT).map_err(Error::into_down),
+        ),
+        other => other,
+    })
+    .await
+}
+
 #[async_trait]
 impl Session for H2Stream {
     fn req_header(&self) -> &RequestHeader {
@@ -72,10 +85,11 @@ impl Session for H2Stream {
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        let read = unless_cut(&self.exchange, self.inner.read_body_bytes());
         let Some(patience) = self.body_timeout else {
-            return self.inner.read_body_bytes().await;
+            return read.await;
         };
-        match timeout(patience, self.inner.read_body_bytes()).await {
+        match timeout(patience, read).await {
             Ok(read) => read,
             Err(_) => Error::e_explain(ErrorType::ReadTimedout, "reading the request body"),
         }
@@ -96,7 +110,7 @@ impl Session for H2Stream {
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.inner.write_body(data, end).await
+        unless_cut(&self.exchange, self.inner.write_body(data, end)).await
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {

@@ -26,7 +26,7 @@ use tokio::time::Sleep;
 
 use super::Framing;
 use super::accept::spawn_linger;
-use super::connection::{Connection, Exchange};
+use super::connection::{CUT, Connection, Exchange};
 use super::transport::Transport;
 
 /// Writes up to this many bytes are gathered until a flush.
@@ -190,8 +190,16 @@ impl EdgeIo {
         Poll::Pending
     }
 
-    /// Ready with an error once the deadline of the exchange has passed.
+    fn check_cut(&self) -> io::Result<()> {
+        match &self.exchange {
+            Some(exchange) if exchange.is_cut() => Err(io::Error::other(CUT)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ready with an error once the exchange is cut or its deadline has passed.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_cut()?;
         let Some(exchange) = &self.exchange else {
             return Poll::Pending;
         };
@@ -294,6 +302,7 @@ impl AsyncWrite for EdgeIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let me = &mut *self;
+        me.check_cut()?;
         if me.unsent.len() + buf.len() <= COALESCE {
             me.unsent.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));

@@ -14,6 +14,7 @@ mod io;
 mod listener;
 mod proxy_protocol;
 mod seats;
+mod shutdown;
 mod tls;
 mod transport;
 mod welcome;
@@ -28,6 +29,7 @@ pub(crate) use connection::Exchange;
 pub(crate) use head::HeadFault;
 pub(crate) use listener::{Config, HttpsRedirect, Listener};
 pub(crate) use seats::{Bounds, Seats};
+pub(crate) use shutdown::Shutdown;
 
 /// What `listen` asks of the rooms further in; the conductor answers.
 ///

@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use pingora::server::ShutdownWatch;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
@@ -14,6 +13,7 @@ use super::h1::Inward;
 use super::io::EdgeIo;
 use super::listener::Listener;
 use super::proxy_protocol::{self, Mode, Parsed, Source};
+use super::shutdown::Shutdown;
 use super::tls::{self, Tls};
 use super::transport::{Tcp, Transport};
 use super::{App, Door, Event, h2};
@@ -28,7 +28,7 @@ pub(super) async fn welcome<D: Door, A: App>(
     listener: &Arc<Listener>,
     door: &Arc<D>,
     app: &Arc<A>,
-    shutdown: &ShutdownWatch,
+    shutdown: &Shutdown,
 ) {
     let tcp = match prepare(stream) {
         Ok(tcp) => tcp,

@@ -132,6 +132,10 @@ impl ProxyHttp for Conductor {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        if self.state.is_draining() {
+            // Pingora asks only when a request begins.
+            session.set_keepalive(None);
+        }
         deliver::response_head(session, response, ctx)
     }
 

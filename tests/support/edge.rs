@@ -192,7 +192,8 @@ impl Edge {
         self.records()
     }
 
-    fn records(&self) -> Vec<Json> {
+    /// Every record so far, without waiting for more.
+    pub(crate) fn records(&self) -> Vec<Json> {
         let text = fs::read_to_string(self.dir().join("access.log")).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap());
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));

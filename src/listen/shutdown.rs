@@ -1,0 +1,72 @@
+//! How connections learn that the process is to end.
+
+use std::future::Future;
+use std::time::Duration;
+
+use pingora::server::ShutdownWatch;
+
+/// How long exchanges that are cut may take to say so in their records.
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// The two steps to the end: no new requests, then no requests at all.
+#[derive(Debug, Clone)]
+pub(crate) struct Shutdown {
+    closing: ShutdownWatch,
+    cut: ShutdownWatch,
+}
+
+impl Shutdown {
+    /// `closing` turns true when nothing new is to be accepted, `cut` when
+    /// what is still running is to end at once.
+    pub(crate) fn new(closing: ShutdownWatch, cut: ShutdownWatch) -> Self {
+        Shutdown { closing, cut }
+    }
+
+    /// The first step as pingora knows it.
+    pub(super) fn watch(&self) -> &ShutdownWatch {
+        &self.closing
+    }
+
+    /// Returns once nothing new is to be accepted.
+    pub(super) async fn closing(&self) {
+        reached(self.closing.clone()).await;
+    }
+
+    /// Runs `connection`, or most of it if it is cut.
+    pub(super) async fn bound(&self, connection: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = connection => {}
+            () = self.cut_and_over() => {}
+        }
+    }
+
+    /// Runs `exchange`; where it is cut, `tell` lets it know, and it has a
+    /// moment to end in order.
+    pub(super) async fn bound_exchange<T>(
+        &self,
+        exchange: impl Future<Output = Option<T>>,
+        tell: impl FnOnce(),
+    ) -> Option<T> {
+        let mut exchange = std::pin::pin!(exchange);
+        tokio::select! {
+            biased;
+            done = exchange.as_mut() => return done,
+            () = reached(self.cut.clone()) => tell(),
+        }
+        tokio::time::timeout(LAST_WORDS, exchange).await.ok().flatten()
+    }
+
+    /// Returns once exchanges have been cut and have had their last words.
+    async fn cut_and_over(&self) {
+        reached(self.cut.clone()).await;
+        tokio::time::sleep(2 * LAST_WORDS).await;
+    }
+}
+
+/// Returns once `step` is true; never if nobody can say so any more.
+async fn reached(mut step: ShutdownWatch) {
+    if step.wait_for(|reached| *reached).await.is_err() {
+        std::future::pending().await
+    }
+}
