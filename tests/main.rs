@@ -17,6 +17,7 @@ mod health;
 mod listen;
 mod replace;
 mod retries;
+mod shutdown;
 mod smoke;
 mod streams;
 mod tidy;
