@@ -29,19 +29,13 @@ impl FrontDoor {
 
     fn refuse(&self, exchange: &Exchange, refusal: &Refusal, head: &[u8]) -> Refused {
         let id = RequestId::new();
-        let answer = render(refusal, &id);
-        self.remember(exchange, refusal.status(), refusal.tag(), head, &id);
+        let Rendered { answer, body } = render(refusal, &id);
+        let told = Told { status: refusal.status(), tag: refusal.tag(), body };
+        self.remember(exchange, &told, head, &id);
         Refused(answer)
     }
 
-    fn remember(
-        &self,
-        exchange: &Exchange,
-        status: u16,
-        tag: &'static str,
-        head: &[u8],
-        id: &RequestId,
-    ) {
+    fn remember(&self, exchange: &Exchange, told: &Told, head: &[u8], id: &RequestId) {
         exchange.set_recorded();
         let connection = &exchange.connection;
         let duration = exchange.began().elapsed();
@@ -64,9 +58,9 @@ impl FrontDoor {
                 host: b"",
                 path,
                 query,
-                status,
+                status: told.status,
                 bytes_in: 0,
-                bytes_out: 0,
+                bytes_out: told.body,
                 route: None,
                 upstream: None,
                 server: None,
@@ -78,7 +72,7 @@ impl FrontDoor {
                 referer: None,
                 user_agent: None,
                 request_id: id.as_ref(),
-                refusal: Some(tag),
+                refusal: Some(told.tag),
                 error: None,
             },
             None,
@@ -105,7 +99,8 @@ impl Door for FrontDoor {
     }
 
     fn lost(&self, exchange: &Exchange) {
-        self.remember(exchange, 0, "ended_early", b"", &RequestId::new());
+        let told = Told { status: 0, tag: "ended_early", body: 0 };
+        self.remember(exchange, &told, b"", &RequestId::new());
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {
@@ -117,11 +112,26 @@ impl Door for FrontDoor {
     }
 }
 
-/// The whole answer as bytes of HTTP/1.1; empty where nobody is to be told.
-fn render(refusal: &Refusal, id: &RequestId) -> Bytes {
+/// What the client is told, as the record has it.
+struct Told {
+    status: u16,
+    tag: &'static str,
+    /// Bytes of the body.
+    body: u64,
+}
+
+/// A whole answer, and how many bytes at its end are the body.
+#[derive(Default)]
+struct Rendered {
+    answer: Bytes,
+    body: u64,
+}
+
+/// The answer as bytes of HTTP/1.1; empty where nobody is to be told.
+fn render(refusal: &Refusal, id: &RequestId) -> Rendered {
     let status = refusal.status();
     if status == 0 {
-        return Bytes::new();
+        return Rendered::default();
     }
     // What the client would accept is unknown: its head was not understood.
     let page = refusal.page(id.as_ref(), Form::Html, &ErrorPages::default());
@@ -142,7 +152,7 @@ fn render(refusal: &Refusal, id: &RequestId) -> Bytes {
     }
     answer.put_slice(b"\r\n");
     answer.put_slice(&page.body);
-    answer.freeze()
+    Rendered { answer: answer.freeze(), body: page.body.len() as u64 }
 }
 
 /// What the first line of a refused head seems to say; for the log alone.
