@@ -120,6 +120,11 @@ impl Edge {
         self.dir.path()
     }
 
+    /// The token of the admin listener.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

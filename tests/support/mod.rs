@@ -28,7 +28,7 @@ pub(crate) use h2_origin::H2Origin;
 pub(crate) use nginx::Nginx;
 pub(crate) use origin::{Conn, Origin};
 pub(crate) use response::Response;
-pub(crate) use tools::{curl, s_client};
+pub(crate) use tools::{Load, curl, s_client};
 
 /// The longest wait for anything; only a failing test waits so long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

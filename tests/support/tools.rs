@@ -58,3 +58,55 @@ pub(crate) fn run(tool: &str, package: &str, arguments: &[&str], input: &str) ->
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
+
+/// A load generator under way; it is killed when this is dropped.
+pub(crate) struct Load(std::process::Child);
+
+impl Load {
+    /// `wrk` with 16 connections on one URL for some seconds.
+    pub(crate) fn wrk(seconds: u32, url: &str) -> Load {
+        Load::start("wrk", &["-t1", "-c16", &format!("-d{seconds}s"), "--timeout", "10s", url])
+    }
+
+    /// `h2load` with 8 clients of 4 streams on one URL for some seconds.
+    pub(crate) fn h2load(seconds: u32, url: &str) -> Load {
+        Load::start("h2load", &["-c8", "-m4", &format!("--duration={seconds}"), url])
+    }
+
+    fn start(tool: &str, arguments: &[&str]) -> Load {
+        let child = Command::new(tool)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Load(child.unwrap_or_else(|error| panic!("{tool} (wrk, nghttp2-client): {error}")))
+    }
+
+    /// Waits for its end; what it said.
+    pub(crate) fn said(mut self) -> String {
+        let mut said = String::new();
+        let (stdout, stderr) = (self.0.stdout.take().unwrap(), self.0.stderr.take().unwrap());
+        std::io::Read::read_to_string(&mut { stdout }, &mut said).unwrap();
+        std::io::Read::read_to_string(&mut { stderr }, &mut said).unwrap();
+        said
+    }
+
+    /// Waits for the end of `wrk`; how many requests it made, none of which
+    /// failed.
+    pub(crate) fn wrk_requests(self) -> u64 {
+        let said = self.said();
+        assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
+        let line = said.lines().find(|line| line.contains(" requests in "));
+        let count = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        count.filter(|count| *count > 0).unwrap_or_else(|| panic!("no requests: {said}"))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // It may have ended already; either way it is gone after this.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
