@@ -15,6 +15,7 @@ mod forward;
 mod grpc;
 mod health;
 mod listen;
+mod reload;
 mod replace;
 mod retries;
 mod shutdown;
