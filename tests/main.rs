@@ -10,6 +10,7 @@ mod support;
 
 mod balance;
 mod conf;
+mod access_log;
 mod daemon;
 mod forward;
 mod grpc;
