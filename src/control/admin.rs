@@ -52,7 +52,13 @@ impl ServeHttp for Admin {
             Ok(()) => self.answer(&asked).await,
             Err(refused) => refused,
         };
-        respond(status, media_type, body)
+        let mut response = respond(status, media_type, body);
+        if status == StatusCode::METHOD_NOT_ALLOWED
+            && let Some(methods) = methods(asked.uri.path())
+        {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        response
     }
 }
 
@@ -127,10 +133,9 @@ impl Admin {
             ("GET", "/api/config") => self.config(),
             ("GET", "/api/upstreams") => self.upstreams(),
             ("POST", "/api/reload") => self.reload(asked).await,
-            (_, "/healthz" | "/readyz" | "/metrics" | "/api/config" | "/api/upstreams") => {
-                plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
+            (_, path) if methods(path).is_some() => {
+                plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")
             }
-            (_, "/api/reload") => plain(StatusCode::METHOD_NOT_ALLOWED, "only POST\n"),
             _ => plain(StatusCode::NOT_FOUND, "no such page\n"),
         }
     }
@@ -180,6 +185,16 @@ impl Admin {
                 (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("{faults}\n").into_bytes())
             }
         }
+    }
+}
+
+/// The methods of a page, if there is such a page.
+fn methods(path: &str) -> Option<&'static str> {
+    match path {
+        "/healthz" | "/readyz" | "/metrics" => Some("GET, HEAD"),
+        "/api/config" | "/api/upstreams" => Some("GET"),
+        "/api/reload" => Some("POST"),
+        _ => None,
     }
 }
 
