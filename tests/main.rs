@@ -11,6 +11,7 @@ mod support;
 mod balance;
 mod conf;
 mod access_log;
+mod admin;
 mod daemon;
 mod forward;
 mod grpc;
