@@ -249,6 +249,7 @@ impl Process {
         let (replaced, admin_shutdown) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
         let (served, serving) = watch::channel(false);
+        let (handled, signals) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
         let seats = Seats::new(Bounds {
             connections: settings.connections,
@@ -259,6 +260,7 @@ impl Process {
             seats: seats.clone(),
             closing,
             replaced,
+            handled,
             cut,
             serving: serving.clone(),
             drain: settings.drain.0,
@@ -289,6 +291,7 @@ impl Process {
             error_log: self.error_log,
             access_drain,
             predecessor: sockets.predecessor,
+            signals,
             serving,
         });
         let admin = admin_edge(sockets.admin, admin, Shutdown::new(admin_shutdown, cutting));

@@ -45,6 +45,8 @@ pub(crate) struct Control {
     pub(crate) access_drain: Option<Drain>,
     /// The old process, until it has our word.
     pub(crate) predecessor: Option<Answer>,
+    /// True once the signals to end are handled.
+    pub(crate) signals: watch::Receiver<bool>,
     /// True once the listeners accept.
     pub(crate) serving: watch::Receiver<bool>,
 }
@@ -81,8 +83,9 @@ impl Control {
         self.start_access_log()?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut rotate = signal(SignalKind::user_defined1())?;
-        // Listeners wait for this: who can reach us may send us a SIGHUP, which
+        // Listeners wait for this: who can reach us may send us a signal, which
         // would end a process that does not handle it yet.
+        self.signals.wait_for(|handled| *handled).await?;
         ready.notify_ready();
         let mut background = Background::default();
         background.follow(&self.reloader.site());

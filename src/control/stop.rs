@@ -31,6 +31,8 @@ pub(crate) struct Stop {
     /// Tells the admin listener that a new process answers in its place; it
     /// stays during a drain, to say that this process is not ready.
     pub(crate) replaced: watch::Sender<bool>,
+    /// Tells that signals are handled from now on.
+    pub(crate) handled: watch::Sender<bool>,
     /// Tells connections that whatever still runs is to end at once.
     pub(crate) cut: watch::Sender<bool>,
     /// False once no listener accepts any more.
@@ -50,6 +52,7 @@ impl ShutdownSignalWatch for Stop {
             ::log::error!("signals cannot be received; ending");
             return ShutdownSignal::FastShutdown;
         };
+        self.handled.send_replace(true);
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
