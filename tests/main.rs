@@ -8,10 +8,10 @@
 
 mod support;
 
-mod balance;
-mod conf;
 mod access_log;
 mod admin;
+mod balance;
+mod conf;
 mod daemon;
 mod forward;
 mod grpc;
@@ -26,5 +26,6 @@ mod streams;
 mod tidy;
 mod tls;
 mod traps;
+mod upgrade;
 mod uploads;
 mod upstream_tls;
