@@ -11,6 +11,7 @@ mod support;
 mod access_log;
 mod admin;
 mod balance;
+mod cli;
 mod conf;
 mod daemon;
 mod forward;

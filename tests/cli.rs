@@ -1,0 +1,217 @@
+//! The command line, as an operator uses it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::support::{Client, Origin, poll, ports};
+
+mod daemon;
+mod faults;
+mod fixed_ports;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tidegate");
+
+/// A folder to run in, with what a test puts there.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    /// A folder with `tidegate.yaml`.
+    fn with(config: &str) -> Folder {
+        let folder = Folder::new();
+        folder.write("tidegate.yaml", config);
+        folder
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap_or_default()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        command.env_remove("TIDEGATE_TOKEN");
+        command
+    }
+
+    /// Runs to the end: the exit code, and all that it said.
+    fn run(&self, arguments: &[&str]) -> (i32, String) {
+        ran(&mut self.command(arguments))
+    }
+
+    /// Starts in the background of the test; its output is in `out`.
+    fn start(&self, arguments: &[&str]) -> Running {
+        let out = File::create(self.path().join("out")).unwrap();
+        let mut command = self.command(arguments);
+        command.stdout(out.try_clone().unwrap()).stderr(out);
+        Running(command.spawn().unwrap())
+    }
+
+    /// Every file and folder, with what would show a change.
+    fn content(&self) -> BTreeMap<PathBuf, (i64, i64, u64)> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                let meta = entry.metadata().unwrap();
+                found.insert(entry.path(), (meta.mtime(), meta.mtime_nsec(), meta.len()));
+                folders.extend(meta.is_dir().then(|| entry.path()));
+            }
+        }
+        found
+    }
+}
+
+fn ran(command: &mut Command) -> (i32, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let said = [stdout, stderr].concat();
+    (status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+/// A process; it is killed when this is dropped.
+struct Running(Child);
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    fn wait_exit(&mut self) -> ExitStatus {
+        poll("a process to end", || self.0.try_wait().unwrap())
+    }
+
+    /// Waits until something listens at `addr`.
+    fn await_listening(&mut self, addr: SocketAddr, folder: &Folder) {
+        poll(&format!("{addr} to listen"), || {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                panic!("{status}: {}", folder.read("out"));
+            }
+            std::net::TcpStream::connect(addr).is_ok().then_some(())
+        });
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Where a port of loopback is.
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+const ASK: &str = "GET / HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n";
+
+#[test]
+fn help_names_every_option_and_command() {
+    let folder = Folder::new();
+    let (code, said) = folder.run(&["--help"]);
+    assert_eq!(code, 0);
+    for word in
+        ["--conf", "--test", "--daemon", "--upgrade", "--help", "--version", "demo", "proxy"]
+    {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let (code, said) = folder.run(&["proxy", "--help"]);
+    assert_eq!(code, 0);
+    assert!(said.contains("--to") && said.contains("--listen"), "{said}");
+    let (code, said) = folder.run(&["--version"]);
+    assert_eq!((code, said), (0, format!("tidegate {}\n", env!("CARGO_PKG_VERSION"))));
+    for wrong in [&["--nonsense"][..], &["nonsense"], &["proxy"], &["-c"]] {
+        let (code, said) = folder.run(wrong);
+        assert_eq!(code, 2, "{wrong:?}: {said}");
+        assert!(said.starts_with("error: ") && said.contains("--help"), "{said}");
+    }
+    assert!(folder.content().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_and_includes_reach_the_running_process() {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&format!(
+        "include: [conf.d/*.yaml]\n\
+         admin: {{ listen: '127.0.0.1:{admin}' }}\n\
+         listeners: [{{ address: '127.0.0.1:${{PORT}}' }}]\n"
+    ));
+    let route = "routes: [{ respond: { status: 200, body: '${WORD} ${NONE:-and more}' } }]\n";
+    folder.write("conf.d/routes.yaml", route);
+    let mut command = folder.command(&["-c", "tidegate.yaml"]);
+    // A value is text, whatever YAML it could be.
+    command.env("PORT", port.to_string()).env("WORD", "a: {b}' ${PORT}");
+    let out = File::create(folder.path().join("out")).unwrap();
+    command.stdout(out.try_clone().unwrap()).stderr(out);
+    let mut running = Running(command.spawn().unwrap());
+    running.await_listening(loopback(port), &folder);
+    let answer = Client::ask(loopback(port), ASK).await;
+    assert_eq!(answer.text(), "a: {b}' ${PORT} and more");
+    running.signal(Signal::TERM);
+    assert!(running.wait_exit().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_address_ends_the_start_and_says_which() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let [admin] = ports::free();
+    let folder = Folder::with(&format!(
+        "admin: {{ listen: '127.0.0.1:{admin}' }}\n\
+         listeners: [{{ address: '{address}' }}]\n\
+         routes: [{{ respond: {{ status: 200 }} }}]\n"
+    ));
+    let (code, said) = folder.run(&["-c", "tidegate.yaml"]);
+    assert_eq!(code, 1);
+    assert!(said.contains(&address.to_string()) && said.contains("in use"), "{said}");
+    assert!(!folder.path().join("run/tidegate.pid").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_one_is_made_for_its_owner_alone() {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&format!(
+        "admin: {{ listen: '127.0.0.1:{admin}' }}\n\
+         listeners: [{{ address: '127.0.0.1:{port}' }}]\n\
+         routes: [{{ respond: {{ status: 200 }} }}]\n"
+    ));
+    let mut running = folder.start(&["-c", "tidegate.yaml"]);
+    running.await_listening(loopback(admin), &folder);
+    let mode =
+        |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("run"), mode("run/admin.token")), (0o700, 0o600));
+    let token = folder.read("run/admin.token");
+    let token = token.trim_end();
+    assert!(token.len() >= 32 && token.bytes().all(|b| b.is_ascii_alphanumeric()), "{token:?}");
+    for (shown, status) in [("", 401), ("0123456789abcdef0123456789abcdef", 401), (token, 200)] {
+        let head = format!(
+            "POST /api/reload HTTP/1.1\r\nhost: 127.0.0.1:{admin}\r\ncontent-length: 0\r\n\
+             authorization: Bearer {shown}\r\nconnection: close\r\n\r\n"
+        );
+        assert_eq!(Client::ask(loopback(admin), head).await.status, status, "{shown}");
+    }
+    running.signal(Signal::TERM);
+    assert!(running.wait_exit().success());
+    assert!(!folder.read("out").contains(token), "a secret in the log");
+}

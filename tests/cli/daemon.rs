@@ -1,0 +1,101 @@
+//! `-d`: in the background, with a pid file and logs.
+
+use super::*;
+
+/// A daemon, known by its pid file alone; it is killed when this is dropped.
+struct Daemon<'a> {
+    folder: &'a Folder,
+}
+
+impl<'a> Daemon<'a> {
+    fn start(folder: &'a Folder, arguments: &[&str]) -> Daemon<'a> {
+        let (code, said) = folder.run(arguments);
+        assert_eq!(code, 0, "{said}");
+        let daemon = Daemon { folder };
+        poll("its pid file", || daemon.pid());
+        daemon
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        Pid::from_raw(self.folder.read("run/tidegate.pid").trim().parse().ok()?)
+    }
+
+    /// The fields of `/proc/PID/status`.
+    fn status(&self, field: &str) -> Option<String> {
+        let path = format!("/proc/{}/status", self.pid()?.as_raw_nonzero());
+        let text = fs::read_to_string(path).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.map(|value| value.trim().to_owned())
+    }
+
+    fn is_running(&self) -> bool {
+        self.status("State").is_some_and(|state| !state.starts_with('Z'))
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the error log ---\n{}", self.folder.read("error.log"));
+        }
+        if self.is_running() {
+            kill_process(self.pid().unwrap(), Signal::KILL).ok();
+        }
+    }
+}
+
+fn config(port: u16, admin: u16, server: &str) -> String {
+    format!(
+        "server: {{ error_log: error.log, threads: 1{server} }}\n\
+         admin: {{ listen: '127.0.0.1:{admin}' }}\n\
+         log: {{ access: {{ to: access.log }} }}\n\
+         listeners: [{{ address: '127.0.0.1:{port}' }}]\n\
+         routes: [{{ respond: {{ status: 200, body: hello }} }}]\n"
+    )
+}
+
+async fn await_answer(port: u16) {
+    poll("the daemon to listen", || std::net::TcpStream::connect(loopback(port)).ok());
+    assert_eq!(Client::ask(loopback(port), ASK).await.text(), "hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_writes_its_pid_and_logs_and_ends_by_sigterm() {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&config(port, admin, ""));
+    let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml", "-d"]);
+    await_answer(port).await;
+    // It has left the terminal and the session it was started in.
+    let pid = daemon.pid().unwrap();
+    assert_ne!(rustix::process::getsid(Some(pid)).unwrap(), rustix::process::getsid(None).unwrap());
+    assert_ne!(daemon.status("PPid").unwrap(), std::process::id().to_string());
+    kill_process(pid, Signal::TERM).unwrap();
+    poll("the daemon to end", || (!daemon.is_running()).then_some(()));
+    assert!(folder.read("error.log").contains("draining"), "{}", folder.read("error.log"));
+    let access = folder.read("access.log");
+    assert_eq!(access.lines().count(), 1, "{access}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_of_root_becomes_the_user_it_is_told() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&config(port, admin, ", daemon: on, user: nobody, group: nogroup"));
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml"]);
+    await_answer(port).await;
+    let nobody = |field: &str| {
+        let ids = daemon.status(field).unwrap();
+        assert!(ids.split_whitespace().all(|id| id == "65534"), "{field}: {ids}");
+    };
+    nobody("Uid");
+    nobody("Gid");
+    nobody("Groups");
+    assert_eq!(daemon.status("CapEff").unwrap(), "0000000000000000");
+    kill_process(daemon.pid().unwrap(), Signal::TERM).unwrap();
+    poll("the daemon to end", || (!daemon.is_running()).then_some(()));
+    assert_eq!(folder.read("access.log").lines().count(), 1);
+}
