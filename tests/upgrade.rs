@@ -412,7 +412,9 @@ async fn garbage_on_the_socket_is_no_hand_over() {
 
     // What offers sockets is no Tidegate; the wait goes on.
     let mut next = Next::waiting(&edge);
-    let mut stranger = UnixStream::connect(socket(&edge)).unwrap();
+    // Its file is there from bind on, but refuses until listen.
+    let listening = || UnixStream::connect(socket(&edge)).ok();
+    let mut stranger = poll("the new process to listen", listening);
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     stranger.read_to_end(&mut Vec::new()).ok();
     edge.signal(Signal::QUIT);
