@@ -37,7 +37,8 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     let is_old = session.req_header().version == Version::HTTP_10;
     session.set_ignore_info_resp(is_old);
     ctx.exchange = Some(exchange);
-    fields::forget_request_case(session.req_header_mut())
+    fields::forget_request_case(session.req_header_mut());
+    Ok(())
 }
 
 /// Lets a request in: to a server (`None`), to an answer of ours, or not.

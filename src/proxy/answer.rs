@@ -1,7 +1,7 @@
 //! Answers that no server gives: redirects, fixed answers, files, refusals.
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::{ErrorType, OrErr, Result};
 use pingora_proxy::Session;
@@ -12,6 +12,7 @@ use crate::site::Action;
 
 use super::context::Context;
 use super::deliver;
+use super::fields;
 use super::refuse::{self, Refusal};
 
 /// What answers a request that no server is asked.
@@ -36,12 +37,9 @@ pub(super) async fn send(reply: Reply, session: &mut Session, ctx: &mut Context)
 
 /// Writes an answer with its body, as far as the request wants one.
 pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Context) -> Result<()> {
-    let mut response =
-        ResponseHeader::build_no_case(answer.status, Some(answer.headers.len() + 4))?;
-    for (name, value) in answer.headers {
-        response.append_header(name, value)?;
-    }
-    deliver::finish_head(session, &mut response, ctx)?;
+    let mut headers = collect(answer.headers);
+    deliver::finish_head(session, answer.status, &mut headers, ctx)?;
+    let response = fields::response(answer.status, headers);
     let ends = answer.body.is_empty() || session.req_header().method == Method::HEAD;
     write_head(response, ends, session, ctx).await?;
     if !ends {
@@ -74,16 +72,13 @@ async fn send_file(path: &str, session: &mut Session, ctx: &mut Context) -> Resu
 }
 
 async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) -> Result<()> {
-    let mut response =
-        ResponseHeader::build_no_case(served.status, Some(served.headers.len() + 4))?;
-    for (name, value) in served.headers {
-        response.append_header(name, value)?;
-    }
+    let mut headers = collect(served.headers);
     // A 304 has no body, and no length of one either.
-    if served.status == http::StatusCode::NOT_MODIFIED {
-        response.remove_header(&header::CONTENT_LENGTH);
+    if served.status == StatusCode::NOT_MODIFIED {
+        headers.remove(header::CONTENT_LENGTH);
     }
-    deliver::finish_head(session, &mut response, ctx)?;
+    deliver::finish_head(session, served.status, &mut headers, ctx)?;
+    let response = fields::response(served.status, headers);
     let mut body = served.body;
     let ends = body.length() == 0;
     write_head(response, ends, session, ctx).await?;
@@ -94,6 +89,15 @@ async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) ->
         write_body(Some(piece), false, session, ctx).await?;
     }
     write_body(None, true, session, ctx).await
+}
+
+/// The fields as a map, with room for those that every answer gets.
+fn collect(fields: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(fields.len() + 4);
+    for (name, value) in fields {
+        headers.append(name, value);
+    }
+    headers
 }
 
 /// Writes a head; `ends` if no body follows it.

@@ -3,17 +3,19 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_proxy::Session;
 
+use crate::balance::Lease;
 use crate::log::{Protocol, Record, Tls};
 use crate::respond::{Asked, remove_hop_by_hop};
 use crate::site::State;
 use crate::upstream::headers::{VIA, X_REQUEST_ID};
 
 use super::context::Context;
+use super::fields;
 use super::forward;
 
 /// The head of a server's answer, as the client is to see it.
@@ -27,25 +29,28 @@ pub(super) fn response_head(
     }
     // A server of HTTP/1.0 does not make us one.
     response.set_version(Version::HTTP_11);
-    remove_hop_by_hop(response.status, response);
-    response.append_header(header::VIA, VIA)?;
-    if let Some(cookie) =
-        ctx.forward.as_ref().and_then(|forward| forward.lease.as_ref()?.sticky_cookie())
-    {
-        response.append_header(header::SET_COOKIE, cookie)?;
-    }
-    finish_head(session, response, ctx)
+    let status = response.status;
+    fields::change_response(response, |headers| {
+        remove_hop_by_hop(status, headers);
+        headers.append(header::VIA, VIA);
+        let lease = ctx.forward.as_ref().and_then(|forward| forward.lease.as_ref());
+        if let Some(cookie) = lease.and_then(Lease::sticky_cookie) {
+            headers.append(header::SET_COOKIE, cookie);
+        }
+        finish_head(session, status, headers, ctx)
+    })
 }
 
 /// What every answer has: the request id, the route's fields, a coding that
 /// the client takes, and a body that an HTTP/1.0 client can read.
 pub(super) fn finish_head(
     session: &mut Session,
-    response: &mut ResponseHeader,
+    status: StatusCode,
+    response: &mut HeaderMap,
     ctx: &mut Context,
 ) -> Result<()> {
     if let Some(id) = &ctx.request_id {
-        response.insert_header(X_REQUEST_ID, id.to_value())?;
+        response.insert(X_REQUEST_ID, id.to_value());
     }
     let request = session.req_header();
     if let Some(route) = &ctx.route {
@@ -56,7 +61,6 @@ pub(super) fn finish_head(
                 version: request.version,
                 headers: &request.headers,
             };
-            let status = response.status;
             let encoder = compression.start(&asked, status, response);
             ctx.encoder = encoder.or_err(ErrorType::InternalError, "starting to compress")?;
         }
@@ -64,13 +68,13 @@ pub(super) fn finish_head(
     // RFC 9112 §6.1: no chunks to a client that may not know them; without a
     // length the body ends with the connection.
     if request.version == Version::HTTP_10 {
-        response.remove_header(&header::TRANSFER_ENCODING);
-        if !response.headers.contains_key(header::CONTENT_LENGTH) {
+        response.remove(header::TRANSFER_ENCODING);
+        if !response.contains_key(header::CONTENT_LENGTH) {
             // Pingora would promise a client that asks for it to keep it open.
             session.set_keepalive(None);
         }
     } else if ctx.encoder.is_some() && request.version == Version::HTTP_11 {
-        response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        response.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     Ok(())
 }

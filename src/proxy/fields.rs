@@ -1,56 +1,59 @@
-//! Pingora's headers as the rooms change them.
+//! Lends the header fields of pingora's messages to the rooms, as plain maps.
+//!
+//! Pingora keeps a second map for the case in which names were written, and
+//! looks every name up by its letters to keep both in step. Names have no case
+//! (RFC 9110 §5.1) and h2 has them in lower case anyway, so the second map is
+//! given up; the two of them cost a fifth of a request's instructions.
 
 use http::request::Parts as ReqParts;
 use http::response::Parts as RespParts;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use pingora::Result;
+use http::{HeaderMap, Request, Response, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::respond::Fields;
-
-/// Implements [`Fields`] by pingora's own methods, which keep the case of
-/// names in step; they fail for names alone, and these are names already.
-macro_rules! fields {
-    ($($header:ty),*) => {$(
-        impl Fields for $header {
-            fn map(&self) -> &HeaderMap {
-                &self.headers
-            }
-
-            fn set(&mut self, name: HeaderName, value: HeaderValue) {
-                self.insert_header(name, value).expect("a valid name and value");
-            }
-
-            fn add(&mut self, name: HeaderName, value: HeaderValue) {
-                self.append_header(name, value).expect("a valid name and value");
-            }
-
-            fn remove(&mut self, name: &HeaderName) {
-                self.remove_header(name);
-            }
-        }
-    )*};
+/// Lets `change` change the fields of a request. The target must be one that
+/// its `Uri` says whole, as every origin-form is.
+pub(super) fn change_request<T>(
+    request: &mut RequestHeader,
+    change: impl FnOnce(&mut HeaderMap) -> T,
+) -> T {
+    let (empty, ()) = Request::new(()).into_parts();
+    let mut parts = ReqParts::from(std::mem::replace(request, empty.into()));
+    let changed = change(&mut parts.headers);
+    *request = parts.into();
+    changed
 }
 
-fields!(RequestHeader, ResponseHeader);
+/// Lets `change` change the fields of an answer, which loses a reason phrase
+/// of its own.
+pub(super) fn change_response<T>(
+    response: &mut ResponseHeader,
+    change: impl FnOnce(&mut HeaderMap) -> T,
+) -> T {
+    let (empty, ()) = Response::new(()).into_parts();
+    let mut parts = RespParts::from(std::mem::replace(response, empty.into()));
+    let changed = change(&mut parts.headers);
+    *response = parts.into();
+    changed
+}
+
+/// The head of an answer of ours.
+pub(super) fn response(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = status;
+    parts.headers = headers;
+    parts.into()
+}
 
 /// Forgets in which case a client wrote the names of its fields.
-///
-/// Names have no case (RFC 9110 §5.1), h2 has them in lower case anyway, and
-/// pingora's second map of them costs a seventh of a request's instructions.
-pub(super) fn forget_request_case(request: &mut RequestHeader) -> Result<()> {
+pub(super) fn forget_request_case(request: &mut RequestHeader) {
     if request.has_case() {
-        let empty = RequestHeader::build_no_case("GET", b"/", Some(0))?;
-        *request = ReqParts::from(std::mem::replace(request, empty)).into();
+        change_request(request, |_| ());
     }
-    Ok(())
 }
 
 /// The same for a server's answer; its reason phrase goes as well.
-pub(super) fn forget_response_case(response: &mut ResponseHeader) -> Result<()> {
+pub(super) fn forget_response_case(response: &mut ResponseHeader) {
     if response.has_case() {
-        let empty = ResponseHeader::build_no_case(200, Some(0))?;
-        *response = RespParts::from(std::mem::replace(response, empty)).into();
+        change_response(response, |_| ());
     }
-    Ok(())
 }

@@ -1,11 +1,11 @@
 //! To a server and back: choosing it, telling it, and judging what it did.
 
 use bytes::Bytes;
-use http::{HeaderValue, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
+use pingora::{Error, ErrorSource, ErrorType, OrErr, Result, RetryType};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
@@ -74,27 +74,25 @@ pub(super) async fn prepare_request(
     ) else {
         return Error::e_explain(ErrorType::InternalError, "a request without a route");
     };
+    let asked = &session.req_header().headers;
     let is_https = exchange.connection.tls.is_some();
-    let outgoing = client.outgoing(&session.req_header().headers, &forward.client_host, is_https);
-    headers::identify(request, outgoing, id.to_value(), client.peer_trusted)?;
+    let is_grpc = headers::is_grpc(asked);
+    let outgoing = client.outgoing(asked, &forward.client_host, is_https);
+    let waits_for_continue = fields::change_request(request, |fields| {
+        headers::identify(fields, outgoing, id.to_value(), client.peer_trusted);
+        name_host(fields, forward)?;
+        if is_grpc {
+            fields.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        route.headers.request.apply(fields);
+        Ok::<_, Box<Error>>(fields.remove(header::EXPECT).is_some())
+    })?;
     if let Some(target) = &forward.target {
-        let target = http::Uri::try_from(target.as_str())
-            .map_err(|error| Error::because(ErrorType::InternalError, "a rewritten path", error))?;
+        let target =
+            http::Uri::try_from(target.as_str()).or_err(ErrorType::InternalError, "a target")?;
         request.set_uri(target);
     }
-    if let Some(host) = &forward.host {
-        request.insert_header(header::HOST, host.as_str())?;
-    } else if !request.headers.contains_key(header::HOST) && !forward.client_host.is_empty() {
-        // A request of HTTP/2 names its host in the target, which has just been cut.
-        request.insert_header(header::HOST, forward.client_host.as_str())?;
-    }
-    if headers::is_grpc(&session.req_header().headers) {
-        request.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
-    }
-    route.headers.request.apply(request);
-    if request.remove_header(&header::EXPECT).is_some()
-        && session.req_header().version != Version::HTTP_10
-    {
+    if waits_for_continue && session.req_header().version != Version::HTTP_10 {
         // A server is there, so the client may go on. Pingora would leave it
         // to servers, and not all of them do it.
         session.write_continue_response().await?;
@@ -102,6 +100,21 @@ pub(super) async fn prepare_request(
     if session.is_body_done() {
         exchange.expect_within(forward.upstream.timeouts().first_byte.0);
     }
+    Ok(())
+}
+
+/// Writes the Host that a rewrite asks for, or that the client named elsewhere.
+fn name_host(fields: &mut HeaderMap, forward: &Forward) -> Result<()> {
+    let host = match &forward.host {
+        Some(host) => host,
+        // A request of HTTP/2 names its host in the target, which is cut.
+        None if !fields.contains_key(header::HOST) && !forward.client_host.is_empty() => {
+            &forward.client_host
+        }
+        None => return Ok(()),
+    };
+    let host = HeaderValue::from_str(host).or_err(ErrorType::InternalError, "a host")?;
+    fields.insert(header::HOST, host);
     Ok(())
 }
 
@@ -144,7 +157,7 @@ pub(super) fn answered(
     response: &mut ResponseHeader,
     ctx: &mut Context,
 ) -> Result<()> {
-    fields::forget_response_case(response)?;
+    fields::forget_response_case(response);
     let (Some(forward), Some(exchange)) = (ctx.forward.as_mut(), ctx.exchange.as_ref()) else {
         return Ok(());
     };

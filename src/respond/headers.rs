@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::fields::Fields;
 use crate::fault::{Faults, KeyPath};
 
 /// Fields that tell strangers what software a server runs.
@@ -97,15 +96,15 @@ impl Rules {
         Ok(rules)
     }
 
-    pub(crate) fn apply(&self, message: &mut impl Fields) {
+    pub(crate) fn apply(&self, message: &mut HeaderMap) {
         for name in &self.remove {
             message.remove(name);
         }
         for (name, value) in &self.set {
-            message.set(name.clone(), value.clone());
+            message.insert(name.clone(), value.clone());
         }
         for (name, value) in &self.add {
-            message.add(name.clone(), value.clone());
+            message.append(name.clone(), value.clone());
         }
     }
 
@@ -176,8 +175,6 @@ fn read_value(text: &str) -> Result<HeaderValue, String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-
     use super::*;
 
     fn changes(yaml: &str) -> ChangesConfig {

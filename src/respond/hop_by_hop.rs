@@ -3,8 +3,6 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use super::fields::Fields;
-
 /// Fields that old servers send without naming them in Connection.
 const UNNAMED: [HeaderName; 3] =
     [HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), TE];
@@ -13,9 +11,9 @@ const UNNAMED: [HeaderName; 3] =
 ///
 /// Transfer-Encoding stays for whoever frames the body anew; Trailer stays, as
 /// it tells of fields that go to the end. A 101 keeps what switches protocols.
-pub(crate) fn remove_hop_by_hop(status: StatusCode, response: &mut impl Fields) {
+pub(crate) fn remove_hop_by_hop(status: StatusCode, response: &mut HeaderMap) {
     let switches = status == StatusCode::SWITCHING_PROTOCOLS;
-    for name in nominated(response.map()) {
+    for name in nominated(response) {
         if !(switches && name == UPGRADE) {
             response.remove(&name);
         }

@@ -5,7 +5,6 @@
 
 mod compress;
 mod error_pages;
-mod fields;
 mod fixed;
 mod form;
 mod grpc;
@@ -20,7 +19,6 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 pub(crate) use self::compress::Encoder;
 pub(crate) use self::error_pages::{Config as ErrorPagesConfig, ErrorPages};
-pub(crate) use self::fields::Fields;
 pub(crate) use self::fixed::{Config as FixedConfig, Fixed};
 pub(crate) use self::form::Form;
 pub(crate) use self::headers::{Config as HeadersConfig, HeaderRules};

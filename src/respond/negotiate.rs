@@ -11,7 +11,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compress::{Encoder, Level};
-use super::fields::Fields;
 use super::grpc::is_grpc;
 use crate::encoding::{Accepted, Coding};
 use crate::fault::{Faults, KeyPath};
@@ -87,9 +86,9 @@ impl Compression {
         &self,
         asked: &Asked<'_>,
         status: StatusCode,
-        response: &mut impl Fields,
+        response: &mut HeaderMap,
     ) -> io::Result<Option<Encoder>> {
-        let coding = match self.decide(asked, status, response.map()) {
+        let coding = match self.decide(asked, status, response) {
             Decision::Untouched => return Ok(None),
             Decision::Varies => {
                 vary(response);
@@ -98,7 +97,7 @@ impl Compression {
             Decision::Encode(coding) => coding,
         };
         let encoder = Encoder::new(coding, self.level)?;
-        response.set(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        response.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         for name in [CONTENT_LENGTH, ACCEPT_RANGES].iter().chain(&DIGESTS) {
             response.remove(name);
         }
@@ -197,23 +196,22 @@ fn length(response: &HeaderMap) -> Option<u64> {
 }
 
 /// Tells caches that other clients may get another body.
-fn vary(response: &mut impl Fields) {
-    let is_told = |member| has_member(response.map(), &VARY, member);
+fn vary(response: &mut HeaderMap) {
+    let is_told = |member| has_member(response, &VARY, member);
     if !is_told("*") && !is_told("accept-encoding") {
-        response.add(VARY, HeaderValue::from_static("accept-encoding"));
+        response.append(VARY, HeaderValue::from_static("accept-encoding"));
     }
 }
 
 /// A strong tag is for the very bytes that the server sent; these are others.
-fn weaken_etag(response: &mut impl Fields) {
-    let Some(etag) = response.map().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"))
-    else {
+fn weaken_etag(response: &mut HeaderMap) {
+    let Some(etag) = response.get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/")) else {
         return;
     };
     match HeaderValue::from_bytes(&[b"W/", etag.as_bytes()].concat()) {
-        Ok(weak) => response.set(ETAG, weak),
+        Ok(weak) => response.insert(ETAG, weak),
         Err(_) => response.remove(&ETAG),
-    }
+    };
 }
 
 /// Whether a field that is a list of words has this one.

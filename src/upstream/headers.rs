@@ -1,7 +1,6 @@
 //! What a server is told of a request besides what the client said.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pingora::http::RequestHeader;
 
 use crate::client::Outgoing;
 
@@ -23,26 +22,25 @@ pub(crate) const VIA: HeaderValue = HeaderValue::from_static("1.1 tidegate");
 /// Sets the forwarding fields (RFC 7239 and the X- ones), the request id and
 /// `Via`; what the client sent of them is gone unless `outgoing` holds it.
 pub(crate) fn identify(
-    request: &mut RequestHeader,
+    request: &mut HeaderMap,
     outgoing: Outgoing,
     request_id: HeaderValue,
     is_peer_trusted: bool,
-) -> Result<(), Box<pingora::Error>> {
+) {
     if !is_peer_trusted {
         for name in &ONLY_TRUSTED {
-            request.remove_header(name);
+            request.remove(name);
         }
     }
-    request.insert_header(X_FORWARDED_FOR, outgoing.x_forwarded_for)?;
-    request.insert_header(X_FORWARDED_PROTO, outgoing.x_forwarded_proto)?;
+    request.insert(X_FORWARDED_FOR, outgoing.x_forwarded_for);
+    request.insert(X_FORWARDED_PROTO, outgoing.x_forwarded_proto);
     match outgoing.x_forwarded_host {
-        Some(host) => request.insert_header(X_FORWARDED_HOST, host)?,
-        None => drop(request.remove_header(&X_FORWARDED_HOST)),
-    }
-    request.insert_header(header::FORWARDED, outgoing.forwarded)?;
-    request.insert_header(X_REQUEST_ID, request_id)?;
-    request.append_header(header::VIA, VIA)?;
-    Ok(())
+        Some(host) => request.insert(X_FORWARDED_HOST, host),
+        None => request.remove(X_FORWARDED_HOST),
+    };
+    request.insert(header::FORWARDED, outgoing.forwarded);
+    request.insert(X_REQUEST_ID, request_id);
+    request.append(header::VIA, VIA);
 }
 
 /// Whether a message speaks gRPC, by its content type.
