@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use bytes::BufMut;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -122,6 +123,28 @@ impl Networks {
     }
 }
 
+/// Appends an address as `Display` writes it; IPv4, which most requests write
+/// several times, without the cost of formatting.
+pub(crate) fn write_address(out: &mut impl BufMut, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => {
+            for (index, octet) in v4.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.put_u8(b'.');
+                }
+                if octet >= 100 {
+                    out.put_u8(b'0' + octet / 100);
+                }
+                if octet >= 10 {
+                    out.put_u8(b'0' + octet / 10 % 10);
+                }
+                out.put_u8(b'0' + octet % 10);
+            }
+        }
+        IpAddr::V6(v6) => out.put_slice(v6.to_string().as_bytes()),
+    }
+}
+
 /// The address as bits, its width, and whether it is IPv4.
 fn bits_of(address: IpAddr) -> (u128, u8, bool) {
     match address.to_canonical() {
@@ -138,6 +161,17 @@ fn mask(prefix: u8, width: u8) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writes_addresses_as_display_does() {
+        let every_octet = (0..=255).map(|octet| IpAddr::from([octet, 0, 255, octet]));
+        let others = ["::1", "2001:db8::ff", "::ffff:10.0.0.1"].map(|v6| v6.parse().expect("good"));
+        for address in every_octet.chain(others) {
+            let mut out = Vec::new();
+            write_address(&mut out, address);
+            assert_eq!(String::from_utf8(out).expect("text"), address.to_string());
+        }
+    }
 
     fn check(network: &str, address: &str, expected: bool) {
         let network: Network = network.parse().expect("a network");

@@ -1,6 +1,5 @@
 //! What the server is told of the client, in place of what the client said.
 
-use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
@@ -8,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Client;
 use super::forwarded::X_FORWARDED_FOR;
+use crate::networks::write_address;
 use crate::sanitise::is_host;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -75,18 +75,22 @@ fn write_x_forwarded_for(out: &mut BytesMut, client: &Client, headers: &HeaderMa
         }
         if out.is_empty() && client.address != client.peer {
             // The way was told in Forwarded; who reads the other header must not lose it.
-            write_display(out, client.address);
+            write_address(out, client.address);
             out.put_slice(b", ");
         }
     }
-    write_display(out, client.peer);
+    write_address(out, client.peer);
 }
 
 fn write_forwarded(out: &mut BytesMut, client: &Client, host: &Option<HeaderValue>, proto: &str) {
-    match client.address {
-        IpAddr::V4(v4) => write_display(out, format_args!("for={v4}")),
-        IpAddr::V6(v6) => write_display(out, format_args!("for=\"[{v6}]\"")),
-    }
+    let (open, close): (&[u8], &[u8]) = match client.address {
+        IpAddr::V4(_) => (b"for=", b""),
+        // A colon makes the value no token (RFC 7239 §6).
+        IpAddr::V6(_) => (b"for=\"[", b"]\""),
+    };
+    out.put_slice(open);
+    write_address(out, client.address);
+    out.put_slice(close);
     if let Some(host) = host {
         // A colon or bracket makes the value no token; nothing in a host needs escapes.
         let host = host.as_bytes();
@@ -97,10 +101,6 @@ fn write_forwarded(out: &mut BytesMut, client: &Client, host: &Option<HeaderValu
     }
     out.put_slice(b";proto=");
     out.put_slice(proto.as_bytes());
-}
-
-fn write_display(out: &mut BytesMut, text: impl fmt::Display) {
-    write!(out, "{text}").expect("a buffer in memory grows");
 }
 
 /// Takes what was written as a header value.

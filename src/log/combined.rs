@@ -3,17 +3,17 @@
 //! Escapes as nginx does: quotes, backslashes, control bytes and everything
 //! beyond ASCII become `\xHH`. The time is UTC.
 
-use std::io::Write as _;
-
 use super::record::Record;
 use super::secrets;
 use super::text::{Moment, cut, decimal, escape, padded};
+use crate::networks::write_address;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Appends the line of `record`.
 pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
-    write!(line, "{} - - [", record.client_ip).expect("a Vec takes every byte");
+    write_address(line, record.client_ip);
+    line.extend_from_slice(b" - - [");
     Moment::of(record.time).common_log(line);
     line.extend_from_slice(b"] \"");
     request(line, record);

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::record::Record;
 use super::secrets;
-use super::text::{Moment, address, cut, decimal, escape, millis};
+use super::text::{Moment, cut, decimal, escape, millis};
+use crate::networks::write_address;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -74,7 +75,7 @@ fn span(line: &mut Vec<u8>, key: &str, value: Option<Duration>) {
 fn ip(line: &mut Vec<u8>, key: &str, value: IpAddr) {
     name(line, key);
     line.push(b'"');
-    address(line, value);
+    write_address(line, value);
     line.push(b'"');
 }
 

@@ -1,7 +1,5 @@
 //! Numbers and times as bytes of a line, without allocation.
 
-use std::io::Write;
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How much of one field a line shows; what a client sends has no other bound here.
@@ -60,21 +58,6 @@ pub(super) fn padded(line: &mut Vec<u8>, mut number: u64, width: usize) {
         number /= 10;
     }
     line.extend_from_slice(&digits[start.min(LONGEST - width.min(LONGEST))..]);
-}
-
-/// An address as `Display` writes it; for IPv4 at a fraction of the cost.
-pub(super) fn address(line: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(v4) => {
-            let [first, rest @ ..] = v4.octets();
-            decimal(line, first.into());
-            for octet in rest {
-                line.push(b'.');
-                decimal(line, octet.into());
-            }
-        }
-        IpAddr::V6(v6) => write!(line, "{v6}").expect("a Vec takes every byte"),
-    }
 }
 
 /// Milliseconds with three decimals: `12.345`.
