@@ -1,16 +1,17 @@
 //! Serves HTTP/1 on a connection, one request after the other.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use pingora::protocols::http::ServerSession;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, Exchange, Unrecorded};
 use super::head::{self, RawHead};
 use super::io::{EdgeIo, LINGER};
-use super::shutdown::Shutdown;
+use super::shutdown::{Notice, Shutdown};
 use super::{App, Door, Event, Framing, Refused};
 
 /// How long an idle connection stays open once the process is to end: a
@@ -30,8 +31,9 @@ impl<D: Door, A: App> Inward<'_, D, A> {
     pub(super) async fn serve(&self, mut io: Box<EdgeIo>) {
         let listener = &self.connection.listener;
         let limit = listener.limits.requests_per_connection;
+        let mut patience = Patience::new(self.shutdown, listener.timeouts.idle.0);
         for served in 1..=limit {
-            let Some(first) = self.next_request(&mut io).await else {
+            let Some(first) = next_request(&mut io, &mut patience).await else {
                 return;
             };
             if served == 1 {
@@ -49,26 +51,11 @@ impl<D: Door, A: App> Inward<'_, D, A> {
                 Ok(request) => request,
                 Err(refused) => return refuse(&mut io, refused).await,
             };
-            match self.exchange(io, request, served == limit).await {
+            let is_last = served == limit;
+            match self.exchange(io, request, is_last, &mut patience.notice).await {
                 Some(reused) => io = reused,
                 None => return,
             }
-        }
-    }
-
-    /// The first bytes of the next request; none when there will not be one.
-    pub(super) async fn next_request(&self, io: &mut EdgeIo) -> Option<BytesMut> {
-        io.rest();
-        let idle = self.connection.listener.timeouts.idle.0;
-        let ends = async {
-            if timeout(idle, self.shutdown.closing()).await.is_ok() {
-                tokio::time::sleep(LAST_CHANCE).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            first = head::first_bytes(io) => first.ok().filter(|bytes| !bytes.is_empty()),
-            () = ends => None,
         }
     }
 
@@ -85,6 +72,7 @@ impl<D: Door, A: App> Inward<'_, D, A> {
         mut io: Box<EdgeIo>,
         request: Request,
         is_last: bool,
+        notice: &mut Notice,
     ) -> Option<Box<EdgeIo>> {
         let Request { head, framing, exchange } = request;
         let mut bytes = head.bytes;
@@ -97,9 +85,43 @@ impl<D: Door, A: App> Inward<'_, D, A> {
         }
         let _guard = Unrecorded::new(&**self.door, &exchange);
         let answered = self.app.process_new_http(session, self.shutdown.watch());
-        let reused = self.shutdown.bound_exchange(answered, || exchange.cut()).await;
+        let reused = notice.bound_exchange(answered, || exchange.cut()).await;
         let (stream, _) = reused?.consume();
         stream.into_any().downcast().ok()
+    }
+}
+
+/// How long a connection is waited for between requests; made once for all of
+/// them, as a timer that only moves on costs next to nothing.
+pub(super) struct Patience {
+    notice: Notice,
+    idle: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Patience {
+    pub(super) fn new(shutdown: &Shutdown, idle: Duration) -> Self {
+        Patience { notice: shutdown.notice(), idle, timer: Box::pin(tokio::time::sleep(idle)) }
+    }
+
+    /// Returns when an idle connection is to end.
+    async fn ends(&mut self) {
+        self.timer.as_mut().reset(Instant::now() + self.idle);
+        tokio::select! {
+            () = self.notice.closing.reached() => {}
+            () = self.timer.as_mut() => return,
+        }
+        tokio::time::sleep(LAST_CHANCE).await;
+    }
+}
+
+/// The first bytes of the next request; none when there will not be one.
+pub(super) async fn next_request(io: &mut EdgeIo, patience: &mut Patience) -> Option<BytesMut> {
+    io.rest();
+    tokio::select! {
+        biased;
+        first = head::first_bytes(io) => first.ok().filter(|bytes| !bytes.is_empty()),
+        () = patience.ends() => None,
     }
 }
 

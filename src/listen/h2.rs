@@ -116,7 +116,7 @@ fn serve_stream<D: Door, A: App>(
         let session = ServerSession::new_custom(Box::new(stream));
         let guard = Unrecorded::new(&*door, &exchange);
         let answered = app.process_new_http(session, shutdown.watch());
-        shutdown.bound_exchange(answered, || exchange.cut()).await;
+        shutdown.notice().bound_exchange(answered, || exchange.cut()).await;
         drop((guard, stay));
     });
 }

@@ -1,6 +1,7 @@
 //! How connections learn that the process is to end.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use pingora::server::ShutdownWatch;
@@ -41,10 +42,30 @@ impl Shutdown {
         }
     }
 
+    /// An ear for both steps that is kept over many waits: to begin to listen
+    /// takes a lock, and a connection waits twice a request.
+    pub(super) fn notice(&self) -> Notice {
+        Notice { closing: Step::new(self.closing.clone()), cut: Step::new(self.cut.clone()) }
+    }
+
+    /// Returns once exchanges have been cut and have had their last words.
+    async fn cut_and_over(&self) {
+        reached(self.cut.clone()).await;
+        tokio::time::sleep(2 * LAST_WORDS).await;
+    }
+}
+
+/// What one connection hears of the end of the process.
+pub(super) struct Notice {
+    pub(super) closing: Step,
+    cut: Step,
+}
+
+impl Notice {
     /// Runs `exchange`; where it is cut, `tell` lets it know, and it has a
     /// moment to end in order.
     pub(super) async fn bound_exchange<T>(
-        &self,
+        &mut self,
         exchange: impl Future<Output = Option<T>>,
         tell: impl FnOnce(),
     ) -> Option<T> {
@@ -52,15 +73,30 @@ impl Shutdown {
         tokio::select! {
             biased;
             done = exchange.as_mut() => return done,
-            () = reached(self.cut.clone()) => tell(),
+            () = self.cut.reached() => tell(),
         }
         tokio::time::timeout(LAST_WORDS, exchange).await.ok().flatten()
     }
+}
 
-    /// Returns once exchanges have been cut and have had their last words.
-    async fn cut_and_over(&self) {
-        reached(self.cut.clone()).await;
-        tokio::time::sleep(2 * LAST_WORDS).await;
+/// One step, awaited as often as one likes.
+pub(super) struct Step(
+    // None once it has been reached.
+    Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+);
+
+impl Step {
+    fn new(step: ShutdownWatch) -> Self {
+        Step(Some(Box::pin(reached(step))))
+    }
+
+    /// Returns once the step is reached, at once if it was before. May be
+    /// dropped and called again.
+    pub(super) async fn reached(&mut self) {
+        if let Some(wait) = &mut self.0 {
+            wait.await;
+            self.0 = None;
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::h1::Inward;
+use super::h1::{Inward, Patience, next_request};
 use super::io::EdgeIo;
 use super::listener::Listener;
 use super::proxy_protocol::{self, Mode, Parsed, Source};
@@ -69,7 +69,8 @@ async fn serve_plain<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<Edg
     if !listener.speaks_h2 {
         return inward.serve(io).await;
     }
-    let Some(mut first) = inward.next_request(&mut io).await else {
+    let mut patience = Patience::new(inward.shutdown, listener.timeouts.idle.0);
+    let Some(mut first) = next_request(&mut io, &mut patience).await else {
         return;
     };
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
