@@ -110,12 +110,12 @@ impl EdgeIo {
         self.exchange.is_some() && self.belongs != Belongs::Bytes(0)
     }
 
-    /// Gives the memory back that only a request needs.
+    /// Gives the memory back that only a request needs. The alarm stays: the
+    /// next deadline is later, and one that only moves on costs little.
     pub(super) fn rest(&mut self) {
         self.unsent = Vec::new();
         self.exchange = None;
         self.digest = None;
-        self.alarm = None;
         self.belongs = Belongs::All;
     }
 
@@ -163,6 +163,12 @@ impl EdgeIo {
         }
         self.unsent.clear();
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends what has been gathered, down to the socket.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        self.transport.poll_flush(cx)
     }
 
     /// Sends what no flush will send any more, as far as the socket takes it:
@@ -275,6 +281,13 @@ impl AsyncRead for EdgeIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
+        // Pingora does not flush within a body of known length; but it listens
+        // to the client whenever the server has nothing more for now.
+        if !me.unsent.is_empty()
+            && let Poll::Ready(Err(error)) = me.poll_send(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
         let read = match me.belongs {
             Belongs::All => me.transport.poll_read(cx, buf),
             Belongs::Bytes(0) => me.poll_ahead(cx),
@@ -304,6 +317,9 @@ impl AsyncWrite for EdgeIo {
         let me = &mut *self;
         me.check_cut()?;
         if me.unsent.len() + buf.len() <= COALESCE {
+            if me.unsent.capacity() == 0 {
+                me.unsent.reserve_exact(COALESCE);
+            }
             me.unsent.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
@@ -322,8 +338,7 @@ impl AsyncWrite for EdgeIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(cx))?;
-        self.transport.poll_flush(cx)
+        self.poll_send(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

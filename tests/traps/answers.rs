@@ -151,3 +151,29 @@ async fn a_request_without_a_host_is_refused() {
     assert_eq!(refusals[0], "no_host");
     assert_eq!(refusals.len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_has_said_is_passed_on_before_it_says_more() {
+    // Pingora flushes nothing between the pieces of a body of known length.
+    let (go_on, told) = tokio::sync::watch::channel(());
+    let origin = Origin::scripted(move |mut conn| {
+        let mut told = told.clone();
+        async move {
+            told.mark_unchanged();
+            while conn.request().await.is_some() {
+                conn.send("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nfirst").await;
+                told.changed().await.unwrap();
+                conn.send("second").await;
+            }
+        }
+    })
+    .await;
+    let edge = edge(&origin);
+    let mut client = Client::connect(edge.addr()).await;
+    for _ in 0..2 {
+        client.send(GET).await;
+        client.read_to(b"first").await;
+        go_on.send_replace(());
+        client.read_to(b"second").await;
+    }
+}
