@@ -3,12 +3,15 @@
 # and the memory of idle connections. Prints one table for each.
 #
 #   scripts/bench.sh [--rounds N] [--seconds N] [--idle N] [--tidegate PATH]
-#                    [--nginx-log buffered|plain]
+#                    [--pingora PATH]
 #
 # Each proxy has one worker and stands before the same nginx, which answers
-# 1 KiB. Each writes an access log with the same fields to a file. Rounds are
-# interleaved and their order turns, so that a machine that slows down slows
-# all three; the figures are medians. Ratios are to nginx.
+# 1 KiB. Each writes an access log with the same fields to a file: nginx and
+# HAProxy as they come, a write a line; `nginx-batch` and Tidegate gather
+# lines. `pingora` is the bare proxy of benches/bare.rs, without a log, a route
+# or a header field of its own: the ground that Tidegate stands on.
+# Rounds are interleaved and their order turns, so that a machine that slows
+# down slows all of them; the figures are medians. Ratios are to nginx.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,36 +20,30 @@ rounds=5
 seconds=4
 idle=8000
 tidegate=
-# Tidegate writes its log in batches; so does nginx, unless told otherwise.
-nginx_log=buffered
+pingora=
 
 fail() { echo "bench: $*" >&2; exit 1; }
 
 while [ $# -gt 0 ]; do
     case "$1" in
-        --rounds | --seconds | --idle | --tidegate | --nginx-log)
+        --rounds | --seconds | --idle | --tidegate | --pingora)
             [ $# -ge 2 ] || fail "$1 needs a value"
             case "$1" in
                 --rounds) rounds=$2 ;;
                 --seconds) seconds=$2 ;;
                 --idle) idle=$2 ;;
                 --tidegate) tidegate=$2 ;;
-                --nginx-log) nginx_log=$2 ;;
+                --pingora) pingora=$2 ;;
             esac
             shift 2
             ;;
-        -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail "unknown option $1" ;;
     esac
 done
 for number in "$rounds" "$seconds" "$idle"; do
     [[ $number =~ ^[1-9][0-9]*$ ]] || fail "\`$number\` is no number above 0"
 done
-case "$nginx_log" in
-    buffered) log_buffer='buffer=64k flush=1s' ;;
-    plain) log_buffer= ;;
-    *) fail "--nginx-log is buffered or plain" ;;
-esac
 
 export PATH="$PATH:/usr/sbin"
 missing=
@@ -69,6 +66,12 @@ if [ -z "$tidegate" ]; then
 fi
 [ -x "$tidegate" ] || fail "$tidegate is no program"
 tidegate=$(readlink -f "$tidegate")
+
+if [ -z "$pingora" ]; then
+    pingora=$(cargo build --release --locked --bench bare --message-format=json 2> /dev/null \
+        | sed -n 's/.*"name":"bare".*"executable":"\([^"]*\)".*/\1/p')
+fi
+[ -x "$pingora" ] || fail "\`$pingora\` is no program; build it: cargo build --release --bench bare"
 
 dir=$(mktemp -d)
 declare -A pids=() ports=()
@@ -93,10 +96,11 @@ trap 'exit 143' TERM
 
 # --- The four parts, each on a port of 127.0.0.1 that the kernel picked. ---
 
-read -r "ports[origin]" "ports[nginx]" "ports[haproxy]" "ports[tidegate]" "ports[admin]" < <(
+read -r "ports[origin]" "ports[nginx]" "ports[nginx-batch]" "ports[haproxy]" "ports[pingora]" \
+    "ports[tidegate]" "ports[admin]" < <(
     python3 - <<'PYTHON'
 import socket
-held = [socket.socket() for _ in range(5)]
+held = [socket.socket() for _ in range(7)]
 for each in held:
     each.bind(("127.0.0.1", 0))
 print(*(each.getsockname()[1] for each in held))
@@ -129,7 +133,8 @@ nginx_config origin "
     location / { default_type text/plain; return 200 '$answer'; }
   }"
 
-nginx_config nginx "
+nginx_proxy() { # NAME LOG-OPTIONS
+  nginx_config "$1" "
   log_format equal escape=json '{\"time\":\"\$time_iso8601\",\"duration_ms\":\$request_time,'
     '\"client_ip\":\"\$remote_addr\",\"peer_ip\":\"\$realip_remote_addr\",'
     '\"listener\":\"\$server_addr:\$server_port\",\"protocol\":\"\$server_protocol\",'
@@ -139,10 +144,10 @@ nginx_config nginx "
     '\"upstream_status\":\"\$upstream_status\",\"connect_ms\":\"\$upstream_connect_time\",'
     '\"first_byte_ms\":\"\$upstream_header_time\",\"referer\":\"\$http_referer\",'
     '\"user_agent\":\"\$http_user_agent\",\"request_id\":\"\$request_id\"}';
-  access_log $dir/nginx/access.log equal $log_buffer;
+  access_log $dir/$1/access.log equal $2;
   upstream app { server 127.0.0.1:${ports[origin]}; keepalive 128; keepalive_requests 1000000000; }
   server {
-    listen 127.0.0.1:${ports[nginx]} backlog=4096;
+    listen 127.0.0.1:${ports[$1]} backlog=4096;
     location / {
       proxy_pass http://app;
       proxy_http_version 1.1;
@@ -154,8 +159,11 @@ nginx_config nginx "
       proxy_set_header X-Request-Id \$request_id;
     }
   }"
+}
+nginx_proxy nginx ""
+nginx_proxy nginx-batch "buffer=64k flush=1s"
 
-mkdir -p "$dir/haproxy" "$dir/tidegate"
+mkdir -p "$dir/haproxy" "$dir/pingora" "$dir/tidegate"
 cat > "$dir/haproxy/haproxy.cfg" << CONFIG
 global
   nbthread 1
@@ -219,8 +227,9 @@ CONFIG
 start() { # NAME: starts it and waits until it answers
     local name=$1 out="$dir/$1/out"
     case "$name" in
-        origin | nginx) nginx -c "$dir/$name/nginx.conf" -p "$dir/$name" > "$out" 2>&1 & ;;
+        origin | nginx | nginx-batch) nginx -c "$dir/$name/nginx.conf" -p "$dir/$name" > "$out" 2>&1 & ;;
         haproxy) haproxy -db -f "$dir/haproxy/haproxy.cfg" > "$dir/haproxy/access.log" 2> "$out" & ;;
+        pingora) "$pingora" "127.0.0.1:${ports[pingora]}" "127.0.0.1:${ports[origin]}" > "$out" 2>&1 & ;;
         tidegate) (cd "$dir/tidegate" && exec "$tidegate" -c tidegate.yaml) > "$out" 2>&1 & ;;
     esac
     pids[$name]=$!
@@ -280,7 +289,7 @@ measure() { # NAME SECONDS: requests/s, CPU per request, p50, p99 in us, RSS in 
         }' "$out" || fail "no figures from wrk: $(cat "$out")"
 }
 
-proxies=(nginx haproxy tidegate)
+proxies=(nginx nginx-batch haproxy pingora tidegate)
 
 under_load() {
     local round turn name
@@ -295,7 +304,7 @@ under_load() {
         done
         echo "round $((round + 1)) of $rounds" >&2
     done
-    for name in "${proxies[@]}"; do
+    for name in nginx nginx-batch haproxy tidegate; do
         grep -q '"request_id":' "$dir/$name/access.log" || fail "$name wrote no access log"
     done
 }
@@ -374,12 +383,11 @@ print_load() {
     local name column row
     local -a base=()
     for column in 1 2 3 4 5; do base+=("$(median "$dir/figures.nginx" "$column")"); done
-    echo "1 KiB answers, 64 keep-alive connections, one worker, access log to a file" \
-        "(nginx: $nginx_log)"
+    echo "1 KiB answers, 64 keep-alive connections, one worker, access log to a file"
     echo "median of $rounds rounds of $seconds s; in brackets the ratio to nginx"
     echo
-    echo '| proxy    | requests/s     | CPU us/request | p50 us         | p99 us         | RSS MiB        |'
-    echo '|----------|----------------|----------------|----------------|----------------|----------------|'
+    echo '| proxy       | requests/s     | CPU us/request | p50 us         | p99 us         | RSS MiB        |'
+    echo '|-------------|----------------|----------------|----------------|----------------|----------------|'
     for name in "${proxies[@]}"; do
         row=
         for column in 1 2 3 4 5; do
@@ -387,7 +395,7 @@ print_load() {
         done
         awk -v name="$name" -v row="$row" 'BEGIN {
             split(row, n, " ")
-            printf "| %-8s |", name
+            printf "| %-11s |", name
             for (i = 1; i <= 5; i++) {
                 value = n[2 * i - 1]
                 if (i == 5) value = sprintf("%.1f", value / 1024)
@@ -404,11 +412,11 @@ print_idle() {
     local name each before after
     echo "$idle idle keep-alive connections, one request each before"
     echo
-    echo '| proxy    | KiB/connection | RSS before KiB | RSS after KiB  |'
-    echo '|----------|----------------|----------------|----------------|'
+    echo '| proxy       | KiB/connection | RSS before KiB | RSS after KiB  |'
+    echo '|-------------|----------------|----------------|----------------|'
     for name in "${proxies[@]}"; do
         read -r each before after < "$dir/idle.$name"
-        printf '| %-8s | %-14s | %-14s | %-14s |\n' "$name" "$each" "$before" "$after"
+        printf '| %-11s | %-14s | %-14s | %-14s |\n' "$name" "$each" "$before" "$after"
     done
 }
 
