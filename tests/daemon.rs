@@ -2,12 +2,13 @@
 //! its relative paths lead somewhere.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::support::ports;
 
 /// The longest wait for anything; only a failing test waits so long.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -83,22 +84,15 @@ impl Drop for Daemon {
     }
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let held = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    held.local_addr().expect("bound").port()
-}
-
 #[test]
 fn a_daemon_stays_in_its_folder() {
+    let [port, admin] = ports::free();
     let daemon = Daemon::start(&format!(
         "server: {{ error_log: error.log, threads: 1 }}\n\
          admin: {{ listen: 127.0.0.1:{admin} }}\n\
          log: {{ access: {{ to: off }} }}\n\
          listeners: [{{ address: 127.0.0.1:{port} }}]\n\
          routes: [{{ respond: {{ body: hi }} }}]\n",
-        admin = free_port(),
-        port = free_port(),
     ));
     daemon.wait("its signals", || daemon.hears_hangup());
     daemon.signal("HUP");

@@ -25,9 +25,6 @@ admin: { listen: '127.0.0.1:{admin}', token: '{token}' }
 log: { level: debug, access: { to: '{dir}/access.log', format: json } }
 ";
 
-/// How often a start is tried when its ports were taken in between.
-const STARTS: usize = 3;
-
 /// A running proxy; it is killed when this is dropped.
 ///
 /// In its configuration `{port}`, `{port2}`, `{tls_port}` and `{admin}` are
@@ -49,24 +46,12 @@ impl Edge {
 
     /// The same, with more places to fill: `("origin", &origin.addr)`.
     pub(crate) fn start_with(yaml: &str, places: &[(&str, &dyn Display)]) -> Edge {
-        let mut taken = String::new();
-        for _ in 0..STARTS {
-            match Edge::try_start(yaml, places) {
-                Ok(edge) => return edge,
-                Err(stderr) if stderr.contains("address is in use") => taken = stderr,
-                Err(stderr) => panic!("the proxy did not start:\n{stderr}"),
-            }
-        }
-        panic!("the ports were taken {STARTS} times:\n{taken}");
-    }
-
-    fn try_start(yaml: &str, given: &[(&str, &dyn Display)]) -> Result<Edge, String> {
         let dir = tempfile::tempdir().unwrap();
         let ports = ports::free::<4>();
         let names = ["port", "port2", "tls_port", "admin"];
         // What a test gives comes first: it may have places of its own.
         let mut places: Vec<(String, String)> =
-            given.iter().map(|(name, value)| pair(name, value)).collect();
+            places.iter().map(|(name, value)| pair(name, value)).collect();
         places.extend(names.iter().zip(ports).map(|(name, port)| pair(name, &port)));
         places.push(pair("dir", &dir.path().display()));
         // Its name is nobody else's.
@@ -74,21 +59,18 @@ impl Edge {
         places.push(pair("token", &token));
         write_config(dir.path(), yaml, &places);
         let mut edge = Edge { child: spawn(dir.path(), &[]), dir, places, ports, token };
-        edge.wait_ready()?;
-        Ok(edge)
+        edge.await_ready();
+        edge
     }
 
-    /// Waits until the admin listener answers; what it wrote if it ends.
-    fn wait_ready(&mut self) -> Result<(), String> {
-        let ended = poll("the proxy to start", || {
+    /// Waits until the admin listener answers.
+    fn await_ready(&mut self) {
+        poll("the proxy to start", || {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return Some(Some(status));
+                panic!("the proxy did not start: {status}\n{}", self.stderr());
             }
-            // Another process may have this port: ours alone knows the token.
-            let answer = self.ask_admin("GET", "/api/config")?;
-            (answer.status == 200).then_some(None)
-        });
-        ended.map_or(Ok(()), |status| Err(format!("{status}\n{}", self.stderr())))
+            self.ask_admin("GET", "/api/config").filter(|answer| answer.status == 200).map(drop)
+        })
     }
 
     /// The listener at `{port}`.

@@ -1,26 +1,36 @@
 //! Ports that the kernel picks.
 
-use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 
-// The kernel may pick a port again before its process has bound it.
-static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpSocket;
 
-/// `N` different ports of 127.0.0.1 that were free a moment ago, and that no
-/// other test was given.
+// Held to the end of the run: bound sockets that do not listen. A server that
+// sets SO_REUSEADDR, as all of ours do, may still listen there; but the kernel
+// gives the port to nobody else, not even to a client's end of a connection.
+static HELD: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+
+/// `N` different ports of 127.0.0.1 where nothing listens, and that are given
+/// to no other test.
 pub(crate) fn free<const N: usize>() -> [u16; N] {
-    let mut given = GIVEN.lock().unwrap();
-    // All are held until all are known, so that no two are the same.
-    let mut held = Vec::new();
+    let mut held = HELD.lock().unwrap();
+    if held.is_empty() {
+        allow_many_descriptors();
+    }
     [(); N].map(|()| {
-        loop {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = listener.local_addr().unwrap().port();
-            held.push(listener);
-            if given.insert(port) {
-                return port;
-            }
-        }
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        held.push(socket);
+        port
     })
+}
+
+/// Some hundred ports are more than the usual 1,024 descriptors leave room for.
+fn allow_many_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
