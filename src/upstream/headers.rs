@@ -16,6 +16,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// The most fields that a request gains.
+const ADDED: usize = 8;
+
 /// Our name in `Via` (RFC 9110 §7.6.3).
 pub(crate) const VIA: HeaderValue = HeaderValue::from_static("1.1 tidegate");
 
@@ -27,6 +30,7 @@ pub(crate) fn identify(
     request_id: HeaderValue,
     is_peer_trusted: bool,
 ) {
+    request.reserve(ADDED);
     if !is_peer_trusted {
         for name in &ONLY_TRUSTED {
             request.remove(name);
