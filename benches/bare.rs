@@ -1,10 +1,12 @@
 //! How fast is pingora's proxy alone, with nothing of Tidegate on the way?
 //!
-//! The floor of `scripts/bench.sh`: one thread, one runtime, an accept loop
-//! and a socket type as lean as pingora allows, one fixed server. No routing,
-//! no log, no header fields of ours, no deadlines.
+//! The floor of `scripts/bench.sh`: an accept loop and a socket type as lean as
+//! pingora allows, one fixed server. No routing, no log, no header fields of
+//! ours, no deadlines. And which runtime costs least: one thread each, with a
+//! socket each (`single`), or all in one that steals work (`stealing`)?
 //!
-//!     bare LISTEN SERVER      for instance: bare 127.0.0.1:8080 127.0.0.1:9000
+//!     bare LISTEN SERVER [single|stealing] [THREADS]
+//!     bare 127.0.0.1:8080 127.0.0.1:9000 stealing 2
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +28,8 @@ use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use pingora_proxy::{HttpProxy, ProxyHttp, Session};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 #[global_allocator]
@@ -156,7 +159,11 @@ async fn accept(listen: SocketAddr, server: SocketAddr) -> io::Result<()> {
     let conf = Arc::new(ServerConf { upstream_keepalive_pool_size: 512, ..ServerConf::default() });
     let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forward { server }));
     let (_open, shutdown) = watch::channel(false);
-    let listener = TcpListener::bind(listen).await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(listen)?;
+    let listener = socket.listen(4096)?;
     loop {
         match listener.accept().await {
             Ok((tcp, _)) => spawn(serve(tcp, proxy.clone(), shutdown.clone())),
@@ -170,12 +177,35 @@ fn spawn(connection: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(connection);
 }
 
-fn main() -> io::Result<()> {
-    let addresses = std::env::args().skip(1).filter_map(|word| word.parse().ok());
-    let addresses: Vec<SocketAddr> = addresses.collect();
-    let [listen, server] = addresses.as_slice() else {
-        return Err(io::Error::other("usage: bare LISTEN SERVER, two addresses"));
+/// As many threads with a runtime and a listening socket of their own.
+#[expect(clippy::disallowed_methods, reason = "threads are what is compared")]
+fn run_single(listen: SocketAddr, server: SocketAddr, threads: usize) -> io::Result<()> {
+    let run = move || {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(accept(listen, server))
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(accept(*listen, *server))
+    let others: Vec<_> = (1..threads).map(|_| std::thread::spawn(run)).collect();
+    run()?;
+    others
+        .into_iter()
+        .try_for_each(|other| other.join().map_err(|_| io::Error::other("a panic"))?)
+}
+
+/// One runtime and one socket; idle threads take work from busy ones.
+fn run_stealing(listen: SocketAddr, server: SocketAddr, threads: usize) -> io::Result<()> {
+    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    runtime.block_on(accept(listen, server))
+}
+
+fn main() -> io::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let usage = || io::Error::other("usage: bare LISTEN SERVER [single|stealing] [THREADS]");
+    let address = |at: usize| words.get(at).and_then(|word| word.parse().ok()).ok_or_else(usage);
+    let (listen, server) = (address(0)?, address(1)?);
+    let threads = words.get(3).map_or(Ok(1), |word| word.parse().map_err(|_| usage()))?;
+    match words.get(2).map_or("single", String::as_str) {
+        "single" => run_single(listen, server, threads),
+        "stealing" => run_stealing(listen, server, threads),
+        _ => Err(usage()),
+    }
 }

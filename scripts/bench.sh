@@ -3,13 +3,15 @@
 # and the memory of idle connections. Prints one table for each.
 #
 #   scripts/bench.sh [--rounds N] [--seconds N] [--idle N] [--tidegate PATH]
-#                    [--pingora PATH]
+#                    [--pingora PATH] [--proxies "NAME..."]
 #
 # Each proxy has one worker and stands before the same nginx, which answers
 # 1 KiB. Each writes an access log with the same fields to a file: nginx and
 # HAProxy as they come, a write a line; `nginx-batch` and Tidegate gather
 # lines. `pingora` is the bare proxy of benches/bare.rs, without a log, a route
-# or a header field of its own: the ground that Tidegate stands on.
+# or a header field of its own: the ground that Tidegate stands on. Not run
+# unless named: `single-2` and `stealing-2`, the same with two threads, either
+# with a runtime and a socket each, or in one runtime that steals work.
 # Rounds are interleaved and their order turns, so that a machine that slows
 # down slows all of them; the figures are medians. Ratios are to nginx.
 
@@ -21,12 +23,13 @@ seconds=4
 idle=8000
 tidegate=
 pingora=
+names="nginx nginx-batch haproxy pingora tidegate"
 
 fail() { echo "bench: $*" >&2; exit 1; }
 
 while [ $# -gt 0 ]; do
     case "$1" in
-        --rounds | --seconds | --idle | --tidegate | --pingora)
+        --rounds | --seconds | --idle | --tidegate | --pingora | --proxies)
             [ $# -ge 2 ] || fail "$1 needs a value"
             case "$1" in
                 --rounds) rounds=$2 ;;
@@ -34,10 +37,11 @@ while [ $# -gt 0 ]; do
                 --idle) idle=$2 ;;
                 --tidegate) tidegate=$2 ;;
                 --pingora) pingora=$2 ;;
+                --proxies) names=$2 ;;
             esac
             shift 2
             ;;
-        -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail "unknown option $1" ;;
     esac
 done
@@ -97,10 +101,10 @@ trap 'exit 143' TERM
 # --- The four parts, each on a port of 127.0.0.1 that the kernel picked. ---
 
 read -r "ports[origin]" "ports[nginx]" "ports[nginx-batch]" "ports[haproxy]" "ports[pingora]" \
-    "ports[tidegate]" "ports[admin]" < <(
+    "ports[tidegate]" "ports[admin]" "ports[single-2]" "ports[stealing-2]" < <(
     python3 - <<'PYTHON'
 import socket
-held = [socket.socket() for _ in range(7)]
+held = [socket.socket() for _ in range(9)]
 for each in held:
     each.bind(("127.0.0.1", 0))
 print(*(each.getsockname()[1] for each in held))
@@ -163,7 +167,7 @@ nginx_proxy() { # NAME LOG-OPTIONS
 nginx_proxy nginx ""
 nginx_proxy nginx-batch "buffer=64k flush=1s"
 
-mkdir -p "$dir/haproxy" "$dir/pingora" "$dir/tidegate"
+mkdir -p "$dir"/{haproxy,pingora,single-2,stealing-2,tidegate}
 cat > "$dir/haproxy/haproxy.cfg" << CONFIG
 global
   nbthread 1
@@ -224,12 +228,17 @@ routes:
   - { name: rest, upstream: app }
 CONFIG
 
+bare() { # NAME RUNTIME THREADS
+    exec "$pingora" "127.0.0.1:${ports[$1]}" "127.0.0.1:${ports[origin]}" "$2" "$3"
+}
 start() { # NAME: starts it and waits until it answers
     local name=$1 out="$dir/$1/out"
     case "$name" in
         origin | nginx | nginx-batch) nginx -c "$dir/$name/nginx.conf" -p "$dir/$name" > "$out" 2>&1 & ;;
         haproxy) haproxy -db -f "$dir/haproxy/haproxy.cfg" > "$dir/haproxy/access.log" 2> "$out" & ;;
-        pingora) "$pingora" "127.0.0.1:${ports[pingora]}" "127.0.0.1:${ports[origin]}" > "$out" 2>&1 & ;;
+        pingora) bare pingora single 1 > "$out" 2>&1 & ;;
+        single-2) bare single-2 single 2 > "$out" 2>&1 & ;;
+        stealing-2) bare stealing-2 stealing 2 > "$out" 2>&1 & ;;
         tidegate) (cd "$dir/tidegate" && exec "$tidegate" -c tidegate.yaml) > "$out" 2>&1 & ;;
     esac
     pids[$name]=$!
@@ -289,7 +298,7 @@ measure() { # NAME SECONDS: requests/s, CPU per request, p50, p99 in us, RSS in 
         }' "$out" || fail "no figures from wrk: $(cat "$out")"
 }
 
-proxies=(nginx nginx-batch haproxy pingora tidegate)
+read -r -a proxies <<< "$names"
 
 under_load() {
     local round turn name
@@ -304,7 +313,8 @@ under_load() {
         done
         echo "round $((round + 1)) of $rounds" >&2
     done
-    for name in nginx nginx-batch haproxy tidegate; do
+    for name in "${proxies[@]}"; do
+        case "$name" in pingora | single-2 | stealing-2) continue ;; esac
         grep -q '"request_id":' "$dir/$name/access.log" || fail "$name wrote no access log"
     done
 }
@@ -382,9 +392,9 @@ machine() {
 print_load() {
     local name column row
     local -a base=()
-    for column in 1 2 3 4 5; do base+=("$(median "$dir/figures.nginx" "$column")"); done
+    for column in 1 2 3 4 5; do base+=("$(median "$dir/figures.${proxies[0]}" "$column")"); done
     echo "1 KiB answers, 64 keep-alive connections, one worker, access log to a file"
-    echo "median of $rounds rounds of $seconds s; in brackets the ratio to nginx"
+    echo "median of $rounds rounds of $seconds s; in brackets the ratio to ${proxies[0]}"
     echo
     echo '| proxy       | requests/s     | CPU us/request | p50 us         | p99 us         | RSS MiB        |'
     echo '|-------------|----------------|----------------|----------------|----------------|----------------|'
