@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
+use pingora::apps::HttpServerOptions;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
+use pingora_proxy::HttpProxy;
 use tidegate_sockets::{Answer, Options, Receiver};
 use tokio::sync::watch;
 
@@ -271,7 +273,7 @@ impl Process {
         let mut server = Server::new_with_opt_and_conf(None, conf);
         let apps = (0..threads).map(|_| {
             let conductor = Conductor::new(site.clone(), state.clone());
-            Arc::new(pingora_proxy::http_proxy(&server.configuration, conductor))
+            Arc::new(proxy(&server.configuration, conductor))
         });
         let door = Arc::new(FrontDoor::new(site.clone(), state.clone()));
         let listeners = sockets.listeners.iter().map(|opened| opened.listener.clone()).collect();
@@ -321,6 +323,16 @@ impl Process {
             ..ServerConf::default()
         })
     }
+}
+
+/// The proxy of one worker.
+fn proxy(conf: &Arc<ServerConf>, conductor: Conductor) -> HttpProxy<Conductor> {
+    let mut options = HttpServerOptions::default();
+    // The conductor refuses CONNECT; pingora would with neither page nor record.
+    options.allow_connect_method_proxying = true;
+    let mut proxy = pingora_proxy::http_proxy(conf, conductor);
+    proxy.server_options = Some(options);
+    proxy
 }
 
 fn admin_edge(opened: Opened, admin: Admin, shutdown: Shutdown) -> Edge<AdminDoor, Admin> {

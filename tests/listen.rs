@@ -2,6 +2,8 @@
 
 mod bodies;
 mod connections;
+mod h2_answers;
+mod h2_heads;
 mod heads;
 mod proxy_protocol;
 mod records;

@@ -38,6 +38,7 @@ pub(crate) struct Exchange {
     expired: AtomicBool,
     recorded: AtomicBool,
     head_is_all: AtomicBool,
+    malformed: AtomicBool,
     cut: AtomicBool,
 }
 
@@ -50,6 +51,7 @@ impl Exchange {
             expired: AtomicBool::new(false),
             recorded: AtomicBool::new(false),
             head_is_all: AtomicBool::new(false),
+            malformed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         })
     }
@@ -99,6 +101,16 @@ impl Exchange {
 
     pub(super) fn head_is_all(&self) -> bool {
         self.head_is_all.load(Ordering::Acquire)
+    }
+
+    /// Says that the request was refused for its head; a connection on which
+    /// many are is not kept.
+    pub(crate) fn set_malformed(&self) {
+        self.malformed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_malformed(&self) -> bool {
+        self.malformed.load(Ordering::Acquire)
     }
 
     /// Lets every read and write of the exchange fail from now on; it must be

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::{Builder, SendResponse};
+use http::Request;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::{self, H2Accept, HttpSession};
-use pingora::protocols::{Digest, Stream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -18,7 +20,8 @@ use super::h2_stream::H2Stream;
 use super::io::EdgeIo;
 use super::{App, Door, Event};
 
-/// Malformed requests until a connection is given up.
+/// Requests refused for their head until a connection is told to end; after
+/// as many again it is cut off. What h2 itself refuses, it counts by itself.
 const MALFORMED: usize = 32;
 /// What a stream may send ahead of its reader; the protocol's 64 KiB would
 /// make uploads over long distances slow.
@@ -30,18 +33,18 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// How long a client may take to close after it was told to go away.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-type H2Connection = h2::server::Connection<Stream, bytes::Bytes>;
+type H2Connection = h2::server::Connection<Box<EdgeIo>, Bytes>;
 
 /// Serves streams until the connection ends or has been idle too long.
 pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, io: Box<EdgeIo>) {
     let listener = &inward.connection.listener;
-    let mut options = server::H2Options::new();
+    let mut options = Builder::new();
     options
         .max_concurrent_streams(listener.h2.streams)
         .max_header_list_size(u32::try_from(listener.limits.headers.0).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let handshake = server::handshake(io, Some(options));
+    let handshake = options.handshake(io);
     let mut h2 = match timeout(listener.timeouts.header.0, handshake).await {
         Ok(Ok(h2)) => h2,
         Ok(Err(error)) => return ::log::debug!("h2 with {}: {error}", inward.connection.peer),
@@ -51,21 +54,29 @@ pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, io: Box<Ed
 }
 
 async fn accept_streams<D: Door, A: App>(inward: &Inward<'_, D, A>, h2: &mut H2Connection) {
-    let idle = inward.connection.listener.timeouts.idle.0;
-    let limit = inward.connection.listener.limits.requests_per_connection;
-    let active = Arc::new(Active::default());
+    let listener = &inward.connection.listener;
+    let streams = Arc::new(Streams::default());
     let mut is_closing = false;
-    let mut malformed = 0;
     let mut served = 0;
     loop {
-        let exchange = Exchange::new(inward.connection.clone(), Instant::now());
-        let digest =
-            Arc::new(Digest { proxy_digest: Some(exchange.digest()), ..Digest::default() });
+        let (patience, bound) = match is_closing {
+            false => (listener.timeouts.idle.0, MALFORMED),
+            true => (GOODBYE, 2 * MALFORMED),
+        };
         let accepted = tokio::select! {
             biased;
             () = inward.shutdown.closing(), if !is_closing => None,
-            accepted = HttpSession::from_h2_conn(h2, digest) => Some(accepted),
-            () = active.idle_for(if is_closing { GOODBYE } else { idle }) => {
+            () = streams.malformed(bound) => {
+                if is_closing {
+                    return cut_off(h2).await;
+                }
+                None
+            }
+            accepted = h2.accept() => match accepted {
+                Some(accepted) => Some(accepted),
+                None => return,
+            },
+            () = streams.idle_for(patience) => {
                 if is_closing {
                     return;
                 }
@@ -77,26 +88,17 @@ async fn accept_streams<D: Door, A: App>(inward: &Inward<'_, D, A>, h2: &mut H2C
                 h2.graceful_shutdown();
                 is_closing = true;
             }
-            Some(Ok(Some(H2Accept::Session(session)))) => {
+            Some(Ok((request, answer))) => {
                 served += 1;
                 if served == 1 {
-                    inward.door.count(&inward.connection.listener, Event::SpeaksH2);
+                    inward.door.count(listener, Event::SpeaksH2);
                 }
-                if served >= limit && !is_closing {
+                if served >= listener.limits.requests_per_connection && !is_closing {
                     h2.graceful_shutdown();
                     is_closing = true;
                 }
-                serve_stream(inward, session, exchange, Stay::new(&active));
+                serve_stream(inward, request, answer, Stay::new(&streams));
             }
-            Some(Ok(Some(H2Accept::Rejected))) => {
-                inward.door.lost(&exchange);
-                malformed += 1;
-                if malformed >= MALFORMED {
-                    h2.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
-                    is_closing = true;
-                }
-            }
-            Some(Ok(None)) => return,
             Some(Err(error)) => {
                 return ::log::debug!("h2 with {}: {error}", inward.connection.peer);
             }
@@ -104,59 +106,87 @@ async fn accept_streams<D: Door, A: App>(inward: &Inward<'_, D, A>, h2: &mut H2C
     }
 }
 
+/// Ends a connection whatever is under way on it.
+async fn cut_off(h2: &mut H2Connection) {
+    h2.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+    let closed = timeout(GOODBYE, std::future::poll_fn(|cx| h2.poll_closed(cx))).await;
+    ::log::debug!("an h2 connection was cut off: {closed:?}");
+}
+
 fn serve_stream<D: Door, A: App>(
     inward: &Inward<'_, D, A>,
-    session: HttpSession,
-    exchange: Arc<Exchange>,
+    request: Request<RecvStream>,
+    answer: SendResponse<Bytes>,
     stay: Stay,
 ) {
+    let exchange = Exchange::new(inward.connection.clone(), Instant::now());
     let (app, door, shutdown) = (inward.app.clone(), inward.door.clone(), inward.shutdown.clone());
     spawn_stream(async move {
-        let stream = H2Stream::new(session, exchange.clone());
+        let stream = H2Stream::new(request, answer, exchange.clone());
         let session = ServerSession::new_custom(Box::new(stream));
         let guard = Unrecorded::new(&*door, &exchange);
         let answered = app.process_new_http(session, shutdown.watch());
         shutdown.notice().bound_exchange(answered, || exchange.cut()).await;
+        if exchange.is_malformed() {
+            stay.note_malformed();
+        }
         drop((guard, stay));
     });
 }
 
-/// The streams of a connection that are being served.
+/// The streams of a connection that are being served, and how those ended
+/// that are over.
 #[derive(Default)]
-struct Active {
-    count: AtomicUsize,
-    emptied: Notify,
+struct Streams {
+    active: AtomicUsize,
+    malformed: AtomicUsize,
+    // Of every change that somebody waits for.
+    changed: Notify,
 }
 
-impl Active {
+impl Streams {
     /// Returns once no stream has been served for `idle`.
     async fn idle_for(&self, idle: Duration) {
-        loop {
-            let mut emptied = pin!(self.emptied.notified());
-            emptied.as_mut().enable();
-            if self.count.load(Ordering::Acquire) == 0 {
-                break;
-            }
-            emptied.await;
-        }
+        self.until(|| self.active.load(Ordering::Acquire) == 0).await;
         tokio::time::sleep(idle).await;
+    }
+
+    /// Returns once this many were malformed.
+    async fn malformed(&self, bound: usize) {
+        self.until(|| self.malformed.load(Ordering::Acquire) >= bound).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if is_so() {
+                return;
+            }
+            changed.await;
+        }
     }
 }
 
 /// The stay of one stream among the active ones.
-struct Stay(Arc<Active>);
+struct Stay(Arc<Streams>);
 
 impl Stay {
-    fn new(active: &Arc<Active>) -> Self {
-        active.count.fetch_add(1, Ordering::AcqRel);
-        Stay(active.clone())
+    fn new(streams: &Arc<Streams>) -> Self {
+        streams.active.fetch_add(1, Ordering::AcqRel);
+        Stay(streams.clone())
+    }
+
+    fn note_malformed(&self) {
+        self.0.malformed.fetch_add(1, Ordering::AcqRel);
+        self.0.changed.notify_waiters();
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.emptied.notify_waiters();
+        if self.0.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.changed.notify_waiters();
         }
     }
 }

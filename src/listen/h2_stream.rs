@@ -1,8 +1,8 @@
-//! One HTTP/2 stream as pingora sees it.
+//! One HTTP/2 stream as pingora sees it: a session of ours.
 //!
-//! Pingora's own h2 session waits for a request body, and for an answer, as
-//! long as the client likes. This one is the same session with the deadlines
-//! of the exchange, so that h1 and h2 keep the same promises.
+//! Pingora's own waits for a request body, and for an answer, as long as the
+//! client likes, and writes no interim answers. This one has the deadlines of
+//! the exchange, so that h1 and h2 keep the same promises.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,31 +12,59 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
-use http::HeaderMap;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{HeaderMap, Request, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::HttpTask;
 use pingora::protocols::http::custom::CustomMessageWrite;
 use pingora::protocols::http::custom::server::Session;
-use pingora::protocols::http::v2::server::HttpSession;
+use pingora::protocols::http::v1::client::http_req_header_to_wire;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::{CUT, Exchange};
+use super::h2_answer::H2Answer;
+use super::h2_body::H2Body;
 
-/// A stream and the exchange that it carries.
+/// A request, its answer, and the exchange that they are.
 pub(super) struct H2Stream {
-    inner: HttpSession,
+    request: RequestHeader,
+    body: H2Body,
+    answer: H2Answer,
     exchange: Arc<Exchange>,
+    digest: Digest,
     body_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    drain_timeout: Option<Duration>,
 }
 
 type Messages = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
 impl H2Stream {
-    pub(super) fn new(inner: HttpSession, exchange: Arc<Exchange>) -> Self {
-        H2Stream { inner, exchange, body_timeout: None }
+    pub(super) fn new(
+        request: Request<RecvStream>,
+        answer: SendResponse<Bytes>,
+        exchange: Arc<Exchange>,
+    ) -> Self {
+        let (head, body) = request.into_parts();
+        H2Stream {
+            body: H2Body::new(body, &head.headers),
+            request: head.into(),
+            answer: H2Answer::new(answer),
+            digest: Digest { proxy_digest: Some(exchange.digest()), ..Digest::default() },
+            exchange,
+            body_timeout: None,
+            write_timeout: None,
+            drain_timeout: None,
+        }
+    }
+
+    /// Whether a client may be waiting for 100 before it sends its body.
+    fn is_body_awaited(&self) -> bool {
+        self.body.read() == 0 && !self.body.is_done()
     }
 }
 
@@ -74,51 +102,83 @@ async fn unless_cut<T>(exchange: &Exchange, wait: impl Future<Output = Result<T>
     .await
 }
 
+/// The outcome of `wait` within `patience`, if there is a bound to it.
+async fn within<T>(
+    patience: Option<Duration>,
+    late: ErrorType,
+    wait: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let Some(patience) = patience else {
+        return wait.await;
+    };
+    match timeout(patience, wait).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::explain(late, "the client stood still").into_down()),
+    }
+}
+
 #[async_trait]
 impl Session for H2Stream {
     fn req_header(&self) -> &RequestHeader {
-        self.inner.req_header()
+        &self.request
     }
 
     fn req_header_mut(&mut self) -> &mut RequestHeader {
-        self.inner.req_header_mut()
+        &mut self.request
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
-        let read = unless_cut(&self.exchange, self.inner.read_body_bytes());
-        let Some(patience) = self.body_timeout else {
-            return read.await;
-        };
-        match timeout(patience, read).await {
-            Ok(read) => read,
-            Err(_) => Error::e_explain(ErrorType::ReadTimedout, "reading the request body"),
-        }
+        let read = unless_cut(&self.exchange, self.body.next());
+        within(self.body_timeout, ErrorType::ReadTimedout, read).await
     }
 
     async fn drain_request_body(&mut self) -> Result<()> {
-        self.inner.drain_request_body().await
+        let drain = unless_cut(&self.exchange, self.body.drain());
+        within(self.drain_timeout, ErrorType::ReadTimedout, drain).await
     }
 
     async fn write_response_header(&mut self, resp: Box<ResponseHeader>, end: bool) -> Result<()> {
-        let end = end || self.exchange.head_is_all();
-        self.inner.write_response_header(resp, end)
+        // Who has begun to send, or has nothing to, does not wait (RFC 9110 §10.1.1).
+        if resp.status == StatusCode::CONTINUE && !self.is_body_awaited() {
+            return Ok(());
+        }
+        self.answer.write_head(resp, end || self.exchange.head_is_all()).await
     }
 
     async fn write_response_header_ref(&mut self, resp: &ResponseHeader, end: bool) -> Result<()> {
-        let end = end || self.exchange.head_is_all();
-        self.inner.write_response_header_ref(resp, end)
+        self.write_response_header(Box::new(resp.clone()), end).await
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        unless_cut(&self.exchange, self.inner.write_body(data, end)).await
+        let write = unless_cut(&self.exchange, self.answer.write_body(data, end));
+        within(self.write_timeout, ErrorType::WriteTimedout, write).await
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        self.inner.write_trailers(trailers)
+        self.answer.write_trailers(trailers)
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        self.inner.response_duplex_vec(tasks).await
+        let mut is_end = false;
+        for task in tasks {
+            is_end |= task.is_end();
+            match task {
+                HttpTask::Header(head, end) => self.write_response_header(head, end).await?,
+                HttpTask::Body(Some(data), end) if !data.is_empty() => {
+                    self.write_body(data, end).await?;
+                }
+                HttpTask::Trailer(Some(trailers)) => self.answer.write_trailers(*trailers)?,
+                HttpTask::Body(..) | HttpTask::Trailer(None) | HttpTask::Done => {}
+                HttpTask::UpgradedBody(..) => {
+                    return Error::e_explain(ErrorType::InternalError, "a tunnel over h2");
+                }
+                HttpTask::Failed(error) => return Err(error),
+            }
+        }
+        if is_end {
+            self.answer.finish()?;
+        }
+        Ok(is_end)
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) {
@@ -130,98 +190,100 @@ impl Session for H2Stream {
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.inner.set_write_timeout(timeout);
+        self.write_timeout = timeout;
     }
 
     fn get_write_timeout(&self) -> Option<Duration> {
-        self.inner.get_write_timeout()
+        self.write_timeout
     }
 
     fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
-        self.inner.set_total_drain_timeout(timeout);
+        self.drain_timeout = timeout;
     }
 
     fn get_total_drain_timeout(&self) -> Option<Duration> {
-        self.inner.get_total_drain_timeout()
+        self.drain_timeout
     }
 
     fn request_summary(&self) -> String {
-        self.inner.request_summary()
+        format!("{} {}", self.request.method, self.request.uri)
     }
 
     fn response_written(&self) -> Option<&ResponseHeader> {
-        self.inner.response_written()
+        self.answer.head()
     }
 
     async fn shutdown(&mut self, _code: u32, _ctx: &str) {
-        self.inner.shutdown();
+        self.answer.abandon();
     }
 
     async fn abandon(&mut self, _ctx: &str) {
-        self.inner.shutdown();
+        self.answer.abandon();
     }
 
     fn is_body_done(&mut self) -> bool {
-        self.inner.is_body_done()
+        self.body.is_done()
     }
 
     async fn finish(&mut self) -> Result<()> {
-        self.inner.finish()
+        self.answer.finish()
     }
 
     fn is_body_empty(&mut self) -> bool {
-        self.inner.is_body_empty()
+        self.body.is_empty()
     }
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        if !no_body_expected && !self.inner.is_body_done() {
+        if !no_body_expected && !self.body.is_done() {
             return self.read_body_bytes().await;
         }
         let idle = async {
-            let reason = self.inner.idle().await?;
+            let reason = self.answer.given_up().await?;
             Error::e_explain(ErrorType::H2Error, format!("the client left: {reason}"))
         };
         before_deadline(&self.exchange, idle).await
     }
 
     fn body_bytes_sent(&self) -> usize {
-        self.inner.body_bytes_sent()
+        self.answer.sent()
     }
 
     fn body_bytes_read(&self) -> usize {
-        self.inner.body_bytes_read()
+        self.body.read()
     }
 
     fn digest(&self) -> Option<&Digest> {
-        self.inner.digest()
+        Some(&self.digest)
     }
 
     fn digest_mut(&mut self) -> Option<&mut Digest> {
-        self.inner.digest_mut()
+        Some(&mut self.digest)
     }
 
+    // Who is at the other end, the exchange knows.
     fn client_addr(&self) -> Option<&SocketAddr> {
-        self.inner.client_addr()
+        None
     }
 
     fn server_addr(&self) -> Option<&SocketAddr> {
-        self.inner.server_addr()
+        None
     }
 
+    // Requests that pingora makes of this one; we ask it for none.
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
-        self.inner.pseudo_raw_h1_request_header()
+        http_req_header_to_wire(&self.request).unwrap_or_default().freeze()
     }
 
     fn enable_retry_buffering(&mut self) {
-        self.inner.enable_retry_buffering();
+        self.body.keep();
     }
 
     fn retry_buffer_truncated(&self) -> bool {
-        self.inner.retry_buffer_truncated()
+        self.body.is_lost()
     }
 
     fn get_retry_buffer(&self) -> Option<Bytes> {
-        self.inner.get_retry_buffer()
+        self.body.kept()
     }
 
     async fn finish_custom(&mut self) -> Result<()> {

@@ -8,6 +8,8 @@ mod accept;
 mod connection;
 mod h1;
 mod h2;
+mod h2_answer;
+mod h2_body;
 mod h2_stream;
 mod head;
 mod io;

@@ -137,6 +137,9 @@ pub(super) async fn send(
     ctx: &mut Context,
 ) -> Result<bool> {
     ctx.refusal = Some(refusal.tag());
+    if let (Refusal::Malformed(_), Some(exchange)) = (refusal, ctx.exchange()) {
+        exchange.set_malformed();
+    }
     let none = ErrorPages::default();
     let route = ctx.route.clone();
     let pages = route.as_ref().map_or(&none, |route| &route.error_pages);

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::Request;
 
 use super::{edge, outcomes};
-use crate::support::h2_client::{next, whole};
+use crate::support::h2_client::{interim, next, whole};
 use crate::support::tools::Ran;
-use crate::support::{Client, Edge, H2Client, Origin, curl, within};
+use crate::support::{Authority, Client, H2Client, Origin, curl, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_stops_is_answered_408() {
@@ -83,43 +83,65 @@ async fn a_client_that_does_not_read_is_given_up() {
 }
 
 /// Sends five bytes with curl, which waits for 100 longer than it may run.
-fn curl_expecting(edge: &Edge, arguments: &[&str]) -> Ran {
+fn curl_expecting(url: &str, arguments: &[&str]) -> Ran {
     let expect = ["-H", "Expect: 100-continue", "--expect100-timeout", "60", "--data", "12345"];
-    curl(&[&expect[..], arguments, &[&format!("http://{}/", edge.addr())]].concat()).good()
+    curl(&[&expect[..], arguments, &[url]].concat()).good()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn expect_100_continue_works_on_h1() {
+async fn expect_100_continue_works_on_h1_and_h2() {
     let origin = Origin::ok().await;
-    let edge = edge(&origin, "");
-    let ran = curl_expecting(&edge, &["-v"]);
-    assert_eq!(ran.stdout, "ok");
-    assert!(ran.stderr.contains("< HTTP/1.1 100 Continue"), "{}", ran.stderr);
-    assert_eq!(outcomes(&edge.stop()), [(200, "")]);
+    let edge = edge(&origin, "protocols: [h1, h2c]");
+    for (spoken, version) in [("--http1.1", "HTTP/1.1"), ("--http2-prior-knowledge", "HTTP/2")] {
+        let ran = curl_expecting(&format!("http://{}/", edge.addr()), &["-v", spoken]);
+        assert_eq!(ran.stdout, "ok");
+        assert!(ran.stderr.contains(&format!("< {version} 100")), "{}", ran.stderr);
+        assert!(origin.received_text().ends_with("\r\n\r\n12345"));
+    }
+    assert_eq!(outcomes(&edge.stop()), [(200, ""); 2]);
     // The expectation was met on the way: the server need not know of it.
     assert!(!origin.received_text().to_lowercase().contains("expect:"));
-    assert!(origin.received_text().ends_with("\r\n\r\n12345"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expect_100_continue_works_on_h2_over_tls() {
+    let origin = Origin::ok().await;
+    let certs = Authority::new();
+    certs.write("a", &["a.example"]);
+    let tls = format!(
+        "tls: {{ certificates: [{{ cert: '{0}/a.pem', key: '{0}/a.key' }}] }}",
+        certs.dir().display()
+    );
+    let edge = edge(&origin, &tls);
+    let (port, ca) = (edge.addr().port(), certs.ca().display().to_string());
+    let to = format!("a.example:{port}:127.0.0.1");
+    let arguments = ["-v", "--http2", "--cacert", &ca, "--resolve", &to];
+    let ran = curl_expecting(&format!("https://a.example:{port}/"), &arguments);
+    assert_eq!(ran.stdout, "ok");
+    assert!(ran.stderr.contains("< HTTP/2 100"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("< HTTP/2 200"), "{}", ran.stderr);
+    assert!(origin.received_text().ends_with("12345"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_refused_is_not_asked_for() {
     let origin = Origin::ok().await;
-    let edge = edge(&origin, "limits: { body: 4 }");
-    let ran = curl_expecting(&edge, &["-o", "/dev/null", "-w", "%{http_code} %{size_upload}"]);
+    let edge = edge(&origin, "protocols: [h1, h2c]\n    limits: { body: 4 }");
+    let said = ["-o", "/dev/null", "-w", "%{http_code} %{size_upload}"];
+    let ran = curl_expecting(&format!("http://{}/", edge.addr()), &said);
     assert_eq!(ran.stdout, "413 0");
-    assert_eq!(outcomes(&edge.stop()), [(413, "body_too_large")]);
+    // This curl (7.88) may lose an answer over h2 whose stream is reset with it,
+    // whoever the server is.
+    let mut client = H2Client::connect(edge.addr()).await;
+    let request = Request::post("http://a.example/").header("expect", "100-continue");
+    let request = request.header("content-length", "5").body(()).unwrap();
+    let (mut answer, mut body) = client.open(request, false).await;
+    assert!(interim(&mut answer).await.is_none());
+    assert_eq!(whole(answer).await.unwrap().response.status, 413);
+    let reset = std::future::poll_fn(|cx| body.poll_reset(cx));
+    assert_eq!(within("a reset", reset).await.unwrap(), h2::Reason::NO_ERROR);
+    assert_eq!(outcomes(&edge.stop()), [(413, "body_too_large"); 2]);
     assert_eq!(origin.connections(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn expect_100_continue_does_not_stop_a_body_on_h2() {
-    let origin = Origin::ok().await;
-    let edge = edge(&origin, "protocols: [h1, h2c]");
-    // The last word on how long to wait for 100 is curl's: it does not come.
-    let h2 = ["--http2-prior-knowledge", "--expect100-timeout", "0.1"];
-    assert_eq!(curl_expecting(&edge, &h2).stdout, "ok");
-    assert!(!origin.received_text().to_lowercase().contains("expect:"));
-    assert!(origin.received_text().ends_with("12345"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -196,9 +196,14 @@ async fn connect_and_trace_are_refused() {
     let trace = http::Request::builder().method("TRACE").uri("http://a.example/").body(()).unwrap();
     let mut client = crate::support::H2Client::connect(edge.addr()).await;
     assert_eq!(client.ask(trace, "").await.unwrap().response.status, 405);
+    let connect = http::Request::connect("a.example:443").body(()).unwrap();
+    assert_eq!(client.ask(connect, "").await.unwrap().response.status, 405);
 
     let records = edge.stop();
-    assert_eq!(outcomes(&records), [(405, "connect"), (405, "trace"), (405, "trace")]);
+    assert_eq!(
+        outcomes(&records),
+        [(405, "connect"), (405, "trace"), (405, "trace"), (405, "connect")]
+    );
     assert_eq!(origin.connections(), 0);
 }
 

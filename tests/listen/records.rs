@@ -8,14 +8,15 @@ use super::edge;
 use crate::support::{Client, H2Client, Origin};
 
 /// How many records each path has, by the end.
-const EXPECTED: [(&str, u32); 16] = [
-    // Three heads without a target: BAD, GET, and the malformed h2 stream.
+const EXPECTED: [(&str, u32); 17] = [
+    // Three heads without a path: BAD, GET, and CONNECT over h2.
     ("", 3),
     ("/closes", 1),
     ("/garbage", 1),
     ("/good", 1),
     ("/h2_closes", 1),
     ("/h2_good", 1),
+    ("/h2_odd", 1),
     ("/h2_reset", 1),
     ("/h2_trace", 1),
     ("/half", 1),
@@ -97,8 +98,8 @@ async fn h2_requests(addr: std::net::SocketAddr, origin: &Origin) {
     let (_answer, mut stream) = client.open(request, false).await;
     origin.await_heads(&["/h2_reset"]);
     stream.send_reset(h2::Reason::CANCEL);
-    // Userinfo is refused by pingora before any hook.
     let odd = Request::get("http://user@a.example/h2_odd").body(()).unwrap();
-    let odd = client.ask(odd, "").await;
-    assert!(odd.is_err() || odd.is_ok_and(|answer| answer.response.status == 400));
+    assert_eq!(client.ask(odd, "").await.unwrap().response.status, 400);
+    let connect = Request::connect("a.example:443").body(()).unwrap();
+    assert_eq!(client.ask(connect, "").await.unwrap().response.status, 405);
 }

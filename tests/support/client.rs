@@ -121,11 +121,18 @@ impl Client {
 
     /// Exactly `count` bytes.
     pub(crate) async fn take(&mut self, count: usize) -> Vec<u8> {
+        let taken = self.take_or_closed(count).await;
+        taken.unwrap_or_else(|| panic!("ended after {} of {count} bytes", self.read.len()))
+    }
+
+    /// Exactly `count` bytes; none if the peer closes before.
+    pub(crate) async fn take_or_closed(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.read.len() < count {
-            let was = self.read.len();
-            assert!(self.more().await > 0, "ended after {was} of {count} bytes");
+            if self.more().await == 0 {
+                return None;
+            }
         }
-        self.read.drain(..count).collect()
+        Some(self.read.drain(..count).collect())
     }
 
     /// Everything up to and with `end`.

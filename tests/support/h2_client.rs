@@ -75,6 +75,19 @@ impl H2Client {
         self.ask(request, Bytes::new()).await.unwrap()
     }
 
+    /// Waits until the other end takes no more streams.
+    pub(crate) async fn refused(&mut self) -> h2::Error {
+        let refused = async {
+            loop {
+                match self.send.clone().ready().await {
+                    Ok(_) => tokio::task::yield_now().await,
+                    Err(error) => return error,
+                }
+            }
+        };
+        within("streams to be refused", refused).await
+    }
+
     /// Waits until the connection has ended.
     pub(crate) async fn closed(mut self) -> Result<(), h2::Error> {
         drop(self.send.clone());
@@ -86,6 +99,12 @@ impl Drop for H2Client {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// The next interim answer; none when it is the final one's turn.
+pub(crate) async fn interim(answer: &mut ResponseFuture) -> Option<http::Response<()>> {
+    let next = std::future::poll_fn(|cx| answer.poll_informational(cx));
+    within("an interim answer", next).await.map(Result::unwrap)
 }
 
 /// Everything of an answer.

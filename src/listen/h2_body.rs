@@ -1,0 +1,95 @@
+//! The body of a request on an h2 stream.
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::{HeaderMap, header};
+use pingora::protocols::http::body_buffer::FixedBuffer;
+use pingora::{Error, ErrorType, Result};
+
+/// What of a body is kept, so that it can be sent to a second server; pingora
+/// keeps as much of one over h1.
+const KEPT: usize = 64 * 1024;
+
+/// Reads a body, and gives the client its window back as it does.
+pub(super) struct H2Body {
+    frames: RecvStream,
+    // The client says that nothing comes, before it ends the stream.
+    is_announced_empty: bool,
+    read: usize,
+    kept: Option<FixedBuffer>,
+}
+
+impl H2Body {
+    pub(super) fn new(frames: RecvStream, headers: &HeaderMap) -> Self {
+        let length = headers.get(header::CONTENT_LENGTH);
+        let is_announced_empty = length.is_some_and(|length| length.as_bytes() == b"0");
+        H2Body { frames, is_announced_empty, read: 0, kept: None }
+    }
+
+    /// The next piece, which is never empty; none at the end.
+    ///
+    /// Fails where the client resets the stream, or where h2 does, because it
+    /// holds other bytes than Content-Length says (RFC 9113 §8.1.1).
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(piece) = self.frames.data().await {
+            let piece = piece.map_err(broken)?;
+            // The last frame alone may come empty: it ends the body, no more.
+            if piece.is_empty() {
+                continue;
+            }
+            self.read += piece.len();
+            if let Some(kept) = &mut self.kept {
+                kept.write_to_buffer(&piece);
+            }
+            // A stream that was reset takes no window; the next read says so.
+            self.frames.flow_control().release_capacity(piece.len()).ok();
+            return Ok(Some(piece));
+        }
+        // Pingora has no place for trailers, yet the stream ends after them.
+        self.frames.trailers().await.map_err(broken)?;
+        Ok(None)
+    }
+
+    /// Reads the rest and drops it.
+    pub(super) async fn drain(&mut self) -> Result<()> {
+        if self.is_done() {
+            return Ok(());
+        }
+        while self.next().await?.is_some() {}
+        Ok(())
+    }
+
+    /// From here on, keeps what is read for another server.
+    pub(super) fn keep(&mut self) {
+        self.kept.get_or_insert_with(|| FixedBuffer::new(KEPT));
+    }
+
+    /// Everything read so far; none if it is too much, or nothing at all.
+    pub(super) fn kept(&self) -> Option<Bytes> {
+        self.kept.as_ref().filter(|kept| !kept.is_truncated())?.get_buffer()
+    }
+
+    /// Whether more was read than is kept.
+    pub(super) fn is_lost(&self) -> bool {
+        self.kept.as_ref().is_some_and(FixedBuffer::is_truncated)
+    }
+
+    /// Whether there is no body.
+    pub(super) fn is_empty(&self) -> bool {
+        self.read == 0 && (self.is_announced_empty || self.frames.is_end_stream())
+    }
+
+    /// Whether nothing is left to read.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_empty() || self.frames.is_end_stream()
+    }
+
+    /// Bytes read so far.
+    pub(super) fn read(&self) -> usize {
+        self.read
+    }
+}
+
+fn broken(error: h2::Error) -> Box<Error> {
+    Error::because(ErrorType::ReadError, "reading the request body", error).into_down()
+}
