@@ -2,6 +2,7 @@
 
 mod clients;
 mod handshake;
+mod hosts;
 mod names;
 mod noise;
 mod renewal;
@@ -19,21 +20,34 @@ listeners:
         - { cert: '{certs}/a.pem', key: '{certs}/a.key' }
         - { cert: '{certs}/b.pem', key: '{certs}/b.key' }
       {tls}
-routes: [{ respond: { status: 200, body: ok } }]
+{site}
 ";
+const OK: &str = "routes: [{ respond: { status: 200, body: ok } }]";
 
 /// Starts [`SITE`] with more keys of `tls`.
 fn start(tls: &str) -> (Edge, Authority) {
-    start_with(tls, "")
+    start_all(OK, tls, "")
 }
 
 /// The same, with more keys of the listener.
 fn start_with(tls: &str, listener: &str) -> (Edge, Authority) {
+    start_all(OK, tls, listener)
+}
+
+/// The same, with other routes.
+fn start_at(site: &str, tls: &str) -> (Edge, Authority) {
+    start_all(site, tls, "")
+}
+
+fn start_all(site: &str, tls: &str, listener: &str) -> (Edge, Authority) {
     let certs = Authority::new();
     certs.write("a", &["a.example"]);
     certs.write("b", &["b.example", "*.b.example"]);
     let at = certs.dir().display();
-    let edge = Edge::start_with(SITE, &[("tls", &tls), ("listener", &listener), ("certs", &at)]);
+    let edge = Edge::start_with(
+        SITE,
+        &[("site", &site), ("tls", &tls), ("listener", &listener), ("certs", &at)],
+    );
     (edge, certs)
 }
 

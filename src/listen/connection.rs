@@ -25,6 +25,19 @@ pub(crate) struct Connection {
     pub(crate) tls: Option<tls::Facts>,
 }
 
+impl Connection {
+    /// Whether a request for `host` may come over this connection; any may
+    /// come without TLS.
+    ///
+    /// `host` is in lower case, without port and trailing dot.
+    pub(crate) fn check_host(&self, host: &str) -> Result<(), tls::WrongHost> {
+        match (&self.listener.tls, &self.tls) {
+            (Some(tls), Some(facts)) => tls.check_host(facts, host),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// One request and its answer, as far as the connection is concerned.
 ///
 /// The hooks reach it through pingora's session; it lets them set a deadline

@@ -32,6 +32,7 @@ pub(crate) use head::HeadFault;
 pub(crate) use listener::{Config, HttpsRedirect, Listener};
 pub(crate) use seats::{Bounds, Seats};
 pub(crate) use shutdown::Shutdown;
+pub(crate) use tls::WrongHost;
 
 /// What `listen` asks of the rooms further in; the conductor answers.
 ///

@@ -7,6 +7,7 @@
 mod certificate;
 mod clients;
 mod handshake;
+mod names;
 mod pick;
 mod watch;
 
@@ -31,10 +32,11 @@ use crate::units::{Switch, Unreadable, Word, word};
 use certificate::{Files, Pair};
 use clients::ClientAuth;
 use handshake::UnknownName;
-use pick::{Certificates, Resolver};
+use pick::{Certificates, Resolver, Witness};
 use watch::Watch;
 
 pub(crate) use handshake::{Facts, reason};
+pub(crate) use names::WrongHost;
 
 /// The section `tls` of a listener.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -144,7 +146,7 @@ impl Tls {
     /// Does the server's part of a handshake. Deadlines are the caller's.
     ///
     /// [`reason`] says in one word why it failed.
-    pub(crate) async fn accept<IO>(&self, io: IO) -> io::Result<TlsStream<IO>>
+    pub(crate) async fn accept<IO>(&self, io: IO) -> io::Result<(TlsStream<IO>, Facts)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -155,7 +157,13 @@ impl Tls {
             start.io.flush().await?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, UnknownName));
         }
-        start.into_stream(self.server_config()).await
+        let witness = Arc::new(Witness::new(self.resolver.clone()));
+        // Its parts are shared, and it is gone when the handshake is over.
+        let mut server = ServerConfig::clone(&self.server_config());
+        server.cert_resolver = witness.clone();
+        let stream = start.into_stream(Arc::new(server)).await?;
+        let facts = Facts::of(stream.get_ref().1, witness.names());
+        Ok((stream, facts))
     }
 
     /// For whoever does handshakes in another way than [`Tls::accept`].
@@ -311,6 +319,7 @@ mod tests {
     use x509_parser::der_parser::parse_der;
 
     use super::clients::Mode;
+    use super::names::Names;
     use super::*;
 
     const EC: &SignatureAlgorithm = &rcgen::PKCS_ECDSA_P256_SHA256;
@@ -448,10 +457,10 @@ mod tests {
     ) -> Result<Met, (&'static str, String)> {
         let (near, far) = tokio::io::duplex(64 << 10);
         let server = async {
-            let mut stream = tls.accept(far).await?;
+            let (mut stream, facts) = tls.accept(far).await?;
             stream.write_all(b"!").await?;
             stream.flush().await?;
-            Ok::<_, io::Error>(stream)
+            Ok::<_, io::Error>(facts)
         };
         let client = async {
             let name = ServerName::try_from(name).expect("a name");
@@ -462,11 +471,11 @@ mod tests {
             Ok::<_, io::Error>(stream)
         };
         match tokio::join!(server, client) {
-            (Ok(server), Ok(client)) => {
+            (Ok(facts), Ok(client)) => {
                 let client = client.get_ref().1;
                 let served = client.peer_certificates().expect("a chain")[0].clone();
                 let kind = client.handshake_kind().expect("complete");
-                Ok(Met { facts: Facts::of(server.get_ref().1), served, kind })
+                Ok(Met { facts, served, kind })
             }
             (Err(server), Err(client)) => Err((reason(&server), client.to_string())),
             (server, client) => panic!("{:?} {:?}", server.err(), client.err()),
@@ -535,16 +544,21 @@ mod tests {
     #[tokio::test]
     async fn of_two_certificates_the_client_gets_one_it_understands() {
         let place = Place::new();
-        let files = [place.issue("rsa", &["a.test"], RSA), place.issue("ec", &["a.test"], EC)];
+        let files = [
+            place.issue("rsa", &["a.test", "rsa.test"], RSA),
+            place.issue("ec", &["a.test", "ec.test"], EC),
+        ];
         let tls = tls(&config(&files));
         let met = meet(&tls, &place.client(), "a.test").await.expect("served");
         assert_eq!(met.served, first_of(&files[1]));
+        assert_eq!(met.facts.names.dns, ["a.test", "ec.test"]);
         let mut provider = aws_lc_rs::default_provider();
         provider.cipher_suites =
             vec![aws_lc_rs::cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256];
         let old = place.client_of(&[&rustls::version::TLS12], provider, None);
         let met = meet(&tls, &old, "a.test").await.expect("served");
         assert_eq!(met.served, first_of(&files[0]));
+        assert_eq!(met.facts.names.dns, ["a.test", "rsa.test"]);
         assert_eq!(met.facts.cipher, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
     }
 
@@ -559,6 +573,7 @@ mod tests {
             version: "TLSv1.3",
             cipher: "TLS_AES_256_GCM_SHA384",
             sni: Some("a.test".into()),
+            names: Arc::new(Names { dns: vec!["a.test".to_owned()], addresses: Vec::new() }),
             is_h2: true,
             client_certificate: None,
         };

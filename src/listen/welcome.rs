@@ -94,10 +94,7 @@ async fn handshake(
     listener: &Listener,
 ) -> Result<(tokio_rustls::server::TlsStream<Tcp>, tls::Facts), &'static str> {
     match timeout(listener.timeouts.header.0, tls.accept(tcp)).await {
-        Ok(Ok(stream)) => {
-            let facts = tls::Facts::of(stream.get_ref().1);
-            Ok((stream, facts))
-        }
+        Ok(Ok(accepted)) => Ok(accepted),
         Ok(Err(error)) => Err(tls::reason(&error)),
         Err(_) => Err("too_slow"),
     }

@@ -54,6 +54,7 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
     ctx.client = Some(client);
     let head =
         Head::read(&request.method, &request.uri, request.version, &request.headers, strict)?;
+    connection.check_host(&head.host)?;
     if let Some(answer) = to_https(&connection.listener, &head) {
         return Ok(Some(answer));
     }

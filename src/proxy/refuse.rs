@@ -5,7 +5,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, Session};
 
 use crate::balance::NoServer;
-use crate::listen::HeadFault;
+use crate::listen::{HeadFault, WrongHost};
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
     Malformed(Malformed),
     /// The head could not be read.
     Head(HeadFault),
+    /// Its TLS connection does not stand for the host.
+    WrongHost(WrongHost),
     /// No route takes it.
     NoRoute(NoRoute),
     /// The body is larger than the route allows.
@@ -56,6 +58,7 @@ impl Refusal {
             Refusal::Head(HeadFault::UriTooLong) => (414, "uri_too_long"),
             Refusal::Head(HeadFault::TooLarge) => (431, "head_too_large"),
             Refusal::Head(HeadFault::CutOff) => (0, "head_cut_off"),
+            Refusal::WrongHost(WrongHost) => (421, "wrong_host"),
             Refusal::NoRoute(NoRoute::Unknown) => (404, "no_route"),
             Refusal::NoRoute(NoRoute::Method { .. }) => (405, "method"),
             Refusal::BodyTooLarge => (413, "body_too_large"),
@@ -121,6 +124,12 @@ fn of_kind(kind: Kind) -> u16 {
 impl From<Malformed> for Refusal {
     fn from(cause: Malformed) -> Self {
         Refusal::Malformed(cause)
+    }
+}
+
+impl From<WrongHost> for Refusal {
+    fn from(cause: WrongHost) -> Self {
+        Refusal::WrongHost(cause)
     }
 }
 

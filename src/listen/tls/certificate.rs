@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Read;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::fault::Faults;
 
+use super::names::Names;
+
 /// The largest file read; chains and keys take a few KiB.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -36,12 +39,16 @@ pub(crate) struct Files {
 /// A certificate that may be served.
 #[derive(Debug)]
 pub(super) struct Pair {
-    pub(super) key: Arc<CertifiedKey>,
-    /// Its DNS names, in lower case; wildcards as written. Those of a common
-    /// name do not count, as for browsers (RFC 9525 §2).
-    pub(super) names: Vec<String>,
+    pub(super) certificate: Certificate,
     /// What is odd about it, though it is served.
     pub(super) warnings: Vec<String>,
+}
+
+/// What a client is shown, what it is signed with, and whose it is.
+#[derive(Debug, Clone)]
+pub(super) struct Certificate {
+    pub(super) key: Arc<CertifiedKey>,
+    pub(super) names: Arc<Names>,
 }
 
 impl Pair {
@@ -68,13 +75,14 @@ impl Pair {
         if can_be_read_by_others(&files.key) {
             warnings.push(named(&files.key, "every user of this machine can read the key"));
         }
-        Ok(Pair { key: Arc::new(key), names: leaf.names, warnings })
+        let certificate = Certificate { key: Arc::new(key), names: Arc::new(leaf.names) };
+        Ok(Pair { certificate, warnings })
     }
 }
 
 /// What a certificate says about itself; times in seconds since 1970.
 struct Leaf {
-    names: Vec<String>,
+    names: Names,
     not_before: i64,
     not_after: i64,
 }
@@ -83,14 +91,17 @@ impl Leaf {
     /// Reads the first certificate of a chain.
     fn read(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
-        let names = leaf.subject_alternative_name().ok()?;
-        let names = names.iter().flat_map(|extension| &extension.value.general_names);
-        let names = names.filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        });
+        let alternatives = leaf.subject_alternative_name().ok()?;
+        let mut names = Names::default();
+        for name in alternatives.iter().flat_map(|extension| &extension.value.general_names) {
+            match name {
+                GeneralName::DNSName(name) => names.dns.push(name.to_ascii_lowercase()),
+                GeneralName::IPAddress(bytes) => names.addresses.extend(read_address(bytes)),
+                _ => {}
+            }
+        }
         Some(Leaf {
-            names: names.collect(),
+            names,
             not_before: leaf.validity().not_before.timestamp(),
             not_after: leaf.validity().not_after.timestamp(),
         })
@@ -102,11 +113,17 @@ impl Leaf {
         [
             (now > self.not_after, "the certificate has expired"),
             (now < self.not_before, "the certificate is not valid yet"),
-            (self.names.is_empty(), "the certificate has no DNS name; no SNI will find it"),
+            (self.names.dns.is_empty(), "the certificate has no DNS name; no SNI will find it"),
         ]
         .into_iter()
         .filter_map(|(holds, what)| holds.then_some(what))
     }
+}
+
+/// An address in the order of the network (RFC 5280 §4.2.1.6).
+fn read_address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// Reads at least one certificate.

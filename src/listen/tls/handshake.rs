@@ -1,9 +1,12 @@
 //! What a handshake agreed on, or why there was none.
 
 use std::io;
+use std::sync::Arc;
 
 use rustls::{CipherSuite, Error, PeerIncompatible, ProtocolVersion, ServerConnection};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::names::Names;
 
 /// What is known of a connection after its handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,9 @@ pub(crate) struct Facts {
     pub(crate) cipher: &'static str,
     /// The name that the client asked for, in lower case.
     pub(crate) sni: Option<Box<str>>,
+    /// Those of the certificate that the client was shown. After a resumption,
+    /// those of the one that it would be shown now.
+    pub(super) names: Arc<Names>,
     /// HTTP/2 was agreed on (ALPN).
     pub(crate) is_h2: bool,
     /// The subject of the client's certificate, which has been verified.
@@ -21,8 +27,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Of a connection whose handshake is complete.
-    pub(crate) fn of(connection: &ServerConnection) -> Self {
+    /// Of a connection whose handshake is complete, and the names it was served by.
+    pub(super) fn of(connection: &ServerConnection, names: Arc<Names>) -> Self {
         let suite = connection.negotiated_cipher_suite();
         Facts {
             version: match connection.protocol_version() {
@@ -32,6 +38,7 @@ impl Facts {
             },
             cipher: suite.map_or("unknown", |suite| cipher_name(suite.suite())),
             sni: connection.server_name().map(Box::from),
+            names,
             is_h2: connection.alpn_protocol() == Some(b"h2"),
             client_certificate: subject(connection),
         }
