@@ -80,8 +80,8 @@ impl Compression {
 
     /// Decides for one response, and makes its header tell what was decided.
     ///
-    /// With an encoder, every piece of the body must go through it. On an error
-    /// the header is unchanged.
+    /// With an encoder, every piece of the body must go through it; HEAD, whose
+    /// header is that of GET, gets none. On an error the header is unchanged.
     pub(crate) fn start(
         &self,
         asked: &Asked<'_>,
@@ -96,14 +96,17 @@ impl Compression {
             }
             Decision::Encode(coding) => coding,
         };
-        let encoder = Encoder::new(coding, self.level)?;
+        let encoder = match *asked.method {
+            Method::HEAD => None,
+            _ => Some(Encoder::new(coding, self.level)?),
+        };
         response.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         for name in [CONTENT_LENGTH, ACCEPT_RANGES].iter().chain(&DIGESTS) {
             response.remove(name);
         }
         weaken_etag(response);
         vary(response);
-        Ok(Some(encoder))
+        Ok(encoder)
     }
 
     fn decide(&self, asked: &Asked<'_>, status: StatusCode, response: &HeaderMap) -> Decision {
@@ -111,8 +114,7 @@ impl Compression {
             return Decision::Untouched;
         }
         // HTTP/1.0 has no way to send a body whose length is not known before.
-        let cannot = asked.method == Method::HEAD || asked.version <= Version::HTTP_10;
-        if cannot || forbids_transform(asked.headers) {
+        if asked.version <= Version::HTTP_10 || forbids_transform(asked.headers) {
             return Decision::Varies;
         }
         match Accepted::new(asked.headers).choose(&Coding::ALL) {
@@ -301,7 +303,7 @@ mod tests {
         let compression = Compression::new(&Config::default()).expect("a good configuration");
         let headers = &map(&[(ACCEPT_ENCODING, "gzip")]);
         for (method, version, expected) in [
-            (Method::HEAD, Version::HTTP_11, Decision::Varies),
+            (Method::HEAD, Version::HTTP_11, GZIP),
             (Method::GET, Version::HTTP_10, Decision::Varies),
             (Method::POST, Version::HTTP_2, GZIP),
         ] {
@@ -331,6 +333,12 @@ mod tests {
         let mut expected =
             map(&[HTML, (CONTENT_ENCODING, "gzip"), (ETAG, "W/\"a\""), (VARY, "origin")]);
         expected.append(VARY, HeaderValue::from_static("accept-encoding"));
+        assert_eq!(response, expected);
+
+        let mut response = map(&plain);
+        let head = Asked { method: &Method::HEAD, ..asked };
+        let encoder = compression.start(&head, StatusCode::OK, &mut response).expect("started");
+        assert!(encoder.is_none(), "nothing follows that could be encoded");
         assert_eq!(response, expected);
 
         let mut response = map(&plain);
