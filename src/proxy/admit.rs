@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::listen::{Exchange, HttpsRedirect, Listener};
 use crate::respond::Answer;
 use crate::route::{Matched, Rewrite};
-use crate::sanitise::{Head, PathForm, Strict};
+use crate::sanitise::{Head, Malformed, PathForm, Strict};
 use crate::site::{Action, NamedBy, Route};
 use crate::upstream::{Need, headers};
 
@@ -55,7 +55,7 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
     let head =
         Head::read(&request.method, &request.uri, request.version, &request.headers, strict)?;
     connection.check_host(&head.host)?;
-    if let Some(answer) = to_https(&connection.listener, &head) {
+    if let Some(answer) = to_https(&connection.listener, &head)? {
         return Ok(Some(answer));
     }
     let (route, found) = site.find(&head)?;
@@ -78,24 +78,29 @@ fn drop_fields(request: &mut RequestHeader, strict: &Strict) {
     }
 }
 
-fn to_https(listener: &Listener, head: &Head<'_>) -> Option<Reply> {
+/// The way to https, where the listener sends every request there: none is
+/// answered in the clear.
+fn to_https(listener: &Listener, head: &Head<'_>) -> Result<Option<Reply>, Refusal> {
     let HttpsRedirect::Port(port) = listener.https_redirect else {
-        return None;
+        return Ok(None);
     };
     if head.host.is_empty() {
-        return None;
+        return Err(Malformed::NoHost.into());
     }
     let mut location = format!("https://{}", head.host);
     if port != 443 {
         location.push_str(&format!(":{port}"));
     }
-    location.push_str(&head.path);
+    // `OPTIONS *` asks for the host itself, without a path (RFC 9110 §7.1).
+    if head.path != "*" {
+        location.push_str(&head.path);
+    }
     if let Some(query) = head.query {
         location.push('?');
         location.push_str(query);
     }
-    let location = HeaderValue::try_from(location).ok()?;
-    Some(Reply::Answer(Answer::redirect(StatusCode::PERMANENT_REDIRECT, location)))
+    let location = HeaderValue::try_from(location).map_err(|_| Refusal::Internal)?;
+    Ok(Some(Reply::Answer(Answer::redirect(StatusCode::PERMANENT_REDIRECT, location))))
 }
 
 /// The most bytes of body, checked early where the client says how many come.
