@@ -7,7 +7,8 @@
 
 use http::request::Parts as ReqParts;
 use http::response::Parts as RespParts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 /// Lets `change` change the fields of a request. The target must be one that
@@ -42,6 +43,21 @@ pub(super) fn response(status: StatusCode, headers: HeaderMap) -> ResponseHeader
     parts.status = status;
     parts.headers = headers;
     parts.into()
+}
+
+/// Puts the cookies of a request into one field.
+///
+/// HTTP/2 may send each in a field of its own, which servers of HTTP/1 do not
+/// all understand (RFC 9113 §8.2.3).
+pub(super) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let cookies = request.headers.get_all(header::COOKIE);
+    if request.version < Version::HTTP_2 || cookies.iter().count() < 2 {
+        return Ok(());
+    }
+    let cookies: Vec<&[u8]> = cookies.iter().map(HeaderValue::as_bytes).collect();
+    let joined = cookies.join(&b"; "[..]);
+    request.insert_header(header::COOKIE, joined)?;
+    Ok(())
 }
 
 /// Forgets in which case a client wrote the names of its fields.

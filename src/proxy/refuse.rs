@@ -133,6 +133,12 @@ impl From<WrongHost> for Refusal {
     }
 }
 
+impl From<HeadFault> for Refusal {
+    fn from(cause: HeadFault) -> Self {
+        Refusal::Head(cause)
+    }
+}
+
 impl From<NoRoute> for Refusal {
     fn from(cause: NoRoute) -> Self {
         Refusal::NoRoute(cause)

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::{edge, outcomes};
-use crate::support::{Client, Edge, Origin};
+use crate::support::{Client, Edge, H2Client, Origin};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_stops_is_answered_408() {
@@ -106,6 +106,37 @@ async fn bounds_of_a_head_are_exact() {
     assert_eq!(origin.requests(), 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_of_a_head_hold_over_h2() {
+    let origin = Origin::ok().await;
+    let limits = "limits: { uri: 20, headers: 2000, header_count: 4 }";
+    let edge = edge(&origin, &format!("protocols: [h1, h2c]\n    {limits}"));
+    let mut client = H2Client::connect(edge.addr()).await;
+    let uri =
+        |length: usize| http::Request::get(format!("http://a.example/{}", "u".repeat(length - 1)));
+    let fields = |name: &str, count: usize| {
+        let request = http::Request::get("http://a.example/");
+        (0..count).fold(request, |request, _| request.header(name, "a=1"))
+    };
+    let cases = [
+        (uri(20), 200, ""),
+        (uri(21), 414, "uri_too_long"),
+        (fields("x", 3), 200, ""),
+        (fields("x", 5), 431, "head_too_large"),
+        // However many fields cookies are sent in, they are one.
+        (fields("cookie", 9), 200, ""),
+    ];
+    let mut expected = Vec::new();
+    for (request, status, refusal) in cases {
+        let answer = client.ask(request.body(()).unwrap(), "").await.unwrap().response;
+        assert_eq!(answer.status, status as u16, "{refusal}");
+        expected.push((status, refusal));
+        edge.access_log(expected.len());
+    }
+    assert_eq!(outcomes(&edge.stop()), expected);
+    assert_eq!(origin.requests(), 3);
+}
+
 /// Refusals of heads that end where they seem to: the connection may go on.
 const SOUND: [&str; 5] = [
     "encoded_dot_segment",
@@ -194,7 +225,7 @@ async fn connect_and_trace_are_refused() {
     let trace = "TRACE / HTTP/1.1\r\nhost: a.example\r\n\r\n";
     assert_eq!(Client::ask(edge.addr(), trace).await.status, 405);
     let trace = http::Request::builder().method("TRACE").uri("http://a.example/").body(()).unwrap();
-    let mut client = crate::support::H2Client::connect(edge.addr()).await;
+    let mut client = H2Client::connect(edge.addr()).await;
     assert_eq!(client.ask(trace, "").await.unwrap().response.status, 405);
     let connect = http::Request::connect("a.example:443").body(()).unwrap();
     assert_eq!(client.ask(connect, "").await.unwrap().response.status, 405);
