@@ -41,8 +41,9 @@ pub(super) fn response_head(
     })
 }
 
-/// What every answer has: the request id, the route's fields, a coding that
-/// the client takes, and a body that an HTTP/1.0 client can read.
+/// What every answer has: the request id, the fields of its route or of the
+/// defaults, a coding that the client takes, and a body that an HTTP/1.0 client
+/// can read.
 pub(super) fn finish_head(
     session: &mut Session,
     status: StatusCode,
@@ -53,17 +54,16 @@ pub(super) fn finish_head(
         response.insert(X_REQUEST_ID, id.to_value());
     }
     let request = session.req_header();
-    if let Some(route) = &ctx.route {
-        route.headers.response.apply(response);
-        if let Some(compression) = &route.compression {
-            let asked = Asked {
-                method: &request.method,
-                version: request.version,
-                headers: &request.headers,
-            };
-            let encoder = compression.start(&asked, status, response);
-            ctx.encoder = encoder.or_err(ErrorType::InternalError, "starting to compress")?;
-        }
+    let (headers, compression) = match &ctx.route {
+        Some(route) => (&route.headers, &route.compression),
+        None => (&ctx.site.defaults.headers, &ctx.site.defaults.compression),
+    };
+    headers.response.apply(response);
+    if let Some(compression) = compression {
+        let asked =
+            Asked { method: &request.method, version: request.version, headers: &request.headers };
+        let encoder = compression.start(&asked, status, response);
+        ctx.encoder = encoder.or_err(ErrorType::InternalError, "starting to compress")?;
     }
     // RFC 9112 §6.1: no chunks to a client that may not know them; without a
     // length the body ends with the connection.

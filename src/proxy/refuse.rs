@@ -155,9 +155,8 @@ pub(super) async fn send(
     if let (Refusal::Malformed(_), Some(exchange)) = (refusal, ctx.exchange()) {
         exchange.set_malformed();
     }
-    let none = ErrorPages::default();
-    let route = ctx.route.clone();
-    let pages = route.as_ref().map_or(&none, |route| &route.error_pages);
+    let (site, route) = (ctx.site.clone(), ctx.route.clone());
+    let pages = route.as_ref().map_or(&site.defaults.error_pages, |route| &route.error_pages);
     let form = Form::wanted(&session.req_header().headers);
     let id = ctx.request_id.as_ref().map_or("", |id| id.as_ref());
     let answer = refusal.page(id, form, pages);

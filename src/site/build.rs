@@ -13,7 +13,7 @@ use crate::route::{self, Redirect, Rewrite, Router};
 use crate::sanitise::Strict;
 use crate::upstream::Upstream;
 
-use super::{Action, NamedBy, Route, Site, Targets};
+use super::{Action, Defaults, NamedBy, Route, Site, Targets};
 
 type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
@@ -40,6 +40,7 @@ impl Site {
             let (routes, by_index) = routes?;
             Some(Site {
                 clients: clients?,
+                defaults: defaults?,
                 routes,
                 by_index,
                 upstreams: upstreams?,
@@ -74,13 +75,6 @@ struct Shared<'a> {
     config: &'a Config,
     upstreams: Option<&'a Upstreams>,
     defaults: Option<&'a Defaults>,
-}
-
-/// What every route has unless it says otherwise.
-struct Defaults {
-    headers: HeaderRules,
-    compression: Option<Compression>,
-    error_pages: ErrorPages,
 }
 
 impl Defaults {

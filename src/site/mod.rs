@@ -26,6 +26,8 @@ pub(crate) use self::state::State;
 /// Everything that requests are served by.
 pub(crate) struct Site {
     pub(crate) clients: Clients,
+    /// What answers have that belong to no route.
+    pub(crate) defaults: Defaults,
     routes: Router<usize>,
     // Invariant: the router's values are indices of this.
     by_index: Vec<Arc<Route>>,
@@ -68,6 +70,14 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// What every route has unless it says otherwise, and answers without a route.
+#[derive(Debug)]
+pub(crate) struct Defaults {
+    pub(crate) headers: HeaderRules,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) error_pages: ErrorPages,
 }
 
 /// What one route does with its requests.
