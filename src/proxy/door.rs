@@ -6,13 +6,15 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::client::RequestId;
 use crate::listen::{Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
 use crate::log::{Protocol, Record, Tls, split_target};
-use crate::respond::{ErrorPages, Form};
+use crate::respond::Form;
 use crate::sanitise::{self, Body};
-use crate::site::{Site, State};
+use crate::site::{Defaults, Site, State};
+use crate::upstream::headers::X_REQUEST_ID;
 
 use super::refuse::Refusal;
 
@@ -29,7 +31,7 @@ impl FrontDoor {
 
     fn refuse(&self, exchange: &Exchange, refusal: &Refusal, head: &[u8]) -> Refused {
         let id = RequestId::new();
-        let Rendered { answer, body } = render(refusal, &id);
+        let Rendered { answer, body } = render(refusal, &id, head, &self.site.load().defaults);
         let told = Told { status: refusal.status(), tag: refusal.tag(), body };
         self.remember(exchange, &told, head, &id);
         Refused(answer)
@@ -128,31 +130,49 @@ struct Rendered {
 }
 
 /// The answer as bytes of HTTP/1.1; empty where nobody is to be told.
-fn render(refusal: &Refusal, id: &RequestId) -> Rendered {
+fn render(refusal: &Refusal, id: &RequestId, head: &[u8], defaults: &Defaults) -> Rendered {
     let status = refusal.status();
     if status == 0 {
         return Rendered::default();
     }
-    // What the client would accept is unknown: its head was not understood.
-    let page = refusal.page(id.as_ref(), Form::Html, &ErrorPages::default());
+    let page = refusal.page(id.as_ref(), wanted_form(head), &defaults.error_pages);
+    let mut fields: HeaderMap = page.headers.into_iter().collect();
+    fields.insert(header::DATE, date());
+    fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    fields.insert(X_REQUEST_ID, id.to_value());
+    defaults.headers.response.apply(&mut fields);
+
     let reason = page.status.canonical_reason().unwrap_or_default();
-    let date = httpdate::fmt_http_date(SystemTime::now());
-    let mut answer = BytesMut::with_capacity(512 + page.body.len());
+    let is_head = RequestLine::guess(head).method == b"HEAD";
+    let body = if is_head { Bytes::new() } else { page.body };
+    let mut answer = BytesMut::with_capacity(512 + body.len());
     answer.put_slice(format!("HTTP/1.1 {status} {reason}\r\n").as_bytes());
-    for (name, value) in
-        [("date", date.as_str()), ("connection", "close"), ("x-request-id", id.as_ref())]
-    {
-        answer.put_slice(format!("{name}: {value}\r\n").as_bytes());
-    }
-    for (name, value) in &page.headers {
+    for (name, value) in &fields {
         answer.put_slice(name.as_str().as_bytes());
         answer.put_slice(b": ");
         answer.put_slice(value.as_bytes());
         answer.put_slice(b"\r\n");
     }
     answer.put_slice(b"\r\n");
-    answer.put_slice(&page.body);
-    Rendered { answer: answer.freeze(), body: page.body.len() as u64 }
+    answer.put_slice(&body);
+    Rendered { answer: answer.freeze(), body: body.len() as u64 }
+}
+
+fn date() -> HeaderValue {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    HeaderValue::try_from(date).expect("a date is visible ASCII")
+}
+
+/// The form that the client would accept, as far as a head shows it that was
+/// not read to its end or not understood; it decides nothing else.
+fn wanted_form(head: &[u8]) -> Form {
+    let accept = head.split(|byte| *byte == b'\n').skip(1).find_map(|line| {
+        let (name, value) = line.split_at_checked(b"accept:".len())?;
+        name.eq_ignore_ascii_case(b"accept:").then(|| value.trim_ascii())
+    });
+    let accept = accept.and_then(|value| HeaderValue::from_bytes(value).ok());
+    let fields: HeaderMap = accept.into_iter().map(|value| (header::ACCEPT, value)).collect();
+    Form::wanted(&fields)
 }
 
 /// What the first line of a refused head seems to say; for the log alone.
