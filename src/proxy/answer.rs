@@ -1,7 +1,7 @@
 //! Answers that no server gives: redirects, fixed answers, files, refusals.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::{ErrorType, OrErr, Result};
 use pingora_proxy::Session;
@@ -38,6 +38,11 @@ pub(super) async fn send(reply: Reply, session: &mut Session, ctx: &mut Context)
 /// Writes an answer with its body, as far as the request wants one.
 pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Context) -> Result<()> {
     let mut headers = collect(answer.headers);
+    let may_have_body = !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if answer.body.is_empty() && may_have_body && session.req_header().version < Version::HTTP_2 {
+        // Without a length, an answer of HTTP/1 ends only with its connection.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+    }
     deliver::finish_head(session, answer.status, &mut headers, ctx)?;
     let response = fields::response(answer.status, headers);
     let ends = answer.body.is_empty() || session.req_header().method == Method::HEAD;
