@@ -21,6 +21,7 @@ mod listen;
 mod reload;
 mod replace;
 mod retries;
+mod route;
 mod shutdown;
 mod smoke;
 mod streams;

@@ -58,6 +58,18 @@ fn every_fault_is_told_with_its_place_and_nothing_is_written() {
              or http:// or https://",
         ],
     );
+    check(
+        "listeners: [{ address: 127.0.0.1:8080 }]\nroutes:\n\
+         \u{20} - { name: a, match: { hosts: [a.example, b.example], path: /x }, respond: {} }\n\
+         \u{20} - { match: { hosts: [B.example], path: /x }, respond: {} }\n\
+         \u{20} - { name: a, match: { path_prefix: /y, methods: [GET, PUT] }, respond: {} }\n\
+         \u{20} - { match: { path_prefix: /y, methods: [PUT, GET, HEAD] }, respond: {} }\n",
+        &[
+            "4:7: routes[1].match: the same match as routes[0] (`a`) (b.example); keep one",
+            "5:13: routes[2].name: `a` is already the name of routes[0]",
+            "6:7: routes[3].match: the same match as routes[2] (`a`) (any host); keep one",
+        ],
+    );
     check("listeners: [", &["1:13: while parsing a node, did not find expected node content"]);
     check("", &["1:1: listeners: none; write at least `- address: 0.0.0.0:8080`"]);
 }

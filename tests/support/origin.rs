@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::client::Io;
-use super::response::find;
+use super::response::{Response, find};
 use super::{poll, within};
 
 /// A server; it and its connections end when this is dropped.
@@ -66,6 +66,16 @@ impl Origin {
     /// Answers every request 200 with a short body.
     pub(crate) async fn ok() -> Origin {
         Origin::answering(ok("ok")).await
+    }
+
+    /// Answers every request with its own head; see [`Request::echoed`].
+    pub(crate) async fn echo() -> Origin {
+        Origin::scripted(|mut conn| async move {
+            while let Some(request) = conn.request().await {
+                conn.send(ok(&request.head)).await;
+            }
+        })
+        .await
     }
 
     async fn serve<F, S>(tls: Option<TlsAcceptor>, script: S) -> Origin
@@ -175,6 +185,13 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// The head that [`Origin::echo`] has seen.
+    #[track_caller]
+    pub(crate) fn echoed(answer: &Response) -> Request {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        Request { head: answer.text(), raw_body: Vec::new() }
+    }
+
     /// The method, the target and the version.
     pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap_or_default()
@@ -186,7 +203,12 @@ impl Request {
 
     /// The first value of a field.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().skip(1).find_map(|line| {
+        self.all(name).next()
+    }
+
+    /// Every value of a field.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.head.lines().skip(1).filter_map(move |line| {
             let (other, value) = line.split_once(':')?;
             other.eq_ignore_ascii_case(name).then(|| value.trim())
         })
