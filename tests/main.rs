@@ -14,6 +14,7 @@ mod balance;
 mod cli;
 mod conf;
 mod daemon;
+mod files;
 mod forward;
 mod grpc;
 mod health;
