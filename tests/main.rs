@@ -14,6 +14,7 @@ mod balance;
 mod cli;
 mod conf;
 mod daemon;
+mod fields;
 mod files;
 mod forward;
 mod grpc;
