@@ -12,6 +12,7 @@ mod access_log;
 mod admin;
 mod balance;
 mod cli;
+mod compress;
 mod conf;
 mod daemon;
 mod fields;
