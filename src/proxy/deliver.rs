@@ -62,7 +62,7 @@ pub(super) fn finish_head(
     if let Some(compression) = compression {
         let asked =
             Asked { method: &request.method, version: request.version, headers: &request.headers };
-        let encoder = compression.start(&asked, status, response);
+        let encoder = compression.start(&asked, status, response, &ctx.site.turns);
         ctx.encoder = encoder.or_err(ErrorType::InternalError, "starting to compress")?;
     }
     // RFC 9112 §6.1: no chunks to a client that may not know them; without a

@@ -12,6 +12,8 @@ use zstd::stream::write::Encoder as ZstdEncoder;
 
 use crate::encoding::Coding;
 
+use super::turns::Turn;
+
 /// How far back zstd and brotli look: 512 KiB.
 ///
 /// An encoder then holds, measured, 3 MiB at level 4 and at most 11 MiB (zstd
@@ -37,6 +39,8 @@ impl Level {
 
 /// A body on its way through a coding.
 pub(crate) struct Encoder {
+    // Given back with the memory.
+    _turn: Turn,
     // Never locked: a Mutex makes it Sync, as contexts of requests must be and
     // zstd's state is not.
     state: Mutex<State>,
@@ -49,7 +53,7 @@ enum State {
 }
 
 impl Encoder {
-    pub(super) fn new(coding: Coding, level: Level) -> io::Result<Encoder> {
+    pub(super) fn new(coding: Coding, level: Level, turn: Turn) -> io::Result<Encoder> {
         let Level(level) = level;
         let state = match coding {
             Coding::Zstd => {
@@ -67,7 +71,7 @@ impl Encoder {
                 State::Gzip(Box::new(GzEncoder::new(Vec::new(), level)))
             }
         };
-        Ok(Encoder { state: Mutex::new(state) })
+        Ok(Encoder { _turn: turn, state: Mutex::new(state) })
     }
 
     /// Encodes a piece; what comes back can be decoded without the next one.
@@ -125,11 +129,14 @@ fn poisoned() -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::sync::Arc;
 
+    use super::super::turns::Turns;
     use super::*;
 
     fn encoder(coding: Coding, level: u8) -> Encoder {
-        Encoder::new(coding, Level::new(level).expect("a level")).expect("an encoder")
+        let turn = Arc::new(Turns::default()).take().expect("the first");
+        Encoder::new(coding, Level::new(level).expect("a level"), turn).expect("an encoder")
     }
 
     /// What a client can read of what has come so far, and whether that is all.

@@ -12,6 +12,7 @@ mod headers;
 mod hop_by_hop;
 mod negotiate;
 mod page;
+mod turns;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, LOCATION};
@@ -25,6 +26,7 @@ pub(crate) use self::headers::{Config as HeadersConfig, HeaderRules};
 pub(crate) use self::hop_by_hop::remove_hop_by_hop;
 pub(crate) use self::negotiate::{Asked, Compression, Config as CompressConfig};
 pub(crate) use self::page::Page;
+pub(crate) use self::turns::Turns;
 
 /// An answer without a server: complete but for the fields that every answer has.
 #[derive(Debug, Clone, PartialEq, Eq)]

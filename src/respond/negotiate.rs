@@ -1,6 +1,7 @@
 //! Whether a response is made smaller for its client, and in which coding.
 
 use std::io;
+use std::sync::Arc;
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compress::{Encoder, Level};
 use super::grpc::is_grpc;
+use super::turns::Turns;
 use crate::encoding::{Accepted, Coding};
 use crate::fault::{Faults, KeyPath};
 
@@ -81,12 +83,14 @@ impl Compression {
     /// Decides for one response, and makes its header tell what was decided.
     ///
     /// With an encoder, every piece of the body must go through it; HEAD, whose
-    /// header is that of GET, gets none. On an error the header is unchanged.
+    /// header is that of GET, gets none. While all `turns` are taken, bodies go
+    /// as they are. On an error the header is unchanged.
     pub(crate) fn start(
         &self,
         asked: &Asked<'_>,
         status: StatusCode,
         response: &mut HeaderMap,
+        turns: &Arc<Turns>,
     ) -> io::Result<Option<Encoder>> {
         let coding = match self.decide(asked, status, response) {
             Decision::Untouched => return Ok(None),
@@ -96,9 +100,13 @@ impl Compression {
             }
             Decision::Encode(coding) => coding,
         };
-        let encoder = match *asked.method {
-            Method::HEAD => None,
-            _ => Some(Encoder::new(coding, self.level)?),
+        let encoder = match (asked.method, turns.take()) {
+            (&Method::HEAD, _) => None,
+            (_, Some(turn)) => Some(Encoder::new(coding, self.level, turn)?),
+            (_, None) => {
+                vary(response);
+                return Ok(None);
+            }
         };
         response.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         for name in [CONTENT_LENGTH, ACCEPT_RANGES].iter().chain(&DIGESTS) {
@@ -235,6 +243,10 @@ mod tests {
     }
 
     /// Decides for a client that takes gzip.
+    fn turns() -> Arc<Turns> {
+        Arc::default()
+    }
+
     fn decide(status: u16, request: List<'_>, response: List<'_>) -> Decision {
         let compression = Compression::new(&Config::default()).expect("a good configuration");
         let mut headers = map(request);
@@ -328,7 +340,8 @@ mod tests {
             (VARY, "origin"),
         ];
         let mut response = map(&plain);
-        let encoder = compression.start(&asked, StatusCode::OK, &mut response).expect("started");
+        let encoder =
+            compression.start(&asked, StatusCode::OK, &mut response, &turns()).expect("started");
         assert!(encoder.is_some());
         let mut expected =
             map(&[HTML, (CONTENT_ENCODING, "gzip"), (ETAG, "W/\"a\""), (VARY, "origin")]);
@@ -337,13 +350,15 @@ mod tests {
 
         let mut response = map(&plain);
         let head = Asked { method: &Method::HEAD, ..asked };
-        let encoder = compression.start(&head, StatusCode::OK, &mut response).expect("started");
+        let encoder =
+            compression.start(&head, StatusCode::OK, &mut response, &turns()).expect("started");
         assert!(encoder.is_none(), "nothing follows that could be encoded");
         assert_eq!(response, expected);
 
         let mut response = map(&plain);
         let asked = Asked { headers: &HeaderMap::new(), ..asked };
-        let encoder = compression.start(&asked, StatusCode::OK, &mut response).expect("started");
+        let encoder =
+            compression.start(&asked, StatusCode::OK, &mut response, &turns()).expect("started");
         assert!(encoder.is_none());
         let mut expected = map(&plain);
         expected.append(VARY, HeaderValue::from_static("accept-encoding"));
@@ -374,5 +389,21 @@ mod tests {
         let keys: Vec<_> = faults.iter().map(|fault| fault.at.to_string()).collect();
         assert_eq!(keys, ["types[1]", "types[2]", "types[3]", "types[4]", "types[5]", "level"]);
         assert!(Compression::new(&Config { level: 0, ..Config::default() }).is_err());
+    }
+
+    #[test]
+    fn bodies_go_as_they_are_while_all_turns_are_taken() {
+        let compression = Compression::new(&Config::default()).expect("a good configuration");
+        let headers = map(&[(ACCEPT_ENCODING, "gzip")]);
+        let asked = Asked { method: &Method::GET, version: Version::HTTP_11, headers: &headers };
+        let turns = turns();
+        let taken: Vec<_> = std::iter::from_fn(|| turns.take()).collect();
+        let mut response = map(&[HTML]);
+        let encoder = compression.start(&asked, StatusCode::OK, &mut response, &turns);
+        assert!(encoder.expect("decided").is_none());
+        assert_eq!(response, map(&[HTML, (VARY, "accept-encoding")]));
+        drop(taken);
+        let encoder = compression.start(&asked, StatusCode::OK, &mut response, &turns);
+        assert!(encoder.expect("decided").is_some());
     }
 }

@@ -44,6 +44,7 @@ impl Site {
                 routes,
                 by_index,
                 upstreams: upstreams?,
+                turns: previous.map(|site| site.turns.clone()).unwrap_or_default(),
                 config: config.clone(),
                 strict,
                 lenient: Strict::default(),

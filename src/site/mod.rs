@@ -15,7 +15,7 @@ use crate::client::Clients;
 use crate::config::Config;
 use crate::files::Files;
 use crate::log::RouteMetrics;
-use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules};
+use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules, Turns};
 use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
 use crate::sanitise::{Head, Strict};
 use crate::units::ByteSize;
@@ -32,6 +32,8 @@ pub(crate) struct Site {
     // Invariant: the router's values are indices of this.
     by_index: Vec<Arc<Route>>,
     pub(crate) upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// Of bodies to be compressed; the same for every site of a process.
+    pub(crate) turns: Arc<Turns>,
     /// What was written, for the operator to look at.
     pub(crate) config: Config,
     strict: HashMap<Arc<str>, Strict>,
