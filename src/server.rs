@@ -1,5 +1,7 @@
 //! From a configuration to a running process.
 
+mod settings;
+
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,7 +19,7 @@ use tokio::sync::watch;
 use crate::config::{self, Config, Loaded, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{Control, Reloader, Stop, Token};
-use crate::fault::{Faults, KeyPath};
+use crate::fault::Faults;
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Shutdown};
 use crate::log::{AccessLog, ErrorLog, Metrics};
 use crate::proxy::{Conductor, FrontDoor};
@@ -55,8 +57,9 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let metrics = Metrics::new();
     let plan = Plan::new(&loaded, &metrics).map_err(|faults| loaded.source.report(&faults))?;
     let settings = &loaded.config.server;
-    let error_log = crate::log::init(loaded.config.log.level, settings.error_log.as_deref())?;
+    // First, for the logs may lie in it.
     make_private_folder(&settings.upgrade_sock)?;
+    let error_log = crate::log::init(loaded.config.log.level, settings.error_log.as_deref())?;
     let token = Token::new(
         &loaded.config.admin.token,
         &settings.upgrade_sock.with_file_name("admin.token"),
@@ -85,8 +88,8 @@ impl Plan {
         let mut faults = Faults::none();
         let site = Site::build(config, metrics, None).map_err(|found| faults.extend(found)).ok();
         let listeners = faults.collect("listeners", build_listeners(config));
-        let admin = faults.collect("admin", admin_listener(config));
-        check_server(config, &mut faults);
+        let admin = faults.collect("admin", settings::admin_listener(config));
+        faults.collect("server", settings::check(&config.server));
         faults.into_result(|| Some(Plan { site: site?, listeners: listeners?, admin: admin? }))
     }
 
@@ -114,50 +117,6 @@ fn build_listeners(config: &Config) -> Result<Vec<Arc<Listener>>, Faults> {
     }
     faults.into_result(|| Some(listeners.into_iter().map(|(_, listener)| listener).collect()))
 }
-
-/// The admin listener: plain h1, with the bounds of any other.
-fn admin_listener(config: &Config) -> Result<Arc<Listener>, Faults> {
-    let mut faults = Faults::none();
-    if !Token::is_acceptable(&config.admin.token) {
-        faults.extend(Faults::at("token", "is shorter than 16 bytes"));
-    }
-    let written =
-        config::Listener { address: config.admin.listen.clone(), ..config::Listener::default() };
-    let listener = Listener::new(&written)
-        .map_err(|found| found.iter().map(|fault| fault.what.clone()).collect::<Vec<_>>());
-    let listener = match listener {
-        Ok(listener) => Some(listener),
-        Err(whats) => {
-            faults.extend(Faults::at("listen", whats.join("; ")));
-            None
-        }
-    };
-    faults.into_result(|| listener.map(Arc::new))
-}
-
-fn check_server(config: &Config, faults: &mut Faults) {
-    let server = &config.server;
-    let mut fault =
-        |key: &str, what: &str| faults.add(KeyPath::root().child("server").child(key), what);
-    if server.threads.is_some_and(|threads| threads == 0 || threads > MOST_THREADS) {
-        fault("threads", "must be 1 to 1024");
-    }
-    if server.connections == 0 {
-        fault("connections", "must be more than 0");
-    }
-    if server.connections_per_client == 0 {
-        fault("connections_per_client", "must be more than 0");
-    }
-    for (key, is_set) in [("user", server.user.is_some()), ("group", server.group.is_some())] {
-        if is_set && !rustix::process::geteuid().is_root() {
-            fault(key, "only root may change it; start as root or leave it out");
-        } else if is_set && !server.daemon.0 {
-            fault(key, "acts with `daemon: on` only; in the foreground let the supervisor set it");
-        }
-    }
-}
-
-const MOST_THREADS: usize = 1024;
 
 /// The sockets of a process, and the process before it if they are its.
 struct Sockets {

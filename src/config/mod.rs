@@ -28,7 +28,7 @@ use serde_path_to_error::{Segment, Track};
 use crate::fault::{KeyPath, Step};
 
 pub(crate) use environment::Environment;
-pub(crate) use sections::{Config, Listener, Route};
+pub(crate) use sections::{Config, Listener, Route, Server};
 pub(crate) use source::{Report, Source};
 pub(crate) use written::Written;
 

@@ -1,12 +1,11 @@
 //! The access log: one line a request.
 
-use std::path::Path;
 use std::time::Duration;
 
 use prometheus::IntCounter;
 
 use super::record::Record;
-use super::sink::Sink;
+use super::sink::{Sink, check_place};
 use super::writer::{Drain, Finished, Writer};
 use super::{Access, Format, To, combined, json};
 use crate::fault::Faults;
@@ -28,17 +27,7 @@ impl AccessLog {
     /// For the test of a configuration, which must not make files.
     pub(crate) fn check(config: &Access) -> Result<(), Faults> {
         let To::Path(path) = &config.to else { return Ok(()) };
-        if path.is_dir() {
-            return Err(Faults::at("to", format!("`{}` is a directory", path.display())));
-        }
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if !parent.is_dir() {
-            return Err(Faults::at("to", format!("`{}` has no directory", path.display())));
-        }
-        Ok(())
+        check_place(path).map_err(|what| Faults::at("to", what))
     }
 
     /// Opens the log. The [`Drain`], if any, needs a thread to run on.

@@ -22,6 +22,24 @@ pub(super) struct Sink {
     shared: bool,
 }
 
+/// Says why there can be no file at `path`, and makes none.
+pub(crate) fn check_place(path: &Path) -> Result<(), String> {
+    if path.as_os_str().is_empty() {
+        return Err("is empty; write the path of a file".to_owned());
+    }
+    if path.is_dir() {
+        return Err(format!("`{}` is a directory", path.display()));
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !parent.is_dir() {
+        return Err(format!("`{}` has no directory; make `{}`", path.display(), parent.display()));
+    }
+    Ok(())
+}
+
 /// What opening a path again has led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reopened {

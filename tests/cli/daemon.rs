@@ -9,8 +9,9 @@ struct Daemon<'a> {
 
 impl<'a> Daemon<'a> {
     fn start(folder: &'a Folder, arguments: &[&str]) -> Daemon<'a> {
-        let (code, said) = folder.run(arguments);
-        assert_eq!(code, 0, "{said}");
+        // Who is not left alone in the end never went into the background.
+        let status = folder.start(arguments).wait_exit();
+        assert!(status.success(), "{status}: {}", folder.read("out"));
         let daemon = Daemon { folder };
         poll("its pid file", || daemon.pid());
         daemon
@@ -61,19 +62,22 @@ async fn await_answer(port: u16) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_writes_its_pid_and_logs_and_ends_by_sigterm() {
-    let [port, admin] = ports::free();
-    let folder = Folder::with(&config(port, admin, ""));
-    let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml", "-d"]);
-    await_answer(port).await;
-    // It has left the terminal and the session it was started in.
-    let pid = daemon.pid().unwrap();
-    assert_ne!(rustix::process::getsid(Some(pid)).unwrap(), rustix::process::getsid(None).unwrap());
-    assert_ne!(daemon.status("PPid").unwrap(), std::process::id().to_string());
-    kill_process(pid, Signal::TERM).unwrap();
-    poll("the daemon to end", || (!daemon.is_running()).then_some(()));
-    assert!(folder.read("error.log").contains("draining"), "{}", folder.read("error.log"));
-    let access = folder.read("access.log");
-    assert_eq!(access.lines().count(), 1, "{access}");
+    for (key, option) in [("", &["-d"][..]), (", daemon: on", &[])] {
+        let [port, admin] = ports::free();
+        let folder = Folder::with(&config(port, admin, key));
+        let daemon = Daemon::start(&folder, &[&["-c", "tidegate.yaml"], option].concat());
+        await_answer(port).await;
+        // It has left the terminal and the session it was started in.
+        let pid = daemon.pid().unwrap();
+        let session = |pid| rustix::process::getsid(pid).unwrap();
+        assert_ne!(session(Some(pid)), session(None));
+        assert_ne!(daemon.status("PPid").unwrap(), std::process::id().to_string());
+        kill_process(pid, Signal::TERM).unwrap();
+        poll("the daemon to end", || (!daemon.is_running()).then_some(()));
+        assert!(folder.read("error.log").contains("draining"), "{}", folder.read("error.log"));
+        let access = folder.read("access.log");
+        assert_eq!(access.lines().count(), 1, "{access}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -187,6 +187,26 @@ fn user_and_group_are_refused_unless_started_as_root_in_the_background() {
     assert!(faults(&said, "only root may change it"), "{said}");
 }
 
+#[test]
+fn a_user_or_a_group_that_is_not_there_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let server = "server: { daemon: on, user: no-such-user, group: no-such-group }\n";
+    let rest = "listeners: [{ address: '127.0.0.1:1' }]\nroutes: [{ respond: {} }]\n";
+    let folder = Folder::with(&format!("{server}{rest}"));
+    let expected = "tidegate.yaml:1:29: server.user: there is no user `no-such-user` on this machine\n\
+                    tidegate.yaml:1:50: server.group: there is no group `no-such-group` on this machine\n";
+    // A daemon would have died of it after its parent had said that all was well.
+    for test in [&["-c", "tidegate.yaml"][..], &["-c", "tidegate.yaml", "-t"]] {
+        assert_eq!(folder.run(test), (1, expected.to_owned()));
+    }
+    let good = server.replace("no-such-user", "nobody").replace("no-such-group", "nogroup");
+    folder.write("tidegate.yaml", &format!("{good}{rest}"));
+    assert_eq!(folder.run(&["-c", "tidegate.yaml", "-t"]).0, 0);
+}
+
 /// The command as somebody who is not root, in a folder that all may read.
 fn as_nobody(folder: &Folder, arguments: &[&str]) -> Command {
     if !rustix::process::geteuid().is_root() {

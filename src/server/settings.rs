@@ -1,0 +1,120 @@
+//! What `server` and `admin` say, held against the machine: what could not
+//! start, or would fail only later, is a fault of the file.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::unistd::{Group, User};
+
+use crate::config::{self, Config, Server};
+use crate::control::Token;
+use crate::fault::Faults;
+use crate::listen::Listener;
+use crate::log::check_place;
+
+/// More would be a slip of the keyboard.
+const MOST_THREADS: usize = 1024;
+/// What an address of a Unix socket has room for (unix(7)).
+const LONGEST_SOCKET: usize = 107;
+
+/// The faults of the section `server`.
+pub(super) fn check(server: &Server) -> Result<(), Faults> {
+    let mut faults = Faults::none();
+    let mut fault = |key: &str, what: String| faults.extend(Faults::at(key, what));
+    if server.threads.is_some_and(|threads| threads == 0 || threads > MOST_THREADS) {
+        fault("threads", format!("must be 1 to {MOST_THREADS}"));
+    }
+    for (key, most) in [
+        ("connections", server.connections),
+        ("connections_per_client", server.connections_per_client),
+    ] {
+        if most == 0 {
+            fault(key, "must be more than 0".to_owned());
+        }
+    }
+    let made = folder_of(&server.upgrade_sock);
+    let logs = server.error_log.as_deref().map(|path| ("error_log", path));
+    for (key, path) in [("pid_file", server.pid_file.as_path())].into_iter().chain(logs) {
+        // The folder of the socket is made at the start, for all that lies in it.
+        let is_made = folder_of(path) == made && !made.exists();
+        if let (false, Err(what)) = (is_made, check_place(path)) {
+            fault(key, what);
+        }
+    }
+    if let Some(what) = wrong_socket(&server.upgrade_sock) {
+        fault("upgrade_sock", what);
+    }
+    let user = server.user.as_deref();
+    let user = user.map(|name| ("user", name, User::from_name(name).map(|user| user.is_some())));
+    let group = server.group.as_deref();
+    let group =
+        group.map(|name| ("group", name, Group::from_name(name).map(|group| group.is_some())));
+    for (key, name, found) in user.into_iter().chain(group) {
+        if !rustix::process::geteuid().is_root() {
+            fault(key, "only root may change it; start as root or leave it out".to_owned());
+        } else if !server.daemon.0 {
+            let what = "acts with `daemon: on` only; in the foreground let the supervisor set it";
+            fault(key, what.to_owned());
+        } else if let Some(what) = unknown(key, name, found) {
+            fault(key, what);
+        }
+    }
+    faults.into_result(|| Some(()))
+}
+
+fn unknown(kind: &str, name: &str, found: Result<bool, impl Display>) -> Option<String> {
+    match found {
+        Ok(true) => None,
+        Ok(false) => Some(format!("there is no {kind} `{name}` on this machine")),
+        Err(error) => Some(format!("`{name}` cannot be looked up: {error}")),
+    }
+}
+
+fn wrong_socket(path: &Path) -> Option<String> {
+    let shown = path.display();
+    let length = path.as_os_str().len();
+    if length == 0 {
+        return Some("is empty; write a path like run/tidegate.sock".to_owned());
+    }
+    if length > LONGEST_SOCKET {
+        return Some(format!("has {length} bytes; a socket's path has at most {LONGEST_SOCKET}"));
+    }
+    let is_other = path.symlink_metadata().is_ok_and(|found| !found.file_type().is_socket());
+    is_other.then(|| format!("`{shown}` is in the way and is no socket"))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The admin listener: plain h1, with the bounds of any other.
+pub(super) fn admin_listener(config: &Config) -> Result<Arc<Listener>, Faults> {
+    let mut faults = Faults::none();
+    let admin = &config.admin;
+    if !Token::is_acceptable(&admin.token) {
+        faults.extend(Faults::at("token", "is shorter than 16 bytes"));
+    }
+    let address = admin.listen.parse::<SocketAddr>().map_err(|_| {
+        let listen = &admin.listen;
+        Faults::one(format!("`{listen}` is no address to listen on; write 127.0.0.1:9180"))
+    });
+    let address = faults.collect("listen", address);
+    let same = address.and_then(|address| {
+        config.listeners.iter().position(|other| other.address.parse() == Ok(address))
+    });
+    if let Some(other) = same {
+        let what = format!("is the address of listeners[{other}] already");
+        faults.extend(Faults::at("listen", what));
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let written = config::Listener { address: admin.listen.clone(), ..config::Listener::default() };
+    Listener::new(&written).map(Arc::new).map_err(|faults| faults.under("listen"))
+}
