@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use crate::fault::{Faults, KeyPath};
+use crate::sanitise::is_token;
 
 /// What a route answers by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,8 +48,8 @@ impl Fixed {
             faults.add(at("body"), format!("an answer of {} has none", config.status));
         }
         let content_type = HeaderValue::from_str(&config.content_type).ok();
-        if content_type.as_ref().is_none_or(HeaderValue::is_empty) {
-            faults.add(at("content_type"), "is no value of a header field");
+        if content_type.is_none() || !is_media_type(&config.content_type) {
+            faults.add(at("content_type"), "is no media type; write text/plain");
         }
         faults.into_result(|| {
             let body = Bytes::from(config.body.clone());
@@ -68,6 +69,13 @@ impl Fixed {
     }
 }
 
+/// Whether a type and a subtype come before any parameters (RFC 9110 §8.3.1).
+fn is_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let parts = essence.split_once('/');
+    parts.is_some_and(|(kind, of)| is_token(kind.as_bytes()) && is_token(of.as_bytes()))
+}
+
 fn is_final(status: &StatusCode) -> bool {
     (200..=599).contains(&status.as_u16())
 }
@@ -85,6 +93,8 @@ mod tests {
         let found = Fixed::new(&config).map(|fixed| {
             let answer = fixed.answer();
             assert_eq!(answer.body, config.body);
+            let content_type = answer.headers.iter().find(|(name, _)| name == CONTENT_TYPE);
+            assert!(content_type.is_none_or(|(_, value)| *value == config.content_type));
             let names = answer.headers.iter().map(|(name, _)| name.to_string()).collect();
             (answer.status.as_u16(), names)
         });
@@ -111,7 +121,10 @@ mod tests {
         check("{ status: 600 }", Err(&["status"]));
         check("{ status: 204, body: x }", Err(&["body"]));
         check("{ status: 304, body: x, content_type: \"a\\nb\" }", Err(&["body", "content_type"]));
-        check("{ content_type: '' }", Err(&["content_type"]));
+        for text in ["''", "text", "text/", "/plain", "te xt/plain", "text/pl ain", "'; x=y'"] {
+            check(&format!("{{ content_type: {text} }}"), Err(&["content_type"]));
+        }
+        check("{ content_type: 'text/plain ; charset=utf-8' }", Ok((200, &["content-length"])));
         check("{ status: 0, content_type: \"a\\0\" }", Err(&["status", "content_type"]));
     }
 }
