@@ -95,6 +95,12 @@ impl<'s> Shape<'s> {
         self.0.get(word)?.as_number()
     }
 
+    /// The greatest number; `schemars` leaves that of 32 bits to the format.
+    pub(super) fn most(self) -> Option<serde_json::Number> {
+        let of_format = || (self.format() == Some("uint32")).then(|| u32::MAX.into());
+        self.number("maximum").cloned().or_else(of_format)
+    }
+
     /// A bound such as `minItems`.
     pub(super) fn count(self, word: &str) -> Option<usize> {
         usize::try_from(self.0.get(word)?.as_u64()?).ok()

@@ -312,7 +312,11 @@ fn read_client(cert: &Path, key: &Path, faults: &mut Faults) -> Option<Arc<CertK
     let chain = certificates.iter().map(|der| CertificateDer::from(der.clone())).collect();
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     if let Err(error) = CertifiedKey::from_der(chain, secret.clone_key(), &provider) {
-        faults.extend(Faults::at("key", format!("{}: {error}", key.display())));
+        let what = match error {
+            rustls::Error::InconsistentKeys(_) => format!("is not the key of {}", cert.display()),
+            error => error.to_string(),
+        };
+        faults.extend(Faults::at("key", format!("{}: {what}", key.display())));
         return None;
     }
     Some(Arc::new(CertKey::new(certificates, secret.secret_der().to_vec())))

@@ -118,9 +118,9 @@ impl Word<'_> {
         let wrong = |how: &str, bound: &Number| {
             Err(Misfit::Value(format!("{} is {how} {bound}", self.shown())))
         };
-        match (shape.number("minimum"), shape.number("maximum")) {
+        match (shape.number("minimum"), shape.most()) {
             (Some(least), _) if less(&number, least) => wrong("less than", least),
-            (_, Some(most)) if less(most, &number) => wrong("more than", most),
+            (_, Some(most)) if less(&most, &number) => wrong("more than", &most),
             _ => Ok(Json::Number(number)),
         }
     }
