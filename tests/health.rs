@@ -45,13 +45,13 @@ async fn a_server_goes_out_and_comes_back_by_what_its_page_says() {
     // The other one answers 200, which is not expected.
     let app = format!(
         "{{ servers: ['{{ill}}', {{ address: '{{other}}', backup: true }}],
-            health: {{ {HTTP}, interval: 20ms, rise: 2, fall: 3 }}, when_none_healthy: try_all }}"
+            health: {{ {HTTP}, interval: 20ms, rise: 5, fall: 6 }}, when_none_healthy: try_all }}"
     );
     let edge = app::start(&app, &[("ill", &ill.addr), ("other", &other.addr)]);
     await_healthy(&edge, 1, false);
     for status in [399, 204, 300] {
         health.store(status, Ordering::SeqCst);
-        let until = checks.load(Ordering::SeqCst) + 4;
+        let until = checks.load(Ordering::SeqCst) + 8;
         poll("more checks", || (checks.load(Ordering::SeqCst) >= until).then_some(()));
         assert_eq!(servers(&edge)[0]["healthy"], true, "{status}");
     }
@@ -61,7 +61,7 @@ async fn a_server_goes_out_and_comes_back_by_what_its_page_says() {
     health.store(200, Ordering::SeqCst);
     await_healthy(&edge, 0, false);
     let failed = checks.load(Ordering::SeqCst);
-    assert!(failed >= 3, "out after {failed} checks");
+    assert!(failed >= 6, "out after {failed} checks");
     assert_eq!(servers(&edge)[0]["why"], "answered 200");
     edge.await_stderr("is unhealthy: answered 200");
 
@@ -69,7 +69,7 @@ async fn a_server_goes_out_and_comes_back_by_what_its_page_says() {
     health.store(204, Ordering::SeqCst);
     await_healthy(&edge, 0, true);
     let good = checks.load(Ordering::SeqCst);
-    assert!(good >= 2, "back after {good} checks");
+    assert!(good >= 5, "back after {good} checks");
     edge.await_stderr("is healthy again");
     assert_eq!(Client::ask(edge.addr(), GET).await.text(), "served");
 }
@@ -221,15 +221,24 @@ async fn a_server_that_fails_requests_is_ejected_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_servers_are_ejected_than_may_be() {
     let status = Arc::new(AtomicUsize::new(500));
-    let [one, other] = [switched(&status).await, switched(&status).await];
-    let app = "{ servers: ['{0}', '{1}'], outlier: { errors: 1, eject: 1h, max_ejected: 50% } }";
-    let edge = app::start(app, &[("0", &one.addr), ("1", &other.addr)]);
-    assert_eq!(statuses(&edge, 10).await, [500; 10]);
-    let ejected: Vec<_> = servers(&edge).iter().map(|server| server["ejected"] == true).collect();
-    assert_eq!(ejected.iter().filter(|ejected| **ejected).count(), 1);
-    let mut seen = [one.requests(), other.requests()];
-    seen.sort_unstable();
-    assert_eq!(seen, [1, 9]);
+    for (share, expected) in [("0%", [5, 5]), ("50%", [1, 9]), ("100%", [1, 1])] {
+        let [one, other] = [switched(&status).await, switched(&status).await];
+        let app = format!(
+            "{{ servers: ['{{0}}', '{{1}}'],
+                outlier: {{ errors: 1, eject: 1h, max_ejected: {share} }} }}"
+        );
+        let edge = app::start(&app, &[("0", &one.addr), ("1", &other.addr)]);
+        let mut failed = 0;
+        for _ in 0..10 {
+            failed += usize::from(Client::ask(edge.addr(), GET).await.status == 500);
+        }
+        let mut seen = [one.requests(), other.requests()];
+        seen.sort_unstable();
+        assert_eq!(seen, expected, "{share}");
+        assert_eq!(failed, seen.iter().sum::<usize>(), "{share}: none is asked when none is left");
+        let ejected = servers(&edge).iter().filter(|server| server["ejected"] == true).count();
+        assert_eq!(ejected, expected.iter().filter(|seen| **seen == 1).count(), "{share}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

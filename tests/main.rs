@@ -15,6 +15,7 @@ mod balance;
 mod cli;
 mod compress;
 mod conf;
+mod connections;
 mod daemon;
 mod fields;
 mod files;

@@ -133,6 +133,15 @@ async fn finds_indexes_and_adds_slashes() {
 }
 
 #[tokio::test]
+async fn other_files_may_stand_for_a_folder() {
+    let mut site = Site::new();
+    site.config.index = ["none.html", "page.txt"].map(str::to_owned).to_vec();
+    assert_eq!(site.get("/", &[]).await, (200, "0123456789".to_owned()));
+    let missing = site.ask(Method::GET, "/docs/", &[]).await.expect_err("index.html is none");
+    assert_eq!(missing.to_string(), "no such file");
+}
+
+#[tokio::test]
 async fn what_is_not_served_says_why() {
     let site = Site::new();
     symlink("/etc", site.home.path().join("etc")).expect("a link");

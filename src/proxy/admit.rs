@@ -203,3 +203,77 @@ fn host_and_port(head: &Head<'_>) -> String {
         None => head.host.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Config};
+    use crate::log::Metrics;
+    use crate::site::Site;
+
+    fn listener(keys: &str) -> Listener {
+        let written = format!("{{ address: '127.0.0.1:1', {keys} }}");
+        let config: config::Listener = serde_yaml::from_str(&written).expect("well-formed");
+        Listener::new(&config).expect("good")
+    }
+
+    /// Gives the head of a request for a.example to `look`.
+    fn read<T>(target: &str, look: impl FnOnce(&Head<'_>, &Uri) -> T) -> T {
+        let request = http::Request::get(target).header(header::HOST, "a.example:8080");
+        let request = request.body(()).expect("a request");
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let head = Head::read(method, uri, Version::HTTP_11, headers, &Strict::default());
+        look(&head.expect("a sound head"), uri)
+    }
+
+    #[test]
+    fn plain_requests_are_sent_to_https_where_the_listener_says_so() {
+        for (redirect, expected) in [
+            ("off", None),
+            ("on", Some("https://a.example/x?y")),
+            ("8443", Some("https://a.example:8443/x?y")),
+        ] {
+            let listener = listener(&format!("https_redirect: {redirect}"));
+            let location = read("/x?y", |head, _| match to_https(&listener, head) {
+                Some(Reply::Answer(answer)) => Some(answer.headers[0].1.clone()),
+                _ => None,
+            });
+            assert_eq!(location.as_ref().map(HeaderValue::as_bytes), expected.map(str::as_bytes));
+        }
+    }
+
+    #[test]
+    fn servers_get_the_path_as_it_matched_or_as_it_was_written() {
+        for (path, target, expected) in [
+            ("normal", "/a//b?c", Some("/a/b?c")),
+            ("normal", "/a/b?c", None),
+            ("normal", "http://a.example:8080/a//b", Some("/a/b")),
+            ("raw", "/a//b?c", None),
+            ("raw", "http://a.example:8080/a//b", Some("/a//b")),
+        ] {
+            let strict: Strict = serde_yaml::from_str(&format!("path: {path}")).expect("good");
+            let sent = read(target, |head, written| as_sent(head, written, &strict));
+            assert_eq!(sent.as_deref(), expected, "{path} {target}");
+        }
+    }
+
+    #[test]
+    fn a_route_may_have_a_bound_of_its_own_for_bodies() {
+        let config = "{ routes: [{ match: { path: /own }, respond: {}, limits: { body: '4' } },
+            { respond: {} }] }";
+        let config: Config = serde_yaml::from_str(config).expect("well-formed");
+        let site = Site::build(&config, &Metrics::new(), None).expect("good");
+        let listener = listener("limits: { body: '8' }");
+        for (target, length, expected) in
+            [("/own", 4, Some(4)), ("/own", 5, None), ("/", 8, Some(8)), ("/", 9, None)]
+        {
+            let mut request = RequestHeader::build("POST", target.as_bytes(), None).expect("good");
+            request.insert_header(header::CONTENT_LENGTH, length).expect("good");
+            let bound = read(target, |head, _| {
+                let (route, _) = site.find(head).expect("a route");
+                body_bound(route, &listener, &request).ok()
+            });
+            assert_eq!(bound.map(|bound| bound.limit), expected, "{length} to {target}");
+        }
+    }
+}

@@ -275,6 +275,25 @@ mod tests {
     }
 
     #[test]
+    fn types_and_level_are_what_the_route_says() {
+        let body: String = (0..50_000_u64).map(|n| format!("{} of {n}; ", n * n % 977)).collect();
+        let headers = map(&[(ACCEPT_ENCODING, "gzip")]);
+        let asked = Asked { method: &Method::GET, version: Version::HTTP_11, headers: &headers };
+        let size = |level, media_type| {
+            let config = Config { types: vec!["text/css".to_owned()], level };
+            let compression = Compression::new(&config).expect("a good configuration");
+            let mut response = map(&[(CONTENT_TYPE, media_type)]);
+            let encoder = compression.start(&asked, StatusCode::OK, &mut response);
+            let mut encoder = encoder.expect("starts")?;
+            let begun = encoder.write(body.as_bytes()).expect("encoded").len();
+            Some(begun + encoder.finish().expect("finished").len())
+        };
+        assert_eq!(size(4, "text/html"), None);
+        let [fast, small] = [1, 9].map(|level| size(level, "text/css").expect("compressed"));
+        assert!(small < fast, "{small} {fast}");
+    }
+
+    #[test]
     fn streams_of_messages_stay_as_they_are() {
         check(&[(CONTENT_TYPE, "text/event-stream")], Decision::Untouched);
         check(&[(CONTENT_TYPE, "Text/Event-Stream; charset=utf-8")], Decision::Untouched);

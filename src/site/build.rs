@@ -266,7 +266,11 @@ fn strict_by_listener(listeners: &[config::Listener]) -> HashMap<Arc<str>, Stric
 
 #[cfg(test)]
 mod tests {
+    use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
+    use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+
     use super::*;
+    use crate::respond::{Asked, Form, Page};
 
     #[track_caller]
     fn check(yaml: &str, expected: &[&str]) {
@@ -298,5 +302,62 @@ mod tests {
              routes: [{ upstream: ap, compress: { level: 0 } }, { name: idle, match: { path: /x } }]",
             &["routes[0].upstream", "routes[0].compress.level", "routes[1]"],
         );
+    }
+
+    /// What a route does to messages: fields of the request and the response, the
+    /// one type that it compresses, its page for 404.
+    fn effects(route: &Route) -> (HeaderMap, HeaderMap, &'static str, String) {
+        let fields = || [("x-gone", "1")].map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap()));
+        let (mut request, mut response) =
+            (HeaderMap::from_iter(fields()), HeaderMap::from_iter(fields()));
+        route.headers.request.apply(&mut request);
+        route.headers.response.apply(&mut response);
+        let wish = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
+        let asked = Asked { method: &Method::GET, version: Version::HTTP_11, headers: &wish };
+        let is_compressed = |media_type: &&'static str| {
+            let value = HeaderValue::from_static(media_type);
+            let mut response = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
+            let compression = route.compression.as_ref().expect("compresses");
+            compression.start(&asked, StatusCode::OK, &mut response).expect("starts").is_some()
+        };
+        let compressed = ["text/css", "text/html"].into_iter().find(is_compressed);
+        let page = Page { status: StatusCode::NOT_FOUND, request_id: "" };
+        let page = page.answer(Form::Html, &route.error_pages).body;
+        let page = String::from_utf8(page.to_vec()).expect("text");
+        (request, response, compressed.expect("a type"), page)
+    }
+
+    #[test]
+    fn a_route_has_what_defaults_say_unless_it_says_otherwise() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for page in ["default", "own"] {
+            std::fs::write(folder.path().join(page), page).expect("a file");
+        }
+        let at = folder.path().display();
+        let words = |word: &str, media_type: &str| {
+            let changes = format!(
+                "{{ set: {{ x-set: {word} }}, add: {{ x-add: {word} }}, remove: [x-gone] }}"
+            );
+            format!(
+                "headers: {{ request: {changes}, response: {changes} }}, \
+                 compress: {{ types: [{media_type}] }}, error_pages: {{ 404: {at}/{word} }}"
+            )
+        };
+        let yaml = format!(
+            "defaults: {{ {} }}\nroutes: [{{ respond: {{}} }}, \
+             {{ match: {{ path: /own }}, respond: {{}}, {} }}]",
+            words("default", "text/css"),
+            words("own", "text/html"),
+        );
+        let config: Config = serde_yaml::from_str(&yaml).expect("well-formed");
+        let site = Site::build(&config, &Metrics::new(), None).expect("good");
+        for (route, word, media_type) in [(0, "default", "text/css"), (1, "own", "text/html")] {
+            let (request, response, compressed, page) = effects(&site.by_index[route]);
+            let fields =
+                ["x-set", "x-add"].map(|name| (name.parse().unwrap(), word.parse().unwrap()));
+            let expected = HeaderMap::from_iter(fields);
+            assert_eq!((&request, &response), (&expected, &expected));
+            assert_eq!((compressed, page.as_str()), (media_type, word));
+        }
     }
 }

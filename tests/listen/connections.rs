@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{SITE, edge, outcomes};
 use crate::support::origin::ok;
-use crate::support::{Client, Edge, H2Client, Origin};
+use crate::support::{Client, Edge, H2Client, Origin, within};
 
 const FULL: &str = "tidegate_listen_connections_refused_total{reason=\"full\"}";
 const GET: &str = "GET / HTTP/1.1\r\nhost: a.example\r\n\r\n";
@@ -153,6 +153,25 @@ async fn h1_alone_refuses_h2_and_h2c_alone_refuses_h1() {
     client.send(GET).await;
     client.expect_closed().await;
     assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_h2_client_is_told_how_many_streams_it_may_open() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "protocols: [h2c]\n    h2: { streams: 7 }");
+    let stream = tokio::net::TcpStream::connect(edge.addr()).await.unwrap();
+    let (mut send, mut connection) = h2::client::handshake(stream).await.unwrap();
+    let request = http::Request::get("http://a.example/").body(()).unwrap();
+    let (answer, _) = send.send_request(request, true).unwrap();
+    // What the settings say is known once anything has been answered.
+    let answer = within("an answer", async {
+        tokio::select! {
+            ended = &mut connection => panic!("{ended:?}"),
+            answer = answer => answer.unwrap(),
+        }
+    });
+    assert_eq!(answer.await.status(), 200);
+    assert_eq!(connection.max_concurrent_send_streams(), 7);
 }
 
 /// Starts [`SITE`] with these keys under `server`, and a trusted proxy.

@@ -26,6 +26,21 @@ async fn a_head_that_stops_is_answered_408() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_listener_has_a_deadline_of_its_own() {
+    let origin = Origin::ok().await;
+    let other = "timeouts: { header: 1h }\n  - { address: '127.0.0.1:{port2}', timeouts: { header: 300ms } }";
+    let edge = edge(&origin, other);
+    let (head, rest) = ("GET / HTTP/1.1\r\nhost: a.exa", "mple\r\n\r\n");
+    let mut patient = Client::connect(edge.addr()).await;
+    patient.send(head).await;
+    let mut hurried = Client::connect(edge.addr2()).await;
+    hurried.send(head).await;
+    assert_eq!(hurried.response().await.status, 408);
+    patient.send(rest).await;
+    assert_eq!(patient.response().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_deadline_of_a_head_is_total_though_bytes_drip() {
     let origin = Origin::ok().await;
     let edge = edge(&origin, "timeouts: { header: 400ms }");

@@ -1,10 +1,11 @@
 //! A server that is too slow is a 504, wherever it is slow.
 
 use serde_json::Value as Json;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::GET;
-use crate::support::{Client, Edge, H2Client, Origin};
+use crate::support::{Authority, Client, Edge, H2Client, Origin};
 
 const SITE: &str = "
 listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
@@ -49,6 +50,29 @@ async fn a_server_that_does_not_shake_hands_is_504() {
     let origin = Origin::scripted(|mut conn| async move { conn.closed().await }).await;
     let tls = "tls: { sni: a.example, verify: false }";
     check_504(&Edge::start_with(SITE, &[("upstream", &tls), ("origin", &origin.addr)])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_may_take_as_long_as_it_is_told_to() {
+    let certs = Authority::new();
+    let acceptor = tokio_rustls::TlsAcceptor::from(certs.server(&["a.example"]));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // Longer than the second that is the default.
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        stream.flush().await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.ok();
+    });
+    let site = SITE.replace("connect: 300ms", "connect: 15s");
+    let tls = "tls: { sni: a.example, verify: false }";
+    let edge = Edge::start_with(&site, &[("upstream", &tls), ("origin", &addr)]);
+    assert_eq!(Client::ask(edge.addr(), GET).await.text(), "ok");
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

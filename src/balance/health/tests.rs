@@ -278,8 +278,11 @@ async fn a_server_that_rises_starts_slowly() {
 
 #[test]
 fn rounds_are_an_interval_apart_give_or_take_a_tenth() {
-    let checker = Checker::new(&Checks::new(&over_tcp(), None).expect("good words"));
-    let pauses: Vec<u128> = (0..100).map(|_| checker.pause().as_millis()).collect();
-    assert!(pauses.iter().all(|pause| (4500..=5500).contains(pause)), "{pauses:?}");
-    assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+    for (seconds, expected) in [(5, 4_500..=5_500), (60, 54_000..=66_000)] {
+        let health = Health { interval: Period::from_secs(seconds), ..over_tcp() };
+        let checker = Checker::new(&Checks::new(&health, None).expect("good words"));
+        let pauses: Vec<u128> = (0..100).map(|_| checker.pause().as_millis()).collect();
+        assert!(pauses.iter().all(|pause| expected.contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+    }
 }
