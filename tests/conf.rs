@@ -85,7 +85,7 @@ fn find_unused(text: &str) -> Vec<Unused<'_>> {
 }
 
 /// The text with the keys in these lines in use.
-fn in_use(text: &str, is_used: impl Fn(usize) -> bool) -> String {
+pub(crate) fn in_use(text: &str, is_used: impl Fn(usize) -> bool) -> String {
     let line = |(number, line): (usize, &str)| match unused_key(line) {
         Some(_) if is_used(number) => line.replacen('#', "", 1) + "\n",
         _ => format!("{line}\n"),

@@ -1,6 +1,7 @@
 //! Holds the code to the rules of ARCHITECTURE.md and STYLE.md that no
 //! compiler checks. Every fault is told with its file and line.
 
+mod keys;
 mod pages;
 mod rooms;
 mod shape;
@@ -98,6 +99,14 @@ fn the_workplace_is_not_mentioned() {
     assert_tidy(
         "where and how the code was written is not its readers' business",
         &words::workplace(&House::read()),
+    );
+}
+
+#[test]
+fn every_key_is_tested() {
+    assert_tidy(
+        "a key has a test that shows what it does, and a bad value that is refused",
+        &keys::untested(&House::read()),
     );
 }
 
