@@ -235,7 +235,7 @@ mod tests {
         ] {
             let listener = listener(&format!("https_redirect: {redirect}"));
             let location = read("/x?y", |head, _| match to_https(&listener, head) {
-                Some(Reply::Answer(answer)) => Some(answer.headers[0].1.clone()),
+                Ok(Some(Reply::Answer(answer))) => Some(answer.headers[0].1.clone()),
                 _ => None,
             });
             assert_eq!(location.as_ref().map(HeaderValue::as_bytes), expected.map(str::as_bytes));

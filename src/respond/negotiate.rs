@@ -283,7 +283,7 @@ mod tests {
             let config = Config { types: vec!["text/css".to_owned()], level };
             let compression = Compression::new(&config).expect("a good configuration");
             let mut response = map(&[(CONTENT_TYPE, media_type)]);
-            let encoder = compression.start(&asked, StatusCode::OK, &mut response);
+            let encoder = compression.start(&asked, StatusCode::OK, &mut response, &turns());
             let mut encoder = encoder.expect("starts")?;
             let begun = encoder.write(body.as_bytes()).expect("encoded").len();
             Some(begun + encoder.finish().expect("finished").len())

@@ -318,7 +318,10 @@ mod tests {
             let value = HeaderValue::from_static(media_type);
             let mut response = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
             let compression = route.compression.as_ref().expect("compresses");
-            compression.start(&asked, StatusCode::OK, &mut response).expect("starts").is_some()
+            compression
+                .start(&asked, StatusCode::OK, &mut response, &Arc::default())
+                .expect("starts")
+                .is_some()
         };
         let compressed = ["text/css", "text/html"].into_iter().find(is_compressed);
         let page = Page { status: StatusCode::NOT_FOUND, request_id: "" };
