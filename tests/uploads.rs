@@ -118,8 +118,6 @@ async fn curl_is_told_that_its_upload_is_too_large() {
     let data = format!("@{}", file.path().display());
     let url = format!("http://{}/", edge.addr());
     let said = ["-o", "/dev/null", "-w", "%{http_code}", "--data-binary", &data, &url];
-    // Over h2, this curl (7.88) reads no answer before it has sent all, whoever
-    // the server is; the h2 crate's client does, above.
     for how in [
         &["-H", "Expect:"][..],
         &["-H", "Expect:", "-H", "Transfer-Encoding: chunked"],
@@ -130,6 +128,25 @@ async fn curl_is_told_that_its_upload_is_too_large() {
         assert_eq!(ran.stdout, "413", "{how:?}: {ran:?}");
     }
     assert_eq!(origin.requests(), 0);
+}
+
+/// This curl (7.88) loses an answer over h2 when its stream is reset before all
+/// is sent.
+#[test]
+fn curl_over_h2_may_send_on_to_learn_why() {
+    let edge = Edge::start(
+        "listeners: [{ address: '127.0.0.1:{port}', protocols: [h2c] }]\n\
+         routes: [{ respond: {}, limits: { body: 64KiB } }]",
+    );
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&PIECE).unwrap();
+    let data = format!("@{}", file.path().display());
+    let url = format!("http://{}/", edge.addr());
+    for _ in 0..5 {
+        let how = ["--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_code}"];
+        let ran = curl(&[&how[..], &["--data-binary", &data, &url]].concat());
+        assert_eq!(ran.good().stdout, "413");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::connection::{CUT, Exchange};
 use super::h2_answer::H2Answer;
 use super::h2_body::H2Body;
+use super::io::LINGER;
 
 /// A request, its answer, and the exchange that they are.
 pub(super) struct H2Stream {
@@ -226,7 +227,14 @@ impl Session for H2Stream {
     }
 
     async fn finish(&mut self) -> Result<()> {
-        self.answer.finish()
+        self.answer.finish()?;
+        // Dropping a stream whose body still comes resets it, and clients lose
+        // the answer that says why. As over h1, the rest is read for a while.
+        let rest = unless_cut(&self.exchange, self.body.drain());
+        if let Ok(Err(error)) = timeout(LINGER, rest).await {
+            ::log::debug!("the rest of a request body: {error}");
+        }
+        Ok(())
     }
 
     fn is_body_empty(&mut self) -> bool {
