@@ -35,7 +35,7 @@ pub(crate) struct Stop {
     pub(crate) handled: watch::Sender<bool>,
     /// Tells connections that whatever still runs is to end at once.
     pub(crate) cut: watch::Sender<bool>,
-    /// False once no listener accepts any more.
+    /// True once listeners accept, closed when they no longer do.
     pub(crate) serving: watch::Receiver<bool>,
     pub(crate) drain: Duration,
     pub(crate) upgrade_sock: PathBuf,
@@ -80,8 +80,10 @@ impl Stop {
         self.closing.send_replace(true);
         self.sockets().clear();
         let ended = async {
-            // Who waited to be accepted has a seat after this.
-            self.serving.clone().wait_for(|serving| !serving).await.ok();
+            // Who waited to be accepted has a seat after this, also if nobody accepted so far.
+            let mut serving = self.serving.clone();
+            serving.wait_for(|serving| *serving).await.ok();
+            while serving.changed().await.is_ok() {}
             self.seats.all_free().await;
         };
         tokio::select! {

@@ -66,16 +66,10 @@ impl<D: Door, A: App> Edge<D, A> {
         Edge { opened, seats, door, apps, shutdown, serving: None }
     }
 
-    /// Says on `serving` whether listeners accept.
+    /// Says on `serving` that listeners accept, and closes it when they no longer do.
     pub(crate) fn announce(mut self, serving: watch::Sender<bool>) -> Self {
         self.serving = Some(serving);
         self
-    }
-
-    fn announce_serving(&self, is_serving: bool) {
-        if let Some(serving) = &self.serving {
-            serving.send_replace(is_serving);
-        }
     }
 
     fn start_workers(&mut self) -> Vec<Worker> {
@@ -110,9 +104,11 @@ impl<D: Door, A: App> Service for Edge<D, A> {
             };
             accepting.spawn(acceptor.run());
         }
-        self.announce_serving(true);
+        if let Some(serving) = &self.serving {
+            serving.send_replace(true);
+        }
         while accepting.join_next().await.is_some() {}
-        self.announce_serving(false);
+        self.serving = None;
     }
 
     fn name(&self) -> &str {

@@ -140,3 +140,28 @@ async fn access_lines_go_where_they_are_told_to() {
         assert_eq!(folder.path().join("access.log").exists(), to == "access.log");
     }
 }
+
+/// Whether the process has a handler for SIGTERM, and would not just die of it.
+fn handles_sigterm(running: &Running) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    let mask = u64::from_str_radix(caught.trim(), 16).unwrap();
+    mask & 1 << (Signal::TERM.as_raw() - 1) != 0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_answered_even_if_the_process_is_told_to_end_as_it_starts() {
+    for _ in 0..10 {
+        let [port, admin] = ports::free();
+        let folder = Folder::with(&told(port, admin, "threads: 1"));
+        let mut running = folder.start(&["-c", "tidegate.yaml"]);
+        // The socket is there before anybody accepts.
+        running.await_listening(loopback(port), &folder);
+        let mut client = Client::connect(loopback(port)).await;
+        client.send(ASK).await;
+        poll("a handler", || handles_sigterm(&running).then_some(()));
+        running.signal(Signal::TERM);
+        assert_eq!(client.response().await.text(), "hello");
+        assert!(running.wait_exit().success());
+    }
+}
