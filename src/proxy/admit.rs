@@ -24,14 +24,14 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
         return Error::e_explain(ErrorType::InternalError, "a session that is not from `listen`");
     };
     let timeouts = &exchange.connection.listener.timeouts;
-    // A tunnel's silence is no body's: the exchange's deadline bounds it.
-    let patience = match session.is_upgrade_req() {
-        true => None,
-        // A gRPC call may be open for long without a word of the client.
-        false if headers::is_grpc(&session.req_header().headers) => Some(timeouts.tunnel.0),
-        false => Some(timeouts.body.0),
+    let request = session.req_header();
+    let patience = match request.version {
+        // A gRPC call may be open for long without a word of the client; it
+        // takes HTTP/2, so that nothing else becomes patient by its type.
+        Version::HTTP_2 if headers::is_grpc(&request.headers) => timeouts.tunnel.0,
+        _ => timeouts.body.0,
     };
-    session.set_read_timeout(patience);
+    session.set_read_timeout(Some(patience));
     session.set_write_timeout(Some(timeouts.write.0));
     // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
     let is_old = session.req_header().version == Version::HTTP_10;
@@ -64,8 +64,13 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
     ctx.route = Some(route.clone());
     ctx.body = body_bound(route, &connection.listener, request)?;
 
-    let is_void_upgrade = !head.upgrade && request.headers.contains_key(header::UPGRADE);
+    let is_handshake = head.upgrade;
+    let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);
     let answer = act(route, &found, &head, &request.uri, strict, ctx)?;
+    if is_handshake {
+        // A tunnel's silence is no body's: the exchange's deadline bounds it.
+        session.set_read_timeout(None);
+    }
     if is_void_upgrade {
         // Pingora takes any Upgrade for a tunnel, whatever the client meant.
         session.req_header_mut().remove_header(&header::UPGRADE);
