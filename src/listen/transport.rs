@@ -1,13 +1,16 @@
 //! The bytes of a connection, with TLS or without.
 
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
 /// A TCP connection, and what was read of it before its protocol was known.
@@ -15,11 +18,13 @@ use tokio_rustls::server::TlsStream;
 pub(super) struct Tcp {
     stream: TcpStream,
     early: Bytes,
+    stall: Stall,
 }
 
 impl Tcp {
-    pub(super) fn new(stream: TcpStream, early: Bytes) -> Self {
-        Tcp { stream, early }
+    /// A write that does not move for `patience` fails.
+    pub(super) fn new(stream: TcpStream, early: Bytes, patience: Duration) -> Self {
+        Tcp { stream, early, stall: Stall { patience, since: None, alarm: None } }
     }
 
     /// Puts bytes back that were read to tell the protocol.
@@ -49,7 +54,9 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let me = &mut *self;
+        let written = Pin::new(&mut me.stream).poll_write(cx, buf);
+        me.stall.bound(written, cx)
     }
 
     fn poll_write_vectored(
@@ -57,7 +64,9 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let me = &mut *self;
+        let written = Pin::new(&mut me.stream).poll_write_vectored(cx, bufs);
+        me.stall.bound(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -70,6 +79,43 @@ impl AsyncWrite for Tcp {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// How long the socket has taken nothing of a write.
+///
+/// Pingora bounds its writes of bodies alone, neither those of heads nor
+/// flushes; here, under TLS too, nothing is written past the bound.
+#[derive(Debug)]
+struct Stall {
+    patience: Duration,
+    // None while writes move.
+    since: Option<Instant>,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stall {
+    /// The outcome of a write; a failure once it has stood still too long.
+    fn bound(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.since = None;
+            return written;
+        }
+        let deadline = *self.since.get_or_insert_with(Instant::now) + self.patience;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        // An alarm of an earlier stall is looked at when it rings: re-arming it
+        // for every write would cost more than it gives.
+        loop {
+            ready!(alarm.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            alarm.as_mut().reset(deadline);
+        }
     }
 }
 
@@ -136,5 +182,66 @@ impl AsFd for Transport {
             Transport::Plain(tcp) => tcp.stream.as_fd(),
             Transport::Tls(tls) => tls.get_ref().0.stream.as_fd(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Our end of a connection, and the client's.
+    async fn pair() -> (Tcp, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (Tcp::new(stream, Bytes::new(), PATIENCE), client)
+    }
+
+    /// Writes until the write fails; why it did.
+    async fn fill(tcp: &mut Tcp) -> io::Error {
+        loop {
+            if let Err(error) = tcp.write_all(&[b'x'; 1 << 16]).await {
+                return error;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_stands_still_fails() {
+        let (mut tcp, _client) = pair().await;
+        let began = Instant::now();
+        assert_eq!(fill(&mut tcp).await.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= PATIENCE);
+        // And whatever is tried after it, at once.
+        let late = Instant::now();
+        assert_eq!(fill(&mut tcp).await.kind(), io::ErrorKind::TimedOut);
+        assert!(late.elapsed() < PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_moves_may_take_long() {
+        let (mut tcp, mut client) = pair().await;
+        assert_eq!(fill(&mut tcp).await.kind(), io::ErrorKind::TimedOut);
+        // What has stood still moves on once the client reads.
+        let mut taken = vec![0; 1 << 16];
+        let reader = async {
+            let mut all = 0;
+            while all < 32 << 20 {
+                all += client.read(&mut taken).await.unwrap();
+            }
+        };
+        let writer = async {
+            for _ in 0..16 {
+                tokio::time::sleep(PATIENCE / 2).await;
+                tcp.write_all(&vec![b'x'; 2 << 20]).await.unwrap();
+            }
+        };
+        tokio::join!(reader, writer);
+        assert_eq!(fill(&mut tcp).await.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -113,7 +113,8 @@ async fn announced<D: Door>(
     listener: &Listener,
     door: &Arc<D>,
 ) -> Option<Announced> {
-    let plain = |tcp, early| Some(Announced { tcp: Tcp::new(tcp, early), peer });
+    let write = listener.timeouts.write.0;
+    let plain = |tcp, early| Some(Announced { tcp: Tcp::new(tcp, early, write), peer });
     match (listener.proxy_protocol, door.trusts(peer.ip())) {
         (Mode::Off, _) | (Mode::Accept, false) => return plain(tcp, Bytes::new()),
         (Mode::Require, false) => return None,
@@ -138,7 +139,7 @@ async fn announced<D: Door>(
                 Source::Local => peer,
                 Source::Addresses { source, .. } => source,
             };
-            Some(Announced { tcp: Tcp::new(tcp, early.freeze()), peer })
+            Some(Announced { tcp: Tcp::new(tcp, early.freeze(), write), peer })
         }
         Ok(Ok(_)) if listener.proxy_protocol == Mode::Accept => plain(tcp, early.freeze()),
         Ok(Ok(_)) => None,

@@ -200,6 +200,8 @@ fn of_error(error: &Error) -> Option<Refusal> {
             Some(Refusal::Malformed(Malformed::Connection))
         }
         (ErrorSource::Downstream, _) => None,
+        // What writes an answer of ours fails without a source.
+        (ErrorSource::Unset, ErrorType::WriteError | ErrorType::WriteTimedout) => None,
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Refusal::Internal),
     }
 }

@@ -6,7 +6,7 @@ use http::Request;
 use super::{edge, outcomes};
 use crate::support::h2_client::{interim, next, whole};
 use crate::support::tools::Ran;
-use crate::support::{Authority, Client, H2Client, Origin, curl, within};
+use crate::support::{Authority, Client, Edge, H2Client, Origin, curl, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_stops_is_answered_408() {
@@ -91,6 +91,32 @@ async fn a_client_that_does_not_read_is_given_up() {
     }
     drop((client, h2));
     assert_eq!(edge.stop().len(), 2);
+}
+
+/// Pingora bounds neither the writes of heads nor those of flushes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_no_heads_is_given_up() {
+    const REDIRECTS: &str = "
+listeners:
+  - address: '127.0.0.1:{port}'
+    timeouts: { write: 300ms }
+    limits: { requests_per_connection: 1000000 }
+routes:
+  - redirect: { to: /elsewhere }
+    headers: { response: { set: { x-long: '{long}' } } }
+";
+    let edge = Edge::start_with(REDIRECTS, &[("long", &"x".repeat(8000))]);
+    let mut client = Client::connect(edge.addr()).await;
+    let requests = "HEAD / HTTP/1.1\r\nhost: a.example\r\n\r\n".repeat(100);
+    // It ends with its connection: a write that nobody reads would wait for ever.
+    while client.try_send(&requests).await.is_ok() {}
+    let ended = "tidegate_listen_connections_open";
+    edge.await_metric(ended, 0.0);
+    let records = edge.stop();
+    let (last, served) = records.split_last().unwrap();
+    assert!(served.iter().all(|record| record["status"] == 308));
+    assert_eq!(outcomes(std::slice::from_ref(last)), [(0, "")], "{last}");
+    assert!(last["error"].as_str().unwrap().contains("WriteError"), "{last}");
 }
 
 /// Sends five bytes with curl, which waits for 100 longer than it may run.
