@@ -17,6 +17,7 @@ use crate::upstream::headers::{VIA, X_REQUEST_ID};
 use super::context::Context;
 use super::fields;
 use super::forward;
+use super::refuse;
 
 /// The head of a server's answer, as the client is to see it.
 pub(super) fn response_head(
@@ -119,7 +120,7 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
     let written = session.response_written().map(|head| head.status);
     let status = written.filter(|status| !is_interim(*status)).map_or(0, |status| status.as_u16());
     let forward = ctx.forward.as_ref();
-    let late = error.filter(|_| ctx.error.is_none()).map(ToString::to_string);
+    let late = error.filter(|_| ctx.error.is_none()).map(refuse::summary);
     let peer = connection.peer.ip();
     let path = request.uri.path();
     let record = Record {

@@ -128,6 +128,26 @@ async fn interim_answers_are_not_final_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_not_logged() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nset-cookie: sid=hush\r\nno field\r\n\r\n",
+        "HTTP/1.1 hush\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nhush\r\n",
+    ] {
+        let origin = Origin::answering(answer).await;
+        let edge = edge(&origin);
+        let mut client = Client::connect(edge.addr()).await;
+        client.send(GET).await;
+        client.response_head().await;
+        let records = edge.access_log(1);
+        assert_eq!(records[0]["refusal"], "server_answer", "{answer}");
+        let error = records[0]["error"].as_str().unwrap();
+        assert!(error.contains("Upstream Invalid"), "{error}");
+        assert!(!records[0].to_string().contains("hush"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_switch_of_protocols_that_nobody_asked_for_is_an_unusable_answer() {
     let switch = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
                   upgrade: websocket\r\n\r\n";
