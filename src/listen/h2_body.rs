@@ -1,7 +1,7 @@
 //! The body of a request on an h2 stream.
 
 use bytes::Bytes;
-use h2::RecvStream;
+use h2::{Reason, RecvStream};
 use http::{HeaderMap, header};
 use pingora::protocols::http::body_buffer::FixedBuffer;
 use pingora::{Error, ErrorType, Result};
@@ -9,6 +9,9 @@ use pingora::{Error, ErrorType, Result};
 /// What of a body is kept, so that it can be sent to a second server; pingora
 /// keeps as much of one over h1.
 const KEPT: usize = 64 * 1024;
+
+/// The error of a body that contradicts its Content-Length.
+pub(crate) const BODY_LENGTH: &str = "InvalidBodyLength";
 
 /// Reads a body, and gives the client its window back as it does.
 pub(super) struct H2Body {
@@ -91,5 +94,12 @@ impl H2Body {
 }
 
 fn broken(error: h2::Error) -> Box<Error> {
-    Error::because(ErrorType::ReadError, "reading the request body", error).into_down()
+    // Of a body, h2 by itself refuses nothing but a length that is not kept.
+    let is_wrong_length =
+        error.is_reset() && error.is_library() && error.reason() == Some(Reason::PROTOCOL_ERROR);
+    let kind = match is_wrong_length {
+        true => ErrorType::Custom(BODY_LENGTH),
+        false => ErrorType::ReadError,
+    };
+    Error::because(kind, "reading the request body", error).into_down()
 }

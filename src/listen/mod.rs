@@ -28,6 +28,7 @@ use pingora::apps::HttpServerApp;
 
 pub(crate) use accept::{Edge, Opened};
 pub(crate) use connection::Exchange;
+pub(crate) use h2_body::BODY_LENGTH;
 pub(crate) use head::HeadFault;
 pub(crate) use listener::{Config, HttpsRedirect, Listener};
 pub(crate) use seats::{Bounds, Seats};

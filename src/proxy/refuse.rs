@@ -5,7 +5,7 @@ use pingora::{Error, ErrorSource, ErrorType, ImmutStr, Result};
 use pingora_proxy::{FailToProxy, Session};
 
 use crate::balance::NoServer;
-use crate::listen::{HeadFault, WrongHost};
+use crate::listen::{BODY_LENGTH, HeadFault, WrongHost};
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
@@ -198,6 +198,12 @@ fn of_error(error: &Error) -> Option<Refusal> {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Refusal::ClientTooSlow),
         (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => {
             Some(Refusal::Malformed(Malformed::Connection))
+        }
+        (ErrorSource::Downstream, ErrorType::Custom("InvalidChunk" | "InvalidTrailerEnd")) => {
+            Some(Refusal::Malformed(Malformed::Chunks))
+        }
+        (ErrorSource::Downstream, ErrorType::Custom(BODY_LENGTH)) => {
+            Some(Refusal::Malformed(Malformed::BodyLength))
         }
         (ErrorSource::Downstream, _) => None,
         // What writes an answer of ours fails without a source.

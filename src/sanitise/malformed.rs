@@ -84,6 +84,8 @@ causes! {
     TwoTransferEncodings: BadRequest, "two_transfer_encodings", "more than one Transfer-Encoding";
     TransferEncodingInHttp10: BadRequest, "transfer_encoding_in_http_1_0", "Transfer-Encoding in HTTP/1.0";
     LengthAndChunked: BadRequest, "length_and_chunked", "Content-Length beside Transfer-Encoding";
+    Chunks: BadRequest, "chunks", "a chunked body whose chunks cannot be read";
+    BodyLength: BadRequest, "body_length", "a body that is not as long as its Content-Length says";
     UpgradeWithBody: BadRequest, "upgrade_with_body", "a WebSocket handshake with a body";
 
     // Whom it is for.

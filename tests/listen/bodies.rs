@@ -119,6 +119,41 @@ routes:
     assert!(last["error"].as_str().unwrap().contains("WriteError"), "{last}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_that_cannot_be_read_are_answered_400() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "");
+    let bodies = [
+        "ZZ\r\n",
+        "-1\r\n",
+        "3\r\nabcX\r\n0\r\n\r\n",
+        "3\r\nabc\r\nsecret\r\n",
+        "ffffffffffffffffff\r\n",
+        "3\nabc\n0\n\n",
+    ];
+    for body in bodies {
+        let mut client = Client::connect(edge.addr()).await;
+        let head = "POST / HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: chunked\r\n\r\n";
+        client.send([head, body].concat()).await;
+        let answer = client.response().await;
+        assert_eq!((answer.status, answer.header("connection")), (400, Some("close")), "{body:?}");
+        client.expect_closed().await;
+    }
+    // The connection of a broken one serves nobody else.
+    assert_eq!(
+        Client::ask(edge.addr(), "GET /next HTTP/1.1\r\nhost: a.example\r\n\r\n").await.status,
+        200
+    );
+    let records = edge.stop();
+    let (last, broken) = records.split_last().unwrap();
+    assert_eq!(outcomes(broken), [(400, "chunks"); 6]);
+    assert_eq!(last["status"], 200);
+    // What a body says is not for the log.
+    assert!(broken.iter().all(|record| !record["error"].as_str().unwrap().contains("secret")));
+    assert_eq!(origin.requests(), 1, "{}", origin.received_text());
+    assert!(origin.received().pop().unwrap().starts_with(b"GET /next "));
+}
+
 /// Sends five bytes with curl, which waits for 100 longer than it may run.
 fn curl_expecting(url: &str, arguments: &[&str]) -> Ran {
     let expect = ["-H", "Expect: 100-continue", "--expect100-timeout", "60", "--data", "12345"];

@@ -75,6 +75,9 @@ async fn a_length_that_h2_breaks_reaches_no_server_as_a_whole_request() {
     }
     // The connection of the broken one is not used again.
     assert_eq!(client.get("http://a.example/next").await.response.status, 200);
+    for record in &edge.access_log(3)[..2] {
+        assert_eq!(record["refusal"], "body_length", "{record}");
+    }
     let last = origin.received().pop().unwrap();
     assert!(last.starts_with(b"GET /next HTTP/1.1\r\n"), "{:?}", origin.received_text());
     assert_eq!(origin.requests(), 1, "{}", origin.received_text());
