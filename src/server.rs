@@ -20,7 +20,7 @@ use crate::config::{self, Config, Loaded, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{Control, Reloader, Stop, Token};
 use crate::fault::Faults;
-use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Shutdown};
+use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
 use crate::log::{AccessLog, ErrorLog, Metrics};
 use crate::proxy::{Conductor, FrontDoor};
 use crate::site::{Site, State};
@@ -209,7 +209,7 @@ impl Process {
         let (closing, shutdown) = watch::channel(false);
         let (replaced, admin_shutdown) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
-        let (served, serving) = watch::channel(false);
+        let (served, serving) = watch::channel(Serving::NotYet);
         let (handled, signals) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
         let seats = Seats::new(Bounds {
@@ -253,13 +253,15 @@ impl Process {
             access_drain,
             predecessor: sockets.predecessor,
             signals,
-            serving,
+            serving: serving.clone(),
         });
         let admin = admin_edge(sockets.admin, admin, Shutdown::new(admin_shutdown, cutting));
         server.add_service(edge).add_dependency(&control);
         server.add_service(admin).add_dependency(&control);
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         state.access.finish(LAST_LINES);
+        let has_served = *serving.borrow() != Serving::Never;
+        anyhow::ensure!(has_served, "nothing was served; the log says why");
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use tidegate_sockets::Answer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::listen::Listener;
+use crate::listen::{Listener, Serving};
 use crate::log::{Drain, ErrorLog};
 use crate::site::State;
 
@@ -47,8 +47,7 @@ pub(crate) struct Control {
     pub(crate) predecessor: Option<Answer>,
     /// True once the signals to end are handled.
     pub(crate) signals: watch::Receiver<bool>,
-    /// True once the listeners accept.
-    pub(crate) serving: watch::Receiver<bool>,
+    pub(crate) serving: watch::Receiver<Serving>,
 }
 
 #[async_trait]
@@ -92,7 +91,7 @@ impl Control {
         for warning in certificate_warnings(&self.listeners) {
             ::log::warn!("{warning}");
         }
-        self.serving.wait_for(|serving| *serving).await?;
+        self.serving.wait_for(|serving| *serving == Serving::Now).await?;
         self.tell_predecessor();
         let mut certificates = tokio::time::interval(CERTIFICATES);
         let mut figures = tokio::time::interval(FIGURES);

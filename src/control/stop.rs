@@ -10,7 +10,7 @@ use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::listen::{Opened, Seats};
+use crate::listen::{Opened, Seats, Serving};
 use crate::site::State;
 
 /// How long a new process may take to say that it serves.
@@ -35,8 +35,7 @@ pub(crate) struct Stop {
     pub(crate) handled: watch::Sender<bool>,
     /// Tells connections that whatever still runs is to end at once.
     pub(crate) cut: watch::Sender<bool>,
-    /// True once listeners accept, closed when they no longer do.
-    pub(crate) serving: watch::Receiver<bool>,
+    pub(crate) serving: watch::Receiver<Serving>,
     pub(crate) drain: Duration,
     pub(crate) upgrade_sock: PathBuf,
     /// Every listening socket, the admin's included; none once draining, so
@@ -56,6 +55,7 @@ impl ShutdownSignalWatch for Stop {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
+                () = self.never_serving() => break,
                 _ = terminate.recv() => break self.drain(&mut interrupt).await,
                 _ = quit.recv() => {
                     if self.hand_over().await {
@@ -80,10 +80,13 @@ impl Stop {
         self.closing.send_replace(true);
         self.sockets().clear();
         let ended = async {
-            // Who waited to be accepted has a seat after this, also if nobody accepted so far.
+            // Who waited to be accepted has a seat after this, also if nobody
+            // accepted so far.
             let mut serving = self.serving.clone();
-            serving.wait_for(|serving| *serving).await.ok();
-            while serving.changed().await.is_ok() {}
+            serving
+                .wait_for(|serving| matches!(serving, Serving::Over | Serving::Never))
+                .await
+                .ok();
             self.seats.all_free().await;
         };
         tokio::select! {
@@ -92,6 +95,14 @@ impl Stop {
                 ::log::warn!("{} connections are cut after {:?}", self.seats.taken(), self.drain);
             }
             _ = interrupt.recv() => {}
+        }
+    }
+
+    /// Returns once it is known that this process will never serve.
+    async fn never_serving(&self) {
+        let mut serving = self.serving.clone();
+        if serving.wait_for(|serving| *serving == Serving::Never).await.is_err() {
+            std::future::pending().await
         }
     }
 

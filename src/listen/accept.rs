@@ -6,6 +6,7 @@
 //! nothing on the path of a request crosses threads.
 
 use std::future::Future;
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::listener::Listener;
@@ -50,8 +51,19 @@ pub(crate) struct Edge<D, A> {
     // One for each worker; emptied when the service starts.
     apps: Vec<Arc<A>>,
     shutdown: Shutdown,
-    /// True while every listener accepts; false before, and when none does.
-    serving: Option<watch::Sender<bool>>,
+    serving: Option<watch::Sender<Serving>>,
+}
+
+/// Whether listeners accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serving {
+    NotYet,
+    /// Every one does.
+    Now,
+    /// None does any more.
+    Over,
+    /// None ever will: there is nobody to serve what they would accept.
+    Never,
 }
 
 impl<D: Door, A: App> Edge<D, A> {
@@ -66,15 +78,23 @@ impl<D: Door, A: App> Edge<D, A> {
         Edge { opened, seats, door, apps, shutdown, serving: None }
     }
 
-    /// Says on `serving` that listeners accept, and closes it when they no longer do.
-    pub(crate) fn announce(mut self, serving: watch::Sender<bool>) -> Self {
+    /// Says on `serving` whether listeners accept.
+    pub(crate) fn announce(mut self, serving: watch::Sender<Serving>) -> Self {
         self.serving = Some(serving);
         self
     }
 
-    fn start_workers(&mut self) -> Vec<Worker> {
-        let apps = std::mem::take(&mut self.apps);
-        let start = |(index, app)| {
+    fn say(&self, what: Serving) {
+        if let Some(serving) = &self.serving {
+            serving.send_replace(what);
+        }
+    }
+
+    /// Starts every worker, or fails: fewer than were asked for would bear a
+    /// load that nobody planned.
+    async fn start_workers(&mut self) -> io::Result<Vec<Worker>> {
+        let mut workers = Vec::with_capacity(self.apps.len());
+        for (index, app) in std::mem::take(&mut self.apps).into_iter().enumerate() {
             let (queue, arrivals) = mpsc::unbounded_channel();
             let inner = Inner {
                 door: self.door.clone(),
@@ -82,17 +102,24 @@ impl<D: Door, A: App> Edge<D, A> {
                 shutdown: self.shutdown.clone(),
                 seats: self.seats.clone(),
             };
-            inner.start(index, arrivals);
-            Worker { queue, load: Arc::default() }
-        };
-        apps.into_iter().enumerate().map(start).collect()
+            inner.start(index, arrivals).await?;
+            workers.push(Worker { queue, load: Arc::default() });
+        }
+        Ok(workers)
     }
 }
 
 #[async_trait]
 impl<D: Door, A: App> Service for Edge<D, A> {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
-        let workers: Arc<[Worker]> = self.start_workers().into();
+        let workers: Arc<[Worker]> = match self.start_workers().await {
+            Ok(workers) => workers.into(),
+            Err(error) => {
+                ::log::error!("nothing is served, a worker cannot start: {error}");
+                self.opened.clear();
+                return self.say(Serving::Never);
+            }
+        };
         let mut accepting = JoinSet::new();
         for opened in self.opened.drain(..) {
             let acceptor = Acceptor {
@@ -104,11 +131,9 @@ impl<D: Door, A: App> Service for Edge<D, A> {
             };
             accepting.spawn(acceptor.run());
         }
-        if let Some(serving) = &self.serving {
-            serving.send_replace(true);
-        }
+        self.say(Serving::Now);
         while accepting.join_next().await.is_some() {}
-        self.serving = None;
+        self.say(Serving::Over);
     }
 
     fn name(&self) -> &str {
@@ -157,8 +182,13 @@ struct Inner<D, A> {
 }
 
 impl<D: Door, A: App> Inner<D, A> {
+    /// Returns once the worker waits for arrivals.
     #[expect(clippy::disallowed_methods, reason = "connections are what this room starts")]
-    fn start(self, index: usize, mut arrivals: mpsc::UnboundedReceiver<Arrived>) {
+    async fn start(
+        self,
+        index: usize,
+        mut arrivals: mpsc::UnboundedReceiver<Arrived>,
+    ) -> io::Result<()> {
         let serve = async move {
             while let Some(arrived) = arrivals.recv().await {
                 let Arrived { stream, peer, listener, seat, load } = arrived;
@@ -174,14 +204,17 @@ impl<D: Door, A: App> Inner<D, A> {
             // Nobody arrives any more; who is here is served to the end.
             self.seats.all_free().await;
         };
+        let (tell, told) = oneshot::channel();
+        // The runtime is made where it may be dropped again.
         let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(serve),
-            Err(error) => ::log::error!("worker {index} has no runtime: {error}"),
+            Ok(runtime) => match tell.send(Ok(())) {
+                Ok(()) => runtime.block_on(serve),
+                Err(_) => ::log::debug!("worker {index} is not needed any more"),
+            },
+            Err(error) => drop(tell.send(Err(error))),
         };
-        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(run);
-        if let Err(error) = thread {
-            ::log::error!("worker {index} has no thread: {error}");
-        }
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
+        told.await.map_err(io::Error::other)?
     }
 }
 
@@ -250,9 +283,12 @@ impl<D: Door> Acceptor<D> {
             return self.door.count(listener, Event::Full);
         };
         self.door.count(listener, Event::Accepted);
-        let least = self.workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
+        // One whose thread is gone has no load, and must not look idle for it.
+        let alive = self.workers.iter().filter(|worker| !worker.queue.is_closed());
+        let least = alive.min_by_key(|worker| worker.load.load(Ordering::Relaxed));
         let Some(worker) = least else {
-            return;
+            self.door.count(listener, Event::Closed);
+            return ::log::error!("no worker is left; a connection to {} is lost", listener.name);
         };
         let load = Load::on(worker);
         let arrived = Arrived { stream, peer, listener: listener.clone(), seat, load };
@@ -263,7 +299,7 @@ impl<D: Door> Acceptor<D> {
 }
 
 /// Errors of `accept` that concern the connection, not the socket (accept(2)).
-fn is_of_one_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | WouldBlock)
 }

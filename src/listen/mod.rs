@@ -26,7 +26,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use pingora::apps::HttpServerApp;
 
-pub(crate) use accept::{Edge, Opened};
+pub(crate) use accept::{Edge, Opened, Serving};
 pub(crate) use connection::Exchange;
 pub(crate) use h2_body::BODY_LENGTH;
 pub(crate) use head::HeadFault;

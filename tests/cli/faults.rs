@@ -74,6 +74,25 @@ fn every_fault_is_told_with_its_place_and_nothing_is_written() {
     check("", &["1:1: listeners: none; write at least `- address: 0.0.0.0:8080`"]);
 }
 
+/// What would take connections and serve none must not look alive.
+#[test]
+fn a_process_whose_workers_cannot_start_ends() {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&format!(
+        "server: {{ threads: 24, pid_file: run/pid, upgrade_sock: run/sock }}\n\
+         admin: {{ listen: '127.0.0.1:{admin}' }}\n\
+         listeners: [{{ address: '127.0.0.1:{port}' }}]\n\
+         routes: [{{ respond: {{ status: 200, body: ok }} }}]\n"
+    ));
+    // Each worker needs four descriptors of its own; the rest does with forty.
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=80", BINARY, "-c", "tidegate.yaml"]).current_dir(folder.path());
+    let (code, said) = ran(&mut command);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("a worker cannot start"), "{said}");
+    assert!(said.contains("nothing was served"), "{said}");
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_said() {
     let folder = Folder::new();
