@@ -9,7 +9,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, Exchange, Unrecorded};
-use super::head::{self, RawHead};
+use super::head::{self, HeadFault, RawHead};
 use super::io::{EdgeIo, LINGER};
 use super::shutdown::{Notice, Shutdown};
 use super::{App, Door, Event, Framing, Refused};
@@ -62,6 +62,10 @@ impl<D: Door, A: App> Inward<'_, D, A> {
     fn admit(&self, head: RawHead) -> Result<Request, Refused> {
         let exchange = Exchange::new(self.connection.clone(), head.began);
         let (raw, _) = head.bytes.split_at(head.end);
+        // With TLS, a client that negotiates no protocol speaks this one.
+        if !self.connection.listener.speaks_h1 {
+            return Err(self.door.answer(&exchange, HeadFault::Unspoken, raw));
+        }
         let framing = self.door.judge(&exchange, raw)?;
         Ok(Request { head, framing, exchange })
     }

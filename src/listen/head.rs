@@ -35,6 +35,8 @@ pub(crate) enum HeadFault {
     TooLarge,
     /// The connection ended in the middle of it.
     CutOff,
+    /// It is of HTTP/1, which the listener does not speak.
+    Unspoken,
 }
 
 /// What came instead of a head, and what had arrived of it.

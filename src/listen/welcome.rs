@@ -79,12 +79,12 @@ async fn serve_plain<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<Edg
             _ => break,
         }
     }
-    if first.starts_with(PREFACE) {
-        io.unread(first.freeze());
-        h2::serve(inward, io).await;
-    } else if listener.speaks_h1 {
-        io.unread(first.freeze());
-        inward.serve(io).await;
+    let is_h2 = first.starts_with(PREFACE);
+    io.unread(first.freeze());
+    match is_h2 {
+        true => h2::serve(inward, io).await,
+        // It answers as well where h1 is not spoken.
+        false => inward.serve(io).await,
     }
 }
 

@@ -58,6 +58,7 @@ impl Refusal {
             Refusal::Head(HeadFault::UriTooLong) => (414, "uri_too_long"),
             Refusal::Head(HeadFault::TooLarge) => (431, "head_too_large"),
             Refusal::Head(HeadFault::CutOff) => (0, "head_cut_off"),
+            Refusal::Head(HeadFault::Unspoken) => (505, "protocol"),
             Refusal::WrongHost(WrongHost) => (421, "wrong_host"),
             Refusal::NoRoute(NoRoute::Unknown) => (404, "no_route"),
             Refusal::NoRoute(NoRoute::Method { .. }) => (405, "method"),

@@ -149,9 +149,12 @@ async fn h1_alone_refuses_h2_and_h2c_alone_refuses_h1() {
 
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     assert_eq!(Client::ask(edge.addr(), preface).await.status, 505);
+    edge.access_log(1);
     let mut client = Client::connect(edge.addr2()).await;
     client.send(GET).await;
+    assert_eq!(client.response().await.status, 505);
     client.expect_closed().await;
+    assert_eq!(outcomes(&edge.stop()), [(505, "version"), (505, "protocol")]);
     assert_eq!(origin.connections(), 0);
 }
 

@@ -60,6 +60,19 @@ fn alpn_offers_what_the_listener_speaks() {
     assert!(ran.said().contains("alert no application protocol"), "{ran:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn h2_alone_refuses_h1_of_a_client_without_alpn() {
+    let (edge, certs) = start_with("", "protocols: [h2]");
+    let mut client = Client::tls(edge.tls_addr(), certs.client(&[]), "a.example").await;
+    client.send(GET).await;
+    assert_eq!(client.response().await.status, 505);
+    client.expect_closed().await;
+    let records = edge.stop();
+    assert_eq!(records.len(), 1);
+    assert_eq!((&records[0]["status"], &records[0]["refusal"]), (&505.into(), &"protocol".into()));
+    assert_eq!((&records[0]["method"], &records[0]["path"]), (&"GET".into(), &"/".into()));
+}
+
 #[test]
 fn curl_speaks_h1_and_h2() {
     let (edge, certs) = start("");
