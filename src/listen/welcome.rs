@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::Connection;
 use super::h1::{Inward, Patience, next_request};
@@ -73,8 +73,9 @@ async fn serve_plain<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<Edg
     let Some(mut first) = next_request(&mut io, &mut patience).await else {
         return;
     };
+    let deadline = Instant::now() + listener.timeouts.header.0;
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-        match timeout(listener.timeouts.header.0, io.read_more(&mut first)).await {
+        match timeout_at(deadline, io.read_more(&mut first)).await {
             Ok(Ok(n)) if n > 0 => {}
             _ => break,
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::time::MissedTickBehavior;
 
 use super::{edge, outcomes};
 use crate::support::{Client, Edge, H2Client, Origin};
@@ -64,6 +66,34 @@ async fn the_deadline_of_a_head_is_total_though_bytes_drip() {
     drip.abort();
 
     assert_eq!(outcomes(&edge.stop()), [(408, "head_too_slow")]);
+}
+
+/// Sends `head` byte by byte, at least 50 ms apart, until a byte is refused.
+fn drip(mut write: OwnedWriteHalf, head: String) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for byte in head.bytes() {
+            tick.tick().await;
+            if write.write_all(&[byte]).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_of_a_preface_is_total_though_bytes_drip() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "protocols: [h1, h2c]\n    timeouts: { header: 400ms }");
+    let (read, write) = TcpStream::connect(edge.addr()).await.unwrap().into_split();
+    // Each byte comes well within the deadline; the whole takes 1.2 s.
+    let dripping = drip(write, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into());
+    let mut client = Client::over(tokio::io::join(read, tokio::io::sink()));
+    // What is no preface in time is a head of HTTP/1, and a wrong one.
+    let answer = client.response().await;
+    assert!(matches!(answer.status, 408 | 505), "{answer:?}");
+    dripping.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
