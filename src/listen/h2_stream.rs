@@ -129,7 +129,7 @@ impl Session for H2Stream {
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
-        let read = unless_cut(&self.exchange, self.body.next());
+        let read = before_deadline(&self.exchange, self.body.next());
         within(self.body_timeout, ErrorType::ReadTimedout, read).await
     }
 

@@ -142,6 +142,8 @@ pub(super) fn request_body(
         );
     }
     ctx.body.received = received;
+    // While a body comes, a server may have reason to wait for more of it.
+    keep_alive(ctx);
     if end_of_stream
         && let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_ref())
         && forward.silence.is_none()

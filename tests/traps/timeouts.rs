@@ -117,6 +117,65 @@ async fn a_server_that_stops_within_its_body_ends_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_ends_the_answer_while_the_request_is_open() {
+    let origin = Origin::scripted(|mut conn| async move {
+        conn.head().await;
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await;
+        conn.closed().await;
+    })
+    .await;
+    let edge = Edge::start_with(SITE, &[("upstream", &""), ("origin", &origin.addr)]);
+    let mut h1 = Client::connect(edge.addr()).await;
+    h1.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 4\r\n\r\na").await;
+    assert_eq!(h1.response_head().await.status, 200);
+    assert_eq!(h1.read_to_end().await, b"abc");
+    let mut h2 = H2Client::connect(edge.addr()).await;
+    let request = http::Request::post("http://a.example/").body(()).unwrap();
+    let (answer, mut body) = h2.open(request, false).await;
+    body.send_data(bytes::Bytes::from_static(b"a"), false).unwrap();
+    assert!(crate::support::h2_client::whole(answer).await.is_err());
+    for record in edge.access_log(2) {
+        assert_eq!(
+            (&record["status"], &record["refusal"]),
+            (&200.into(), &"server_too_slow".into())
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_early_may_listen_for_long() {
+    let origin = Origin::scripted(|mut conn| async move {
+        let head = conn.head().await;
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await;
+        let mut body = Vec::new();
+        while !body.ends_with(b"z") && !body.ends_with(b"z\r\n") {
+            let Some(some) = conn.some().await else { return };
+            body.extend(some);
+        }
+        conn.send("ok").await;
+        drop(head);
+    })
+    .await;
+    let site = SITE.replace("300ms", "1s");
+    let edge = Edge::start_with(&site, &[("upstream", &""), ("origin", &origin.addr)]);
+    // In all it takes longer than the server may be silent.
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
+    let mut h1 = Client::connect(edge.addr()).await;
+    h1.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 8\r\n\r\n").await;
+    let mut h2 = H2Client::connect(edge.addr()).await;
+    let request = http::Request::post("http://a.example/").body(()).unwrap();
+    let (answer, mut body) = h2.open(request, false).await;
+    for byte in ["a", "b", "c", "d", "e", "f", "g", "z"] {
+        tick.tick().await;
+        h1.send(byte).await;
+        body.send_data(byte.into(), false).unwrap();
+    }
+    assert_eq!(h1.response().await.text(), "ok");
+    body.send_data(bytes::Bytes::new(), true).unwrap();
+    assert_eq!(crate::support::h2_client::whole(answer).await.unwrap().response.text(), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_is_no_slow_server() {
     let origin = Origin::ok().await;
     let edge = Edge::start_with(SITE, &[("upstream", &""), ("origin", &origin.addr)]);
