@@ -107,11 +107,16 @@ impl Refusal {
                 allow(&methods.join(", "))
             }
             Refusal::FileMethod => allow("GET, HEAD"),
+            Refusal::Malformed(cause) if cause.kind() == Kind::Method => allow(ALLOWABLE),
             Refusal::NoServer(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         }
     }
 }
+
+/// The methods that some route may allow, where none has been found yet
+/// (RFC 9110 §15.5.6 asks for a list).
+const ALLOWABLE: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 fn of_kind(kind: Kind) -> u16 {
     match kind {
