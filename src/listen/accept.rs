@@ -195,10 +195,10 @@ impl<D: Door, A: App> Inner<D, A> {
                 let (door, app) = (self.door.clone(), self.app.clone());
                 let shutdown = self.shutdown.clone();
                 tokio::spawn(async move {
-                    let connection = welcome(stream, peer, &listener, &door, &app, &shutdown);
+                    let connection = welcome(stream, peer, &listener, seat, &door, &app, &shutdown);
                     shutdown.bound(connection).await;
                     door.count(&listener, Event::Closed);
-                    drop((seat, load));
+                    drop(load);
                 });
             }
             // Nobody arrives any more; who is here is served to the end.

@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant};
 
 use super::Door;
 use super::listener::Listener;
+use super::seats::Seat;
 use super::tls;
 
 /// Why a cut exchange ended, as its record says.
@@ -23,9 +24,20 @@ pub(crate) struct Connection {
     /// Who connected; with a PROXY header from a trusted proxy, whom it names.
     pub(crate) peer: SocketAddr,
     pub(crate) tls: Option<tls::Facts>,
+    // Kept until nothing of the connection is left, its descriptor included.
+    _seat: Seat,
 }
 
 impl Connection {
+    pub(super) fn new(
+        listener: Arc<Listener>,
+        peer: SocketAddr,
+        tls: Option<tls::Facts>,
+        seat: Seat,
+    ) -> Arc<Self> {
+        Arc::new(Connection { listener, peer, tls, _seat: seat })
+    }
+
     /// Whether a request for `host` may come over this connection; any may
     /// come without TLS.
     ///

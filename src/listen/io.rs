@@ -251,14 +251,15 @@ impl Drop for EdgeIo {
         }
         let kept = self.transport.as_fd().try_clone_to_owned();
         match kept.map(std::net::TcpStream::from).and_then(TcpStream::from_std) {
-            Ok(stream) => spawn_linger(linger(stream)),
+            Ok(stream) => spawn_linger(linger(self.connection.clone(), stream)),
             Err(error) => ::log::debug!("not lingering for {}: {error}", self.connection.peer),
         }
     }
 }
 
-/// Says that nothing more comes, and drops what still does.
-async fn linger(mut stream: TcpStream) {
+/// Says that nothing more comes, and drops what still does; the connection
+/// keeps its seat until then.
+async fn linger(connection: Arc<Connection>, mut stream: TcpStream) {
     let drained = async {
         stream.shutdown().await?;
         let mut dropped = [0; 1024];
@@ -270,7 +271,7 @@ async fn linger(mut stream: TcpStream) {
         io::Result::Ok(())
     };
     if let Ok(Err(error)) = tokio::time::timeout(LINGER, drained).await {
-        ::log::debug!("lingering ended early: {error}");
+        ::log::debug!("lingering for {} ended early: {error}", connection.peer);
     }
 }
 
@@ -393,5 +394,35 @@ impl GetProxyDigest for EdgeIo {
 impl GetSocketDigest for EdgeIo {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listener::{Config, Listener};
+    use super::super::seats::{Bounds, Seats};
+    use super::super::transport::Tcp;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_lingers_keeps_its_seat() {
+        let accepting = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(accepting.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = accepting.accept().await.unwrap();
+        let seats = Seats::new(Bounds { connections: 1, per_client: 1 });
+        let seat = seats.take(peer.ip(), false).unwrap();
+        let config = Config::<()> { address: "127.0.0.1:1".into(), ..Config::default() };
+        let listener = Arc::new(Listener::new(&config).unwrap());
+        let connection = Connection::new(listener, peer, None, seat);
+        let tcp = Tcp::new(stream, Bytes::new(), LINGER);
+        let mut io = EdgeIo::new(Transport::Plain(tcp), connection.clone());
+        let exchange = Exchange::new(connection, tokio::time::Instant::now());
+        io.carry(&exchange);
+
+        // Its body may still come, so the descriptor stays; and so does the seat.
+        drop((io, exchange));
+        assert_eq!(seats.taken(), 1);
+        drop(client);
+        seats.all_free().await;
     }
 }

@@ -13,6 +13,7 @@ use super::h1::{Inward, Patience, next_request};
 use super::io::EdgeIo;
 use super::listener::Listener;
 use super::proxy_protocol::{self, Mode, Parsed, Source};
+use super::seats::Seat;
 use super::shutdown::Shutdown;
 use super::tls::{self, Tls};
 use super::transport::{Tcp, Transport};
@@ -26,6 +27,7 @@ pub(super) async fn welcome<D: Door, A: App>(
     stream: TcpStream,
     peer: SocketAddr,
     listener: &Arc<Listener>,
+    seat: Seat,
     door: &Arc<D>,
     app: &Arc<A>,
     shutdown: &Shutdown,
@@ -47,7 +49,7 @@ pub(super) async fn welcome<D: Door, A: App>(
             }
         },
     };
-    let connection = Arc::new(Connection { listener: listener.clone(), peer, tls });
+    let connection = Connection::new(listener.clone(), peer, tls, seat);
     let io = Box::new(EdgeIo::new(transport, connection.clone()));
     let inward = Inward { connection: &connection, door, app, shutdown };
     match &connection.tls {
