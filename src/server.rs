@@ -193,15 +193,12 @@ struct Process {
 
 impl Process {
     fn run(self, plan: Plan, sockets: Sockets) -> Result<()> {
-        let (access, access_drain) =
-            AccessLog::open(&self.config.log.access, self.metrics.lines_dropped()).map_err(
-                |faults| {
-                    anyhow::anyhow!(
-                        "{}",
-                        faults.iter().map(|f| f.what.as_str()).collect::<Vec<_>>().join("; ")
-                    )
-                },
-            )?;
+        let dropped = self.metrics.lines_dropped();
+        let opened = AccessLog::open(&self.config.log.access, dropped);
+        let (access, access_drain) = opened.map_err(|faults| {
+            let whats: Vec<_> = faults.iter().map(|fault| fault.what.as_str()).collect();
+            anyhow::anyhow!("{}", whats.join("; "))
+        })?;
         let conf = self.pingora_conf().context("the working directory is gone")?;
         let state = State::new(self.metrics, access);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));

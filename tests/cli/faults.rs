@@ -85,8 +85,9 @@ fn a_process_whose_workers_cannot_start_ends() {
          routes: [{{ respond: {{ status: 200, body: ok }} }}]\n"
     ));
     // Each worker needs four descriptors of its own; the rest does with forty.
-    let mut command = Command::new("prlimit");
-    command.args(["--nofile=80", BINARY, "-c", "tidegate.yaml"]).current_dir(folder.path());
+    let mut command = Command::new("timeout");
+    command.args(["60", "prlimit", "--nofile=80", BINARY, "-c", "tidegate.yaml"]);
+    command.current_dir(folder.path());
     let (code, said) = ran(&mut command);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("a worker cannot start"), "{said}");
