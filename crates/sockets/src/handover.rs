@@ -6,6 +6,7 @@
 //! refuses at any point leaves the other with an error, never with a gap: the
 //! sockets stay open in whichever process is alive.
 
+mod breaker;
 mod door;
 mod wire;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketType, ipproto, sockopt};
 use rustix::process::{Uid, geteuid};
 
+pub use breaker::Breaker;
 use wire::{Deadline, Frame, Greeting, Wire};
 
 /// Sockets that one hand-over may carry.
@@ -44,6 +46,8 @@ pub enum HandoverError {
     TimedOut,
     #[error("the other process ended in the middle")]
     CutOff,
+    #[error("the offer was broken off")]
+    BrokenOff,
     #[error("the other process sent what is no hand-over: {0}")]
     Malformed(&'static str),
     #[error("`{0}` is no listening TCP socket")]
@@ -81,7 +85,8 @@ pub struct Receiver {
 impl Receiver {
     /// Binds the Unix socket at `path`, mode 0600.
     ///
-    /// Its directory is created with mode 0700, or must be private and ours.
+    /// Its directory is created with mode 0700, or must be private and ours. For
+    /// root it may be another user's: the process there may then take part.
     /// A socket file that nobody listens on is replaced.
     pub fn bind(path: &Path) -> Result<Self, HandoverError> {
         let listener = door::bind(path)
@@ -97,7 +102,7 @@ impl Receiver {
         let deadline = Deadline::after(timeout);
         loop {
             let stream = door::next_connection(&self.listener, deadline)?;
-            if check_user(&stream, geteuid()).is_err() {
+            if check_user(&stream).is_err() {
                 continue;
             }
             let mut wire = Wire::new(stream, deadline.within(GREETING_PATIENCE));
@@ -163,12 +168,14 @@ impl Answer {
 ///
 /// `Ok` only after the new process said that it serves. Up to 1024 sockets,
 /// names of 1 to 255 bytes, each once. `timeout` covers everything, the start
-/// of the new process after it has the sockets included.
+/// of the new process after it has the sockets included; `breaker` ends it
+/// before.
 pub fn offer(
     path: &Path,
     sockets: &[(&str, BorrowedFd<'_>)],
     snapshot: Option<&Snapshot>,
     timeout: Duration,
+    breaker: &Breaker,
 ) -> Result<(), HandoverError> {
     let mut names = Names::default();
     for (name, _) in sockets {
@@ -178,9 +185,22 @@ pub fn offer(
         return Err(HandoverError::SnapshotTooLarge);
     }
     let deadline = Deadline::after(timeout);
-    let stream = door::connect(path, deadline, CONNECT_PATIENCE)?;
-    check_user(&stream, geteuid())?;
-    let mut wire = Wire::new(stream, deadline);
+    let stream = door::connect(path, deadline, CONNECT_PATIENCE, breaker)?;
+    check_user(&stream)?;
+    breaker.watch(&stream)?;
+    let told = send_and_hear(Wire::new(stream, deadline), sockets, snapshot);
+    breaker.release();
+    match told {
+        Err(_) if breaker.is_broken() => Err(HandoverError::BrokenOff),
+        told => told,
+    }
+}
+
+fn send_and_hear(
+    mut wire: Wire,
+    sockets: &[(&str, BorrowedFd<'_>)],
+    snapshot: Option<&Snapshot>,
+) -> Result<(), HandoverError> {
     let sent = send(&wire, sockets, snapshot);
     // A new process that refuses early stops reading: its reason says more than our broken pipe.
     match wire.read_frame() {
@@ -277,10 +297,20 @@ fn is_listening_tcp(fd: BorrowedFd<'_>) -> rustix::io::Result<bool> {
         && sockopt::socket_acceptconn(fd)?)
 }
 
-fn check_user(stream: &UnixStream, ours: Uid) -> Result<(), HandoverError> {
-    let ours = ours.as_raw();
-    let theirs = sockopt::socket_peercred(stream).map_err(io::Error::from)?.uid.as_raw();
-    if ours == theirs { Ok(()) } else { Err(HandoverError::OtherUser { ours, theirs }) }
+/// Refuses a process at the other end that has no business here.
+fn check_user(stream: &UnixStream) -> Result<(), HandoverError> {
+    let ours = geteuid();
+    let theirs = sockopt::socket_peercred(stream).map_err(io::Error::from)?.uid;
+    if may_meet(ours, theirs) {
+        return Ok(());
+    }
+    Err(HandoverError::OtherUser { ours: ours.as_raw(), theirs: theirs.as_raw() })
+}
+
+/// Root may do whatever the other could, so it is trusted; and a process of
+/// root is replaced by one of the user that it becomes, and the other way round.
+fn may_meet(ours: Uid, theirs: Uid) -> bool {
+    ours == theirs || ours.is_root() || theirs.is_root()
 }
 
 #[cfg(test)]
@@ -350,7 +380,7 @@ mod tests {
         let receiver = Receiver::bind(&place.socket()).expect("binds");
         thread::scope(|scope| {
             scope.spawn(|| new(receiver.accept(LONG)));
-            offer(&place.socket(), sockets, snapshot, LONG)
+            offer(&place.socket(), sockets, snapshot, LONG, &Breaker::default())
         })
     }
 
@@ -465,7 +495,8 @@ mod tests {
         let socket = listening();
         let fd = socket.as_fd();
         let check = |sockets: &[(&str, BorrowedFd<'_>)]| {
-            offer(Path::new("/nowhere"), sockets, None, SHORT).expect_err("refused")
+            offer(Path::new("/nowhere"), sockets, None, SHORT, &Breaker::default())
+                .expect_err("refused")
         };
         assert!(matches!(check(&[("", fd)]), HandoverError::Name(_)));
         assert!(matches!(check(&[(&"n".repeat(256), fd)]), HandoverError::Name(_)));
@@ -509,7 +540,13 @@ mod tests {
                     assert!(bytes.starts_with(&heard));
                     stream.write_all(&word[..cut.saturating_sub(bytes.len())]).expect("writes");
                 });
-                let told = offer(&place.socket(), &[("a", socket.as_fd())], Some(&snapshot), LONG);
+                let told = offer(
+                    &place.socket(),
+                    &[("a", socket.as_fd())],
+                    Some(&snapshot),
+                    LONG,
+                    &Breaker::default(),
+                );
                 assert!(matches!(told, Err(HandoverError::CutOff)), "{cut}: {told:?}");
             });
         }
@@ -549,7 +586,7 @@ mod tests {
         let _silent = Receiver::bind(&place.socket()).expect("binds");
         let snapshot = Snapshot { version: 1, bytes: vec![0; 8 << 20] };
         for snapshot in [None, Some(&snapshot)] {
-            let told = offer(&place.socket(), &[], snapshot, SHORT);
+            let told = offer(&place.socket(), &[], snapshot, SHORT, &Breaker::default());
             assert!(matches!(told, Err(HandoverError::TimedOut)), "{told:?}");
         }
     }
@@ -619,10 +656,10 @@ mod tests {
     #[test]
     fn an_offer_waits_a_little_for_the_new_process() {
         let place = Place::new();
-        let told = offer(&place.socket(), &[], None, SHORT);
+        let told = offer(&place.socket(), &[], None, SHORT, &Breaker::default());
         assert!(matches!(told, Err(HandoverError::TimedOut | HandoverError::NobodyWaits(_))));
         thread::scope(|scope| {
-            let old = scope.spawn(|| offer(&place.socket(), &[], None, LONG));
+            let old = scope.spawn(|| offer(&place.socket(), &[], None, LONG, &Breaker::default()));
             let receiver = Receiver::bind(&place.socket()).expect("binds");
             receiver.accept(LONG).expect("received").answer.ready().expect("said");
             old.join().expect("ends").expect("the new process serves");
@@ -630,11 +667,36 @@ mod tests {
     }
 
     #[test]
-    fn another_user_is_refused() {
+    fn an_offer_to_a_process_that_hangs_can_be_broken_off() {
+        let place = Place::new();
+        let receiver = Receiver::bind(&place.socket()).expect("binds");
+        let breaker = Breaker::default();
+        let told = thread::scope(|scope| {
+            let old = scope.spawn(|| offer(&place.socket(), &[], None, LONG, &breaker));
+            let handover = receiver.accept(LONG).expect("received");
+            breaker.break_off();
+            let told = old.join().expect("ends");
+            drop(handover);
+            told
+        });
+        assert!(matches!(told, Err(HandoverError::BrokenOff)), "{told:?}");
+        let again = offer(&place.socket(), &[], None, LONG, &breaker);
+        assert!(matches!(again, Err(HandoverError::BrokenOff)), "{again:?}");
+    }
+
+    #[test]
+    fn root_and_the_own_user_may_meet() {
         let (one, _other) = UnixStream::pair().expect("a pair");
-        check_user(&one, geteuid()).expect("ours");
-        let somebody = Uid::from_raw(geteuid().as_raw() + 1);
-        let refused = check_user(&one, somebody);
-        assert!(matches!(refused, Err(HandoverError::OtherUser { .. })));
+        check_user(&one).expect("ours");
+        let [root, web, other] = [0, 33, 34].map(Uid::from_raw);
+        for (ours, theirs, expected) in [
+            (web, web, true),
+            (web, other, false),
+            (web, root, true),
+            (root, web, true),
+            (root, root, true),
+        ] {
+            assert_eq!(may_meet(ours, theirs), expected, "{ours:?} {theirs:?}");
+        }
     }
 }

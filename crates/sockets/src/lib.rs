@@ -6,5 +6,5 @@
 mod handover;
 mod listening;
 
-pub use handover::{Answer, Handover, HandoverError, Receiver, Snapshot, offer};
+pub use handover::{Answer, Breaker, Handover, HandoverError, Receiver, Snapshot, offer};
 pub use listening::{Options, open};
