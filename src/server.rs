@@ -2,7 +2,6 @@
 
 mod settings;
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::config::{self, Config, Loaded, Written};
 use crate::control::admin::{Admin, AdminDoor};
-use crate::control::{Control, Reloader, Stop, Token};
+use crate::control::{Control, Owner, Reloader, Stop, Token, folder_of};
 use crate::fault::Faults;
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
 use crate::log::{AccessLog, ErrorLog, Metrics};
@@ -57,15 +56,13 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let metrics = Metrics::new();
     let plan = Plan::new(&loaded, &metrics).map_err(|faults| loaded.source.report(&faults))?;
     let settings = &loaded.config.server;
+    let owner = Owner::new(settings.user.as_deref())?;
     // First, for the logs may lie in it.
-    make_private_folder(&settings.upgrade_sock)?;
+    owner.keep_private(folder_of(&settings.upgrade_sock))?;
     let error_log = crate::log::init(loaded.config.log.level, settings.error_log.as_deref())?;
-    let token = Token::new(
-        &loaded.config.admin.token,
-        &settings.upgrade_sock.with_file_name("admin.token"),
-    )?;
     let inherited = if start.upgrade { Some(take_over(&settings.upgrade_sock)?) } else { None };
     let sockets = Sockets::open(&plan, inherited)?;
+    let token = token(&loaded.config, sockets.predecessor.as_ref(), owner)?;
     plan.site.resolve_now()?;
     let is_daemon = start.daemon || settings.daemon.0;
     if !is_daemon {
@@ -73,6 +70,17 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     }
     let process = Process { written, config: loaded.config, metrics, error_log, token, is_daemon };
     process.run(plan, sockets)
+}
+
+/// The admin token. The file that a made one is in is written only here, where
+/// the sockets are ours: until then it may be that of a running process.
+fn token(config: &Config, predecessor: Option<&Answer>, owner: Owner) -> Result<Token> {
+    let made = config.server.upgrade_sock.with_file_name("admin.token");
+    match (Token::configured(&config.admin.token), predecessor) {
+        (Some(token), _) => Ok(token),
+        (None, Some(_)) => Token::inherit(&made, owner),
+        (None, None) => Token::make(&made, owner),
+    }
 }
 
 /// Everything of a configuration that could be wrong, built.
@@ -297,15 +305,6 @@ fn admin_edge(opened: Opened, admin: Admin, shutdown: Shutdown) -> Edge<AdminDoo
     let bounds = Bounds { connections: ADMIN_CONNECTIONS, per_client: ADMIN_CONNECTIONS };
     let (door, apps) = (Arc::new(AdminDoor), vec![Arc::new(admin)]);
     Edge::new(vec![opened], Seats::new(bounds), door, apps, shutdown)
-}
-
-/// Makes the folder of the upgrade socket and the admin token, mode 0700.
-fn make_private_folder(upgrade_sock: &Path) -> Result<()> {
-    let Some(folder) = upgrade_sock.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
-        return Ok(());
-    };
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
 /// Writes the process id as a whole: a reader never sees half a number.

@@ -206,6 +206,8 @@ async fn without_a_token_one_is_made_for_its_owner_alone() {
     ));
     let mut running = folder.start(&["-c", "tidegate.yaml"]);
     running.await_listening(loopback(admin), &folder);
+    // It is written once the sockets are there.
+    poll("the token", || folder.path().join("run/admin.token").exists().then_some(()));
     let mode =
         |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("run"), mode("run/admin.token")), (0o700, 0o600));
@@ -213,13 +215,68 @@ async fn without_a_token_one_is_made_for_its_owner_alone() {
     let token = token.trim_end();
     assert!(token.len() >= 32 && token.bytes().all(|b| b.is_ascii_alphanumeric()), "{token:?}");
     for (shown, status) in [("", 401), ("0123456789abcdef0123456789abcdef", 401), (token, 200)] {
-        let head = format!(
-            "POST /api/reload HTTP/1.1\r\nhost: 127.0.0.1:{admin}\r\ncontent-length: 0\r\n\
-             authorization: Bearer {shown}\r\nconnection: close\r\n\r\n"
-        );
-        assert_eq!(Client::ask(loopback(admin), head).await.status, status, "{shown}");
+        assert_eq!(reload_status(admin, shown).await, status, "{shown}");
     }
     running.signal(Signal::TERM);
     assert!(running.wait_exit().success());
     assert!(!folder.read("out").contains(token), "a secret in the log");
+}
+
+/// What the admin listener says to a reload, shown a token.
+async fn reload_status(admin: u16, token: &str) -> u16 {
+    let head = format!(
+        "POST /api/reload HTTP/1.1\r\nhost: 127.0.0.1:{admin}\r\ncontent-length: 0\r\n\
+         authorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+    );
+    Client::ask(loopback(admin), head).await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_leaves_the_token_of_the_running_process() {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&format!(
+        "admin: {{ listen: '127.0.0.1:{admin}' }}\n\
+         listeners: [{{ address: '127.0.0.1:{port}' }}]\n\
+         routes: [{{ respond: {{ status: 200 }} }}]\n"
+    ));
+    let mut running = folder.start(&["-c", "tidegate.yaml"]);
+    running.await_listening(loopback(admin), &folder);
+    let token =
+        poll("its token", || Some(folder.read("run/admin.token")).filter(|t| !t.is_empty()));
+
+    let (code, said) = folder.run(&["-c", "tidegate.yaml"]);
+    assert!(code == 1 && said.contains("in use"), "{said}");
+    // Nobody sends SIGQUIT to the running process.
+    let waits = |folder: &Folder| {
+        let socket = folder.path().join("run/tidegate.sock");
+        poll("a new process to wait", || std::os::unix::net::UnixStream::connect(&socket).ok());
+    };
+    let mut unasked = folder.start(&["-c", "tidegate.yaml", "-u"]);
+    waits(&folder);
+    unasked.signal(Signal::INT);
+    unasked.wait_exit();
+    assert_eq!(folder.read("run/admin.token"), token);
+    assert_eq!(reload_status(admin, token.trim_end()).await, 200);
+
+    // One that takes over goes on with it: nobody has to read the file again.
+    let mut next = folder.start(&["-c", "tidegate.yaml", "-u"]);
+    waits(&folder);
+    running.signal(Signal::QUIT);
+    assert!(running.wait_exit().success());
+    assert_eq!(folder.read("run/admin.token"), token);
+    assert_eq!(reload_status(admin, token.trim_end()).await, 200);
+    next.signal(Signal::TERM);
+    assert!(next.wait_exit().success());
+}
+
+#[test]
+fn a_folder_that_others_can_enter_ends_the_start_with_a_remedy() {
+    let folder = Folder::with("listeners: [{ address: '127.0.0.1:0' }]\nroutes: [{ respond: {} }]");
+    fs::create_dir(folder.path().join("run")).unwrap();
+    fs::set_permissions(folder.path().join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, said) = folder.run(&["-c", "tidegate.yaml"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("the folder run is not private"), "{said}");
+    assert!(said.contains("chmod 0700 run"), "{said}");
+    assert!(!folder.path().join("run/admin.token").exists());
 }

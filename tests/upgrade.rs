@@ -424,6 +424,44 @@ async fn garbage_on_the_socket_is_no_hand_over() {
     assert!(next.wait_exit().success());
 }
 
+/// A process that is handing over, to one that took the sockets and hangs.
+fn stuck(edge: &Edge) -> (UnixListener, UnixStream) {
+    let hanging = UnixListener::bind(socket(edge)).unwrap();
+    edge.signal(Signal::QUIT);
+    let (mut stream, _) = hanging.accept().unwrap();
+    let mut greeting = [0; 20];
+    stream.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"tidegate handover 1\n");
+    (hanging, stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigint_ends_a_process_whose_successor_hangs() {
+    let mut edge = Edge::start(SITE);
+    let _hanging = stuck(&edge);
+    edge.signal(Signal::INT);
+    assert!(edge.wait_exit().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_drains_a_process_whose_successor_hangs() {
+    let mut edge = Edge::start(SITE);
+    let mut client = Client::connect(edge.addr()).await;
+    let (first, rest) = ASK.split_at(10);
+    client.send(first).await;
+    edge.await_metric("tidegate_listen_connections_accepted_total", 1.0);
+    let (hanging, mut stream) = stuck(&edge);
+    edge.signal(Signal::TERM);
+    edge.await_stderr("draining 1 connection");
+    // The new process holds descriptors of the listening sockets until it reads no more.
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    drop((hanging, stream));
+    poll("the listening socket to refuse", || TcpStream::connect(edge.addr()).err());
+    client.send(rest).await;
+    assert_eq!(client.response().await.status, 200);
+    assert!(edge.wait_exit().success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_running_process_the_new_one_waits_and_can_be_interrupted() {
     let mut edge = Edge::start(SITE);

@@ -6,6 +6,7 @@
 
 pub(crate) mod admin;
 mod background;
+mod owner;
 mod reload;
 mod stop;
 mod token;
@@ -26,6 +27,7 @@ use crate::site::State;
 
 use self::background::Background;
 
+pub(crate) use self::owner::{Owner, folder_of};
 pub(crate) use self::reload::Reloader;
 pub(crate) use self::stop::Stop;
 pub(crate) use self::token::Token;

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use tidegate_sockets::{Breaker, HandoverError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::listen::{Opened, Seats, Serving};
 use crate::site::State;
@@ -57,12 +59,15 @@ impl ShutdownSignalWatch for Stop {
                 _ = interrupt.recv() => break,
                 () = self.never_serving() => break,
                 _ = terminate.recv() => break self.drain(&mut interrupt).await,
-                _ = quit.recv() => {
-                    if self.hand_over().await {
+                _ = quit.recv() => match self.hand_over(&mut terminate, &mut interrupt).await {
+                    HandedOver::Refused => {}
+                    HandedOver::Done => {
                         self.replaced.send_replace(true);
                         break self.drain(&mut interrupt).await;
                     }
-                }
+                    HandedOver::Terminated => break self.drain(&mut interrupt).await,
+                    HandedOver::Interrupted => break,
+                },
             }
         }
         self.cut().await;
@@ -119,26 +124,68 @@ impl Stop {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the sockets to a new process; true once it serves.
-    async fn hand_over(&self) -> bool {
+    /// Gives the sockets to a new process. Whoever tells this one to end is
+    /// heard meanwhile, whatever the new one does.
+    async fn hand_over(&self, terminate: &mut Signal, interrupt: &mut Signal) -> HandedOver {
+        let breaker = Arc::new(Breaker::default());
+        let mut offered = self.offer(breaker.clone());
+        let told = tokio::select! {
+            biased;
+            offered = &mut offered => return report(offered),
+            _ = interrupt.recv() => HandedOver::Interrupted,
+            _ = terminate.recv() => HandedOver::Terminated,
+        };
+        breaker.break_off();
+        // It holds the listening sockets, which nobody is to wait at any more.
+        match tokio::time::timeout(LAST_WORDS, offered).await.map(report) {
+            Ok(HandedOver::Done) if told == HandedOver::Terminated => HandedOver::Done,
+            Ok(_) => told,
+            Err(_) => {
+                ::log::warn!("the hand-over did not end in order");
+                told
+            }
+        }
+    }
+
+    fn offer(&self, breaker: Arc<Breaker>) -> JoinHandle<Result<(), HandoverError>> {
         let path = self.upgrade_sock.clone();
         let sockets = self.sockets().clone();
-        let offered = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             let named =
                 sockets.iter().map(|opened| (&*opened.listener.name, opened.socket.as_fd()));
             let named: Vec<_> = named.collect();
-            tidegate_sockets::offer(&path, &named, None, PATIENCE)
-        });
-        let offered = offered.await.map_err(anyhow::Error::from);
-        match offered.and_then(|offered| offered.map_err(anyhow::Error::from)) {
-            Ok(()) => {
-                ::log::info!("the new process serves");
-                true
-            }
-            Err(error) => {
-                ::log::error!("not replaced, this process serves on: {error:#}");
-                false
-            }
+            tidegate_sockets::offer(&path, &named, None, PATIENCE, &breaker)
+        })
+    }
+}
+
+/// How an attempt to hand over ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HandedOver {
+    /// The new process serves.
+    Done,
+    /// This process serves on.
+    Refused,
+    /// Told to drain meanwhile.
+    Terminated,
+    /// Told to end at once meanwhile.
+    Interrupted,
+}
+
+fn report(offered: Result<Result<(), HandoverError>, JoinError>) -> HandedOver {
+    let offered = offered.map_err(anyhow::Error::from);
+    match offered.and_then(|offered| offered.map_err(anyhow::Error::from)) {
+        Ok(()) => {
+            ::log::info!("the new process serves");
+            HandedOver::Done
+        }
+        Err(error) if matches!(error.downcast_ref(), Some(HandoverError::BrokenOff)) => {
+            ::log::info!("told to end: nothing is handed over");
+            HandedOver::Refused
+        }
+        Err(error) => {
+            ::log::error!("not replaced, this process serves on: {error:#}");
+            HandedOver::Refused
         }
     }
 }

@@ -1,11 +1,15 @@
 //! The secret that every change through the admin listener must show.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags};
 use rustls::crypto::aws_lc_rs;
+
+use super::owner::Owner;
 
 /// A token of at least 16 bytes.
 #[derive(Clone)]
@@ -13,17 +17,33 @@ pub(crate) struct Token(String);
 
 /// Fewer would be guessed.
 const SHORTEST: usize = 16;
+/// Bytes read of a file with a token; one that is made has 33.
+const LONGEST: u64 = 256;
 
 impl Token {
-    /// The configured token, or a new one in the file `made`, mode 0600.
-    pub(crate) fn new(configured: &str, made: &Path) -> Result<Self> {
-        if !configured.is_empty() {
-            return Ok(Token(configured.to_owned()));
-        }
+    /// The token of the configuration, if it has one.
+    pub(crate) fn configured(written: &str) -> Option<Self> {
+        (!written.is_empty()).then(|| Token(written.to_owned()))
+    }
+
+    /// A new token, in the file `made` for `owner` alone.
+    ///
+    /// Whatever token was there is lost, so nothing that may be in use is
+    /// replaced: a process makes one once the sockets are its own.
+    pub(crate) fn make(made: &Path, owner: Owner) -> Result<Self> {
         let token = random()?;
-        write_private(made, &token)
+        write_private(made, &token, owner)
             .with_context(|| format!("cannot write the admin token to {}", made.display()))?;
         Ok(Token(token))
+    }
+
+    /// The token that the process before made, which serves until this one
+    /// does; a new one if there is none, or others could have read it.
+    pub(crate) fn inherit(made: &Path, owner: Owner) -> Result<Self> {
+        match read_private(made, owner) {
+            Some(token) => Ok(Token(token)),
+            None => Token::make(made, owner),
+        }
     }
 
     /// Whether a configured token is long enough; an empty one is made.
@@ -53,9 +73,23 @@ fn random() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+fn read_private(path: &Path, owner: Owner) -> Option<String> {
+    // Neither a link nor a pipe is what a process made.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    if !owner.has_alone(&file.metadata().ok()?) {
+        return None;
+    }
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text).ok()?;
+    let token = text.trim_end();
+    let is_good = token.len() >= SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic());
+    is_good.then(|| token.to_owned())
+}
+
 /// Replaces the file as a whole: whoever may read the new one could not have
 /// opened the old one before.
-fn write_private(path: &Path, token: &str) -> std::io::Result<()> {
+fn write_private(path: &Path, token: &str, owner: Owner) -> std::io::Result<()> {
     let fresh = path.with_extension("token.new");
     if let Err(error) = std::fs::remove_file(&fresh)
         && error.kind() != std::io::ErrorKind::NotFound
@@ -65,29 +99,60 @@ fn write_private(path: &Path, token: &str) -> std::io::Result<()> {
     let mut file =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     writeln!(file, "{token}")?;
+    owner.give(&file)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+
+    fn us() -> Owner {
+        Owner::new(None).expect("ours")
+    }
 
     #[test]
     fn a_made_token_is_private_and_random() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("admin.token");
-        std::fs::write(&path, "old").expect("writable");
-        let token = Token::new("", &path).expect("made");
-        let written = std::fs::read_to_string(&path).expect("readable");
+        fs::write(&path, "old").expect("writable");
+        let token = Token::make(&path, us()).expect("made");
+        let written = fs::read_to_string(&path).expect("readable");
         assert_eq!(written.trim_end().len(), 32);
         assert!(token.is(written.trim_end().as_bytes()));
-        let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let second = Token::new("", &path).expect("made again");
+        let second = Token::make(&path, us()).expect("made again");
         assert!(!second.is(written.trim_end().as_bytes()));
+    }
+
+    #[test]
+    fn a_token_is_inherited_only_if_nobody_else_could_know_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("admin.token");
+        let check = |is_good| {
+            let before = fs::read_to_string(&path).unwrap_or_default();
+            let token = Token::inherit(&path, us()).expect("inherited or made");
+            assert_eq!(token.is(before.trim_end().as_bytes()), is_good, "{before:?}");
+            let after = fs::read_to_string(&path).expect("there");
+            assert!(token.is(after.trim_end().as_bytes()), "{after:?}");
+        };
+        check(false);
+        check(true);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("ours");
+        check(false);
+        for bad in ["short\n", "", "0123456789 abcdef\n"] {
+            fs::write(&path, bad).expect("writable");
+            check(false);
+        }
+        let elsewhere = dir.path().join("elsewhere");
+        fs::rename(&path, &elsewhere).expect("moved");
+        symlink(&elsewhere, &path).expect("linked");
+        check(false);
     }
 
     #[test]

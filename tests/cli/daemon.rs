@@ -80,15 +80,19 @@ async fn a_daemon_writes_its_pid_and_logs_and_ends_by_sigterm() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_of_root_becomes_the_user_it_is_told() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can become another user");
-        return;
-    }
-    let [port, admin] = ports::free();
+/// A folder for a daemon that becomes `nobody`.
+fn folder_of_nobody(port: u16, admin: u16) -> Folder {
+    let is_root = rustix::process::geteuid().is_root();
+    assert!(is_root, "only root can become another user: run this test as root");
     let folder = Folder::with(&config(port, admin, ", daemon: on, user: nobody, group: nogroup"));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_of_root_becomes_the_user_it_is_told() {
+    let [port, admin] = ports::free();
+    let folder = folder_of_nobody(port, admin);
     let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml"]);
     await_answer(port).await;
     let nobody = |field: &str| {
@@ -102,4 +106,32 @@ async fn a_daemon_of_root_becomes_the_user_it_is_told() {
     kill_process(daemon.pid().unwrap(), Signal::TERM).unwrap();
     poll("the daemon to end", || (!daemon.is_running()).then_some(()));
     assert_eq!(folder.read("access.log").lines().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_of_root_that_became_another_user_is_replaced() {
+    let [port, admin] = ports::free();
+    let folder = folder_of_nobody(port, admin);
+    let arguments = ["-c", "tidegate.yaml"];
+    let daemon = Daemon::start(&folder, &arguments);
+    await_answer(port).await;
+    let before = daemon.pid().unwrap();
+    let token = folder.read("run/admin.token");
+    for name in ["run", "run/admin.token", "run/tidegate.pid"] {
+        assert_eq!(fs::metadata(folder.path().join(name)).unwrap().uid(), 65534, "{name}");
+    }
+
+    let mut next = folder.start(&["-c", "tidegate.yaml", "-u"]);
+    let socket = folder.path().join("run/tidegate.sock");
+    poll("the new process to wait", || std::os::unix::net::UnixStream::connect(&socket).ok());
+    kill_process(before, Signal::QUIT).unwrap();
+    assert!(next.wait_exit().success(), "{}", folder.read("out"));
+    poll("the pid of the new process", || daemon.pid().filter(|pid| *pid != before));
+    let old = format!("/proc/{}/stat", before.as_raw_nonzero());
+    poll("the old process to end", || (!Path::new(&old).exists()).then_some(()));
+    await_answer(port).await;
+    assert!(daemon.status("Uid").unwrap().split_whitespace().all(|id| id == "65534"));
+    assert_eq!(folder.read("run/admin.token"), token);
+    kill_process(daemon.pid().unwrap(), Signal::TERM).unwrap();
+    poll("the daemon to end", || (!daemon.is_running()).then_some(()));
 }

@@ -10,21 +10,20 @@ static FIXED: Mutex<()> = Mutex::const_new(());
 
 const ADMIN: u16 = 9180;
 
-/// The right to use `ports`; none, said aloud, if another program has one.
-async fn reserve(ports: &[u16]) -> Option<MutexGuard<'static, ()>> {
+/// The right to use `ports`, once no other program has one.
+async fn reserve(ports: &[u16]) -> MutexGuard<'static, ()> {
     let guard = FIXED.lock().await;
-    let taken = ports.iter().find(|port| TcpListener::bind(loopback(**port)).is_err());
-    if let Some(port) = taken {
-        eprintln!("skipped: port {port} is taken by another program");
-        return None;
+    for port in ports {
+        let what = format!("port {port}, which is fixed and taken by another program: end that");
+        poll(&what, || TcpListener::bind(loopback(*port)).ok());
     }
-    Some(guard)
+    guard
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_smallest_file_works() {
     let origin = Origin::ok().await;
-    let Some(_ports) = reserve(&[ADMIN]).await else { return };
+    let _ports = reserve(&[ADMIN]).await;
     let [port] = ports::free();
     let folder = Folder::with(&format!(
         "listeners: [{{ address: 0.0.0.0:{port} }}]\n\
@@ -43,7 +42,7 @@ async fn the_smallest_file_works() {
 #[tokio::test(flavor = "multi_thread")]
 async fn proxy_works_without_a_file() {
     let origin = Origin::ok().await;
-    let Some(_ports) = reserve(&[ADMIN]).await else { return };
+    let _ports = reserve(&[ADMIN]).await;
     let [port] = ports::free();
     let folder = Folder::new();
     let (to, listen) = (origin.addr.to_string(), format!("127.0.0.1:{port}"));
@@ -75,7 +74,7 @@ const TRIED: [(&str, &[&str]); 9] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_of_the_demo_does_what_it_says() {
-    let Some(_ports) = reserve(&[8080, 8443, ADMIN]).await else { return };
+    let _ports = reserve(&[8080, 8443, ADMIN]).await;
     let folder = Folder::new();
     let mut running = folder.start(&["demo"]);
     for port in [8080, 8443, ADMIN] {

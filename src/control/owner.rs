@@ -1,0 +1,134 @@
+//! Whose the process is, and what is for its owner alone: the folder in which
+//! sockets and the admin token change hands.
+
+use std::fs::{DirBuilder, Metadata};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::geteuid;
+
+/// The user that the process runs as once it serves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner {
+    uid: u32,
+}
+
+impl Owner {
+    /// The owner of a process that becomes `user`, by name or number; without
+    /// one it stays who it is.
+    pub(crate) fn new(user: Option<&str>) -> Result<Owner> {
+        let Some(user) = user else {
+            return Ok(Owner { uid: geteuid().as_raw() });
+        };
+        if let Ok(uid) = user.parse() {
+            return Ok(Owner { uid });
+        }
+        match nix::unistd::User::from_name(user) {
+            Ok(Some(found)) => Ok(Owner { uid: found.uid.as_raw() }),
+            Ok(None) => bail!("there is no user `{user}`"),
+            Err(error) => bail!("the user `{user}` cannot be looked up: {error}"),
+        }
+    }
+
+    /// Makes a folder that only the owner can enter, or checks that it is one.
+    pub(crate) fn keep_private(self, folder: &Path) -> Result<()> {
+        for missing in missing(folder) {
+            let made = DirBuilder::new().mode(0o700).create(missing);
+            made.and_then(|()| lchown(missing, Some(self.uid), None))
+                .with_context(|| format!("cannot make the folder {}", missing.display()))?;
+        }
+        let found = std::fs::metadata(folder)
+            .with_context(|| format!("cannot look at the folder {}", folder.display()))?;
+        let (mode, uid, owner) = (found.mode() & 0o777, found.uid(), self.uid);
+        if mode & 0o077 == 0 && uid == owner {
+            return Ok(());
+        }
+        let folder = folder.display();
+        bail!(
+            "the folder {folder} is not private: whoever can enter it could take the sockets over \
+             or read the token; it has mode {mode:04o} and belongs to user {uid}. Either run \
+             `chown {owner} {folder} && chmod 0700 {folder}`, or give server.upgrade_sock a \
+             folder of its own, which is made"
+        )
+    }
+
+    /// Whether a file is for the owner, and root, alone.
+    pub(super) fn has_alone(self, found: &Metadata) -> bool {
+        let is_theirs = [self.uid, geteuid().as_raw()].contains(&found.uid());
+        found.is_file() && found.mode() & 0o7777 == 0o600 && is_theirs
+    }
+
+    /// Gives away a file that was made for the owner.
+    pub(super) fn give(self, file: &std::fs::File) -> std::io::Result<()> {
+        std::os::unix::fs::fchown(file, Some(self.uid), None)
+    }
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The folders on the way to `folder` that are not there, the outermost first.
+fn missing(folder: &Path) -> Vec<&Path> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let mut missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    missing.reverse();
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn us() -> Owner {
+        Owner::new(None).expect("ours")
+    }
+
+    #[test]
+    fn folders_are_made_for_the_owner_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let folder = dir.path().join("a/run");
+        us().keep_private(&folder).expect("made");
+        for made in [folder.as_path(), &dir.path().join("a")] {
+            assert_eq!(fs::metadata(made).expect("there").mode() & 0o777, 0o700);
+        }
+        us().keep_private(&folder).expect("it is private");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_enter_is_refused_with_a_remedy() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for mode in [0o755, 0o770, 0o701] {
+            fs::set_permissions(dir.path(), Permissions::from_mode(mode)).expect("ours");
+            let refused = us().keep_private(dir.path()).expect_err("open").to_string();
+            assert!(refused.contains(&format!("has mode {mode:04o}")), "{refused}");
+            assert!(refused.contains("chmod 0700"), "{refused}");
+        }
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).expect("ours");
+        let somebody = Owner { uid: geteuid().as_raw() + 1 };
+        let refused = somebody.keep_private(dir.path()).expect_err("not theirs").to_string();
+        assert!(refused.contains(&format!("chown {} ", somebody.uid)), "{refused}");
+    }
+
+    #[test]
+    fn users_are_known_by_name_and_number() {
+        assert_eq!(Owner::new(Some("root")).expect("everywhere").uid, 0);
+        assert_eq!(Owner::new(Some("65534")).expect("a number").uid, 65534);
+        let unknown = Owner::new(Some("nobody at all")).expect_err("unknown").to_string();
+        assert_eq!(unknown, "there is no user `nobody at all`");
+    }
+
+    #[test]
+    fn a_bare_name_is_in_the_folder_of_the_process() {
+        assert_eq!(folder_of(Path::new("tidegate.sock")), Path::new("."));
+        assert_eq!(folder_of(Path::new("run/tidegate.sock")), Path::new("run"));
+    }
+}
