@@ -171,10 +171,11 @@ impl Tls {
         self.server.load_full()
     }
 
-    /// Reads files again that have changed since they were last read.
+    /// Reads files again that have changed since they were last read, or could
+    /// not be used then.
     ///
     /// Blocks on the file system, for a few stats when nothing changed. Each
-    /// change is reported once. Handshakes under way keep what they began with.
+    /// change, and each reason against one, is reported once. Handshakes under way keep what they began with.
     pub(crate) fn refresh(&self) -> Refreshed {
         let mut refreshed = Refreshed::default();
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,8 +185,10 @@ impl Tls {
         if !refreshed.replaced.is_empty() {
             self.resolver.replace(certificates(&loaded.pairs));
         }
-        if loaded.client_ca.as_mut().is_some_and(Watch::has_changed) {
-            self.refresh_clients(&mut refreshed);
+        if let Some(watch) = &mut loaded.client_ca
+            && watch.is_due()
+        {
+            self.refresh_clients(watch, &mut refreshed);
         }
         refreshed
     }
@@ -197,22 +200,26 @@ impl Tls {
     }
 
     /// Starts over with the new CA: no ticket of a client of the old one is accepted.
-    fn refresh_clients(&self, refreshed: &mut Refreshed) {
+    fn refresh_clients(&self, watch: &mut Watch, refreshed: &mut Refreshed) {
         let Some(auth) = &self.config.client_auth else {
             return;
         };
-        let verifier = match auth.verifier(&self.provider) {
-            Ok(verifier) => verifier,
-            Err(faults) => return refreshed.failed.extend(texts(&faults)),
-        };
-        let resolver = self.resolver.clone();
-        match server_config(&self.config, &self.alpn, &self.provider, resolver, verifier) {
+        match self.server_with(auth) {
             Ok(server) => {
+                watch.succeeded();
                 self.server.store(Arc::new(server));
                 refreshed.replaced.push(auth.ca.display().to_string());
             }
-            Err(error) => refreshed.failed.push(error.to_string()),
+            Err(reasons) => refreshed.failed.extend(watch.failed(reasons)),
         }
+    }
+
+    /// Reads the CA of clients again; the error is every reason why it cannot be used.
+    fn server_with(&self, auth: &ClientAuth) -> Result<ServerConfig, Vec<String>> {
+        let verifier = auth.verifier(&self.provider).map_err(|faults| texts(&faults))?;
+        let resolver = self.resolver.clone();
+        server_config(&self.config, &self.alpn, &self.provider, resolver, verifier)
+            .map_err(|error| vec![error.to_string()])
     }
 }
 
@@ -240,16 +247,17 @@ impl LoadedPair {
     }
 
     fn refresh(&mut self, provider: &CryptoProvider, refreshed: &mut Refreshed) {
-        if !self.watch.has_changed() {
+        if !self.watch.is_due() {
             return;
         }
         match Pair::load(&self.files, provider) {
             Ok(pair) => {
                 refreshed.replaced.push(self.files.cert.display().to_string());
                 refreshed.warnings.extend(pair.warnings.iter().cloned());
+                self.watch.succeeded();
                 self.pair = pair;
             }
-            Err(faults) => refreshed.failed.extend(texts(&faults)),
+            Err(faults) => refreshed.failed.extend(self.watch.failed(texts(&faults))),
         }
     }
 }
@@ -297,8 +305,8 @@ fn server_config(
     Ok(server)
 }
 
-fn texts(faults: &Faults) -> impl Iterator<Item = String> {
-    faults.iter().map(|fault| fault.what.clone())
+fn texts(faults: &Faults) -> Vec<String> {
+    faults.iter().map(|fault| fault.what.clone()).collect()
 }
 
 #[cfg(test)]
@@ -729,6 +737,31 @@ mod tests {
         }
         fs::remove_file(&files[0].key).expect("removes");
         assert!(tls.refresh().failed[0].contains("No such file"));
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_read_once_is_read_again() {
+        let place = Place::new();
+        let files = [place.issue("a", &["a.test"], EC)];
+        let auth = place.client_auth(Mode::Require);
+        let tls = tls(&Config { client_auth: auth, ..config(&files) });
+        let next = place.issue("a", &["a.test"], EC);
+        place.write("ca.pem", &fs::read_to_string(place.path("ca.pem")).expect("reads"));
+        // As if the process had had no descriptor left when it looked.
+        let no_descriptors = || vec!["too many open files".to_owned()];
+        {
+            let mut loaded = tls.loaded.lock().expect("not poisoned");
+            let Loaded { pairs, client_ca } = &mut *loaded;
+            for watch in [&mut pairs[0].watch, client_ca.as_mut().expect("watched")] {
+                assert!(watch.is_due());
+                watch.failed(no_descriptors());
+            }
+        }
+        let client = place.client_with(&place.issue("client", &["client"], EC));
+        assert_eq!(tls.refresh().replaced.len(), 2);
+        assert_eq!(tls.refresh(), Refreshed::default());
+        let met = meet(&tls, &client, "a.test").await.expect("served");
+        assert_eq!(met.served, first_of(&next));
     }
 
     #[tokio::test]
