@@ -23,6 +23,7 @@ mod forward;
 mod grpc;
 mod health;
 mod listen;
+mod preset;
 mod reload;
 mod replace;
 mod retries;

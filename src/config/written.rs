@@ -30,7 +30,6 @@ const NOT_YET: &[&str] = &[
     "routes[].mirror",
     "routes[].access",
     "routes[].cors",
-    "routes[].headers.response.preset",
     "routes[].timeouts",
 ];
 

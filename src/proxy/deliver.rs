@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 
 use crate::balance::Lease;
 use crate::log::{Protocol, Record, Tls};
-use crate::respond::{Asked, remove_hop_by_hop};
+use crate::respond::{Asked, Channel, remove_hop_by_hop};
 use crate::site::State;
 use crate::upstream::headers::{VIA, X_REQUEST_ID};
 
@@ -59,7 +59,8 @@ pub(super) fn finish_head(
         Some(route) => (&route.headers, &route.compression),
         None => (&ctx.site.defaults.headers, &ctx.site.defaults.compression),
     };
-    headers.response.apply(response);
+    let tls = ctx.exchange.as_ref().and_then(|exchange| exchange.connection.tls.as_ref());
+    headers.response.apply(response, Channel::of(tls));
     if let Some(compression) = compression {
         let asked =
             Asked { method: &request.method, version: request.version, headers: &request.headers };

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::client::RequestId;
 use crate::listen::{Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
 use crate::log::{Protocol, Record, Tls, split_target};
-use crate::respond::Form;
+use crate::respond::{Channel, Form};
 use crate::sanitise::{self, Body};
 use crate::site::{Defaults, Site, State};
 use crate::upstream::headers::X_REQUEST_ID;
@@ -31,7 +31,9 @@ impl FrontDoor {
 
     fn refuse(&self, exchange: &Exchange, refusal: &Refusal, head: &[u8]) -> Refused {
         let id = RequestId::new();
-        let Rendered { answer, body } = render(refusal, &id, head, &self.site.load().defaults);
+        let channel = Channel::of(exchange.connection.tls.as_ref());
+        let Rendered { answer, body } =
+            render(refusal, &id, head, channel, &self.site.load().defaults);
         let told = Told { status: refusal.status(), tag: refusal.tag(), body };
         self.remember(exchange, &told, head, &id);
         Refused(answer)
@@ -130,7 +132,13 @@ struct Rendered {
 }
 
 /// The answer as bytes of HTTP/1.1; empty where nobody is to be told.
-fn render(refusal: &Refusal, id: &RequestId, head: &[u8], defaults: &Defaults) -> Rendered {
+fn render(
+    refusal: &Refusal,
+    id: &RequestId,
+    head: &[u8],
+    channel: Channel,
+    defaults: &Defaults,
+) -> Rendered {
     let status = refusal.status();
     if status == 0 {
         return Rendered::default();
@@ -140,7 +148,7 @@ fn render(refusal: &Refusal, id: &RequestId, head: &[u8], defaults: &Defaults) -
     fields.insert(header::DATE, date());
     fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
     fields.insert(X_REQUEST_ID, id.to_value());
-    defaults.headers.response.apply(&mut fields);
+    defaults.headers.response.apply(&mut fields, channel);
 
     let reason = page.status.canonical_reason().unwrap_or_default();
     let is_head = RequestLine::guess(head).method == b"HEAD";

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use http::header::{
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,17 @@ const REVEALING: [HeaderName; 4] = [
     HeaderName::from_static("x-aspnet-version"),
     HeaderName::from_static("x-aspnetmvc-version"),
 ];
+
+/// What `preset: secure` adds. A policy for content, and one for features of
+/// the browser, would break sites that it is not written for.
+const SECURE: [(HeaderName, &str); 3] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "SAMEORIGIN"),
+    (REFERRER_POLICY, "strict-origin-when-cross-origin"),
+];
+/// What it adds over TLS, for this host alone: other names of the domain may
+/// have no TLS.
+const ONE_YEAR: &str = "max-age=31536000";
 
 /// Fields that are Tidegate's to write, and why.
 const MANAGED: [(&str, &str); 8] = [
@@ -37,7 +51,45 @@ pub(crate) struct Config {
     /// Of the request that the server gets.
     pub request: ChangesConfig,
     /// Of the response that the client gets.
-    pub response: ChangesConfig,
+    pub response: ResponseConfig,
+}
+
+/// Changes to the header fields of a response: what a preset adds first, then
+/// removed, set, added.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ResponseConfig {
+    /// Fields that protect a site's visitors, where the server does not say them itself.
+    pub preset: Preset,
+    /// Fields to have exactly once, with this value.
+    pub set: BTreeMap<String, String>,
+    /// Fields to have beside those of the same name.
+    pub add: BTreeMap<String, String>,
+    /// Fields to take away.
+    pub remove: Vec<String>,
+}
+
+/// A choice of fields that are good for most sites.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Preset {
+    #[default]
+    Off,
+    Secure,
+}
+
+/// How a client is connected, as far as fields depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Plain,
+    Tls,
+}
+
+impl Channel {
+    /// The channel of a connection that has, or has not, facts about its TLS.
+    pub(crate) fn of<T>(tls: Option<&T>) -> Channel {
+        if tls.is_some() { Channel::Tls } else { Channel::Plain }
+    }
 }
 
 /// Changes to the header fields of one message: removed first, then set, then added.
@@ -56,14 +108,14 @@ pub(crate) struct ChangesConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct HeaderRules {
     pub request: Rules,
-    pub response: Rules,
+    pub response: ResponseRules,
 }
 
 impl HeaderRules {
     pub(crate) fn new(config: &Config) -> Result<HeaderRules, Faults> {
         let mut faults = Faults::none();
         let request = faults.collect("request", Rules::for_requests(&config.request));
-        let response = faults.collect("response", Rules::for_responses(&config.response));
+        let response = faults.collect("response", ResponseRules::new(&config.response));
         faults.into_result(|| Some(HeaderRules { request: request?, response: response? }))
     }
 }
@@ -83,17 +135,6 @@ impl Rules {
             "host" => Some("names the site; rewrite.host changes it"),
             _ => managed(name),
         })
-    }
-
-    /// Changes to what a client gets; what reveals a server's software goes unasked.
-    pub(crate) fn for_responses(config: &ChangesConfig) -> Result<Rules, Faults> {
-        let mut rules = Rules::new(config, managed)?;
-        for name in REVEALING {
-            if !rules.remove.contains(&name) {
-                rules.remove.push(name);
-            }
-        }
-        Ok(rules)
     }
 
     pub(crate) fn apply(&self, message: &mut HeaderMap) {
@@ -123,6 +164,49 @@ impl Rules {
         let set = faults.collect("set", read_fields(&config.set, &managed));
         let add = faults.collect("add", read_fields(&config.add, &managed));
         faults.into_result(|| Some(Rules { remove, set: set?, add: add? }))
+    }
+}
+
+/// Changes to the header fields of a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ResponseRules {
+    preset: Preset,
+    rules: Rules,
+}
+
+impl ResponseRules {
+    /// Changes to what a client gets; what reveals a server's software goes unasked.
+    pub(crate) fn new(config: &ResponseConfig) -> Result<ResponseRules, Faults> {
+        let ResponseConfig { preset, set, add, remove } = config.clone();
+        let mut rules = Rules::new(&ChangesConfig { set, add, remove }, managed)?;
+        for name in REVEALING {
+            if !rules.remove.contains(&name) {
+                rules.remove.push(name);
+            }
+        }
+        Ok(ResponseRules { preset, rules })
+    }
+
+    pub(crate) fn apply(&self, message: &mut HeaderMap, channel: Channel) {
+        self.preset.apply(message, channel);
+        self.rules.apply(message);
+    }
+}
+
+impl Preset {
+    /// Adds what is missing: a server that says a field knows its site better.
+    fn apply(self, message: &mut HeaderMap, channel: Channel) {
+        if self == Preset::Off {
+            return;
+        }
+        for (name, value) in SECURE {
+            message.entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        // RFC 6797 §7.2: never over a channel that is not secure.
+        if channel == Channel::Tls {
+            let year = HeaderValue::from_static(ONE_YEAR);
+            message.entry(STRICT_TRANSPORT_SECURITY).or_insert(year);
+        }
     }
 }
 
@@ -188,6 +272,11 @@ mod tests {
         fields.iter().map(parse).collect()
     }
 
+    fn respond(yaml: &str, message: &mut HeaderMap, channel: Channel) {
+        let config: ResponseConfig = serde_yaml::from_str(yaml).expect("changes");
+        ResponseRules::new(&config).expect("rules").apply(message, channel);
+    }
+
     fn check_faults(yaml: &str, expected: &[&str]) {
         let config: Config = serde_yaml::from_str(yaml).expect("a configuration");
         let faults = HeaderRules::new(&config).expect_err("a fault");
@@ -217,12 +306,11 @@ mod tests {
             ("x-a", "a"),
         ];
         let mut fields = message(&revealing);
-        Rules::for_responses(&ChangesConfig::default()).expect("rules").apply(&mut fields);
+        respond("{}", &mut fields, Channel::Tls);
         assert_eq!(fields, message(&[("x-a", "a")]));
 
         let mut fields = message(&revealing);
-        let rules = Rules::for_responses(&changes("{ set: { server: us }, remove: [server] }"));
-        rules.expect("rules").apply(&mut fields);
+        respond("{ set: { server: us }, remove: [server] }", &mut fields, Channel::Tls);
         assert_eq!(fields, message(&[("server", "us"), ("x-a", "a")]));
 
         let mut fields = message(&revealing);
@@ -248,11 +336,42 @@ mod tests {
 
     #[test]
     fn host_may_be_said_to_clients() {
-        assert!(Rules::for_responses(&changes("{ set: { host: x } }")).is_ok());
+        let mut fields = HeaderMap::new();
+        respond("{ set: { host: x } }", &mut fields, Channel::Plain);
+        assert_eq!(fields, message(&[("host", "x")]));
     }
 
     #[test]
     fn unknown_keys_are_refused() {
-        assert!(serde_yaml::from_str::<Config>("{ response: { preset: secure } }").is_err());
+        for bad in ["{ response: { preset: safe } }", "{ request: { preset: secure } }"] {
+            assert!(serde_yaml::from_str::<Config>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_secure_preset_adds_what_is_missing() {
+        let secure = [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "SAMEORIGIN"),
+            ("referrer-policy", "strict-origin-when-cross-origin"),
+        ];
+        let check = |yaml: &str, channel, before: &[(&str, &str)], after: &[(&str, &str)]| {
+            let mut fields = message(before);
+            respond(yaml, &mut fields, channel);
+            assert_eq!(fields, message(after), "{yaml} {channel:?} {before:?}");
+        };
+        check("{}", Channel::Tls, &[], &[]);
+        check("{ preset: \"off\" }", Channel::Tls, &[], &[]);
+        check("{ preset: secure }", Channel::Plain, &[], &secure);
+        let hsts = ("strict-transport-security", "max-age=31536000");
+        let over_tls = [secure[0], secure[1], secure[2], hsts];
+        check("{ preset: secure }", Channel::Tls, &[], &over_tls);
+        // Whoever knows better has the word: the server, then the operator.
+        let own = [secure[0], ("x-frame-options", "DENY"), secure[2]];
+        check("{ preset: secure }", Channel::Plain, &[("x-frame-options", "DENY")], &own);
+        let set = "{ preset: secure, set: { x-frame-options: DENY } }";
+        check(set, Channel::Plain, &[], &own);
+        let remove = "{ preset: secure, remove: [x-frame-options, strict-transport-security] }";
+        check(remove, Channel::Tls, &[], &[secure[0], secure[2]]);
     }
 }
