@@ -162,8 +162,24 @@ async fn every_change_is_told_with_who_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_is_shown_without_secrets() {
-    let edge = Edge::start(SITE);
+    let headers = "{ request: { set: { x-key: tell-nobody }, add: { x-add: tell-nobody } }, \
+                     response: { set: { x-shown: to-all } } }";
+    let headers = format!("{SITE}defaults: {{ headers: {headers} }}\n");
+    let edge = Edge::start(&headers.replace("routes: [{", "routes: [{ headers: ROUTE,").replace(
+        "ROUTE",
+        "{ request: { set: { authorization: tell-nobody }, remove: [x-debug] } }",
+    ));
     let answer = edge.admin_get("/api/config");
+    assert!(!answer.text().contains("tell-nobody"), "{}", answer.text());
+    let config: Json = serde_json::from_slice(&answer.body).unwrap();
+    let (defaults, route) = (&config["defaults"]["headers"], &config["routes"][0]["headers"]);
+    assert_eq!(route["request"]["set"]["authorization"], "***");
+    assert_eq!(route["request"]["remove"][0], "x-debug");
+    assert_eq!(
+        (&defaults["request"]["set"]["x-key"], &defaults["request"]["add"]["x-add"]),
+        (&"***".into(), &"***".into())
+    );
+    assert_eq!(defaults["response"]["set"]["x-shown"], "to-all");
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert!(!answer.text().contains(edge.token()));
     let config: Json = serde_json::from_slice(&answer.body).unwrap();

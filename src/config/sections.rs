@@ -30,6 +30,20 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<Route>,
 }
 
+impl Config {
+    /// The same without what only the file may say: the token, and what servers
+    /// are told in header fields.
+    pub(crate) fn without_secrets(&self) -> Config {
+        let mut shown = self.clone();
+        shown.admin.token.clear();
+        shown.defaults.headers.hide_secrets();
+        for route in &mut shown.routes {
+            route.headers.hide_secrets();
+        }
+        shown
+    }
+}
+
 /// One entry of `listeners`.
 pub(crate) type Listener = listen::Config<sanitise::Strict>;
 

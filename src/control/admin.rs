@@ -161,9 +161,7 @@ impl Admin {
 
     /// The configuration as running, defaults included, secrets left out.
     fn config(&self) -> Answer {
-        let mut config = self.reloader.site().config.clone();
-        config.admin.token.clear();
-        json(&config)
+        json(&self.reloader.site().config.without_secrets())
     }
 
     fn upstreams(&self) -> Answer {

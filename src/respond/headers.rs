@@ -104,6 +104,19 @@ pub(crate) struct ChangesConfig {
     pub remove: Vec<String>,
 }
 
+impl Config {
+    /// Hides the values that servers get: many are what opens them.
+    pub(crate) fn hide_secrets(&mut self) {
+        let ChangesConfig { set, add, remove: _ } = &mut self.request;
+        for value in set.values_mut().chain(add.values_mut()) {
+            *value = HIDDEN.to_owned();
+        }
+    }
+}
+
+/// What is shown instead of a secret.
+const HIDDEN: &str = "***";
+
 /// The changes of a route in both directions.
 #[derive(Debug, Clone)]
 pub(crate) struct HeaderRules {
