@@ -7,8 +7,9 @@ use std::io::Read as _;
 use http::Request as HttpRequest;
 use tokio::sync::mpsc;
 
+use crate::support::h2_origin::Call;
 use crate::support::origin::Conn;
-use crate::support::{Client, Edge, H2Client, Nginx, Origin, Response};
+use crate::support::{Client, Edge, H2Client, H2Origin, Nginx, Origin, Response};
 
 const SITE: &str = "
 listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
@@ -454,4 +455,67 @@ async fn a_client_that_has_the_page_need_not_get_it_again() {
     let part = Client::ask(edge.addr(), format!("{ranged}range: bytes=10-19\r\n\r\n")).await;
     assert_eq!((part.status, part.header("content-encoding")), (206, None));
     assert_eq!(part.body, text(5000).as_bytes()[10..20]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_a_body_gets_no_coding() {
+    let origin = H2Origin::scripted(|mut call: Call| async move {
+        let path = call.request.uri().path().to_owned();
+        let head = http::Response::builder().header("content-type", "text/html").body(()).unwrap();
+        match path.as_str() {
+            "/head" => call.only_head(head),
+            "/data" => call.begin(head).send_data("".into(), true).unwrap(),
+            _ => call.begin(head).send_data("text ".repeat(100).into(), true).unwrap(),
+        }
+    })
+    .await;
+    let site = SITE.replace("'{origin}'] }", "'{origin}'], protocol: h2c }");
+    let edge = Edge::start_with(&site, &[("origin", &origin.addr)]);
+    for coding in ["gzip", "br", "zstd"] {
+        for answer in get(&edge, "/head", coding).await {
+            assert_eq!((answer.status, answer.header("content-encoding")), (200, None));
+            assert!(answer.body.is_empty(), "{answer:?}");
+        }
+        for answer in get(&edge, "/data", coding).await {
+            assert_eq!(decode(&answer), "", "{coding}");
+        }
+        for answer in get(&edge, "/text", coding).await {
+            assert_eq!(answer.header("content-encoding"), Some(coding));
+            assert_eq!(decode(&answer), "text ".repeat(100));
+        }
+    }
+    edge.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_304_has_the_tag_and_the_vary_of_its_200() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("long.txt"), text(5000)).unwrap();
+    std::fs::write(folder.path().join("short.txt"), "short").unwrap();
+    let site = "
+listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
+routes: [{ files: { root: '{root}' }, compress: {} }]
+";
+    let edge = Edge::start_with(site, &[("root", &folder.path().display())]);
+    for (path, accepted) in
+        [("/long.txt", "gzip"), ("/long.txt", "identity"), ("/short.txt", "gzip")]
+    {
+        let ask = |fields: &str| {
+            let head = format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n");
+            Client::ask(edge.addr(), head)
+        };
+        let accept = format!("accept-encoding: {accepted}\r\n");
+        let whole = ask(&accept).await;
+        let tag = whole.header("etag").unwrap();
+        assert_eq!(tag.starts_with("W/"), whole.header("content-encoding").is_some());
+        let again = ask(&format!("{accept}if-none-match: {tag}\r\n")).await;
+        assert_eq!(again.status, 304);
+        for name in ["etag", "vary", "last-modified"] {
+            assert_eq!(again.header(name), whole.header(name), "{path} {accepted} {name}");
+        }
+        for name in ["content-type", "content-length", "content-encoding"] {
+            assert_eq!(again.header(name), None, "{name}");
+        }
+    }
+    edge.stop();
 }

@@ -15,6 +15,7 @@ use super::lookup::{Representation, Target};
 use super::range::{self, Selection, Span};
 use super::types::content_type;
 use super::{Ask, Missing, Served};
+use crate::encoding::Coding;
 
 type Fields = Vec<(HeaderName, HeaderValue)>;
 
@@ -37,15 +38,18 @@ fn answer_file(ask: &Ask<'_>, file: Representation) -> Served {
         headers.push((VARY, HeaderValue::from_static("accept-encoding")));
     }
     match conditional::judge(ask.headers, &current) {
-        Verdict::NotModified => return bare(StatusCode::NOT_MODIFIED, headers),
+        Verdict::NotModified => {
+            headers.push((CONTENT_TYPE, content_type(&file.name)));
+            headers.push((CONTENT_LENGTH, HeaderValue::from(file.opened.length)));
+            headers.extend(file.coding.map(encoded));
+            return bare(StatusCode::NOT_MODIFIED, headers);
+        }
         Verdict::Failed => return empty(StatusCode::PRECONDITION_FAILED, Fields::new()),
         Verdict::Send => {}
     }
     headers.push((ACCEPT_RANGES, HeaderValue::from_static("bytes")));
     headers.push((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-    if let Some(coding) = file.coding {
-        headers.push((CONTENT_ENCODING, HeaderValue::from_static(coding.name())));
-    }
+    headers.extend(file.coding.map(encoded));
     let selection = if ask.method == Method::GET && is_range_current {
         range::select(ask.headers, file.opened.length)
     } else {
@@ -112,13 +116,17 @@ fn multipart(file: Representation, spans: &[Span], mut headers: Fields) -> Serve
 /// The Location is relative: only the client knows the whole URL, and a path
 /// that starts with `//` must not become another host.
 fn add_slash(ask: &Ask<'_>) -> Result<Served, Missing> {
-    let last = ask.path.rsplit('/').next().unwrap_or_default();
+    let last = ask.url_path.rsplit('/').next().unwrap_or_default();
     let location = match ask.query {
         Some(query) => format!("./{last}/?{query}"),
         None => format!("./{last}/"),
     };
     let location = HeaderValue::try_from(location).map_err(|_| Missing::NotFound)?;
     Ok(empty(StatusCode::MOVED_PERMANENTLY, vec![(LOCATION, location)]))
+}
+
+fn encoded(coding: Coding) -> (HeaderName, HeaderValue) {
+    (CONTENT_ENCODING, HeaderValue::from_static(coding.name()))
 }
 
 /// An answer with an empty body.

@@ -80,6 +80,9 @@ impl Folder {
         if name.is_folder {
             return self.find_index(root, &name.path);
         }
+        if name.path.as_os_str().is_empty() {
+            return self.find_index(root, &name.path).map(|_| Named::AddSlash);
+        }
         match root.find(&name.path)? {
             Found::File(opened) => Ok(Named::File(opened, name.path.clone())),
             Found::Folder => self.find_index(root, &name.path).map(|_| Named::AddSlash),

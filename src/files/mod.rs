@@ -52,6 +52,8 @@ pub(crate) struct Ask<'a> {
     pub method: &'a Method,
     /// The path below the folder, percent-encoded, with or without its first `/`.
     pub path: &'a str,
+    /// The whole path of the URL, of which `path` may be the rest.
+    pub url_path: &'a str,
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
 }
@@ -61,6 +63,7 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct Served {
     /// One of 200, 206, 301, 304, 412 and 416.
     pub status: StatusCode,
+    /// Those of a 304 describe its 200, of which it may say only a part.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Empty for HEAD, though `headers` tell the length of what GET would get.
     pub body: Body,
@@ -97,7 +100,9 @@ impl Files {
         if ask.method != Method::GET && ask.method != Method::HEAD {
             return Err(Missing::Method);
         }
-        let name = Name::parse(ask.path)?;
+        let mut name = Name::parse(ask.path)?;
+        // `/docs` of a route for `/docs` leaves nothing, and is no folder's name.
+        name.is_folder &= !ask.path.is_empty() || ask.url_path.ends_with('/');
         let accepted = Accepted::new(ask.headers);
         let folder = Arc::clone(&self.folder);
         let found = tokio::task::spawn_blocking(move || folder.find(&name, accepted))

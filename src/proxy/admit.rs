@@ -160,7 +160,8 @@ fn act(
                 NamedBy::Rest => found.rest(&head.path),
                 NamedBy::Path => &head.path,
             };
-            Ok(Some(Reply::File { path: path.to_owned() }))
+            let url_path = head.path.clone().into_owned();
+            Ok(Some(Reply::File { path: path.to_owned(), url_path }))
         }
         Action::Proxy(targets) => {
             let rewrite = route.rewrite.as_ref();

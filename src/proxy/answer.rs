@@ -21,6 +21,8 @@ pub(super) enum Reply {
     /// A file below the route's `files.root`.
     File {
         path: String,
+        /// The whole path of the URL, of which `path` may be the rest.
+        url_path: String,
     },
 }
 
@@ -31,7 +33,7 @@ pub(super) async fn send(reply: Reply, session: &mut Session, ctx: &mut Context)
             write(answer, session, ctx).await?;
             Ok(true)
         }
-        Reply::File { path } => send_file(&path, session, ctx).await,
+        Reply::File { path, url_path } => send_file(&path, &url_path, session, ctx).await,
     }
 }
 
@@ -53,14 +55,19 @@ pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Conte
     Ok(())
 }
 
-async fn send_file(path: &str, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+async fn send_file(
+    path: &str,
+    url_path: &str,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<bool> {
     let route = ctx.route.clone();
     let Some(Action::Files { files, .. }) = route.as_ref().map(|route| &route.action) else {
         return refuse::send(&Refusal::Internal, session, ctx).await;
     };
     let request = session.req_header();
     let query = request.uri.query();
-    let ask = Ask { method: &request.method, path, query, headers: &request.headers };
+    let ask = Ask { method: &request.method, path, url_path, query, headers: &request.headers };
     let refusal = match files.serve(&ask).await {
         Ok(served) => {
             write_file(served, session, ctx).await?;
@@ -78,11 +85,13 @@ async fn send_file(path: &str, session: &mut Session, ctx: &mut Context) -> Resu
 
 async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) -> Result<()> {
     let mut headers = collect(served.headers);
-    // A 304 has no body, and no length of one either.
-    if served.status == StatusCode::NOT_MODIFIED {
-        headers.remove(header::CONTENT_LENGTH);
-    }
     deliver::finish_head(session, served.status, &mut headers, ctx)?;
+    // A 304 describes no body (RFC 9110 §15.4.5), but for who decided by the type of its 200.
+    if served.status == StatusCode::NOT_MODIFIED {
+        for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+            headers.remove(name);
+        }
+    }
     let response = fields::response(served.status, headers);
     let mut body = served.body;
     let ends = body.length() == 0;

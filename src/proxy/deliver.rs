@@ -14,6 +14,7 @@ use crate::respond::{Asked, Channel, remove_hop_by_hop};
 use crate::site::State;
 use crate::upstream::headers::{VIA, X_REQUEST_ID};
 
+use super::bare;
 use super::context::Context;
 use super::fields;
 use super::forward;
@@ -28,6 +29,7 @@ pub(super) fn response_head(
     if is_interim(response.status) {
         return Ok(());
     }
+    let is_h2 = response.version == Version::HTTP_2;
     // A server of HTTP/1.0 does not make us one.
     response.set_version(Version::HTTP_11);
     let status = response.status;
@@ -39,7 +41,11 @@ pub(super) fn response_head(
             headers.append(header::SET_COOKIE, cookie);
         }
         finish_head(session, status, headers, ctx)
-    })
+    })?;
+    if is_h2 && ctx.encoder.is_some() {
+        bare::watch(session);
+    }
+    Ok(())
 }
 
 /// What every answer has: the request id, the fields of its route or of the

@@ -7,6 +7,7 @@
 
 mod admit;
 mod answer;
+mod bare;
 mod context;
 mod deliver;
 mod door;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, VARY,
+    ETAG, IF_NONE_MATCH, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use schemars::JsonSchema;
@@ -98,6 +98,11 @@ impl Compression {
                 vary(response);
                 return Ok(None);
             }
+            Decision::Weakened => {
+                weaken_etag(response);
+                vary(response);
+                return Ok(None);
+            }
             Decision::Encode(coding) => coding,
         };
         let encoder = match (asked.method, turns.take()) {
@@ -118,9 +123,37 @@ impl Compression {
     }
 
     fn decide(&self, asked: &Asked<'_>, status: StatusCode, response: &HeaderMap) -> Decision {
-        if !self.is_worthwhile(status, response) {
+        if status == StatusCode::NOT_MODIFIED {
+            return self.decide_unmodified(asked, response);
+        }
+        if !has_body(status) || !self.is_worthwhile(response) {
             return Decision::Untouched;
         }
+        self.decide_coding(asked)
+    }
+
+    /// A 304 has the fields that its 200 would have (RFC 9110 §15.4.5); a cache
+    /// would not find what it stored by another tag.
+    ///
+    /// Servers mostly leave the type out: then the tag that the client shows
+    /// tells whether we weakened it.
+    fn decide_unmodified(&self, asked: &Asked<'_>, response: &HeaderMap) -> Decision {
+        let is_known = response.contains_key(CONTENT_TYPE);
+        if is_known && !self.is_worthwhile(response) {
+            return Decision::Untouched;
+        }
+        match shown_tag(asked.headers, response) {
+            Some(Shown::Weakened) => Decision::Weakened,
+            Some(Shown::AsIs) if is_known => Decision::Varies,
+            None if is_known => match self.decide_coding(asked) {
+                Decision::Encode(_) => Decision::Weakened,
+                decision => decision,
+            },
+            _ => Decision::Untouched,
+        }
+    }
+
+    fn decide_coding(&self, asked: &Asked<'_>) -> Decision {
         // HTTP/1.0 has no way to send a body whose length is not known before.
         if asked.version <= Version::HTTP_10 || forbids_transform(asked.headers) {
             return Decision::Varies;
@@ -132,17 +165,8 @@ impl Compression {
     }
 
     /// Whether some client would get this response compressed.
-    fn is_worthwhile(&self, status: StatusCode, response: &HeaderMap) -> bool {
-        let has_body = !status.is_informational()
-            && !matches!(
-                status,
-                StatusCode::NO_CONTENT
-                    | StatusCode::RESET_CONTENT
-                    | StatusCode::PARTIAL_CONTENT
-                    | StatusCode::NOT_MODIFIED
-            );
-        has_body
-            && !response.contains_key(CONTENT_ENCODING)
+    fn is_worthwhile(&self, response: &HeaderMap) -> bool {
+        !response.contains_key(CONTENT_ENCODING)
             && !response.contains_key(CONTENT_RANGE)
             && self.is_of_our_types(response)
             && !forbids_transform(response)
@@ -168,7 +192,16 @@ enum Decision {
     Untouched,
     /// This client gets it as it is, another would not.
     Varies,
+    /// It has no body, and stands for one that this client got encoded.
+    Weakened,
     Encode(Coding),
+}
+
+/// A strong tag of a response, as the request for it shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    AsIs,
+    Weakened,
 }
 
 /// `text/html`, or `text/*`, in lower case.
@@ -195,6 +228,29 @@ impl MediaRange {
         kind.eq_ignore_ascii_case(&self.kind)
             && self.subtype.as_ref().is_none_or(|own| subtype.eq_ignore_ascii_case(own))
     }
+}
+
+/// Whether the whole body of a representation comes with this status.
+fn has_body(status: StatusCode) -> bool {
+    !status.is_informational()
+        && !matches!(
+            status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT
+        )
+}
+
+/// How `If-None-Match` has the tag of a response; none if it is not there.
+fn shown_tag(request: &HeaderMap, response: &HeaderMap) -> Option<Shown> {
+    let tag = response.get(ETAG)?.to_str().ok()?;
+    if tag.starts_with("W/") {
+        return None;
+    }
+    let lines = request.get_all(IF_NONE_MATCH).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).find_map(|shown| match shown.trim() {
+        shown if shown == tag => Some(Shown::AsIs),
+        shown if shown.strip_prefix("W/") == Some(tag) => Some(Shown::Weakened),
+        _ => None,
+    })
 }
 
 fn forbids_transform(message: &HeaderMap) -> bool {
@@ -311,12 +367,45 @@ mod tests {
         check(&[HTML, (CONTENT_ENCODING, "br")], Decision::Untouched);
         check(&[HTML, (CONTENT_RANGE, "bytes 0-1/2")], Decision::Untouched);
         check(&[HTML, (CACHE_CONTROL, "public, No-Transform")], Decision::Untouched);
-        for status in [100, 101, 103, 204, 205, 206, 304] {
+        for status in [100, 101, 103, 204, 205, 206] {
             assert_eq!(decide(status, &[], &[HTML]), Decision::Untouched, "{status}");
         }
         for status in [200, 201, 404, 500] {
             assert_eq!(decide(status, &[], &[HTML]), GZIP, "{status}");
         }
+    }
+
+    #[test]
+    fn a_304_has_the_fields_of_its_200() {
+        let tag = (ETAG, "\"a\"");
+        let check = |request: List<'_>, response: List<'_>, expected| {
+            assert_eq!(decide(304, request, response), expected, "{request:?} {response:?}");
+        };
+        check(&[], &[HTML, tag.clone()], Decision::Weakened);
+        check(&[(IF_NONE_MATCH, "*")], &[HTML, tag.clone()], Decision::Weakened);
+        check(&[(ACCEPT_ENCODING, "br;q=0")], &[HTML, tag.clone()], Decision::Varies);
+        // What the client has tells what it got.
+        let (weak, strong) = ((IF_NONE_MATCH, "\"b\", W/\"a\""), (IF_NONE_MATCH, "\"a\""));
+        check(&[weak.clone()], &[HTML, tag.clone()], Decision::Weakened);
+        check(&[weak.clone()], &[tag.clone()], Decision::Weakened);
+        check(&[strong.clone()], &[HTML, tag.clone()], Decision::Varies);
+        check(&[strong], &[tag.clone()], Decision::Untouched);
+        check(&[weak.clone()], &[(ETAG, "W/\"a\"")], Decision::Untouched);
+        check(&[], &[tag.clone()], Decision::Untouched);
+        check(&[weak.clone()], &[(CONTENT_TYPE, "image/png"), tag.clone()], Decision::Untouched);
+        check(&[weak], &[HTML, (CONTENT_LENGTH, "255"), tag], Decision::Untouched);
+    }
+
+    #[test]
+    fn a_304_tells_what_its_200_told() {
+        let compression = Compression::new(&Config::default()).expect("a good configuration");
+        let headers = &map(&[(ACCEPT_ENCODING, "gzip")]);
+        let asked = Asked { method: &Method::GET, version: Version::HTTP_11, headers };
+        let mut response = map(&[HTML, (ETAG, "\"a\"")]);
+        let status = StatusCode::NOT_MODIFIED;
+        let encoder = compression.start(&asked, status, &mut response).expect("started");
+        assert!(encoder.is_none(), "there is no body");
+        assert_eq!(response, map(&[HTML, (ETAG, "W/\"a\""), (VARY, "accept-encoding")]));
     }
 
     #[test]

@@ -230,3 +230,20 @@ async fn a_file_that_cannot_be_read_is_no_secret() {
     records.retain(|record| record["status"] == 500);
     assert!(records[0]["error"].as_str().unwrap().contains("No such file"), "{records:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_for_a_folder_leads_to_its_slash() {
+    let folder = Folder::with(&[("index.html", b"home"), ("sub/index.html", b"below")]);
+    let site = "listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
+routes: [{ match: { path_prefix: /docs }, files: { root: '{root}' } }]";
+    let edge = Edge::start_with(site, &[("root", &folder.root().display())]);
+    for (path, location) in
+        [("/docs", "./docs/"), ("/docs?a=b&c", "./docs/?a=b&c"), ("/docs/sub?a", "./sub/?a")]
+    {
+        let answer = get(&edge, path, "").await;
+        assert_eq!((answer.status, answer.header("location")), (301, Some(location)), "{path}");
+    }
+    assert_eq!(told(&edge, "/docs/", "").await, (200, "home".to_owned()));
+    assert_eq!(told(&edge, "/docs/sub/?a", "").await, (200, "below".to_owned()));
+    edge.stop();
+}

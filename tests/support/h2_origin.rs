@@ -122,6 +122,11 @@ impl Call {
         self.respond.send_response(response, false).unwrap()
     }
 
+    /// Sends the head of an answer that ends with it.
+    pub(crate) fn only_head(&mut self, response: Response<()>) {
+        self.respond.send_response(response, true).unwrap();
+    }
+
     /// Answers 200 with this body.
     pub(crate) fn answer(&mut self, body: impl Into<Bytes>) {
         self.begin(Response::new(())).send_data(body.into(), true).unwrap();
