@@ -403,7 +403,7 @@ mod tests {
         let asked = Asked { method: &Method::GET, version: Version::HTTP_11, headers };
         let mut response = map(&[HTML, (ETAG, "\"a\"")]);
         let status = StatusCode::NOT_MODIFIED;
-        let encoder = compression.start(&asked, status, &mut response).expect("started");
+        let encoder = compression.start(&asked, status, &mut response, &turns()).expect("started");
         assert!(encoder.is_none(), "there is no body");
         assert_eq!(response, map(&[HTML, (ETAG, "W/\"a\""), (VARY, "accept-encoding")]));
     }

@@ -270,7 +270,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
     use super::*;
-    use crate::respond::{Asked, Form, Page};
+    use crate::respond::{Asked, Channel, Form, Page};
 
     #[track_caller]
     fn check(yaml: &str, expected: &[&str]) {
@@ -311,7 +311,7 @@ mod tests {
         let (mut request, mut response) =
             (HeaderMap::from_iter(fields()), HeaderMap::from_iter(fields()));
         route.headers.request.apply(&mut request);
-        route.headers.response.apply(&mut response);
+        route.headers.response.apply(&mut response, Channel::Plain);
         let wish = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
         let asked = Asked { method: &Method::GET, version: Version::HTTP_11, headers: &wish };
         let is_compressed = |media_type: &&'static str| {
