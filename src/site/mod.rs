@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::future::join_all;
+
 use crate::client::Clients;
 use crate::config::Config;
 use crate::files::Files;
@@ -57,11 +59,9 @@ impl Site {
 impl Site {
     /// Finds the addresses of servers that are written as names.
     pub(crate) async fn resolve(&self) {
-        for upstream in self.upstreams.values() {
-            if upstream.pool.needs_resolving() {
-                upstream.pool.resolve().await;
-            }
-        }
+        let pools = self.upstreams.values().map(|upstream| &upstream.pool);
+        // At once: a start or a reload waits no longer than for the slowest name.
+        join_all(pools.filter(|pool| pool.needs_resolving()).map(|pool| pool.resolve())).await;
     }
 
     /// The same before there is a runtime; blocks.
