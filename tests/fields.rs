@@ -152,7 +152,7 @@ async fn servers_are_told_that_the_client_came_by_https() {
 listeners:
   - address: '127.0.0.1:{tls_port}'
     tls: { certificates: [{ cert: '{certs}/a.pem', key: '{certs}/a.key' }] }
-upstreams: { app: { servers: ['{origin}'] } }
+upstreams: { app: { servers: ['{origin}'], sticky: { cookie: tg_server } } }
 routes: [{ upstream: app }]
 ";
     let places: [(&str, &dyn std::fmt::Display); 2] =
@@ -164,6 +164,9 @@ routes: [{ upstream: app }]
     let mut h2 = H2Client::tls(edge.tls_addr(), certs.client(&["h2"]), "a.example").await;
     let h2 = h2.get("https://a.example/").await.response;
     for answer in [h1, h2] {
+        // What was said over TLS is not said in the clear later.
+        let cookie = answer.header("set-cookie").unwrap();
+        assert!(cookie.ends_with("; SameSite=Lax; Secure"), "{cookie}");
         check(
             &Request::echoed(&answer),
             &[

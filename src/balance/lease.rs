@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use http::uri::Scheme;
 use tokio::time::Instant;
 
 use super::choose::choose;
@@ -72,16 +73,17 @@ impl Lease {
                 self.server.latency.fail(age);
                 self.server.count_failure();
                 if let Some(ejector) = &self.members.rules.outlier {
-                    ejector.fail(&self.server, &self.members.list, now);
+                    ejector.fail(&self.server, &self.members, now);
                 }
             }
         }
     }
 
-    /// A Set-Cookie for the answer, if the client's cookie does not name the server.
-    pub(crate) fn sticky_cookie(&self) -> Option<HeaderValue> {
+    /// A Set-Cookie for the answer, if the client's cookie does not name the
+    /// server; `scheme` is that of the client's connection.
+    pub(crate) fn sticky_cookie(&self, scheme: &Scheme) -> Option<HeaderValue> {
         let sticky = self.members.rules.sticky.as_ref().filter(|_| self.is_new_to_client)?;
-        Some(sticky.set_cookie(self.server.id()))
+        Some(sticky.set_cookie(self.server.id(), scheme))
     }
 
     /// `None` if the server has all the requests it may have.

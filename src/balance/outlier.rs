@@ -1,9 +1,9 @@
 //! Passive checks: a server that fails real requests in a row is out for a while.
 //!
 //! As in Envoy, the time out grows with each ejection that follows soon on the
-//! last, only a share of the servers may be out at once, and active checks have
-//! no say in it. Unlike Envoy, the only server of a pool is never taken out:
-//! a failing answer is no worse than none.
+//! last, and only a share of the servers may be out at once; those that active
+//! checks found down count as out. Unlike Envoy, the last server that is up is
+//! never taken out: a failing answer is no worse than none.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use log::{debug, info};
 use tokio::time::Instant;
 
 use super::config::Outlier;
-use super::members::Member;
+use super::members::{Member, Members};
 use super::server::Server;
 
 /// The longest time out, as a multiple of the first. An ejection counts as
@@ -88,7 +88,7 @@ impl Ejector {
     }
 
     /// Counts a failure of `server`, one of `members`, and takes it out if due.
-    pub(super) fn fail(&self, server: &Server, members: &[Member], now: Instant) {
+    pub(super) fn fail(&self, server: &Server, members: &Members, now: Instant) {
         let age = server.age_ms(now);
         if server.is_ejected(age) {
             return;
@@ -98,13 +98,17 @@ impl Ejector {
             return;
         }
         let _counting = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_out = |server: &Server| server.ejection.is_out(server.age_ms(now));
-        let out = members.iter().filter(|member| is_out(&member.server)).count();
-        if is_out(server) {
+        if server.ejection.is_out(age) {
             return;
         }
-        if out >= self.most_out(members.len()) {
-            debug!("{server} stays in: {out} of {} are out already", members.len());
+        let (servers, others) = (members.list.len(), members.list.len().saturating_sub(1));
+        // Whoever is down by its checks cannot take this one's requests either.
+        let is_other_up =
+            |other: &&Member| other.server.id() != server.id() && members.is_up(&other.server, now);
+        let up = members.list.iter().filter(is_other_up).count();
+        let out = others.saturating_sub(up);
+        if up == 0 || out >= self.most_out(servers) {
+            debug!("{server} stays in: {out} of {servers} are out already");
             return;
         }
         let time_out = self.time_out(&server.ejection, age);

@@ -260,6 +260,7 @@ mod tests {
     use std::time::Duration;
 
     use http::HeaderMap;
+    use http::uri::Scheme;
     use tokio::net::TcpListener;
     use tokio::time::{advance, timeout};
 
@@ -375,23 +376,54 @@ mod tests {
         assert_eq!(counts(&new, 10), [5, 5]);
     }
 
+    /// Fails requests on whichever server is asked.
+    fn fail_requests(pool: &Pool, times: usize) {
+        for _ in 0..times {
+            pick(pool).expect("a server is up").report(Outcome::Failed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_server_that_is_up_is_not_ejected() {
+        let all = Outlier { errors: 1, max_ejected: Share::percent(100), ..Outlier::default() };
+        let config = Config { outlier: Some(all), ..even(Balance::RoundRobin, 3) };
+        let pool = pool(&checked(config));
+        fell(&pool, &[1]);
+        fail_requests(&pool, 10);
+        let up = pool.status().iter().filter(|server| server.is_up()).count();
+        assert_eq!(up, 1, "one is down, one is ejected, one must do");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn servers_that_are_down_count_as_ejected() {
+        let half = Outlier { errors: 1, max_ejected: Share::percent(50), ..Outlier::default() };
+        let config = Config { outlier: Some(half), ..even(Balance::RoundRobin, 4) };
+        let pool = pool(&checked(config));
+        fell(&pool, &[1, 2]);
+        fail_requests(&pool, 10);
+        assert!(pool.status().iter().all(|server| !server.ejected), "two of four are out");
+        fell(&pool, &[]);
+        fail_requests(&pool, 10);
+        assert_eq!(pool.status().iter().filter(|server| server.ejected).count(), 2);
+    }
+
     #[test]
     fn a_cookie_keeps_a_client_on_its_server() {
         let sticky = Some(Sticky { cookie: "tg".to_owned() });
         let pool = pool(&checked(Config { sticky, ..even(Balance::RoundRobin, 3) }));
-        let set = pick(&pool).expect("up").sticky_cookie().expect("a new client");
+        let set = pick(&pool).expect("up").sticky_cookie(&Scheme::HTTP).expect("a new client");
         let set = set.to_str().expect("text").to_owned();
         let (cookie, rest) = set.split_once(';').expect("attributes");
         assert_eq!(rest, " Path=/; HttpOnly; SameSite=Lax");
         for _ in 0..5 {
             let lease = pick_with_cookie(&pool, cookie);
             assert_eq!(number(&lease), 1);
-            assert_eq!(lease.sticky_cookie(), None);
+            assert_eq!(lease.sticky_cookie(&Scheme::HTTP), None);
         }
         fell(&pool, &[1]);
         let lease = pick_with_cookie(&pool, cookie);
         assert_ne!(number(&lease), 1);
-        assert!(lease.sticky_cookie().is_some_and(|new| new != set));
+        assert!(lease.sticky_cookie(&Scheme::HTTP).is_some_and(|new| new != set));
         // Another process, with the same words, knows the cookie.
         let other = self::pool(&Config {
             sticky: Some(Sticky { cookie: "tg".to_owned() }),

@@ -1,6 +1,7 @@
 //! Cookies that keep a client on its server, and cookies as such.
 
 use http::header::COOKIE;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue};
 
 use super::config::Sticky;
@@ -29,9 +30,10 @@ impl Stickiness {
         u64::from_str_radix(digits, 16).ok().map(ServerId)
     }
 
-    /// The Set-Cookie that names `server`.
-    pub(super) fn set_cookie(&self, server: ServerId) -> HeaderValue {
-        let text = format!("{}={server}; Path=/; HttpOnly; SameSite=Lax", self.cookie);
+    /// The Set-Cookie that names `server`; one set over TLS stays there.
+    pub(super) fn set_cookie(&self, server: ServerId, scheme: &Scheme) -> HeaderValue {
+        let secure = if *scheme == Scheme::HTTPS { "; Secure" } else { "" };
+        let text = format!("{}={server}; Path=/; HttpOnly; SameSite=Lax{secure}", self.cookie);
         HeaderValue::try_from(text).expect("a token and hexadecimal digits are header text")
     }
 }
@@ -79,7 +81,9 @@ mod tests {
     #[test]
     fn writes_what_it_reads() {
         let sticky = Stickiness::new(&Sticky { cookie: "tg".to_owned() });
-        let set = sticky.set_cookie(ServerId(0xff));
+        let set = sticky.set_cookie(ServerId(0xff), &Scheme::HTTP);
         assert_eq!(set, "tg=00000000000000ff; Path=/; HttpOnly; SameSite=Lax");
+        let set = sticky.set_cookie(ServerId(0xff), &Scheme::HTTPS);
+        assert_eq!(set, "tg=00000000000000ff; Path=/; HttpOnly; SameSite=Lax; Secure");
     }
 }

@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_proxy::Session;
 
-use crate::balance::Lease;
 use crate::log::{Protocol, Record, Tls};
 use crate::respond::{Asked, Channel, remove_hop_by_hop};
 use crate::site::State;
@@ -37,7 +37,9 @@ pub(super) fn response_head(
         remove_hop_by_hop(status, headers);
         headers.append(header::VIA, VIA);
         let lease = ctx.forward.as_ref().and_then(|forward| forward.lease.as_ref());
-        if let Some(cookie) = lease.and_then(Lease::sticky_cookie) {
+        let is_tls = ctx.exchange().is_some_and(|exchange| exchange.connection.tls.is_some());
+        let scheme = if is_tls { Scheme::HTTPS } else { Scheme::HTTP };
+        if let Some(cookie) = lease.and_then(|lease| lease.sticky_cookie(&scheme)) {
             headers.append(header::SET_COOKIE, cookie);
         }
         finish_head(session, status, headers, ctx)
@@ -96,6 +98,10 @@ pub(super) fn response_body(
     if end_of_stream {
         if let Some(exchange) = ctx.exchange() {
             exchange.no_deadline();
+        }
+        if let Some(forward) = ctx.forward.as_mut() {
+            // What may still come of the request wakes no deadline.
+            forward.silence = None;
         }
     } else {
         forward::keep_alive(ctx);
