@@ -13,7 +13,7 @@ const SITE: &str = "
 listeners:
   - address: '127.0.0.1:{port}'
     protocols: [h1, h2c]
-    timeouts: { header: 300ms, body: 300ms }
+    timeouts: { header: 300ms, body: 300ms, tunnel: 300ms }
     limits: { uri: 200, headers: 2KiB, header_count: 20, body: 8 }
 upstreams:
   app: { servers: ['127.0.0.1:{nobody}'], health: { tcp: {}, interval: 20ms, fall: 1 } }

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use serde_json::Value as Json;
 use tokio::net::TcpSocket;
 use tokio::process::Command;
+use tokio::sync::Barrier;
 
 use crate::support::app::{self, GET, servers};
 use crate::support::origin::{Conn, ok};
@@ -177,13 +178,11 @@ async fn retries_stay_within_their_budget() {
     assert_eq!(bad.requests(), 10);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_went_stale_costs_no_request() {
-    let stale = Arc::new(AtomicUsize::new(0));
+/// Closes each connection when its second request comes, as a server does
+/// whose keep-alive ends at that moment; counts these.
+async fn staling(stale: &Arc<AtomicUsize>) -> Origin {
     let counted = stale.clone();
-    // Closes each connection when its second request comes, as a server does
-    // whose keep-alive ends at that moment.
-    let origin = Origin::scripted(move |mut conn: Conn| {
+    Origin::scripted(move |mut conn: Conn| {
         let counted = counted.clone();
         async move {
             conn.request().await;
@@ -193,7 +192,98 @@ async fn a_connection_that_went_stale_costs_no_request() {
             }
         }
     })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_connection_is_no_fault_of_the_server() {
+    let stale = Arc::new(AtomicUsize::new(0));
+    let origin = staling(&stale).await;
+    let edge = app::start("{ servers: ['{0}'], outlier: { errors: 1 } }", &[("0", &origin.addr)]);
+    // Nobody may send these again, so they fail.
+    let mut failed = 0;
+    for _ in 0..20 {
+        let status = Client::ask(edge.addr(), request("POST", "x")).await.status;
+        assert!(matches!(status, 200 | 502), "{status}");
+        failed += usize::from(status == 502);
+    }
+    assert!(failed > 0, "no connection was used again");
+    assert_eq!(failed, stale.load(Ordering::SeqCst));
+    assert_eq!(servers(&edge)[0]["failures"], 0);
+    let records = edge.stop();
+    assert_eq!(attempts(&records), [1; 20]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_many_stale_connections_one_is_an_attempt() {
+    const CONNECTIONS: usize = 9;
+    // All first requests are there at once, each on a connection of its own.
+    let all = Arc::new(Barrier::new(CONNECTIONS));
+    let origin = Origin::scripted(move |mut conn: Conn| {
+        let all = all.clone();
+        async move {
+            conn.request().await;
+            if conn.index < CONNECTIONS {
+                all.wait().await;
+            }
+            conn.send(ok("fresh")).await;
+            conn.head().await;
+        }
+    })
     .await;
+    let site = "
+server: { threads: 1 }
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['{origin}'] } }
+routes: [{ upstream: app }]
+";
+    let edge = Edge::start_with(site, &[("origin", &origin.addr)]);
+    join_all((0..CONNECTIONS).map(|_| Client::ask(edge.addr(), GET))).await;
+    // Recorded is what has given its connection back.
+    edge.access_log(CONNECTIONS);
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 200);
+    assert_eq!(servers(&edge)[0]["failures"], 1);
+    let records = edge.stop();
+    assert_eq!(attempts(&records)[CONNECTIONS..], [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_an_attempt_failed_is_forgotten_by_the_next() {
+    let (_socket, refusing) = refusing();
+    let begins = Origin::scripted(|mut conn: Conn| async move {
+        conn.head().await;
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this").await;
+        conn.closed().await;
+    })
+    .await;
+    let app = "{ servers: ['{0}', { address: '{1}', backup: true }] }";
+    let places: [(&str, &dyn std::fmt::Display); 2] = [("0", &refusing), ("1", &begins.addr)];
+    let edge = app::start(app, &places);
+    let mut client = Client::connect(edge.addr()).await;
+    client.send(GET).await;
+    client.read_to(b"only this").await;
+    drop(client);
+    let record = edge.access_log(1).remove(0);
+    assert_eq!((&record["status"], &record["attempts"]), (&200.into(), &2.into()));
+    assert_eq!(record["refusal"], Json::Null, "the client went away: {record}");
+
+    let site = "
+listeners: [{ address: '127.0.0.1:{port}', timeouts: { body: 200ms } }]
+upstreams:
+  app: { servers: ['{0}', { address: '{1}', backup: true }] }
+routes: [{ upstream: app }]
+";
+    let waits = Origin::scripted(|mut conn: Conn| async move { conn.closed().await }).await;
+    let edge = Edge::start_with(site, &[("0", &refusing), ("1", &waits.addr)]);
+    let stalls = "POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 4\r\n\r\nab";
+    assert_eq!(Client::ask(edge.addr(), stalls).await.status, 408);
+    assert_eq!(edge.stop()[0]["refusal"], "body_too_slow");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_went_stale_costs_no_request() {
+    let stale = Arc::new(AtomicUsize::new(0));
+    let origin = staling(&stale).await;
     let app = "{ servers: ['{0}'], retries: { attempts: 1 }, outlier: { errors: 1 } }";
     let edge = app::start(app, &[("0", &origin.addr)]);
     assert_eq!(statuses(&edge, 20, GET).await, [200; 20]);

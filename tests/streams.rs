@@ -125,6 +125,31 @@ async fn many_websockets_at_once_do_not_mix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_may_leave_a_websocket_unread_for_long() {
+    const MUCH: usize = 16 << 20;
+    let server = Origin::scripted(|mut conn: Conn| async move {
+        conn.head().await;
+        conn.send("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n").await;
+        conn.send("connection: upgrade\r\n\r\n").await;
+        silence().await;
+        if conn.take(MUCH).await.is_some() {
+            conn.send("all").await;
+        }
+    })
+    .await;
+    let edge = edge(server.addr, "20s");
+    let mut client = Client::connect(edge.addr()).await;
+    let handshake = "GET / HTTP/1.1\r\nhost: a.example\r\nupgrade: websocket\r\n\
+                     connection: upgrade\r\nsec-websocket-version: 13\r\n\
+                     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.send(handshake).await;
+    assert_eq!(client.response_head().await.status, 101);
+    // More than the buffers on the way hold.
+    client.try_send(vec![b'x'; MUCH]).await.ok();
+    assert_eq!(client.take_or_closed(3).await.as_deref(), Some(&b"all"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_that_is_silent_for_too_long_ends() {
     let (addr, _echo) = echo().await;
     let edge = edge(addr, "400ms");

@@ -209,6 +209,27 @@ async fn an_upload_may_take_its_time_over_h1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_long_a_client_uploads_is_no_measure_of_the_server() {
+    let origin = Origin::ok().await;
+    let edge = app::start("{ servers: ['{0}'] }", &[("0", &origin.addr)]);
+    let mut client = Client::connect(edge.addr()).await;
+    client.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 2\r\n\r\n").await;
+    origin.await_heads(&["/"]);
+    let began = std::time::Instant::now();
+    for byte in ["a", "b"] {
+        silence().await;
+        client.send(byte).await;
+    }
+    let uploaded = began.elapsed().as_secs_f64() * 1000.0;
+    assert_eq!(client.response().await.status, 200);
+    // The server was there all the time, and answered as soon as it could.
+    let measured = app::servers(&edge)[0]["ewma_ms"].as_f64().unwrap();
+    assert!(measured < uploaded, "{measured} ms, and {uploaded} ms of upload");
+    let first_byte = edge.stop()[0]["first_byte_ms"].as_f64().unwrap();
+    assert!(first_byte < uploaded, "{first_byte} ms, and {uploaded} ms of upload");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_may_take_its_time_over_h2() {
     let (told, mut tells) = mpsc::unbounded_channel();
     let origin = H2Origin::scripted(move |mut call| {

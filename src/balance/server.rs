@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// What a Host header says unless told otherwise.
-    pub(super) fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         match &self.address {
             SocketAddr::Inet(_) => &self.name,
             SocketAddr::Unix(_) => &self.host,

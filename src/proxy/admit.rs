@@ -28,7 +28,7 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     let patience = match request.version {
         // A gRPC call may be open for long without a word of the client; it
         // takes HTTP/2, so that nothing else becomes patient by its type.
-        Version::HTTP_2 if headers::is_grpc(&request.headers) => timeouts.tunnel.0,
+        Version::HTTP_2 if headers::is_call(&request.headers) => timeouts.tunnel.0,
         _ => timeouts.body.0,
     };
     session.set_read_timeout(Some(patience));
@@ -66,7 +66,12 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
 
     let is_handshake = head.upgrade;
     let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);
-    let answer = act(route, &found, &head, &request.uri, strict, ctx)?;
+    let need = match is_handshake {
+        true => Need::Upgrade,
+        false if headers::is_call(&request.headers) => Need::Call,
+        false => Need::Exchange,
+    };
+    let answer = act(route, &found, &head, &request.uri, need, strict, ctx)?;
     if is_handshake {
         // A tunnel's silence is no body's: the exchange's deadline bounds it.
         session.set_read_timeout(None);
@@ -146,6 +151,7 @@ fn act(
     found: &Matched,
     head: &Head<'_>,
     written: &Uri,
+    need: Need,
     strict: &Strict,
     ctx: &mut Context,
 ) -> Result<Option<Reply>, Refusal> {
@@ -169,7 +175,7 @@ fn act(
             let host = rewrite.and_then(Rewrite::host).map(str::to_owned);
             ctx.forward = Some(Forward {
                 upstream: targets.choose().clone(),
-                need: if head.upgrade { Need::Upgrade } else { Need::Exchange },
+                need,
                 target: target.or_else(|| as_sent(head, written, strict)),
                 host,
                 client_host: host_and_port(head),
@@ -183,6 +189,7 @@ fn act(
                 first_byte: None,
                 status: None,
                 silence: None,
+                in_use: None,
             });
             Ok(None)
         }

@@ -11,7 +11,7 @@ use crate::listen::Exchange;
 use crate::log::Failure;
 use crate::respond::Encoder;
 use crate::site::{Route, Site};
-use crate::upstream::{Need, Upstream};
+use crate::upstream::{InUse, Need, Upstream};
 
 /// The state of one request. Rooms do not see it; they take what they need.
 pub(crate) struct Context {
@@ -48,13 +48,30 @@ pub(super) struct Forward {
     /// Pooled connections that had been closed when the request was sent.
     pub(super) stale: u32,
     pub(super) failures: Vec<Failure>,
-    /// When the current attempt began.
+    /// The use of a connection by the current attempt.
+    pub(super) in_use: Option<InUse>,
+    /// Since when an answer of the server is awaited: the last piece of the
+    /// request's body, or else the choice of the server.
     pub(super) began: Instant,
     pub(super) connect: Option<Duration>,
     pub(super) first_byte: Option<Duration>,
     pub(super) status: Option<u16>,
     /// How long either side may be silent from here on.
     pub(super) silence: Option<Duration>,
+}
+
+impl Forward {
+    /// Begins an attempt; nothing is left of how the one before it went.
+    pub(super) fn begin(&mut self, lease: Lease) {
+        self.attempts += 1;
+        self.tried.push(lease.server().id());
+        self.lease = Some(lease);
+        self.began = Instant::now();
+        self.connect = None;
+        self.first_byte = None;
+        self.status = None;
+        self.silence = None;
+    }
 }
 
 /// Counts a request body against its limit.

@@ -10,8 +10,9 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::balance::{Ask, Outcome};
+use crate::listen::Exchange;
 use crate::log::Failure;
-use crate::upstream::{Failed, Need, headers};
+use crate::upstream::{Failed, Need, Protocol, headers};
 
 use super::context::{Context, Forward};
 use super::fields;
@@ -19,7 +20,9 @@ use super::refuse::Refusal;
 
 /// Picks a server for the next attempt.
 pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-    let (Some(forward), Some(client)) = (ctx.forward.as_mut(), ctx.client.as_ref()) else {
+    let (Some(forward), Some(client), Some(exchange)) =
+        (ctx.forward.as_mut(), ctx.client.as_ref(), ctx.exchange.as_ref())
+    else {
         return Error::e_explain(ErrorType::InternalError, "a request without an upstream");
     };
     let request = session.req_header();
@@ -36,14 +39,16 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
             return Error::e_explain(ErrorType::HTTPStatus(503), none.to_string());
         }
     };
-    if forward.attempts == 0 {
+    // An attempt on a stale connection was taken back, but it was the first.
+    if forward.attempts == 0 && forward.stale == 0 {
         forward.upstream.budget.request();
     }
-    forward.attempts += 1;
-    forward.tried.push(lease.server().id());
-    forward.began = Instant::now();
-    let peer = forward.upstream.peer(lease.server(), forward.need);
-    forward.lease = Some(lease);
+    let tunnel = exchange.connection.listener.timeouts.tunnel.0;
+    let (peer, in_use) = forward.upstream.peer(lease.server(), forward.need, tunnel);
+    forward.in_use = Some(in_use);
+    forward.begin(lease);
+    ctx.failure = None;
+    exchange.no_deadline();
     Ok(Box::new(peer))
 }
 
@@ -76,12 +81,13 @@ pub(super) async fn prepare_request(
     };
     let asked = &session.req_header().headers;
     let is_https = exchange.connection.tls.is_some();
-    let is_grpc = headers::is_grpc(asked);
+    // Over h1 the field would need `Connection: TE`, and has no trailers to ask for.
+    let asks_trailers = forward.upstream.protocol() != Protocol::H1 && headers::is_grpc(asked);
     let outgoing = client.outgoing(asked, &forward.client_host, is_https);
     let waits_for_continue = fields::change_request(request, |fields| {
         headers::identify(fields, outgoing, id.to_value(), client.peer_trusted);
         name_host(fields, forward)?;
-        if is_grpc {
+        if asks_trailers {
             fields.insert(header::TE, HeaderValue::from_static("trailers"));
         }
         route.headers.request.apply(fields);
@@ -98,20 +104,30 @@ pub(super) async fn prepare_request(
         session.write_continue_response().await?;
     }
     if session.is_body_done() {
-        exchange.expect_within(forward.upstream.timeouts().first_byte.0);
+        await_answer(exchange, forward);
     }
     Ok(())
 }
 
-/// Writes the Host that a rewrite asks for, or that the client named elsewhere.
+/// Sets how long the server may take to begin its answer.
+fn await_answer(exchange: &Exchange, forward: &Forward) {
+    exchange.expect_within(match forward.need {
+        Need::Exchange | Need::Upgrade => forward.upstream.timeouts().first_byte.0,
+        // The head of a stream may come with its first message.
+        Need::Call => exchange.connection.listener.timeouts.tunnel.0,
+    });
+}
+
+/// Writes the Host that a rewrite asks for, that the client named elsewhere, or
+/// for want of one (HTTP/1.0) the server's own (RFC 9112 §3.2).
 fn name_host(fields: &mut HeaderMap, forward: &Forward) -> Result<()> {
-    let host = match &forward.host {
-        Some(host) => host,
+    let host = match (&forward.host, &forward.lease) {
+        (Some(host), _) => host,
+        (None, _) if fields.contains_key(header::HOST) => return Ok(()),
         // A request of HTTP/2 names its host in the target, which is cut.
-        None if !fields.contains_key(header::HOST) && !forward.client_host.is_empty() => {
-            &forward.client_host
-        }
-        None => return Ok(()),
+        (None, _) if !forward.client_host.is_empty() => &*forward.client_host,
+        (None, Some(lease)) => lease.server().authority(),
+        (None, None) => return Ok(()),
     };
     let host = HeaderValue::from_str(host).or_err(ErrorType::InternalError, "a host")?;
     fields.insert(header::HOST, host);
@@ -142,13 +158,20 @@ pub(super) fn request_body(
         );
     }
     ctx.body.received = received;
-    // While a body comes, a server may have reason to wait for more of it.
-    keep_alive(ctx);
-    if end_of_stream
-        && let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_ref())
-        && forward.silence.is_none()
-    {
-        exchange.expect_within(forward.upstream.timeouts().first_byte.0);
+    let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_mut()) else {
+        return Ok(());
+    };
+    if forward.status.is_some() {
+        // A server that has begun its answer may have to read on.
+        keep_alive(ctx);
+        return Ok(());
+    }
+    if received > 0 {
+        // How long a client uploads is no measure of a server.
+        forward.began = Instant::now();
+    }
+    if end_of_stream {
+        await_answer(exchange, forward);
     }
     Ok(())
 }
@@ -265,14 +288,17 @@ pub(super) fn broken(
     // A server may close an idle connection just as we reuse it (RFC 9112
     // §9.3.1): no fault of its, and no attempt has been made.
     let was_stale = is_reused && is_server && !timed_out && forward.status.is_none();
-    let may_retry = if was_stale && is_repeatable {
+    let may_retry = if was_stale && is_repeatable && forward.stale < MOST_STALE {
         forward.tried.pop();
         forward.attempts -= 1;
         forward.stale += 1;
-        forward.stale <= MOST_STALE
+        true
     } else {
         forward.failures.push(failure);
-        report(forward, Outcome::Failed);
+        // What cannot be sent again fails, but not for a fault of the server.
+        if !was_stale || is_repeatable {
+            report(forward, Outcome::Failed);
+        }
         may_retry(forward, failed, is_repeatable)
     };
     error.retry = RetryType::Decided(may_retry);
@@ -280,7 +306,8 @@ pub(super) fn broken(
     error
 }
 
-/// Stale connections that one request may run into.
+/// Stale connections that one request may run into; a further one counts as an
+/// attempt that failed.
 const MOST_STALE: u32 = 8;
 
 fn report(forward: &mut Forward, outcome: Outcome) {

@@ -1,49 +1,24 @@
-//! How a connection to a server is made: protocol, TLS, timeouts, pool.
+//! How a connection to a server is made: protocol, timeouts, pool.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pingora::protocols::ALPN;
+use pingora::protocols::l4::ext::TcpKeepalive;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions, Tracer, Tracing};
-use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::sign::CertifiedKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::units::{OrOff, Period, Switch};
+use crate::units::{OrOff, Period};
 
-/// The key `tls` of an upstream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Tls {
-    /// The name asked for and verified; the server's own name if absent.
-    pub(crate) sni: Option<String>,
-    /// Whether the server's certificate is verified.
-    pub(crate) verify: Switch,
-    /// Authorities to trust instead of the system's.
-    pub(crate) ca: Option<PathBuf>,
-    /// The certificate that Tidegate shows to the server.
-    pub(crate) cert: Option<PathBuf>,
-    /// The key of that certificate.
-    pub(crate) key: Option<PathBuf>,
-}
-
-impl Default for Tls {
-    fn default() -> Self {
-        Tls { sni: None, verify: Switch::ON, ca: None, cert: None, key: None }
-    }
-}
+use super::tls::{Tls, TlsParts};
 
 /// The protocol spoken with servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Protocol {
     #[default]
@@ -101,12 +76,32 @@ impl Default for Connections {
 pub(crate) enum Need {
     /// A request and its answer.
     Exchange,
+    /// A gRPC call: either side may rightly be silent for long.
+    Call,
     /// A WebSocket: HTTP/1 whatever the upstream's protocol.
     Upgrade,
 }
 
-/// Connections over the bound on idle ones are closed this soon after use.
-const CLOSE_SOON: Duration = Duration::from_millis(1);
+/// Where none are kept, connections are closed this soon after use.
+const CLOSE_AT_ONCE: Duration = Duration::from_millis(1);
+/// How long connections over the bound on idle ones are kept: just so long
+/// that requests which come one after the other use them again.
+const CLOSE_SOON: Duration = Duration::from_secs(1);
+/// How often an h2 connection is asked whether it lives. Nothing else tells:
+/// one deadline of one request must not end the connection of all others. After
+/// pingora's 5 s without an answer it is closed and leaves the pool.
+const H2_PING: Duration = Duration::from_secs(5);
+/// The same for calls: servers of gRPC close a connection that pings more than
+/// once in five minutes ("too_many_pings"), and every silent stream with it.
+const CALL_PING: Duration = Duration::from_secs(310);
+/// A silent connection is probed after so long, and is dead after as many
+/// probes: about 30 s, the least that a firewall keeps a silent connection.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+const PROBES: usize = 3;
+/// What was sent must reach the server within this time, however short the
+/// timeouts: a lost packet alone must not end a connection.
+const LEAST_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// Streams at the same time on one h2 connection to a server.
 const H2_STREAMS: usize = 100;
 /// What a server may send ahead of a slow client, a stream and a connection;
@@ -124,6 +119,7 @@ pub(crate) struct Connector {
     // Pingora's pool looks neither at the CA nor at the protocol.
     group: u64,
     open: Open,
+    in_use: Arc<AtomicUsize>,
 }
 
 impl Connector {
@@ -152,16 +148,18 @@ impl Connector {
             faults.extend(Faults::at("protocol", "h2c is h2 without tls; with it write h2"));
         }
         let parts = tls.map(|tls| faults.collect("tls", TlsParts::new(tls)));
-        let mut hasher = DefaultHasher::new();
-        (name, format!("{tls:?}{protocol:?}")).hash(&mut hasher);
         faults.into_result(|| {
+            let tls = parts.map_or(Some(None), |parts| parts.map(Some))?;
+            let mut hasher = DefaultHasher::new();
+            (name, protocol, &tls).hash(&mut hasher);
             Some(Connector {
                 protocol,
-                tls: parts.map_or(Some(None), |parts| parts.map(Some))?,
+                tls,
                 timeouts: timeouts.clone(),
                 connections: connections.clone(),
                 group: hasher.finish(),
                 open: Open::default(),
+                in_use: Arc::default(),
             })
         })
     }
@@ -175,7 +173,15 @@ impl Connector {
         // Pingora has one timeout for every read, and it runs while the client
         // still sends. Silence of servers is the deadline of the exchange.
         options.read_timeout = None;
-        options.write_timeout = Some(self.timeouts.between_bytes.0);
+        options.write_timeout = match need {
+            Need::Exchange => Some(self.timeouts.between_bytes.0),
+            Need::Call | Need::Upgrade => None,
+        };
+        options.tcp_keepalive = Some(self.keepalive(need));
+        options.h2_ping_interval = Some(match need {
+            Need::Exchange | Need::Upgrade => H2_PING,
+            Need::Call => CALL_PING,
+        });
         options.idle_timeout = self.idle_timeout();
         options.max_h2_streams = H2_STREAMS;
         options.h2_stream_window_size = Some(H2_STREAM_WINDOW);
@@ -194,16 +200,31 @@ impl Connector {
             options.verify_hostname = tls.verify;
             options.ca = tls.ca.clone();
         }
-        let is_upgrade = u64::from(need == Need::Upgrade);
+        // Connections differ by what they are for, too.
+        let kind = match need {
+            Need::Exchange => 0,
+            Need::Upgrade => 1,
+            Need::Call => 2,
+        };
         HttpPeer {
             _address: address,
             scheme: pingora::upstreams::peer::Scheme::from_tls_bool(self.tls.is_some()),
             sni,
             proxy: None,
             client_cert_key,
-            group_key: self.group.wrapping_add(is_upgrade),
+            group_key: self.group.wrapping_add(kind),
             options,
         }
+    }
+
+    /// Counts one more request on a connection, until that is dropped.
+    pub(crate) fn begin(&self) -> InUse {
+        self.in_use.fetch_add(1, Ordering::Relaxed);
+        InUse(self.in_use.clone())
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {
@@ -215,13 +236,50 @@ impl Connector {
         self.open.count.load(Ordering::Relaxed)
     }
 
-    // Pingora bounds its pool over all upstreams together, so a connection
-    // that would be one too many for this upstream is closed after its use.
+    /// How a connection whose server is gone without a word is noticed.
+    fn keepalive(&self, need: Need) -> TcpKeepalive {
+        let user_timeout = match need {
+            // A server that does not read a tunnel for long is no dead one,
+            // and to the kernel looks like it; zero leaves it to the system.
+            Need::Upgrade => Duration::ZERO,
+            Need::Exchange | Need::Call => self.timeouts.between_bytes.0.max(LEAST_UNACKNOWLEDGED),
+        };
+        TcpKeepalive { idle: PROBE_AFTER, interval: PROBE_EVERY, count: PROBES, user_timeout }
+    }
+
+    // Pingora bounds its pool over all upstreams together, and wants to know
+    // before a request what becomes of its connection. One too many is that of
+    // a request beside which there are as many as may be kept, or one that
+    // finds as many idle.
     fn idle_timeout(&self) -> Option<Duration> {
-        if self.open_connections() >= self.connections.idle {
-            return Some(CLOSE_SOON);
+        let most = self.connections.idle;
+        if most == 0 {
+            return Some(CLOSE_AT_ONCE);
         }
-        self.connections.idle_timeout.set().map(|period| period.0)
+        let open = self.open_connections();
+        let is_one_too_many = match self.protocol {
+            Protocol::H1 => {
+                let in_use = self.in_use.load(Ordering::Relaxed);
+                in_use > most || open.saturating_sub(in_use) >= most
+            }
+            // A connection has many requests, so theirs say nothing of its use.
+            Protocol::H2 | Protocol::H2c => open >= most,
+        };
+        let kept = self.connections.idle_timeout.set().map(|period| period.0);
+        if is_one_too_many {
+            return Some(kept.map_or(CLOSE_SOON, |kept| kept.min(CLOSE_SOON)));
+        }
+        kept
+    }
+}
+
+/// One request on a connection to a server of an upstream.
+#[derive(Debug)]
+pub(crate) struct InUse(Arc<AtomicUsize>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -245,92 +303,60 @@ impl Tracing for Open {
     }
 }
 
-/// The certificates behind the key `tls`, read.
-struct TlsParts {
-    sni: Option<String>,
-    verify: bool,
-    ca: Option<Arc<[WrappedX509]>>,
-    client: Option<Arc<CertKey>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl TlsParts {
-    fn new(config: &Tls) -> Result<Self, Faults> {
-        let mut faults = Faults::none();
-        let ca = config.ca.as_deref().map(|path| faults.collect("ca", read_authorities(path)));
-        let client = match (&config.cert, &config.key) {
-            (None, None) => None,
-            (Some(cert), Some(key)) => Some(read_client(cert, key, &mut faults)),
-            (Some(_), None) => {
-                faults.extend(Faults::at("cert", "needs the key that belongs to it: `key`"));
-                None
-            }
-            (None, Some(_)) => {
-                faults.extend(Faults::at("key", "needs the certificate it belongs to: `cert`"));
-                None
-            }
-        };
-        if let Some(sni) = &config.sni
-            && ServerName::try_from(sni.as_str()).is_err()
-        {
-            faults.extend(Faults::at("sni", format!("`{sni}` is no host name")));
+    fn connector(protocol: Protocol, between_bytes: Duration) -> Connector {
+        let timeouts = Timeouts { between_bytes: Period(between_bytes), ..Timeouts::default() };
+        Connector::new("app", protocol, None, &timeouts, &Connections::default()).expect("good")
+    }
+
+    fn options(connector: &Connector, need: Need) -> PeerOptions {
+        let address = SocketAddr::Inet("127.0.0.1:80".parse().expect("good"));
+        connector.peer(address, "127.0.0.1", need).options
+    }
+
+    #[test]
+    fn every_connection_is_asked_whether_it_lives() {
+        let connector = connector(Protocol::H2c, Duration::from_millis(1));
+        for (need, ping, user_timeout) in [
+            (Need::Exchange, H2_PING, LEAST_UNACKNOWLEDGED),
+            (Need::Call, CALL_PING, LEAST_UNACKNOWLEDGED),
+            (Need::Upgrade, H2_PING, Duration::ZERO),
+        ] {
+            let options = options(&connector, need);
+            assert_eq!(options.h2_ping_interval, Some(ping), "{need:?}");
+            let keepalive = options.tcp_keepalive.expect("set");
+            assert_eq!((keepalive.idle, keepalive.count), (PROBE_AFTER, PROBES), "{need:?}");
+            assert_eq!(keepalive.user_timeout, user_timeout, "{need:?}");
         }
-        faults.into_result(|| {
-            Some(TlsParts {
-                sni: config.sni.clone(),
-                verify: config.verify.0,
-                ca: ca.map_or(Some(None), |ca| ca.map(Some))?,
-                client: client.map_or(Some(None), |client| client.map(Some))?,
-            })
-        })
     }
-}
 
-impl std::fmt::Debug for TlsParts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsParts").field("sni", &self.sni).finish_non_exhaustive()
+    #[test]
+    fn what_is_sent_may_take_as_long_as_a_write() {
+        let minute = Duration::from_secs(60);
+        let options = options(&connector(Protocol::H1, minute), Need::Exchange);
+        assert_eq!(options.write_timeout, Some(minute));
+        assert_eq!(options.tcp_keepalive.expect("set").user_timeout, minute);
     }
-}
 
-fn read_authorities(path: &Path) -> Result<Arc<[WrappedX509]>, Faults> {
-    let certificates = read_certificates(path)?;
-    let mut store = RootCertStore::empty();
-    for certificate in &certificates {
-        // Pingora parses and adds them on every connection and panics or
-        // fails there; what it could not use is refused here.
-        store
-            .add(certificate.as_slice().into())
-            .map_err(|error| Faults::one(format!("{}: {error}", path.display())))?;
+    #[test]
+    fn connections_in_use_are_not_idle() {
+        let connector = connector(Protocol::H1, Duration::from_secs(1));
+        let most = Connections::default().idle;
+        let kept = Connections::default().idle_timeout.set().map(|period| period.0);
+        let mut requests: Vec<_> = (0..most).map(|_| connector.begin()).collect();
+        (0..2 * most).for_each(|_| connector.open.on_connected());
+        // As many in use as idle: one less of either is less than the most.
+        assert_eq!(connector.idle_timeout(), Some(CLOSE_SOON));
+        connector.open.on_disconnected();
+        assert_eq!(connector.idle_timeout(), kept);
+        requests.push(connector.begin());
+        assert_eq!(connector.idle_timeout(), Some(CLOSE_SOON));
+        requests.pop();
+        assert_eq!(connector.idle_timeout(), kept);
+        requests.pop();
+        assert_eq!(connector.idle_timeout(), Some(CLOSE_SOON));
     }
-    Ok(certificates.into_iter().map(|der| WrappedX509::new(der, parse_x509)).collect())
-}
-
-fn read_client(cert: &Path, key: &Path, faults: &mut Faults) -> Option<Arc<CertKey>> {
-    let certificates = faults.collect("cert", read_certificates(cert));
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| Faults::one(format!("{}: {error}", key.display())));
-    let (certificates, secret) = (certificates?, faults.collect("key", secret)?);
-    let chain = certificates.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    if let Err(error) = CertifiedKey::from_der(chain, secret.clone_key(), &provider) {
-        let what = match error {
-            rustls::Error::InconsistentKeys(_) => format!("is not the key of {}", cert.display()),
-            error => error.to_string(),
-        };
-        faults.extend(Faults::at("key", format!("{}: {what}", key.display())));
-        return None;
-    }
-    Some(Arc::new(CertKey::new(certificates, secret.secret_der().to_vec())))
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Faults> {
-    let fault = |what: String| Faults::one(format!("{}: {what}", path.display()));
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
-    let certificates: Vec<Vec<u8>> = read
-        .map(|certificate| certificate.map(|der| der.to_vec()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| fault(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(fault("holds no certificate".to_owned()));
-    }
-    Ok(certificates)
 }

@@ -1,5 +1,6 @@
 //! What a server is told of a request besides what the client said.
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::client::Outgoing;
@@ -47,20 +48,49 @@ pub(crate) fn identify(
     request.append(header::VIA, VIA);
 }
 
-/// Whether a message speaks gRPC, by its content type.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether a message belongs to a call of gRPC, its form for browsers
+/// (gRPC-Web) included, by its content type.
+pub(crate) fn is_call(headers: &HeaderMap) -> bool {
     has_type(headers, b"application/grpc")
 }
 
-/// Whether an answer may rightly be silent for long: event streams and gRPC.
+/// Whether a message is gRPC itself, which needs trailers; gRPC-Web has none.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    const PREFIX: &[u8] = b"application/grpc";
+    let value = headers.get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
+    is_call(headers) && value.get(PREFIX.len()).is_none_or(|next| *next != b'-')
+}
+
+/// Whether an answer may rightly be silent for long: event streams and calls.
 pub(crate) fn is_stream(headers: &HeaderMap) -> bool {
-    has_type(headers, b"text/event-stream") || is_grpc(headers)
+    has_type(headers, b"text/event-stream") || is_call(headers)
 }
 
 fn has_type(headers: &HeaderMap, media_type: &[u8]) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
         return false;
     };
     let (start, _) = value.as_bytes().split_at(value.len().min(media_type.len()));
     start.eq_ignore_ascii_case(media_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_web_is_a_call_but_no_grpc() {
+        for (media_type, call, grpc) in [
+            ("application/grpc", true, true),
+            ("Application/gRPC+proto", true, true),
+            ("application/grpc;x=y", true, true),
+            ("application/grpc-web+proto", true, false),
+            ("application/json", false, false),
+            ("", false, false),
+        ] {
+            let value = HeaderValue::from_static(media_type);
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
+            assert_eq!((is_call(&headers), is_grpc(&headers)), (call, grpc), "{media_type}");
+        }
+    }
 }

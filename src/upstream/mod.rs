@@ -6,8 +6,10 @@
 mod connect;
 pub(crate) mod headers;
 mod retry;
+mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora::upstreams::peer::HttpPeer;
 use schemars::JsonSchema;
@@ -20,8 +22,9 @@ use crate::units::{Period, Switch};
 
 use self::connect::Connector;
 
-pub(crate) use self::connect::{Connections, Need, Protocol, Timeouts, Tls};
+pub(crate) use self::connect::{Connections, InUse, Need, Protocol, Timeouts};
 pub(crate) use self::retry::{Config as RetryConfig, Failed, Retries};
+pub(crate) use self::tls::Tls;
 
 /// One entry of `upstreams`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -123,9 +126,21 @@ impl Upstream {
         })
     }
 
-    /// How pingora is to connect to `server`.
-    pub(crate) fn peer(&self, server: &Server, need: Need) -> HttpPeer {
-        self.connector.peer(server.address().clone(), server.host(), need)
+    /// How pingora is to connect to `server`, and the use of that connection;
+    /// `tunnel` is how long a write of a call or a tunnel may take.
+    pub(crate) fn peer(&self, server: &Server, need: Need, tunnel: Duration) -> (HttpPeer, InUse) {
+        let in_use = self.connector.begin();
+        let mut peer = self.connector.peer(server.address().clone(), server.host(), need);
+        if need != Need::Exchange {
+            // Pingora looks at no deadline of ours while it waits for a write.
+            peer.options.write_timeout = Some(tunnel);
+        }
+        (peer, in_use)
+    }
+
+    /// What is spoken with its servers, WebSockets aside.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.connector.protocol()
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {

@@ -13,13 +13,14 @@ const OPEN: [(&str, &str); 2] = [
 
 /// Where pingora is named beyond its header types, and why. A room that can be
 /// written without pingora can be tested without it and outlive it.
-const ADAPTERS: [(&str, &str); 9] = [
+const ADAPTERS: [(&str, &str); 10] = [
     ("proxy/", "the conductor: pingora's hooks are its table of contents"),
     ("server.rs", "starts pingora's server"),
     ("listen/", "hands connections to pingora as sessions, and is one of its services"),
     ("balance/", "finds and checks servers by pingora's load-balancing traits"),
     ("upstream/mod.rs", "an upstream makes pingora's peers"),
     ("upstream/connect.rs", "says to pingora's peers how to connect"),
+    ("upstream/tls.rs", "reads certificates into what pingora's peers hold"),
     ("control/mod.rs", "background work runs as a pingora service"),
     ("control/stop.rs", "pingora's server asks it when to end"),
     ("control/admin.rs", "an HTTP application behind the same listener code"),

@@ -165,8 +165,10 @@ async fn a_request_without_a_host_is_refused() {
     assert_eq!(Client::ask(edge.addr(), "GET / HTTP/1.1\r\n\r\n").await.status, 400);
     assert_eq!(Client::ask(edge.addr(), "GET / HTTP/1.1\r\nhost:\r\n\r\n").await.status, 400);
     assert_eq!(origin.connections(), 0);
-    // HTTP/1.0 had none yet.
+    // HTTP/1.0 had none yet; HTTP/1.1, which servers are spoken to in, has.
     assert_eq!(Client::ask(edge.addr(), "GET / HTTP/1.0\r\n\r\n").await.status, 200);
+    let told = origin.received_text().to_ascii_lowercase();
+    assert!(told.contains(&format!("\r\nhost: {}\r\n", origin.addr)), "{told}");
     let refusals: Vec<_> = edge.stop().iter().map(|record| record["refusal"].clone()).collect();
     assert_eq!(refusals[0], "no_host");
     assert_eq!(refusals.len(), 3);

@@ -189,3 +189,25 @@ async fn a_slow_client_is_no_slow_server() {
     }
     assert_eq!(client.response().await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_moves_after_the_answer_began_is_no_silence() {
+    let origin = Origin::scripted(|mut conn| async move {
+        conn.head().await;
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n").await;
+        let body = conn.take(4).await.unwrap_or_default();
+        conn.send(body).await;
+    })
+    .await;
+    let edge = Edge::start_with(SITE, &[("upstream", &""), ("origin", &origin.addr)]);
+    let mut client = Client::connect(edge.addr()).await;
+    client.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 4\r\n\r\n").await;
+    assert_eq!(client.response_head().await.status, 200);
+    // Longer than `between_bytes` in all.
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
+    for byte in b"abcd" {
+        tick.tick().await;
+        client.send([*byte]).await;
+    }
+    assert_eq!(client.take(4).await, b"abcd");
+}
