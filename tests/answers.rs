@@ -86,8 +86,9 @@ async fn ask_h2(edge: &Edge, case: &Case, fields: &str) -> Response {
     let mut client = H2Client::connect(edge.addr()).await;
     let (answer, mut stream) = client.open(request.body(()).unwrap(), body.is_empty()).await;
     if !body.is_empty() {
-        // Not the end of it: the answer does not wait for that.
-        stream.send_data(Bytes::from_static(body.as_bytes()), false).unwrap();
+        // Not the end of it: the answer does not wait for that, and may have
+        // ended the stream by now.
+        stream.send_data(Bytes::from_static(body.as_bytes()), false).ok();
     }
     crate::support::h2_client::whole(answer).await.unwrap().response
 }
