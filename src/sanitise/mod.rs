@@ -15,6 +15,7 @@ mod uri;
 
 use std::borrow::Cow;
 
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use self::host::Authority;
@@ -70,7 +71,7 @@ impl<'a> Head<'a> {
             Some(authority) => (authority.host(), authority.port),
             None => (Cow::Borrowed(""), None),
         };
-        let path = read_path(method, uri)?;
+        let path = read_path(method, uri, version)?;
         let query = uri.query();
         query.map_or(Ok(()), uri::check_query)?;
         let upgrade = version == Version::HTTP_11
@@ -101,7 +102,17 @@ fn read_authority<'a>(
     Authority::read(text).map(Some)
 }
 
-fn read_path<'a>(method: &Method, uri: &'a Uri) -> Result<Cow<'a, str>, Malformed> {
+fn read_path<'a>(
+    method: &Method,
+    uri: &'a Uri,
+    version: Version,
+) -> Result<Cow<'a, str>, Malformed> {
+    let written = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if version >= Version::HTTP_2 && written.starts_with('?') {
+        // A parser fills the path in, yet HTTP/2 has no target without one
+        // (RFC 9113 §8.3.1), and a server would get it as it was written.
+        return Err(Malformed::TargetForm);
+    }
     match uri.path() {
         "*" if method == Method::OPTIONS => Ok(Cow::Borrowed("*")),
         path => uri::normalise(path),
@@ -172,6 +183,13 @@ mod tests {
         let path = read("OPTIONS", "*", Version::HTTP_11, host, |head| head.path.to_string());
         assert_eq!(path.as_deref(), Ok("*"));
         check("GET", "*", Version::HTTP_11, host, Err(Malformed::TargetForm));
+    }
+
+    #[test]
+    fn only_an_absolute_target_may_leave_the_path_out() {
+        check("GET", "http://a?b", Version::HTTP_11, &[], Ok(()));
+        check("GET", "http://a?b", Version::HTTP_2, &[], Err(Malformed::TargetForm));
+        check("GET", "/?b", Version::HTTP_2, &[("host", "a")], Ok(()));
     }
 
     #[test]
