@@ -49,7 +49,7 @@ impl<D: Door, A: App> Inward<'_, D, A> {
             };
             let request = match outcome {
                 Ok(request) => request,
-                Err(refused) => return refuse(&mut io, refused).await,
+                Err(refused) => return Box::pin(refuse(&mut io, refused)).await,
             };
             let is_last = served == limit;
             match self.exchange(io, request, is_last, &mut patience.notice).await {

@@ -110,12 +110,12 @@ impl EdgeIo {
         self.exchange.is_some() && self.belongs != Belongs::Bytes(0)
     }
 
-    /// Gives the memory back that only a request needs. The alarm stays: the
-    /// next deadline is later, and one that only moves on costs little.
+    /// Gives the memory back that only a request needs.
     pub(super) fn rest(&mut self) {
         self.unsent = Vec::new();
         self.exchange = None;
         self.digest = None;
+        self.alarm = None;
         self.belongs = Belongs::All;
     }
 

@@ -23,6 +23,9 @@ use super::{App, Door, Event, h2};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves one connection to its end.
+///
+/// What is not for every connection is boxed: a task is as large as its largest
+/// part, and idle connections are many.
 pub(super) async fn welcome<D: Door, A: App>(
     stream: TcpStream,
     peer: SocketAddr,
@@ -36,12 +39,12 @@ pub(super) async fn welcome<D: Door, A: App>(
         Ok(tcp) => tcp,
         Err(error) => return ::log::debug!("the connection of {peer}: {error}"),
     };
-    let Some(Announced { tcp, peer }) = announced(tcp, peer, listener, door).await else {
+    let Some(Announced { tcp, peer }) = Box::pin(announced(tcp, peer, listener, door)).await else {
         return door.count(listener, Event::ProxyHeader);
     };
     let (transport, tls) = match &listener.tls {
         None => (Transport::Plain(tcp), None),
-        Some(tls) => match handshake(tls, tcp, listener).await {
+        Some(tls) => match Box::pin(handshake(tls, tcp, listener)).await {
             Ok((stream, facts)) => (Transport::Tls(Box::new(stream)), Some(facts)),
             Err(reason) => {
                 ::log::debug!("no TLS with {peer}: {reason}");
@@ -53,7 +56,7 @@ pub(super) async fn welcome<D: Door, A: App>(
     let io = Box::new(EdgeIo::new(transport, connection.clone()));
     let inward = Inward { connection: &connection, door, app, shutdown };
     match &connection.tls {
-        Some(facts) if facts.is_h2 => h2::serve(&inward, io).await,
+        Some(facts) if facts.is_h2 => Box::pin(h2::serve(&inward, io)).await,
         Some(_) => inward.serve(io).await,
         None => serve_plain(&inward, io).await,
     }
@@ -85,7 +88,7 @@ async fn serve_plain<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<Edg
     let is_h2 = first.starts_with(PREFACE);
     io.unread(first.freeze());
     match is_h2 {
-        true => h2::serve(inward, io).await,
+        true => Box::pin(h2::serve(inward, io)).await,
         // It answers as well where h1 is not spoken.
         false => inward.serve(io).await,
     }
