@@ -66,10 +66,3 @@ pub(super) fn forget_request_case(request: &mut RequestHeader) {
         change_request(request, |_| ());
     }
 }
-
-/// The same for a server's answer; its reason phrase goes as well.
-pub(super) fn forget_response_case(response: &mut ResponseHeader) {
-    if response.has_case() {
-        change_response(response, |_| ());
-    }
-}

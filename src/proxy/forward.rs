@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::balance::{Ask, Outcome};
 use crate::listen::Exchange;
 use crate::log::Failure;
-use crate::upstream::{Failed, Need, Protocol, headers};
+use crate::upstream::{Failed, Need, Protocol, framing, headers};
 
 use super::context::{Context, Forward};
 use super::fields;
@@ -182,7 +182,10 @@ pub(super) fn answered(
     response: &mut ResponseHeader,
     ctx: &mut Context,
 ) -> Result<()> {
-    fields::forget_response_case(response);
+    let head = response.status;
+    fields::change_response(response, |answer| framing::settle(head, answer)).map_err(
+        |unknown| Error::because(ErrorType::InvalidHTTPHeader, "framing", unknown).into_up(),
+    )?;
     let (Some(forward), Some(exchange)) = (ctx.forward.as_mut(), ctx.exchange.as_ref()) else {
         return Ok(());
     };

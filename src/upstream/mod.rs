@@ -4,6 +4,7 @@
 //! for `respond`.
 
 mod connect;
+pub(crate) mod framing;
 pub(crate) mod headers;
 mod retry;
 mod tls;

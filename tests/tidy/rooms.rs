@@ -6,7 +6,8 @@ use super::source::{File, House};
 
 /// Modules that a door opens to other rooms, and why their items are not at
 /// the door itself.
-const OPEN: [(&str, &str); 2] = [
+const OPEN: [(&str, &str); 3] = [
+    ("upstream/framing", "settles heads of answers on behalf of the conductor"),
     ("upstream/headers", "names and judges header fields on behalf of the conductor"),
     ("control/admin", "the admin listener is put together in server.rs"),
 ];

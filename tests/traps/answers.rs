@@ -199,3 +199,26 @@ async fn what_a_server_has_said_is_passed_on_before_it_says_more() {
         client.read_to(b"second").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_servers_say_about_the_end_of_a_body_is_said_once() {
+    for (head, status, length) in [
+        ("200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok", 200, Some("2")),
+        ("200 OK\r\ncontent-length: 2, 2\r\n\r\nok", 200, Some("2")),
+        ("204 No Content\r\ncontent-length: 2\r\n\r\n", 204, None),
+        ("200 OK\r\ntransfer-encoding: xchunked\r\n\r\nok", 502, None),
+        ("200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 502, None),
+    ] {
+        let origin = Origin::answering(format!("HTTP/1.1 {head}")).await;
+        let edge = edge(&origin);
+        let h1 = Client::ask(edge.addr(), GET).await;
+        let h2 = H2Client::connect(edge.addr()).await.get("http://a.example/").await.response;
+        for answer in [h1, h2] {
+            assert_eq!(answer.status, status, "{head}: {answer:?}");
+            if status != 502 {
+                let lengths: Vec<_> = answer.all("content-length").collect();
+                assert_eq!(lengths, Vec::from_iter(length), "{head}: {answer:?}");
+            }
+        }
+    }
+}

@@ -156,10 +156,10 @@ async fn a_server_that_answers_early_may_listen_for_long() {
         drop(head);
     })
     .await;
-    let site = SITE.replace("300ms", "1s");
+    let site = SITE.replace("300ms", "3s");
     let edge = Edge::start_with(&site, &[("upstream", &""), ("origin", &origin.addr)]);
     // In all it takes longer than the server may be silent.
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
     let mut h1 = Client::connect(edge.addr()).await;
     h1.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 8\r\n\r\n").await;
     let mut h2 = H2Client::connect(edge.addr()).await;
