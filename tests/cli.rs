@@ -37,6 +37,15 @@ impl Folder {
         folder
     }
 
+    /// A folder with `tidegate.yaml` of a site that answers 200 to everything.
+    fn answering(port: u16, admin: u16) -> Folder {
+        Folder::with(&format!(
+            "admin: {{ listen: '127.0.0.1:{admin}' }}\n\
+             listeners: [{{ address: '127.0.0.1:{port}' }}]\n\
+             routes: [{{ respond: {{ status: 200 }} }}]\n"
+        ))
+    }
+
     fn path(&self) -> &Path {
         self.0.path()
     }
@@ -199,11 +208,7 @@ async fn a_taken_address_ends_the_start_and_says_which() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_token_one_is_made_for_its_owner_alone() {
     let [port, admin] = ports::free();
-    let folder = Folder::with(&format!(
-        "admin: {{ listen: '127.0.0.1:{admin}' }}\n\
-         listeners: [{{ address: '127.0.0.1:{port}' }}]\n\
-         routes: [{{ respond: {{ status: 200 }} }}]\n"
-    ));
+    let folder = Folder::answering(port, admin);
     let mut running = folder.start(&["-c", "tidegate.yaml"]);
     running.await_listening(loopback(admin), &folder);
     // It is written once the sockets are there.
@@ -234,11 +239,7 @@ async fn reload_status(admin: u16, token: &str) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_fails_leaves_the_token_of_the_running_process() {
     let [port, admin] = ports::free();
-    let folder = Folder::with(&format!(
-        "admin: {{ listen: '127.0.0.1:{admin}' }}\n\
-         listeners: [{{ address: '127.0.0.1:{port}' }}]\n\
-         routes: [{{ respond: {{ status: 200 }} }}]\n"
-    ));
+    let folder = Folder::answering(port, admin);
     let mut running = folder.start(&["-c", "tidegate.yaml"]);
     running.await_listening(loopback(admin), &folder);
     let token =

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use nix::unistd::{Group, User};
 
 use crate::config::{self, Config, Server};
-use crate::control::Token;
+use crate::control::{Token, folder_of};
 use crate::fault::Faults;
 use crate::listen::Listener;
 use crate::log::check_place;
@@ -84,13 +84,6 @@ fn wrong_socket(path: &Path) -> Option<String> {
     }
     let is_other = path.symlink_metadata().is_ok_and(|found| !found.file_type().is_socket());
     is_other.then(|| format!("`{shown}` is in the way and is no socket"))
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// The admin listener: plain h1, with the bounds of any other.
