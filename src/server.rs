@@ -1,5 +1,6 @@
 //! From a configuration to a running process.
 
+mod daemon;
 mod settings;
 
 use std::path::Path;
@@ -17,10 +18,10 @@ use tokio::sync::watch;
 
 use crate::config::{self, Config, Loaded, Written};
 use crate::control::admin::{Admin, AdminDoor};
-use crate::control::{Control, Owner, Reloader, Stop, Token, folder_of};
+use crate::control::{Control, Owner, Reloader, Starter, Stop, Token, folder_of};
 use crate::fault::Faults;
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
-use crate::log::{AccessLog, ErrorLog, Metrics};
+use crate::log::{AccessLog, Drain, ErrorLog, Metrics};
 use crate::proxy::{Conductor, FrontDoor};
 use crate::site::{Site, State};
 
@@ -201,13 +202,9 @@ struct Process {
 
 impl Process {
     fn run(self, plan: Plan, sockets: Sockets) -> Result<()> {
-        let dropped = self.metrics.lines_dropped();
-        let opened = AccessLog::open(&self.config.log.access, dropped);
-        let (access, access_drain) = opened.map_err(|faults| {
-            let whats: Vec<_> = faults.iter().map(|fault| fault.what.as_str()).collect();
-            anyhow::anyhow!("{}", whats.join("; "))
-        })?;
-        let conf = self.pingora_conf().context("the working directory is gone")?;
+        let (access, access_drain) = self.open_access_log()?;
+        let conf = self.pingora_conf();
+        let starter = self.leave_if_told()?;
         let state = State::new(self.metrics, access);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let settings = &self.config.server;
@@ -257,6 +254,7 @@ impl Process {
             error_log: self.error_log,
             access_drain,
             predecessor: sockets.predecessor,
+            starter,
             signals,
             serving: serving.clone(),
         });
@@ -270,24 +268,31 @@ impl Process {
         Ok(())
     }
 
-    fn pingora_conf(&self) -> std::io::Result<ServerConf> {
-        let settings = &self.config.server;
+    fn open_access_log(&self) -> Result<(AccessLog, Option<Drain>)> {
+        let dropped = self.metrics.lines_dropped();
+        AccessLog::open(&self.config.log.access, dropped).map_err(|faults| {
+            let whats: Vec<_> = faults.iter().map(|fault| fault.what.as_str()).collect();
+            anyhow::anyhow!("{}", whats.join("; "))
+        })
+    }
+
+    /// As a daemon, goes on in the background.
+    fn leave_if_told(&self) -> Result<Option<Starter>> {
+        if !self.is_daemon {
+            return Ok(None);
+        }
+        daemon::leave(&self.config.server).map(Some)
+    }
+
+    /// What pingora is told; the rest is done here.
+    fn pingora_conf(&self) -> ServerConf {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        Ok(ServerConf {
-            threads: settings.threads.unwrap_or(cores),
-            daemon: self.is_daemon,
-            pid_file: text(&settings.pid_file),
-            upgrade_sock: text(&settings.upgrade_sock),
-            error_log: settings.error_log.as_deref().map(text),
-            user: settings.user.clone(),
-            group: settings.group.clone(),
-            // A daemon would move to `/`, and lose the files it is told by relative paths.
-            working_directory: Some(std::env::current_dir()?),
+        ServerConf {
+            threads: self.config.server.threads.unwrap_or(cores),
             upstream_keepalive_pool_size: POOL,
             max_retries: MOST_ATTEMPTS,
             ..ServerConf::default()
-        })
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod admin;
 mod background;
 mod owner;
 mod reload;
+mod starter;
 mod stop;
 mod token;
 
@@ -29,6 +30,7 @@ use self::background::Background;
 
 pub(crate) use self::owner::{Owner, folder_of};
 pub(crate) use self::reload::Reloader;
+pub(crate) use self::starter::Starter;
 pub(crate) use self::stop::Stop;
 pub(crate) use self::token::Token;
 
@@ -47,6 +49,8 @@ pub(crate) struct Control {
     pub(crate) access_drain: Option<Drain>,
     /// The old process, until it has our word.
     pub(crate) predecessor: Option<Answer>,
+    /// Who started a daemon, until they have our word.
+    pub(crate) starter: Option<Starter>,
     /// True once the signals to end are handled.
     pub(crate) signals: watch::Receiver<bool>,
     pub(crate) serving: watch::Receiver<Serving>,
@@ -95,6 +99,7 @@ impl Control {
         }
         self.serving.wait_for(|serving| *serving == Serving::Now).await?;
         self.tell_predecessor();
+        self.tell_starter();
         let mut certificates = tokio::time::interval(CERTIFICATES);
         let mut figures = tokio::time::interval(FIGURES);
         loop {
@@ -115,6 +120,12 @@ impl Control {
         };
         std::thread::Builder::new().name("access-log".into()).spawn(move || drain.run())?;
         Ok(())
+    }
+
+    fn tell_starter(&mut self) {
+        if let Some(Err(error)) = self.starter.take().map(Starter::serves) {
+            ::log::warn!("who started this process did not hear that it serves: {error}");
+        }
     }
 
     /// Says the word that lets the old process drain and end.

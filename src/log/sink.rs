@@ -98,7 +98,7 @@ impl Sink {
 }
 
 /// A file that is only ever added to, made if there is none.
-pub(super) fn append_to(path: &Path) -> io::Result<File> {
+pub(crate) fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(MODE).open(path)
 }
 

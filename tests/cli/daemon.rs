@@ -12,9 +12,7 @@ impl<'a> Daemon<'a> {
         // Who is not left alone in the end never went into the background.
         let status = folder.start(arguments).wait_exit();
         assert!(status.success(), "{status}: {}", folder.read("out"));
-        let daemon = Daemon { folder };
-        poll("its pid file", || daemon.pid());
-        daemon
+        Daemon { folder }
     }
 
     fn pid(&self) -> Option<Pid> {
@@ -47,7 +45,7 @@ impl Drop for Daemon<'_> {
 
 fn config(port: u16, admin: u16, server: &str) -> String {
     format!(
-        "server: {{ error_log: error.log, threads: 1{server} }}\n\
+        "server: {{ error_log: error.log{server} }}\n\
          admin: {{ listen: '127.0.0.1:{admin}' }}\n\
          log: {{ access: {{ to: access.log }} }}\n\
          listeners: [{{ address: '127.0.0.1:{port}' }}]\n\
@@ -55,18 +53,18 @@ fn config(port: u16, admin: u16, server: &str) -> String {
     )
 }
 
-async fn await_answer(port: u16) {
-    poll("the daemon to listen", || std::net::TcpStream::connect(loopback(port)).ok());
+/// Asks once: a daemon serves from the moment that its start has ended.
+async fn expect_answer(port: u16) {
     assert_eq!(Client::ask(loopback(port), ASK).await.text(), "hello");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_writes_its_pid_and_logs_and_ends_by_sigterm() {
-    for (key, option) in [("", &["-d"][..]), (", daemon: on", &[])] {
+    for (key, option) in [(", threads: 1", &["-d"][..]), (", daemon: on", &[])] {
         let [port, admin] = ports::free();
         let folder = Folder::with(&config(port, admin, key));
         let daemon = Daemon::start(&folder, &[&["-c", "tidegate.yaml"], option].concat());
-        await_answer(port).await;
+        expect_answer(port).await;
         // It has left the terminal and the session it was started in.
         let pid = daemon.pid().unwrap();
         let session = |pid| rustix::process::getsid(pid).unwrap();
@@ -78,6 +76,21 @@ async fn a_daemon_writes_its_pid_and_logs_and_ends_by_sigterm() {
         let access = folder.read("access.log");
         assert_eq!(access.lines().count(), 1, "{access}");
     }
+}
+
+#[test]
+fn who_starts_a_daemon_that_cannot_serve_hears_so() {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&config(port, admin, ", daemon: on, threads: 24"));
+    // Too few descriptors for so many workers.
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=80", BINARY, "-c", "tidegate.yaml"]).current_dir(folder.path());
+    let (code, said) = ran(&mut command);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("the daemon ended before it served"), "{said}");
+    poll("the daemon to say why", || {
+        folder.read("error.log").contains("nothing was served").then_some(())
+    });
 }
 
 /// A folder for a daemon that becomes `nobody`.
@@ -94,7 +107,7 @@ async fn a_daemon_of_root_becomes_the_user_it_is_told() {
     let [port, admin] = ports::free();
     let folder = folder_of_nobody(port, admin);
     let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml"]);
-    await_answer(port).await;
+    expect_answer(port).await;
     let nobody = |field: &str| {
         let ids = daemon.status(field).unwrap();
         assert!(ids.split_whitespace().all(|id| id == "65534"), "{field}: {ids}");
@@ -114,7 +127,7 @@ async fn a_daemon_of_root_that_became_another_user_is_replaced() {
     let folder = folder_of_nobody(port, admin);
     let arguments = ["-c", "tidegate.yaml"];
     let daemon = Daemon::start(&folder, &arguments);
-    await_answer(port).await;
+    expect_answer(port).await;
     let before = daemon.pid().unwrap();
     let token = folder.read("run/admin.token");
     for name in ["run", "run/admin.token", "run/tidegate.pid"] {
@@ -126,10 +139,10 @@ async fn a_daemon_of_root_that_became_another_user_is_replaced() {
     poll("the new process to wait", || std::os::unix::net::UnixStream::connect(&socket).ok());
     kill_process(before, Signal::QUIT).unwrap();
     assert!(next.wait_exit().success(), "{}", folder.read("out"));
-    poll("the pid of the new process", || daemon.pid().filter(|pid| *pid != before));
+    assert_ne!(daemon.pid().unwrap(), before);
     let old = format!("/proc/{}/stat", before.as_raw_nonzero());
     poll("the old process to end", || (!Path::new(&old).exists()).then_some(()));
-    await_answer(port).await;
+    expect_answer(port).await;
     assert!(daemon.status("Uid").unwrap().split_whitespace().all(|id| id == "65534"));
     assert_eq!(folder.read("run/admin.token"), token);
     kill_process(daemon.pid().unwrap(), Signal::TERM).unwrap();
