@@ -3,6 +3,7 @@
 //! Rooms report faults by key; only `config` knows the files and lines behind
 //! the keys. A room checks everything it was given and returns all its faults.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 /// One step on the way from the root of the file to a value.
@@ -40,6 +41,19 @@ impl KeyPath {
     }
 
     pub(crate) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// The way to what the value is a part of; none for the root.
+    pub(crate) fn parent(&self) -> Option<KeyPath> {
+        let (_, way) = self.0.split_last()?;
+        Some(KeyPath(way.to_vec()))
+    }
+}
+
+/// A set of paths can be asked for the steps of one.
+impl Borrow<[Step]> for KeyPath {
+    fn borrow(&self) -> &[Step] {
         &self.0
     }
 }

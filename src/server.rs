@@ -3,6 +3,8 @@
 mod daemon;
 mod settings;
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use pingora_proxy::HttpProxy;
 use tidegate_sockets::{Answer, Options, Receiver};
 use tokio::sync::watch;
 
-use crate::config::{self, Config, Loaded, Written};
+use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{Control, Owner, Reloader, Starter, Stop, Token, folder_of};
 use crate::fault::Faults;
@@ -47,29 +49,27 @@ pub(crate) struct Start {
 
 /// Checks a configuration as start does, and changes nothing.
 pub(crate) fn test(written: &Written) -> Result<(), config::Report> {
-    let loaded = written.load()?;
-    Plan::new(&loaded, &Metrics::new()).map(drop).map_err(|faults| loaded.source.report(&faults))
+    written.load()?.build(|config| Plan::new(config, &Metrics::new())).map(drop)
 }
 
 /// Runs until the process is told to end.
 pub(crate) fn run(written: Written, start: Start) -> Result<()> {
-    let loaded = written.load()?;
     let metrics = Metrics::new();
-    let plan = Plan::new(&loaded, &metrics).map_err(|faults| loaded.source.report(&faults))?;
-    let settings = &loaded.config.server;
+    let (config, plan) = written.load()?.build(|config| Plan::new(config, &metrics))?;
+    let settings = &config.server;
     let owner = Owner::new(settings.user.as_deref())?;
     // First, for the logs may lie in it.
     owner.keep_private(folder_of(&settings.upgrade_sock))?;
-    let error_log = crate::log::init(loaded.config.log.level, settings.error_log.as_deref())?;
+    let error_log = crate::log::init(config.log.level, settings.error_log.as_deref())?;
     let inherited = if start.upgrade { Some(take_over(&settings.upgrade_sock)?) } else { None };
     let sockets = Sockets::open(&plan, inherited)?;
-    let token = token(&loaded.config, sockets.predecessor.as_ref(), owner)?;
+    let token = token(&config, sockets.predecessor.as_ref(), owner)?;
     plan.site.resolve_now()?;
     let is_daemon = start.daemon || settings.daemon.0;
     if !is_daemon {
         write_pid(&settings.pid_file)?;
     }
-    let process = Process { written, config: loaded.config, metrics, error_log, token, is_daemon };
+    let process = Process { written, config, metrics, error_log, token, is_daemon };
     process.run(plan, sockets)
 }
 
@@ -92,8 +92,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(loaded: &Loaded<Config>, metrics: &Metrics) -> Result<Plan, Faults> {
-        let config = &loaded.config;
+    fn new(config: &Config, metrics: &Metrics) -> Result<Plan, Faults> {
         let mut faults = Faults::none();
         let site = Site::build(config, metrics, None).map_err(|found| faults.extend(found)).ok();
         let listeners = faults.collect("listeners", build_listeners(config));
@@ -109,22 +108,22 @@ impl Plan {
 
 fn build_listeners(config: &Config) -> Result<Vec<Arc<Listener>>, Faults> {
     let mut faults = Faults::none();
-    let mut listeners: Vec<(usize, Arc<Listener>)> = Vec::new();
+    let mut listeners = Vec::new();
+    let mut addresses: HashMap<SocketAddr, usize> = HashMap::new();
     for (index, written) in config.listeners.iter().enumerate() {
-        let Some(listener) = faults.collect(index, Listener::new(written)) else {
-            continue;
-        };
-        let same = listeners.iter().find(|(_, other)| other.address == listener.address);
-        if let Some((other, _)) = same {
+        listeners.extend(faults.collect(index, Listener::new(written)).map(Arc::new));
+        let Ok(address) = written.address.parse() else { continue };
+        if let Some(other) = addresses.get(&address) {
             let what = format!("is the address of listeners[{other}] already");
             faults.extend(Faults::at("address", what).under(index));
+        } else {
+            addresses.insert(address, index);
         }
-        listeners.push((index, Arc::new(listener)));
     }
     if config.listeners.is_empty() {
         faults.extend(Faults::one("none; write at least `- address: 0.0.0.0:8080`"));
     }
-    faults.into_result(|| Some(listeners.into_iter().map(|(_, listener)| listener).collect()))
+    faults.into_result(|| Some(listeners))
 }
 
 /// The sockets of a process, and the process before it if they are its.

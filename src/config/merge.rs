@@ -22,9 +22,8 @@ impl Merge<'_> {
             (Value::Mapping(into), Value::Mapping(from)) => {
                 self.mappings(into, from, Some(self.schema.root()), &KeyPath::root());
             }
-            // Half a configuration would only give faults that are none.
-            (_, Value::Broken) => into.value = Value::Broken,
-            (_, Value::Mapping(_)) => {}
+            // What it would have said is missed by those who ask for it: see `doubt`.
+            (_, Value::Broken | Value::Mapping(_)) => {}
             _ => {
                 let what = "an included file must be a mapping".to_owned();
                 self.findings.push(Finding { place: from.place, at: KeyPath::root(), what });

@@ -1,16 +1,19 @@
 //! What the operator wrote, checked and put into the rooms' own types.
 //!
 //! Reads the file and what it includes, replaces variables, and holds the
-//! result against the JSON Schema of the configuration. Every fault is
-//! reported with its file, line and column. What the values mean, and whether
-//! they fit together, is for the rooms.
+//! result against the JSON Schema of the configuration. What the values mean,
+//! and whether they fit together, is for the rooms, which judge what can be
+//! made of a faulty file, too. Every fault is reported with its file, line and
+//! column.
 
 mod check;
+mod doubt;
 mod environment;
 mod include;
+mod make;
 mod merge;
-mod not_yet;
 mod parse;
+mod pattern;
 mod scalar;
 mod schema;
 mod sections;
@@ -22,25 +25,48 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
-use serde_path_to_error::{Segment, Track};
 
-use crate::fault::{KeyPath, Step};
+use crate::fault::Faults;
 
 pub(crate) use environment::Environment;
 pub(crate) use sections::{Config, Listener, Route, Server};
 pub(crate) use source::{Report, Source};
 pub(crate) use written::Written;
 
+use doubt::Doubt;
 use include::Files;
 use schema::Schema;
 use tree::{Finding, Node};
 
-/// A configuration without faults of its own, and where it was written.
-#[derive(Debug)]
+/// A configuration as far as it can be made, and where it was written.
 pub(crate) struct Loaded<T> {
-    pub config: T,
-    pub source: Source,
+    config: T,
+    source: Source,
+    // What is wrong with the file; none if the configuration is what was written.
+    findings: Vec<Finding>,
+    doubt: Doubt,
+}
+
+impl<T> Loaded<T> {
+    /// What `build` makes of the configuration, and that; the report holds the
+    /// faults of the file and those that `build` finds.
+    ///
+    /// `build` is asked even if the file has faults; what it makes is dropped then.
+    pub(crate) fn build<B>(
+        self,
+        build: impl FnOnce(&T) -> Result<B, Faults>,
+    ) -> Result<(T, B), Report> {
+        let Loaded { config, source, mut findings, doubt } = self;
+        match build(&config) {
+            Ok(built) if findings.is_empty() => return Ok((config, built)),
+            Ok(_) => {}
+            Err(faults) => {
+                let new = faults.iter().filter(|fault| !doubt.explains(&fault.at));
+                findings.extend(new.map(|fault| source.find(fault)));
+            }
+        }
+        Err(source.report(findings))
+    }
 }
 
 /// What a load depends on besides the file.
@@ -52,7 +78,7 @@ pub(crate) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Loads a file; the report holds every fault.
+    /// Loads a file; the report holds every fault, if nothing can be made of it.
     pub(crate) fn load<T>(&self, file: &Path) -> Result<Loaded<T>, Report>
     where
         T: DeserializeOwned + JsonSchema,
@@ -76,17 +102,16 @@ impl Loader<'_> {
         let mut files = Files::new(&schema, self.environment);
         let root = read(&mut files);
         let Files { secrets, mut findings, .. } = files;
-        let value = check::check(&root, &schema, self.not_yet, &mut findings);
+        let mut doubt = Doubt::default();
+        let value = check::check(&root, &schema, self.not_yet, &mut findings, &mut doubt);
         let source = Source::new(root, secrets);
-        if !findings.is_empty() {
-            return Err(Report::new(findings, source.secrets()));
-        }
-        match deserialize(value) {
-            Ok(config) => Ok(Loaded { config, source }),
-            Err((at, what)) => {
-                let finding = Finding { place: source.locate(&at), at, what };
-                Err(Report::new(vec![finding], source.secrets()))
-            }
+        let mut faults = Faults::none();
+        let config = value.and_then(|value| make::make(value, &schema, &mut doubt, &mut faults));
+        findings.extend(faults.iter().map(|fault| source.find(fault)));
+        findings.iter().for_each(|finding| doubt.told(&finding.at));
+        match config {
+            Some(config) => Ok(Loaded { config, source, findings, doubt }),
+            None => Err(source.report(findings)),
         }
     }
 }
@@ -95,27 +120,6 @@ impl Loader<'_> {
 pub(crate) fn unknown<'s>(what: &str, name: &str, known: impl Iterator<Item = &'s str>) -> String {
     let meant = check::suggest::suggest(name, known);
     format!("there is no {what} `{name}`{}", check::suggest::hint(meant))
-}
-
-/// Makes the value, or says where it went wrong and how.
-fn deserialize<T: DeserializeOwned>(value: Json) -> Result<T, (KeyPath, String)> {
-    let value =
-        serde_yaml::to_value(value).map_err(|error| (KeyPath::root(), error.to_string()))?;
-    let mut track = Track::new();
-    // serde_yaml writes an enum's content behind a tag, operators as a mapping.
-    let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
-    serde_yaml::with::singleton_map_recursive::deserialize(deserializer)
-        .map_err(|error| (key_path(&track.path()), error.to_string()))
-}
-
-fn key_path(path: &serde_path_to_error::Path) -> KeyPath {
-    let step = |segment: &Segment| match segment {
-        Segment::Seq { index } => Some(Step::Item(*index)),
-        Segment::Map { key } => Some(Step::Key(key.clone())),
-        Segment::Enum { variant } => Some(Step::Key(variant.clone())),
-        Segment::Unknown => None,
-    };
-    path.iter().filter_map(step).collect()
 }
 
 #[cfg(test)]

@@ -149,6 +149,12 @@ impl<'s> Shape<'s> {
         self.patterns().any(|(pattern, _)| [NATURAL, INTEGER].contains(&pattern))
     }
 
+    /// Whether a mapping is not the same without this key: it must be there, or is a name.
+    pub(super) fn needs(self, key: &str) -> bool {
+        let is_name = self.key(key).is_none() && self.other_key(key).is_some();
+        is_name || self.required().any(|required| required == key)
+    }
+
     pub(super) fn item(self, index: usize) -> Shape<'s> {
         let fixed = self.0.get("prefixItems").and_then(|items| items.get(index));
         Shape(fixed.or_else(|| self.0.get("items")).unwrap_or(&Json::Bool(true)))

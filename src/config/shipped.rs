@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value as Json;
 use serde_yaml::Value as Yaml;
 
 use super::schema::Shape;
@@ -13,7 +14,8 @@ const SHIPPED: &str = include_str!("../../conf/tidegate.yaml");
 fn load(text: &str) -> Config {
     let loader = Loader { environment: &|_| None, not_yet: &[] };
     let loaded = loader.load_str("conf/tidegate.yaml", text);
-    loaded.unwrap_or_else(|report| panic!("{report}")).config
+    let built = loaded.and_then(|loaded| loaded.build(|_| Ok(())));
+    built.unwrap_or_else(|report| panic!("{report}")).0
 }
 
 /// Whether a line is a key that is not used: `#key: value`.

@@ -1,10 +1,11 @@
 //! Where every key was written, and faults as operators read them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::environment::Secrets;
 use super::tree::{Finding, Node, Place, Value};
-use crate::fault::{Faults, KeyPath, Step};
+use crate::fault::{Fault, KeyPath, Step};
 
 /// The files behind a configuration: finds the place of any key path.
 pub(crate) struct Source {
@@ -36,18 +37,13 @@ impl Source {
         node.place.clone()
     }
 
-    /// The faults of a room, with their places.
-    pub(crate) fn report(&self, faults: &Faults) -> Report {
-        let findings = faults.iter().map(|fault| Finding {
-            place: self.locate(&fault.at),
-            at: fault.at.clone(),
-            what: fault.what.clone(),
-        });
-        Report::new(findings.collect(), &self.secrets)
+    /// The fault of a room, with its place.
+    pub(super) fn find(&self, fault: &Fault) -> Finding {
+        Finding { place: self.locate(&fault.at), at: fault.at.clone(), what: fault.what.clone() }
     }
 
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.secrets
+    pub(super) fn report(&self, findings: Vec<Finding>) -> Report {
+        Report::new(findings, &self.secrets)
     }
 }
 
@@ -64,12 +60,12 @@ impl fmt::Debug for Source {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines.join("\n"))]
 pub(crate) struct Report {
-    // Invariant: each is one line.
+    // Invariant: each is one line, and there once.
     lines: Vec<String>,
 }
 
 impl Report {
-    pub(super) fn new(mut findings: Vec<Finding>, secrets: &Secrets) -> Self {
+    fn new(mut findings: Vec<Finding>, secrets: &Secrets) -> Self {
         findings.sort_by(|a, b| a.place.cmp(&b.place));
         let lines = findings.iter().map(|finding| {
             let Finding { place, at, what } = finding;
@@ -80,7 +76,10 @@ impl Report {
             };
             one_line(&line)
         });
-        Report { lines: lines.collect() }
+        let mut lines: Vec<String> = lines.collect();
+        let mut seen = HashSet::new();
+        lines.retain(|line| seen.insert(line.clone()));
+        Report { lines }
     }
 
     #[cfg(test)]

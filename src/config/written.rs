@@ -45,7 +45,7 @@ pub(crate) enum Written {
 }
 
 impl Written {
-    /// Reads it as it is now; the report holds every fault.
+    /// Reads it as it is now; the report holds every fault, if nothing can be made of it.
     pub(crate) fn load(&self) -> Result<Loaded<Config>, Report> {
         let loader = Loader { environment: &|name| std::env::var_os(name), not_yet: NOT_YET };
         match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
 
-use crate::config::{Config, Written};
+use crate::config::{Config, Report, Written};
 use crate::site::{Site, State};
 
 /// Reloads the configuration that the process was started with.
@@ -52,15 +52,18 @@ impl Reloader {
 
     /// Reads and builds; blocks on files.
     fn build(&self) -> Result<Site, NotReloaded> {
-        let loaded = self.written.load().map_err(|report| NotReloaded(report.to_string()))?;
+        let not_reloaded = |report: Report| NotReloaded(report.to_string());
+        let loaded = self.written.load().map_err(not_reloaded)?;
         let before = self.site();
-        if let Some(key) = needs_new_process(&before.config, &loaded.config) {
-            return Err(NotReloaded(format!(
+        let (metrics, previous) = (&self.state.metrics, Some(&*before));
+        let built = loaded.build(|config| Site::build(config, metrics, previous));
+        let (config, site) = built.map_err(not_reloaded)?;
+        match needs_new_process(&before.config, &config) {
+            None => Ok(site),
+            Some(key) => Err(NotReloaded(format!(
                 "`{key}` changed, which needs a new process: start one with -u"
-            )));
+            ))),
         }
-        Site::build(&loaded.config, &self.state.metrics, Some(&before))
-            .map_err(|faults| NotReloaded(loaded.source.report(&faults).to_string()))
     }
 
     /// Returns when the site has been replaced since the last call.

@@ -74,6 +74,144 @@ fn every_fault_is_told_with_its_place_and_nothing_is_written() {
     check("", &["1:1: listeners: none; write at least `- address: 0.0.0.0:8080`"]);
 }
 
+/// What `-t` says of a file and of one that it includes.
+fn said_of_both(main: &str, included: &str) -> String {
+    let folder = Folder::with(&format!("include: [more.yaml]\n{main}"));
+    folder.write("more.yaml", included);
+    let (code, said) = folder.run(&["-c", "tidegate.yaml", "-t"]);
+    assert_eq!(code, 1, "{said}");
+    said
+}
+
+/// What a value is, and what it means: both kinds of fault are told in one run.
+#[test]
+fn faults_of_the_file_and_of_its_meaning_are_told_together() {
+    let main = "\
+server: { thread: 2, connections: 0 }
+listeners:
+  - { address: nowhere, timeouts: { header: soon, idle: 0s } }
+  - { adress: 127.0.0.1:1, protocols: [h2] }
+  - { address: 127.0.0.1:2, https_redirect: perhaps, limits: { uri: 0B } }
+  - { address: 127.0.0.1:2, tls: { certificates: [{ cert: none.pem, key: none.key }], min: 1.3 } }
+upstreams:
+  app: { servers: [{ address: '127.0.0.1:1', weight: 0 }, { address: [] }, 'no port'] }
+  bare: nonsense
+log: { level: loud, access: { to: none/access.log } }
+";
+    let included = "\
+upstreams:
+  more: { servers: [], retries: { attempts: many }, health: { tcp: {}, rise: 0 } }
+routes:
+  - { nmae: a, upstream: ap }
+  - { match: { path: /b, methods: [get, {}] }, upstreams: { app: 0, bare: 1, more: heavy, no: 1 } }
+  - { match: { path: relative }, respond: { status: 99, boddy: x } }
+  - { match: { path: /d }, respond: {}, compress: { level: 0, types: text } }
+";
+    let expected = "\
+more.yaml:2:11: upstreams.more.servers: is empty; name at least one server
+more.yaml:2:45: upstreams.more.retries.attempts: expected a whole number, found `many`
+more.yaml:2:78: upstreams.more.health.rise: is 0; write how many checks in a row
+more.yaml:4:7: routes[0].nmae: unknown key (did you mean `name`?)
+more.yaml:4:26: routes[0].upstream: there is no upstream `ap` (did you mean `app`?)
+more.yaml:5:36: routes[1].match.methods[0]: methods are in upper case: `GET`
+more.yaml:5:41: routes[1].match.methods[1]: expected a string, found a mapping
+more.yaml:5:66: routes[1].upstreams.app: a weight of 0 is never chosen; leave the upstream out
+more.yaml:5:84: routes[1].upstreams.more: expected a whole number, found `heavy`
+more.yaml:5:95: routes[1].upstreams.no: there is no upstream `no`
+more.yaml:6:22: routes[2].match.path: `relative` is not in normal form; write `/relative`
+more.yaml:6:53: routes[2].respond.status: is not from 200 to 599
+more.yaml:6:57: routes[2].respond.boddy: unknown key (did you mean `body`?)
+more.yaml:7:60: routes[3].compress.level: is not from 1 to 9
+more.yaml:7:70: routes[3].compress.types: expected a list, found `text`
+tidegate.yaml:2:11: server.thread: unknown key (did you mean `threads`?)
+tidegate.yaml:2:35: server.connections: must be more than 0
+tidegate.yaml:4:16: listeners[0].address: `nowhere` is no address to listen on; write 0.0.0.0:8080 or [::]:8080
+tidegate.yaml:4:45: listeners[0].timeouts.header: `soon` is no duration; write 250ms, 5s, 10m, 1h or 7d
+tidegate.yaml:4:57: listeners[0].timeouts.idle: must be longer than 0
+tidegate.yaml:5:7: listeners[1].adress: unknown key (did you mean `address`?)
+tidegate.yaml:5:40: listeners[1].protocols[0]: h2 needs tls; without it write h2c
+tidegate.yaml:6:45: listeners[2].https_redirect: `perhaps` is neither on, off nor a port
+tidegate.yaml:6:69: listeners[2].limits.uri: must be more than 0
+tidegate.yaml:7:16: listeners[3].address: is the address of listeners[2] already
+tidegate.yaml:7:59: listeners[3].tls.certificates[0].cert: none.pem: No such file or directory (os error 2)
+tidegate.yaml:7:74: listeners[3].tls.certificates[0].key: none.key: No such file or directory (os error 2)
+tidegate.yaml:7:87: listeners[3].tls.min: unknown key
+tidegate.yaml:9:54: upstreams.app.servers[0].weight: is 0; leave the server out instead
+tidegate.yaml:9:61: upstreams.app.servers[1].address: expected a string, found a list
+tidegate.yaml:9:76: upstreams.app.servers[2].address: `no port` has no port; write host:port, [v6]:port or unix:/path
+tidegate.yaml:10:9: upstreams.bare: expected a mapping, found `nonsense`
+tidegate.yaml:11:15: log.level: expected `error`, `warn`, `info`, `debug` or `trace`, found `loud`
+tidegate.yaml:11:35: log.access.to: `none/access.log` has no directory; make `none`
+";
+    let said = said_of_both(main, included);
+    assert_eq!(said, expected);
+}
+
+/// One mistake is one fault: what only follows from it is not told.
+#[test]
+fn a_fault_of_the_file_causes_no_other() {
+    let check = |lines: &str, expected: &str| {
+        let given = |section: &str| {
+            lines.lines().any(|line| line.split(':').next() == section.split(':').next())
+        };
+        let rest = [
+            "listeners: [{ address: '127.0.0.1:1' }]",
+            "upstreams: { app: { servers: ['127.0.0.1:1'] } }",
+            "routes: [{ upstream: app }]",
+        ];
+        let rest: Vec<_> = rest.into_iter().filter(|section| !given(section)).collect();
+        let folder = Folder::with(&format!("{lines}\n{}\n", rest.join("\n")));
+        folder.write("broken.yaml", "upstreams: [");
+        let (code, said) = folder.run(&["-c", "tidegate.yaml", "-t"]);
+        let told: Vec<_> = said.lines().map(|line| line.split(": ").nth(1).unwrap()).collect();
+        assert_eq!((code, told.join(" ").as_str()), (1, expected), "{lines}\n{said}");
+    };
+    check("upstreams: [app]", "upstreams");
+    check("upstreams: { app: nonsense }", "upstreams.app");
+    check(
+        "upstreams: { app: { discover: { dns: a.example, port: 1 } } }",
+        "upstreams.app.discover",
+    );
+    check("upstreams: { app: { servers: ['a:1'], protocol: h2, tls: on } }", "upstreams.app.tls");
+    check("upstreams: {}\nupstreams: { app: { servers: ['a:1'] } }", "upstreams");
+    check("listeners: [{ address: '127.0.0.1:1', protocols: [h2], tls: [] }]", "listeners[0].tls");
+    check(
+        "listeners: [{ address: [] }, { address: {} }]",
+        "listeners[0].address listeners[1].address",
+    );
+    check("listeners: {}", "listeners");
+    check("server: { user: nobody, daemon: maybe }", "server.daemon");
+    check("server: { pid_file: x/pid, upgrade_sock: [x/sock] }", "server.upgrade_sock");
+    check("routes: [{ upstrem: app }]", "routes[0].upstrem");
+    check("routes: [{ upstream: app, match: [] }, { upstream: app }]", "routes[0].match");
+    check(
+        "routes: [{ match: { regex: /x }, redirect: { to: '/{1}' } }, { upstream: app }]",
+        "routes[0].match.regex",
+    );
+    check(
+        "routes: [{ upstream: app, rewrite: { regex: x, replace: [] } }]",
+        "routes[0].rewrite.replace",
+    );
+    // What the file that cannot be read would have said is not known.
+    check(
+        "include: [broken.yaml]\nroutes: [{ upstream: other }, { match: { path: x }, upstream: app }]",
+        "while parsing a node, did not find expected node content routes[1].match.path",
+    );
+    check("include: [none.yaml]\nlisteners: []", "include[0]");
+}
+
+#[test]
+fn a_misspelt_section_is_one_fault() {
+    let folder = Folder::with(
+        "listener: [{ address: '127.0.0.1:1' }]\n\
+         upstrems: { app: { servers: ['127.0.0.1:1'] } }\n\
+         routes: [{ upstream: app }]\n",
+    );
+    let expected = "tidegate.yaml:1:1: listener: unknown key (did you mean `listeners`?)\n\
+                    tidegate.yaml:2:1: upstrems: unknown key (did you mean `upstreams`?)\n";
+    assert_eq!(folder.run(&["-c", "tidegate.yaml", "-t"]), (1, expected.to_owned()));
+}
+
 /// What would take connections and serve none must not look alive.
 #[test]
 fn a_process_whose_workers_cannot_start_ends() {

@@ -11,22 +11,28 @@ pub(super) struct Format {
     name: &'static str,
     /// What a value of it is called.
     pub noun: &'static str,
+    /// One that is right.
+    pub example: &'static str,
     judge: fn(&str) -> Result<(), Unreadable>,
 }
 
 /// Every format that is judged here; any other says nothing about the text.
 const FORMATS: [Format; 7] = [
-    format::<Period>(Period::FORMAT, "a duration"),
-    format::<ByteSize>(ByteSize::FORMAT, "a size"),
-    format::<Share>(Share::FORMAT, "a share"),
-    format::<Switch>(Switch::FORMAT, "on or off"),
-    format::<OrOff<Period>>(<OrOff<Period> as Word>::FORMAT, "a duration or off"),
-    format::<OrOff<ByteSize>>(<OrOff<ByteSize> as Word>::FORMAT, "a size or off"),
-    format::<Network>("network", "a network"),
+    format::<Period>(Period::FORMAT, "a duration", "1s"),
+    format::<ByteSize>(ByteSize::FORMAT, "a size", "1KiB"),
+    format::<Share>(Share::FORMAT, "a share", "1%"),
+    format::<Switch>(Switch::FORMAT, "on or off", "off"),
+    format::<OrOff<Period>>(<OrOff<Period> as Word>::FORMAT, "a duration or off", "off"),
+    format::<OrOff<ByteSize>>(<OrOff<ByteSize> as Word>::FORMAT, "a size or off", "off"),
+    format::<Network>("network", "a network", "127.0.0.1"),
 ];
 
-const fn format<T: FromStr<Err = Unreadable>>(name: &'static str, noun: &'static str) -> Format {
-    Format { name, noun, judge: |text| text.parse::<T>().map(drop) }
+const fn format<T: FromStr<Err = Unreadable>>(
+    name: &'static str,
+    noun: &'static str,
+    example: &'static str,
+) -> Format {
+    Format { name, noun, example, judge: |text| text.parse::<T>().map(drop) }
 }
 
 impl Format {

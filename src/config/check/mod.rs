@@ -3,41 +3,57 @@
 
 mod choose;
 mod formats;
+mod stand_in;
 pub(super) mod suggest;
 mod word;
 
 use serde_json::{Map, Value as Json};
 
-use super::not_yet;
+use super::doubt::Doubt;
+use super::pattern::Pattern;
 use super::schema::{Schema, Shape};
 use super::tree::{Entry, Finding, Node, Value};
 use crate::fault::KeyPath;
 use choose::{Choice, expected};
+pub(super) use stand_in::stand_in;
 use suggest::{hint, suggest};
 
-/// The value of a tree; of no use if anything was added to `findings`.
+/// The value of a tree, as far as one can be made.
+///
+/// A value with a fault is left out; where it cannot be, another stands in for
+/// it. `doubt` knows of both.
 pub(super) fn check(
     root: &Node,
     schema: &Schema,
     not_yet: &[&str],
     findings: &mut Vec<Finding>,
-) -> Json {
-    Check { schema, not_yet, findings }.value(root, schema.root(), &KeyPath::root())
+    doubt: &mut Doubt,
+) -> Option<Json> {
+    Check { schema, not_yet, findings, doubt }.value(root, schema.root(), &KeyPath::root())
 }
 
 struct Check<'a> {
     schema: &'a Schema,
     not_yet: &'a [&'a str],
     findings: &'a mut Vec<Finding>,
+    doubt: &'a mut Doubt,
 }
 
 impl<'a> Check<'a> {
-    fn value(&mut self, node: &Node, shape: Shape<'a>, at: &KeyPath) -> Json {
+    fn value(&mut self, node: &Node, shape: Shape<'a>, at: &KeyPath) -> Option<Json> {
+        let value = self.read(node, shape, at);
+        if value.is_none() {
+            self.doubt.replaced(at.clone());
+        }
+        value
+    }
+
+    fn read(&mut self, node: &Node, shape: Shape<'a>, at: &KeyPath) -> Option<Json> {
         let shapes = self.schema.alternatives(shape);
         let what = match &node.value {
-            Value::Broken => return Json::Null,
+            Value::Broken => return None,
             Value::Scalar(scalar) => match word::read(scalar, &shapes) {
-                Ok(value) => return value,
+                Ok(value) => return Some(value),
                 Err(what) => what,
             },
             Value::List(items) => match choose::for_list(items, &shapes, self.schema) {
@@ -46,7 +62,7 @@ impl<'a> Check<'a> {
             },
             Value::Mapping(entries) => match choose::for_mapping(entries, &shapes, self.schema) {
                 Choice::One { shape, others } => {
-                    return self.mapping(node, entries, shape, &others, at);
+                    return Some(self.mapping(node, entries, shape, &others, at));
                 }
                 Choice::Unclear(_) if entries.is_empty() => {
                     format!("expected {}, found an empty mapping", expected(&shapes))
@@ -55,16 +71,23 @@ impl<'a> Check<'a> {
                     for entry in entries {
                         self.unknown(entry, &shapes, at);
                     }
-                    return Json::Null;
+                    return None;
                 }
                 Choice::None => format!("expected {}, found a mapping", expected(&shapes)),
             },
         };
         self.fault(node, at.clone(), what);
-        Json::Null
+        None
     }
 
-    fn list(&mut self, node: &Node, items: &[Node], shape: Shape<'a>, at: &KeyPath) -> Json {
+    fn list(
+        &mut self,
+        node: &Node,
+        items: &[Node],
+        shape: Shape<'a>,
+        at: &KeyPath,
+    ) -> Option<Json> {
+        let told = self.findings.len();
         let (least, most) = (shape.count("minItems"), shape.count("maxItems"));
         if let Some(least) = least.filter(|&least| items.len() < least) {
             self.fault(node, at.clone(), format!("needs at least {}", things(least, "item")));
@@ -72,8 +95,15 @@ impl<'a> Check<'a> {
         if let Some(most) = most.filter(|&most| items.len() > most) {
             self.fault(node, at.clone(), format!("takes at most {}", things(most, "item")));
         }
-        let check = |(index, item)| self.value(item, shape.item(index), &at.child(index));
-        Json::Array(items.iter().enumerate().map(check).collect())
+        let is_long_enough = self.findings.len() == told;
+        let check = |(index, item)| {
+            let shape = shape.item(index);
+            let value = self.value(item, shape, &at.child(index));
+            // The items after it keep their numbers.
+            value.unwrap_or_else(|| stand_in(self.schema, shape))
+        };
+        let items: Vec<Json> = items.iter().enumerate().map(check).collect();
+        is_long_enough.then_some(Json::Array(items))
     }
 
     fn mapping(
@@ -89,8 +119,12 @@ impl<'a> Check<'a> {
         for entry in entries {
             let key = entry.key.as_str();
             match shape.key(key).or_else(|| shape.other_key(key)) {
-                Some(shape) => {
-                    values.insert(key.to_owned(), self.value(&entry.node, shape, &at.child(key)));
+                Some(own) => {
+                    let value = self.value(&entry.node, own, &at.child(key));
+                    // A name stays known to those who ask for it.
+                    let is_needed = shape.needs(key);
+                    let value = value.or_else(|| is_needed.then(|| stand_in(self.schema, own)));
+                    values.extend(value.map(|value| (key.to_owned(), value)));
                 }
                 None if others.iter().any(|other| other.key(key).is_some()) => {
                     let beside = entries.iter().find(|entry| shape.key(&entry.key).is_some());
@@ -100,10 +134,17 @@ impl<'a> Check<'a> {
                 None => meant.extend(self.unknown(entry, &[shape], at)),
             }
         }
+        for key in &meant {
+            self.doubt.misspelt(at.child(*key), values.contains_key(*key));
+        }
         for key in shape.required() {
             // A misspelt key is one mistake, not a missing key besides.
             if !entries.iter().any(|entry| entry.key == key) && !meant.contains(&key) {
                 self.fault(node, at.child(key), "is missing".to_owned());
+            }
+            if let Some(own) = shape.key(key).filter(|_| !values.contains_key(key)) {
+                self.doubt.replaced(at.child(key));
+                values.insert(key.to_owned(), stand_in(self.schema, own));
             }
         }
         Json::Object(values)
@@ -111,7 +152,8 @@ impl<'a> Check<'a> {
 
     /// Reports a key that no shape has; returns the key that was probably meant.
     fn unknown(&mut self, entry: &Entry, shapes: &[Shape<'a>], at: &KeyPath) -> Option<&'a str> {
-        if not_yet::contains(self.not_yet, &at.child(entry.key.as_str())) {
+        let key = at.child(entry.key.as_str());
+        if self.not_yet.iter().any(|pattern| Pattern::new(pattern).fits(key.steps())) {
             self.key_fault(entry, at, "is not supported yet".to_owned());
             return None;
         }
