@@ -82,6 +82,8 @@ impl fmt::Display for KeyPath {
 pub(crate) struct Fault {
     pub at: KeyPath,
     pub what: String,
+    /// What else it is about: where the operator looks next.
+    pub others: Vec<KeyPath>,
 }
 
 /// Everything that is wrong with a part of the configuration.
@@ -112,8 +114,18 @@ impl Faults {
 
     /// Adds a fault at a path below the value.
     pub(crate) fn add(&mut self, at: KeyPath, what: impl Into<String>) {
+        self.add_beside(at, Vec::new(), what);
+    }
+
+    /// Adds a fault that `others` have a part in, which are below the value, too.
+    pub(crate) fn add_beside(
+        &mut self,
+        at: KeyPath,
+        others: Vec<KeyPath>,
+        what: impl Into<String>,
+    ) {
         let what = what.into();
-        self.0.push(Fault { at, what });
+        self.0.push(Fault { at, what, others });
     }
 
     /// Adds every fault of `other`.
@@ -140,7 +152,9 @@ impl Faults {
     pub(crate) fn under(mut self, step: impl Into<Step>) -> Self {
         let step = step.into();
         for fault in &mut self.0 {
-            fault.at.0.insert(0, step.clone());
+            for path in [&mut fault.at].into_iter().chain(&mut fault.others) {
+                path.0.insert(0, step.clone());
+            }
         }
         self
     }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{Control, Owner, Reloader, Starter, Stop, Token, folder_of};
-use crate::fault::Faults;
+use crate::fault::{Faults, KeyPath};
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
 use crate::log::{AccessLog, Drain, ErrorLog, Metrics};
 use crate::proxy::{Conductor, FrontDoor};
@@ -114,8 +114,9 @@ fn build_listeners(config: &Config) -> Result<Vec<Arc<Listener>>, Faults> {
         listeners.extend(faults.collect(index, Listener::new(written)).map(Arc::new));
         let Ok(address) = written.address.parse() else { continue };
         if let Some(other) = addresses.get(&address) {
+            let address_of = |index: usize| KeyPath::root().child(index).child("address");
             let what = format!("is the address of listeners[{other}] already");
-            faults.extend(Faults::at("address", what).under(index));
+            faults.add_beside(address_of(index), vec![address_of(*other)], what);
         } else {
             addresses.insert(address, index);
         }

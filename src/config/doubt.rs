@@ -7,17 +7,15 @@
 use std::collections::HashSet;
 
 use super::pattern::Pattern;
-use crate::fault::{KeyPath, Step};
+use crate::fault::{Fault, KeyPath, Step};
 
 /// Faults that hang on another key, too: inside the first, what is said of the
 /// second is not to be believed once the third, or what it is a part of, has a fault.
-const HANGS_ON: [(&str, &str, &str); 18] = [
+const HANGS_ON: [(&str, &str, &str); 17] = [
     // What a file says that could not be read is not known.
     ("", "listeners", "listeners"),
     ("", "routes[].upstream", "upstreams"),
     ("", "routes[].upstreams.*", "upstreams"),
-    // Another route's.
-    ("", "routes[].match", "routes[].match.*.*"),
     ("", "server.pid_file", "server.upgrade_sock"),
     ("", "server.error_log", "server.upgrade_sock"),
     ("", "server.user", "server.daemon"),
@@ -71,8 +69,12 @@ impl Doubt {
         ways.find_map(|way| self.replaced.get(way)).cloned()
     }
 
-    /// Whether a fault of meaning at this key only follows from faults of the file.
-    pub(super) fn explains(&self, at: &KeyPath) -> bool {
+    /// Whether a fault of meaning only follows from faults of the file.
+    pub(super) fn explains(&self, fault: &Fault) -> bool {
+        [&fault.at].into_iter().chain(&fault.others).any(|at| self.is_at(at))
+    }
+
+    fn is_at(&self, at: &KeyPath) -> bool {
         // A whole is not judged while one of its parts is not what was written.
         let has_faulty_part = || self.told.iter().any(|told| told.steps().starts_with(at.steps()));
         self.replaced_at(at).is_some() || has_faulty_part() || self.hangs_on_a_fault(at.steps())

@@ -61,7 +61,7 @@ impl<T> Loaded<T> {
             Ok(built) if findings.is_empty() => return Ok((config, built)),
             Ok(_) => {}
             Err(faults) => {
-                let new = faults.iter().filter(|fault| !doubt.explains(&fault.at));
+                let new = faults.iter().filter(|fault| !doubt.explains(fault));
                 findings.extend(new.map(|fault| source.find(fault)));
             }
         }
@@ -75,6 +75,8 @@ pub(crate) struct Loader<'a> {
     pub environment: &'a Environment<'a>,
     /// Keys refused as not supported yet: `waf`, `routes[].access`, `upstreams.*.discover`.
     pub not_yet: &'a [&'a str],
+    /// Lists that may be left out, but not be empty.
+    pub not_empty: &'a [&'a str],
 }
 
 impl Loader<'_> {
@@ -103,7 +105,7 @@ impl Loader<'_> {
         let root = read(&mut files);
         let Files { secrets, mut findings, .. } = files;
         let mut doubt = Doubt::default();
-        let value = check::check(&root, &schema, self.not_yet, &mut findings, &mut doubt);
+        let value = check::check(&root, &schema, self, &mut findings, &mut doubt);
         let source = Source::new(root, secrets);
         let mut faults = Faults::none();
         let config = value.and_then(|value| make::make(value, &schema, &mut doubt, &mut faults));

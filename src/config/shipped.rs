@@ -12,7 +12,7 @@ use super::*;
 const SHIPPED: &str = include_str!("../../conf/tidegate.yaml");
 
 fn load(text: &str) -> Config {
-    let loader = Loader { environment: &|_| None, not_yet: &[] };
+    let loader = Loader { environment: &|_| None, not_yet: &[], not_empty: &[] };
     let loaded = loader.load_str("conf/tidegate.yaml", text);
     let built = loaded.and_then(|loaded| loaded.build(|_| Ok(())));
     built.unwrap_or_else(|report| panic!("{report}")).0

@@ -7,6 +7,9 @@ use super::environment::Secrets;
 use super::tree::{Finding, Node, Place, Value};
 use crate::fault::{Fault, KeyPath, Step};
 
+/// The most other places that a fault names.
+const MOST_OTHERS: usize = 3;
+
 /// The files behind a configuration: finds the place of any key path.
 pub(crate) struct Source {
     root: Node,
@@ -37,9 +40,14 @@ impl Source {
         node.place.clone()
     }
 
-    /// The fault of a room, with its place.
+    /// The fault of a room, with its place and those of what else it is about.
     pub(super) fn find(&self, fault: &Fault) -> Finding {
-        Finding { place: self.locate(&fault.at), at: fault.at.clone(), what: fault.what.clone() }
+        let mut what = fault.what.clone();
+        for (index, other) in fault.others.iter().take(MOST_OTHERS).enumerate() {
+            what.push_str(if index == 0 { "; see " } else { " and " });
+            what.push_str(&self.locate(other).to_string());
+        }
+        Finding { place: self.locate(&fault.at), at: fault.at.clone(), what }
     }
 
     pub(super) fn report(&self, findings: Vec<Finding>) -> Report {

@@ -250,6 +250,7 @@ fn environment(name: &str) -> Option<OsString> {
 const LOADER: Loader<'static> = Loader {
     environment: &environment,
     not_yet: &["waf", "routes[].access", "upstreams.*.sticky", "upstreams.*.discover.consul"],
+    not_empty: &["listeners[].protocols"],
 };
 
 fn load(text: &str) -> Result<Loaded<Fixture>, Report> {
@@ -487,6 +488,14 @@ fn reports_from_the_alternative_that_was_meant() {
         ],
     );
     check("servers: a:1", &["3:14: upstreams.app.servers: expected a list, found `a:1`"]);
+}
+
+#[test]
+fn a_list_that_chooses_is_not_empty() {
+    check(
+        "listeners: [{ address: x, protocols: [] }]\nclients: { trusted_proxies: [] }",
+        &["1:27: listeners[0].protocols: is empty; write at least one, or leave the key out"],
+    );
 }
 
 #[test]

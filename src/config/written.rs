@@ -33,6 +33,17 @@ const NOT_YET: &[&str] = &[
     "routes[].timeouts",
 ];
 
+/// Lists that choose among something. An empty one is a slip: it would choose
+/// nothing, or even everything.
+const NOT_EMPTY: &[&str] = &[
+    "listeners[].protocols",
+    "upstreams.*.retries.on",
+    "defaults.compress.types",
+    "routes[].match.hosts",
+    "routes[].match.methods",
+    "routes[].compress.types",
+];
+
 /// A configuration that can be read again.
 #[derive(Debug, Clone)]
 pub(crate) enum Written {
@@ -47,7 +58,8 @@ pub(crate) enum Written {
 impl Written {
     /// Reads it as it is now; the report holds every fault, if nothing can be made of it.
     pub(crate) fn load(&self) -> Result<Loaded<Config>, Report> {
-        let loader = Loader { environment: &|name| std::env::var_os(name), not_yet: NOT_YET };
+        let environment = &|name: &str| std::env::var_os(name);
+        let loader = Loader { environment, not_yet: NOT_YET, not_empty: NOT_EMPTY };
         match self {
             Written::File(path) => loader.load(path),
             Written::Text { name, text } => loader.load_str(name, text),

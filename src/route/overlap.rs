@@ -15,20 +15,21 @@ pub(super) fn faults(names: &[Option<&str>], routes: &[Option<Criteria>]) -> Fau
     let rivals = Rivals::new(routes);
     for (index, route) in routes.iter().enumerate() {
         let Some(route) = route else { continue };
-        let at = KeyPath::root().child(index).child("match");
+        let match_of = |index: usize| KeyPath::root().child(index).child("match");
+        let at = match_of(index);
         let called = |other: usize| called(names, other);
         let twin = route.hosts.iter().find_map(|host| Some((host, rivals.twin(index, host)?)));
         if let Some((host, other)) = twin {
-            let other = called(other);
-            faults.add(at, format!("the same match as {other} ({host}); keep one"));
+            let what = format!("the same match as {} ({host}); keep one", called(other));
+            faults.add_beside(at, vec![match_of(other)], what);
             continue;
         }
         let first = |host| rivals.always_first(index, host);
         if let Some(others) = route.hosts.iter().map(first).collect::<Option<Vec<_>>>() {
             let others: BTreeSet<usize> = others.into_iter().collect();
-            let others: Vec<String> = others.into_iter().map(called).collect();
-            let others = others.join(" and ");
-            faults.add(at, format!("never used: {others} always comes first"));
+            let first: Vec<String> = others.iter().copied().map(called).collect();
+            let what = format!("never used: {} always comes first", first.join(" and "));
+            faults.add_beside(at, others.into_iter().map(match_of).collect(), what);
         }
     }
     faults
@@ -108,8 +109,9 @@ fn same_names(names: &[Option<&str>]) -> Faults {
     for (index, name) in names.iter().enumerate() {
         let Some(name) = name else { continue };
         if let Some(other) = seen.get(name) {
-            let at = KeyPath::root().child(index).child("name");
-            faults.add(at, format!("`{name}` is already the name of routes[{other}]"));
+            let name_of = |index: usize| KeyPath::root().child(index).child("name");
+            let what = format!("`{name}` is already the name of routes[{other}]");
+            faults.add_beside(name_of(index), vec![name_of(*other)], what);
         } else {
             seen.insert(name, index);
         }

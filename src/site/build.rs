@@ -13,7 +13,7 @@ use crate::route::{self, Redirect, Rewrite, Router};
 use crate::sanitise::Strict;
 use crate::upstream::Upstream;
 
-use super::{Action, Defaults, NamedBy, Route, Site, Targets};
+use super::{Action, Defaults, NamedBy, Route, Site, Targets, names};
 
 type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
@@ -61,6 +61,7 @@ fn build_upstreams(
     let mut faults = Faults::none();
     let mut upstreams = Upstreams::new();
     for (name, config) in configs {
+        faults.collect(name.as_str(), names::check(name));
         let before = previous.and_then(|site| site.upstreams.get(name));
         let built = Upstream::new(name, config, before.map(|u| &**u), metrics.upstream(name));
         if let Some(upstream) = faults.collect(name.as_str(), built) {
@@ -105,10 +106,12 @@ fn build_routes(
     let mut faults = Faults::none();
     let mut rules = Vec::new();
     let mut built = Vec::new();
-    for (index, written) in shared.config.routes.iter().enumerate() {
+    let routes = &shared.config.routes;
+    let names = names::of_routes(routes).map_err(|found| faults.extend(found));
+    let names = names.unwrap_or_else(|()| vec![String::new(); routes.len()]);
+    for (index, (written, name)) in routes.iter().zip(&names).enumerate() {
         let builder = RouteBuilder { written, shared };
-        let name = written.name.clone().unwrap_or_else(|| format!("route-{index}"));
-        let route = faults.collect(index, builder.build(&name, metrics));
+        let route = faults.collect(index, builder.build(name, metrics));
         built.extend(route.flatten().map(Arc::new));
         let name = written.name.as_deref();
         rules.push(route::Rule { name, when: &written.r#match, then: index });

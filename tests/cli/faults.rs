@@ -49,7 +49,8 @@ fn every_fault_is_told_with_its_place_and_nothing_is_written() {
         &[
             "2:16: listeners[0].address: `nowhere` is no address to listen on; \
              write 0.0.0.0:8080 or [::]:8080",
-            "4:16: listeners[2].address: is the address of listeners[1] already",
+            "4:16: listeners[2].address: is the address of listeners[1] already; \
+             see tidegate.yaml:3:16",
             "5:20: server.threads: must be 1 to 1024",
             "5:36: server.connections: must be more than 0",
             "6:19: upstreams.a.servers: is empty; name at least one server",
@@ -65,9 +66,11 @@ fn every_fault_is_told_with_its_place_and_nothing_is_written() {
          \u{20} - { name: a, match: { path_prefix: /y, methods: [GET, PUT] }, respond: {} }\n\
          \u{20} - { match: { path_prefix: /y, methods: [PUT, GET, HEAD] }, respond: {} }\n",
         &[
-            "4:7: routes[1].match: the same match as routes[0] (`a`) (b.example); keep one",
-            "5:13: routes[2].name: `a` is already the name of routes[0]",
-            "6:7: routes[3].match: the same match as routes[2] (`a`) (any host); keep one",
+            "4:7: routes[1].match: the same match as routes[0] (`a`) (b.example); keep one; \
+             see tidegate.yaml:3:16",
+            "5:13: routes[2].name: `a` is already the name of routes[0]; see tidegate.yaml:3:13",
+            "6:7: routes[3].match: the same match as routes[2] (`a`) (any host); keep one; \
+             see tidegate.yaml:5:16",
         ],
     );
     check("listeners: [", &["1:13: while parsing a node, did not find expected node content"]);
@@ -132,7 +135,7 @@ tidegate.yaml:5:7: listeners[1].adress: unknown key (did you mean `address`?)
 tidegate.yaml:5:40: listeners[1].protocols[0]: h2 needs tls; without it write h2c
 tidegate.yaml:6:45: listeners[2].https_redirect: `perhaps` is neither on, off nor a port
 tidegate.yaml:6:69: listeners[2].limits.uri: must be more than 0
-tidegate.yaml:7:16: listeners[3].address: is the address of listeners[2] already
+tidegate.yaml:7:16: listeners[3].address: is the address of listeners[2] already; see tidegate.yaml:6:16
 tidegate.yaml:7:59: listeners[3].tls.certificates[0].cert: none.pem: No such file or directory (os error 2)
 tidegate.yaml:7:74: listeners[3].tls.certificates[0].key: none.key: No such file or directory (os error 2)
 tidegate.yaml:7:87: listeners[3].tls.min: unknown key
@@ -210,6 +213,20 @@ fn a_misspelt_section_is_one_fault() {
     let expected = "tidegate.yaml:1:1: listener: unknown key (did you mean `listeners`?)\n\
                     tidegate.yaml:2:1: upstrems: unknown key (did you mean `upstreams`?)\n";
     assert_eq!(folder.run(&["-c", "tidegate.yaml", "-t"]), (1, expected.to_owned()));
+}
+
+#[test]
+fn the_place_of_the_first_of_two_is_told_across_files() {
+    let main = "listeners: [{ address: 127.0.0.1:1 }]\n\
+                routes: [{ name: a, match: { path: /x }, respond: {} }]\n";
+    let included = "\n\nroutes: [{ name: a, match: { path: /x }, respond: {} }]\n";
+    assert_eq!(
+        said_of_both(main, included),
+        "more.yaml:3:18: routes[1].name: `a` is already the name of routes[0]; \
+         see tidegate.yaml:3:18\n\
+         more.yaml:3:21: routes[1].match: the same match as routes[0] (`a`) (any host); keep one; \
+         see tidegate.yaml:3:21\n"
+    );
 }
 
 /// What would take connections and serve none must not look alive.

@@ -9,6 +9,7 @@ mod word;
 
 use serde_json::{Map, Value as Json};
 
+use super::Loader;
 use super::doubt::Doubt;
 use super::pattern::Pattern;
 use super::schema::{Schema, Shape};
@@ -25,16 +26,16 @@ use suggest::{hint, suggest};
 pub(super) fn check(
     root: &Node,
     schema: &Schema,
-    not_yet: &[&str],
+    loader: &Loader<'_>,
     findings: &mut Vec<Finding>,
     doubt: &mut Doubt,
 ) -> Option<Json> {
-    Check { schema, not_yet, findings, doubt }.value(root, schema.root(), &KeyPath::root())
+    Check { schema, loader, findings, doubt }.value(root, schema.root(), &KeyPath::root())
 }
 
 struct Check<'a> {
     schema: &'a Schema,
-    not_yet: &'a [&'a str],
+    loader: &'a Loader<'a>,
     findings: &'a mut Vec<Finding>,
     doubt: &'a mut Doubt,
 }
@@ -95,6 +96,10 @@ impl<'a> Check<'a> {
         if let Some(most) = most.filter(|&most| items.len() > most) {
             self.fault(node, at.clone(), format!("takes at most {}", things(most, "item")));
         }
+        if items.is_empty() && is_one_of(self.loader.not_empty, at) {
+            let what = "is empty; write at least one, or leave the key out".to_owned();
+            self.fault(node, at.clone(), what);
+        }
         let is_long_enough = self.findings.len() == told;
         let check = |(index, item)| {
             let shape = shape.item(index);
@@ -153,7 +158,7 @@ impl<'a> Check<'a> {
     /// Reports a key that no shape has; returns the key that was probably meant.
     fn unknown(&mut self, entry: &Entry, shapes: &[Shape<'a>], at: &KeyPath) -> Option<&'a str> {
         let key = at.child(entry.key.as_str());
-        if self.not_yet.iter().any(|pattern| Pattern::new(pattern).fits(key.steps())) {
+        if is_one_of(self.loader.not_yet, &key) {
             self.key_fault(entry, at, "is not supported yet".to_owned());
             return None;
         }
@@ -175,6 +180,10 @@ impl<'a> Check<'a> {
     fn fault(&mut self, node: &Node, at: KeyPath, what: String) {
         self.findings.push(Finding { place: node.place.clone(), at, what });
     }
+}
+
+fn is_one_of(patterns: &[&str], at: &KeyPath) -> bool {
+    patterns.iter().any(|pattern| Pattern::new(pattern).fits(at.steps()))
 }
 
 fn things(count: usize, thing: &str) -> String {
