@@ -67,7 +67,10 @@ pub fn main() -> ExitCode {
 
 fn test(conf: &std::path::Path) -> ExitCode {
     match server::test(&Written::File(conf.to_owned())) {
-        Ok(()) => {
+        Ok(warnings) => {
+            for warning in warnings {
+                say(&format!("warning: {warning}"));
+            }
             say(&format!("{}: good", conf.display()));
             ExitCode::SUCCESS
         }

@@ -20,7 +20,9 @@ use tokio::sync::watch;
 
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
-use crate::control::{Control, Owner, Reloader, Starter, Stop, Token, folder_of};
+use crate::control::{
+    Control, Owner, Reloader, Starter, Stop, Token, certificate_warnings, folder_of,
+};
 use crate::fault::{Faults, KeyPath};
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
 use crate::log::{AccessLog, Drain, ErrorLog, Metrics};
@@ -47,9 +49,11 @@ pub(crate) struct Start {
     pub(crate) daemon: bool,
 }
 
-/// Checks a configuration as start does, and changes nothing.
-pub(crate) fn test(written: &Written) -> Result<(), config::Report> {
-    written.load()?.build(|config| Plan::new(config, &Metrics::new())).map(drop)
+/// Checks a configuration as start does, and changes nothing; gives what is odd
+/// about a good one.
+pub(crate) fn test(written: &Written) -> Result<Vec<String>, config::Report> {
+    let (_, plan) = written.load()?.build(|config| Plan::new(config, &Metrics::new()))?;
+    Ok(certificate_warnings(&plan.listeners))
 }
 
 /// Runs until the process is told to end.

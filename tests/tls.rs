@@ -1,6 +1,7 @@
 //! How TLS ends here, seen by real clients.
 
 mod clients;
+mod ends;
 mod handshake;
 mod hosts;
 mod names;

@@ -6,6 +6,7 @@
 
 pub(crate) mod admin;
 mod background;
+mod certificates;
 mod owner;
 mod reload;
 mod starter;
@@ -27,15 +28,15 @@ use crate::log::{Drain, ErrorLog};
 use crate::site::State;
 
 use self::background::Background;
+use self::certificates::Certificates;
 
+pub(crate) use self::certificates::warnings as certificate_warnings;
 pub(crate) use self::owner::{Owner, folder_of};
 pub(crate) use self::reload::Reloader;
 pub(crate) use self::starter::Starter;
 pub(crate) use self::stop::Stop;
 pub(crate) use self::token::Token;
 
-/// How often certificate files are looked at.
-const CERTIFICATES: Duration = Duration::from_secs(5);
 /// How often the figures of servers are set.
 const FIGURES: Duration = Duration::from_secs(1);
 
@@ -94,21 +95,23 @@ impl Control {
         ready.notify_ready();
         let mut background = Background::default();
         background.follow(&self.reloader.site());
-        for warning in certificate_warnings(&self.listeners) {
-            ::log::warn!("{warning}");
-        }
+        let mut certificates = Certificates::new(std::mem::take(&mut self.listeners));
+        certificates.warn();
         self.serving.wait_for(|serving| *serving == Serving::Now).await?;
         self.tell_predecessor();
         self.tell_starter();
-        let mut certificates = tokio::time::interval(CERTIFICATES);
         let mut figures = tokio::time::interval(FIGURES);
         loop {
             tokio::select! {
                 _ = hangup.recv() => self.reload().await,
                 _ = rotate.recv() => self.reopen_logs(),
-                _ = certificates.tick() => self.refresh_certificates().await,
+                due = certificates.due() => certificates.tend(due).await,
                 _ = figures.tick() => self.set_figures(),
-                () = self.reloader.replaced() => background.follow(&self.reloader.site()),
+                () = self.reloader.replaced() => {
+                    background.follow(&self.reloader.site());
+                    // Whoever reloads looks at what is said.
+                    certificates.warn();
+                }
             }
         }
     }
@@ -155,25 +158,6 @@ impl Control {
         }
     }
 
-    async fn refresh_certificates(&self) {
-        let listeners = self.listeners.clone();
-        let refreshed = tokio::task::spawn_blocking(move || {
-            let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
-            tls.map(|tls| tls.refresh()).collect::<Vec<_>>()
-        });
-        for refreshed in refreshed.await.unwrap_or_default() {
-            for name in &refreshed.replaced {
-                ::log::info!("certificate replaced: {name}");
-            }
-            for reason in &refreshed.failed {
-                ::log::error!("certificate not replaced, the old one stays: {reason}");
-            }
-            for warning in &refreshed.warnings {
-                ::log::warn!("{warning}");
-            }
-        }
-    }
-
     fn set_figures(&self) {
         for upstream in self.reloader.site().upstreams.values() {
             let status = upstream.pool.status();
@@ -181,9 +165,4 @@ impl Control {
             upstream.metrics.set_servers(status.len(), up);
         }
     }
-}
-
-fn certificate_warnings(listeners: &[Arc<Listener>]) -> Vec<String> {
-    let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    tls.flat_map(|tls| tls.warnings()).collect()
 }

@@ -15,6 +15,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -193,10 +194,10 @@ impl Tls {
         refreshed
     }
 
-    /// What is odd about the files in use: expired, readable by others.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    /// What is odd about the files in use: expired, or soon to be; readable by others.
+    pub(crate) fn warnings(&self, now: SystemTime) -> Vec<String> {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.pairs.iter().flat_map(|loaded| loaded.pair.warnings.clone()).collect()
+        loaded.pairs.iter().flat_map(|loaded| loaded.pair.warnings(now)).collect()
     }
 
     /// Starts over with the new CA: no ticket of a client of the old one is accepted.
@@ -253,7 +254,7 @@ impl LoadedPair {
         match Pair::load(&self.files, provider) {
             Ok(pair) => {
                 refreshed.replaced.push(self.files.cert.display().to_string());
-                refreshed.warnings.extend(pair.warnings.iter().cloned());
+                refreshed.warnings.extend(pair.warnings(SystemTime::now()));
                 self.watch.succeeded();
                 self.pair = pair;
             }
@@ -851,16 +852,39 @@ mod tests {
             params.not_after = rcgen::date_time_ymd(3001, 1, 1);
         });
         fs::set_permissions(&early.key, fs::Permissions::from_mode(0o644)).expect("sets");
-        let warnings = tls(&config(&[expired, early])).warnings();
+        let warnings = tls(&config(&[expired, early])).warnings(SystemTime::now());
         let expected = [
-            "expired.pem: the certificate has expired",
-            "early.pem: the certificate is not valid yet",
+            "expired.pem: the certificate has expired on 2020-01-01: renew it",
+            "early.pem: the certificate is not valid before 3000-01-01",
             "early.pem: the certificate has no DNS name",
             "early.key: every user of this machine can read the key",
         ];
         assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
         for (warning, expected) in warnings.iter().zip(expected) {
             assert!(warning.contains(expected), "{warning}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_warned_of_in_its_last_two_weeks() {
+        let place = Place::new();
+        let files = place.issue_with("a", &["a.test"], EC, |params| {
+            params.not_after = rcgen::date_time_ymd(2030, 1, 31);
+        });
+        let tls = tls(&config(std::slice::from_ref(&files)));
+        let end = SystemTime::from(rcgen::date_time_ymd(2030, 1, 31));
+        let day = Duration::from_secs(24 * 60 * 60);
+        for (left, expected) in [
+            (day * 15, None),
+            (day * 14 - day / 2, Some("ends on 2030-01-31, in 13 days: renew it")),
+            (day, Some("ends on 2030-01-31, in 1 day: renew it")),
+            (day / 2, Some("ends on 2030-01-31, within a day: renew it")),
+        ] {
+            let expected: Vec<String> = expected
+                .map(|what| format!("{}: the certificate {what}", files.cert.display()))
+                .into_iter()
+                .collect();
+            assert_eq!(tls.warnings(end - left), expected, "{left:?}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -53,12 +54,17 @@ impl Authority {
 
     /// A new pair for these names, the first of them its common name.
     pub(crate) fn issue(&self, names: &[&str]) -> Pair {
+        self.issue_with(names, |_| {})
+    }
+
+    fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
         let mut params =
             CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())
                 .unwrap();
         params.distinguished_name.push(DnType::CommonName, names[0]);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         Pair { cert: cert.pem(), key: key.serialize_pem() }
@@ -66,7 +72,18 @@ impl Authority {
 
     /// Issues a pair and writes it as `FILE.pem` and `FILE.key`.
     pub(crate) fn write(&self, file: &str, names: &[&str]) -> Pair {
-        let pair = self.issue(names);
+        self.write_pair(file, self.issue(names))
+    }
+
+    /// The same, of a pair that can be used from `start` until `end`.
+    pub(crate) fn write_valid(&self, file: &str, names: &[&str], [start, end]: [SystemTime; 2]) {
+        let pair = self.issue_with(names, |params| {
+            (params.not_before, params.not_after) = (start.into(), end.into());
+        });
+        self.write_pair(file, pair);
+    }
+
+    fn write_pair(&self, file: &str, pair: Pair) -> Pair {
         // The key first: a watcher that sees the new certificate finds its key.
         let key = self.dir().join(format!("{file}.key"));
         std::fs::write(&key, &pair.key).unwrap();

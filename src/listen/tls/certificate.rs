@@ -17,7 +17,7 @@ use rustls::sign::CertifiedKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use crate::fault::Faults;
 
@@ -25,6 +25,10 @@ use super::names::Names;
 
 /// The largest file read; chains and keys take a few KiB.
 const LARGEST_FILE: u64 = 1 << 20;
+/// A certificate is warned of when it has less than this left: in time to renew
+/// it by hand, and late enough for those who renew by themselves.
+const LAST_DAYS: i64 = 14;
+const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
 
 /// A certificate chain and the key of its first certificate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,8 +44,8 @@ pub(crate) struct Files {
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) certificate: Certificate,
-    /// What is odd about it, though it is served.
-    pub(super) warnings: Vec<String>,
+    validity: Validity,
+    files: Files,
 }
 
 /// What a client is shown, what it is signed with, and whose it is.
@@ -70,21 +74,63 @@ impl Pair {
             Error::InvalidCertificate(error) => Faults::at("cert", named(&files.cert, error)),
             error => Faults::at("key", named(&files.key, error)),
         })?;
-        let mut warnings: Vec<String> =
-            leaf.oddities(SystemTime::now()).map(|what| named(&files.cert, what)).collect();
-        if can_be_read_by_others(&files.key) {
-            warnings.push(named(&files.key, "every user of this machine can read the key"));
-        }
         let certificate = Certificate { key: Arc::new(key), names: Arc::new(leaf.names) };
-        Ok(Pair { certificate, warnings })
+        Ok(Pair { certificate, validity: leaf.validity, files: files.clone() })
+    }
+
+    /// What is odd about it, though it is served.
+    pub(super) fn warnings(&self, now: SystemTime) -> Vec<String> {
+        let Files { cert, key } = &self.files;
+        let mut warnings: Vec<String> =
+            self.validity.warning(now).map(|what| named(cert, what)).into_iter().collect();
+        if self.certificate.names.dns.is_empty() {
+            warnings.push(named(cert, "the certificate has no DNS name; no SNI will find it"));
+        }
+        if can_be_read_by_others(key) {
+            warnings.push(named(key, "every user of this machine can read the key"));
+        }
+        warnings
     }
 }
 
-/// What a certificate says about itself; times in seconds since 1970.
+/// What a certificate says about itself.
 struct Leaf {
     names: Names,
-    not_before: i64,
-    not_after: i64,
+    validity: Validity,
+}
+
+/// When a certificate may be used; both ends belong to it (RFC 5280 §4.1.2.5).
+#[derive(Debug)]
+struct Validity {
+    not_before: ASN1Time,
+    not_after: ASN1Time,
+}
+
+impl Validity {
+    fn warning(&self, now: SystemTime) -> Option<String> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let left = self.not_after.timestamp().saturating_sub(now);
+        let (from, end) = (day(self.not_before), day(self.not_after));
+        if left < 0 {
+            return Some(format!("the certificate has expired on {end}: renew it"));
+        }
+        if now < self.not_before.timestamp() {
+            return Some(format!("the certificate is not valid before {from}"));
+        }
+        let when = match left / SECONDS_OF_A_DAY {
+            0 => "within a day".to_owned(),
+            1 => "in 1 day".to_owned(),
+            days if days < LAST_DAYS => format!("in {days} days"),
+            _ => return None,
+        };
+        Some(format!("the certificate ends on {end}, {when}: renew it"))
+    }
+}
+
+/// A day of the calendar, such as 2030-01-31.
+fn day(time: ASN1Time) -> String {
+    time.to_datetime().date().to_string()
 }
 
 impl Leaf {
@@ -102,21 +148,11 @@ impl Leaf {
         }
         Some(Leaf {
             names,
-            not_before: leaf.validity().not_before.timestamp(),
-            not_after: leaf.validity().not_after.timestamp(),
+            validity: Validity {
+                not_before: leaf.validity().not_before,
+                not_after: leaf.validity().not_after,
+            },
         })
-    }
-
-    fn oddities(&self, now: SystemTime) -> impl Iterator<Item = &'static str> {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        [
-            (now > self.not_after, "the certificate has expired"),
-            (now < self.not_before, "the certificate is not valid yet"),
-            (self.names.dns.is_empty(), "the certificate has no DNS name; no SNI will find it"),
-        ]
-        .into_iter()
-        .filter_map(|(holds, what)| holds.then_some(what))
     }
 }
 
