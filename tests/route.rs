@@ -7,6 +7,7 @@ mod redirect;
 mod respond;
 mod rewrite;
 mod strict;
+mod total;
 
 use http::Request;
 

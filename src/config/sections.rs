@@ -13,7 +13,7 @@ use crate::log;
 use crate::respond;
 use crate::route;
 use crate::sanitise;
-use crate::units::{ByteSize, Period, Switch};
+use crate::units::{ByteSize, OrOff, Period, Switch};
 use crate::upstream;
 
 /// The whole file.
@@ -119,6 +119,7 @@ pub(crate) struct Defaults {
     pub(crate) headers: respond::HeadersConfig,
     pub(crate) compress: Option<respond::CompressConfig>,
     pub(crate) error_pages: respond::ErrorPagesConfig,
+    pub(crate) timeouts: RouteTimeouts,
 }
 
 /// One entry of `routes`: a match and one action.
@@ -139,7 +140,18 @@ pub(crate) struct Route {
     pub(crate) headers: respond::HeadersConfig,
     pub(crate) compress: Option<respond::CompressConfig>,
     pub(crate) error_pages: respond::ErrorPagesConfig,
+    pub(crate) timeouts: RouteTimeouts,
     pub(crate) limits: RouteLimits,
+}
+
+/// The key `timeouts` of a route and of `defaults`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RouteTimeouts {
+    /// From the first byte of a request to the last of its answer, all attempts
+    /// together; not for streams. None where nobody says, so that a route can
+    /// switch off what `defaults` say.
+    pub(crate) total: Option<OrOff<Period>>,
 }
 
 /// The key `limits` of a route.

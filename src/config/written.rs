@@ -30,7 +30,6 @@ const NOT_YET: &[&str] = &[
     "routes[].mirror",
     "routes[].access",
     "routes[].cors",
-    "routes[].timeouts",
 ];
 
 /// Lists that choose among something. An empty one is a slip: it would choose

@@ -53,14 +53,17 @@ impl Connection {
 /// One request and its answer, as far as the connection is concerned.
 ///
 /// The hooks reach it through pingora's session; it lets them set a deadline
-/// for silence, and tells the connection whether they recorded the request.
+/// for silence and an end to everything, and tells the connection whether they recorded the request.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) connection: Arc<Connection>,
     began: Instant,
     // Nanoseconds after `began`; 0 is no deadline.
-    deadline: AtomicU64,
+    silence: AtomicU64,
+    // The same for the whole exchange.
+    end: AtomicU64,
     expired: AtomicBool,
+    over: AtomicBool,
     recorded: AtomicBool,
     head_is_all: AtomicBool,
     malformed: AtomicBool,
@@ -72,8 +75,10 @@ impl Exchange {
         Arc::new(Exchange {
             connection,
             began,
-            deadline: AtomicU64::new(0),
+            silence: AtomicU64::new(0),
+            end: AtomicU64::new(0),
             expired: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             recorded: AtomicBool::new(false),
             head_is_all: AtomicBool::new(false),
             malformed: AtomicBool::new(false),
@@ -94,17 +99,37 @@ impl Exchange {
 
     /// Ends the exchange unless it moves on within `silence`.
     pub(crate) fn expect_within(&self, silence: Duration) {
-        let at = (Instant::now() + silence).duration_since(self.began).as_nanos();
-        let at = u64::try_from(at).unwrap_or(u64::MAX).max(1);
-        self.deadline.store(at, Ordering::Release);
+        let at = self.began.elapsed() + silence;
+        self.silence.store(nanos(at), Ordering::Release);
     }
 
-    /// Takes the deadline back.
+    /// Takes the deadline for silence back.
     pub(crate) fn no_deadline(&self) {
-        self.deadline.store(0, Ordering::Release);
+        self.silence.store(0, Ordering::Release);
     }
 
-    /// Whether the deadline has passed; the answer is given once.
+    /// Ends the exchange `total` after its first byte, however much it moves.
+    pub(crate) fn end_after(&self, total: Duration) {
+        self.end.store(nanos(total), Ordering::Release);
+    }
+
+    /// Takes the end back: what is left may take as long as it moves.
+    pub(crate) fn no_end(&self) {
+        self.end.store(0, Ordering::Release);
+    }
+
+    /// How long until the end; nothing where there is none.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let end = self.after_began(&self.end)?;
+        Some(end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the exchange has come to its end, even if that was taken back since.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire) || self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Whether a deadline or the end has passed; the answer is given once.
     pub(crate) fn take_expired(&self) -> bool {
         self.expired.swap(false, Ordering::AcqRel)
     }
@@ -148,21 +173,33 @@ impl Exchange {
         self.cut.load(Ordering::Acquire)
     }
 
+    /// The deadline for silence or the end, whichever comes first.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.deadline.load(Ordering::Acquire) {
-            0 => None,
-            nanos => Some(self.began + Duration::from_nanos(nanos)),
-        }
+        let both = [self.after_began(&self.silence), self.after_began(&self.end)];
+        both.into_iter().flatten().min()
     }
 
     /// Marks the exchange expired if its deadline is not after `now`.
+    ///
+    /// Nothing expires a second time: whoever is told has an answer to give.
     pub(super) fn expire(&self, now: Instant) -> bool {
         let passed = self.deadline().is_some_and(|deadline| deadline <= now);
         if passed {
+            if self.after_began(&self.end).is_some_and(|end| end <= now) {
+                self.over.store(true, Ordering::Release);
+                self.no_end();
+            }
             self.no_deadline();
             self.expired.store(true, Ordering::Release);
         }
         passed
+    }
+
+    fn after_began(&self, nanos: &AtomicU64) -> Option<Instant> {
+        match nanos.load(Ordering::Acquire) {
+            0 => None,
+            nanos => Some(self.began + Duration::from_nanos(nanos)),
+        }
     }
 
     /// Wraps the exchange into the one digest that carries a value of ours to
@@ -172,6 +209,11 @@ impl Exchange {
             .expect("a bare status line is a valid header");
         Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(self.clone()))))
     }
+}
+
+/// A time after the first byte as it is kept, where 0 is none.
+fn nanos(at: Duration) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Sees to the one record of an exchange that ends before any hook wrote it.

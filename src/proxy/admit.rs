@@ -71,6 +71,10 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
         false if headers::is_call(&request.headers) => Need::Call,
         false => Need::Exchange,
     };
+    // The longest calls of gRPC look like the shortest, and say `grpc-timeout`.
+    if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
+        exchange.end_after(total);
+    }
     let answer = act(route, &found, &head, &request.uri, need, strict, ctx)?;
     if is_handshake {
         // A tunnel's silence is no body's: the exchange's deadline bounds it.

@@ -134,6 +134,7 @@ async fn write_body(
     session: &mut Session,
     ctx: &mut Context,
 ) -> Result<()> {
+    deliver::hurry(session, ctx);
     deliver::response_body(&mut piece, ends, ctx)?;
     session.write_response_body(piece, ends).await
 }

@@ -89,6 +89,17 @@ pub(super) fn finish_head(
     Ok(())
 }
 
+/// Lets the next write take no longer than is left of the exchange: who waits
+/// for a client to read does not look at the clock.
+pub(super) fn hurry(session: &mut Session, ctx: &Context) {
+    if let Some(exchange) = ctx.exchange()
+        && let Some(left) = exchange.left()
+    {
+        let patience = exchange.connection.listener.timeouts.write.0.min(left);
+        session.set_write_timeout(Some(patience));
+    }
+}
+
 /// A piece of an answer's body.
 pub(super) fn response_body(
     body: &mut Option<Bytes>,

@@ -1,5 +1,7 @@
 //! To a server and back: choosing it, telling it, and judging what it did.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -12,7 +14,7 @@ use tokio::time::Instant;
 use crate::balance::{Ask, Outcome};
 use crate::listen::Exchange;
 use crate::log::Failure;
-use crate::upstream::{Failed, Need, Protocol, framing, headers};
+use crate::upstream::{Failed, Need, Protocol, Upstream, framing, headers};
 
 use super::context::{Context, Forward};
 use super::fields;
@@ -32,6 +34,10 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
         headers: &request.headers,
         tried: &forward.tried,
     };
+    if exchange.is_over() {
+        ctx.failure = Some(Refusal::TookTooLong);
+        return Error::e_explain(ErrorType::HTTPStatus(504), "no time is left to ask a server");
+    }
     let lease = match forward.upstream.pool.pick(&ask) {
         Ok(lease) => lease,
         Err(none) => {
@@ -44,7 +50,10 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
         forward.upstream.budget.request();
     }
     let tunnel = exchange.connection.listener.timeouts.tunnel.0;
-    let (peer, in_use) = forward.upstream.peer(lease.server(), forward.need, tunnel);
+    let (mut peer, in_use) = forward.upstream.peer(lease.server(), forward.need, tunnel);
+    if let (Some(left), Need::Exchange) = (exchange.left(), forward.need) {
+        Upstream::hurry(&mut peer, left);
+    }
     forward.in_use = Some(in_use);
     forward.begin(lease);
     ctx.failure = None;
@@ -216,6 +225,8 @@ pub(super) fn answered(
     }
     let is_tunnel = status == 101 || headers::is_stream(&response.headers);
     let silence = if is_tunnel {
+        // Its end is nobody's fault: a stream may be open for days.
+        exchange.no_end();
         exchange.connection.listener.timeouts.tunnel.0
     } else {
         forward.upstream.timeouts().between_bytes.0
@@ -240,6 +251,9 @@ pub(super) fn unconnected(
     mut error: Box<Error>,
     ctx: &mut Context,
 ) -> Box<Error> {
+    if ctx.exchange().is_some_and(|exchange| exchange.is_over()) {
+        return out_of_time(error, since_asked(ctx), ctx);
+    }
     let Some(forward) = ctx.forward.as_mut() else {
         return error;
     };
@@ -259,21 +273,48 @@ pub(super) fn unconnected(
     error
 }
 
+/// How long the server of this attempt has been awaited.
+fn since_asked(ctx: &Context) -> Duration {
+    ctx.forward.as_ref().map_or(Duration::ZERO, |forward| forward.began.elapsed())
+}
+
+/// The request has taken as long as it may; `had` of that was its server's.
+fn out_of_time(mut error: Box<Error>, had: Duration, ctx: &mut Context) -> Box<Error> {
+    error.retry = RetryType::Decided(false);
+    ctx.failure = Some(Refusal::TookTooLong);
+    let total = ctx.route.as_ref().and_then(|route| route.total).unwrap_or_default();
+    if let Some(forward) = ctx.forward.as_mut()
+        && forward.status.is_none()
+    {
+        forward.failures.push(Failure::Timeout);
+        // A server that was asked late had no time to answer.
+        if had >= total / 2 {
+            report(forward, Outcome::Failed);
+        }
+    }
+    error
+}
+
 /// A connection stood, and then something went wrong on it.
 pub(super) fn broken(
-    session: &Session,
+    session: &mut Session,
     mut error: Box<Error>,
     is_reused: bool,
     ctx: &mut Context,
 ) -> Box<Error> {
     let expired = ctx.exchange().is_some_and(|exchange| exchange.take_expired());
-    let Some(forward) = ctx.forward.as_mut() else {
-        return error;
-    };
     if let ErrorType::HTTPStatus(_) = error.etype() {
         // Our own words, said in `answered` or `request_body`.
         return error;
     }
+    if ctx.exchange().is_some_and(|exchange| exchange.is_over()) {
+        // While a client still sends, it may be the one that is awaited.
+        let had = if session.is_body_done() { since_asked(ctx) } else { Duration::ZERO };
+        return out_of_time(error, had, ctx);
+    }
+    let Some(forward) = ctx.forward.as_mut() else {
+        return error;
+    };
     let written = session.response_written();
     let began_answer = written.is_some_and(|head| !head.status.is_informational());
     let is_repeatable = is_repeatable(session) && !began_answer;

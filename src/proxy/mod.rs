@@ -142,11 +142,12 @@ impl ProxyHttp for Conductor {
 
     fn response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
+        deliver::hurry(session, ctx);
         deliver::response_body(body, end_of_stream, ctx)?;
         Ok(None)
     }

@@ -40,6 +40,8 @@ pub(crate) enum Refusal {
     BadAnswer,
     /// A server did not connect or answer in time.
     ServerTooSlow,
+    /// The request took longer in all than its route allows.
+    TookTooLong,
     /// The fault is ours.
     Internal,
 }
@@ -71,6 +73,7 @@ impl Refusal {
             Refusal::ServerUnreachable => (502, "server_unreachable"),
             Refusal::BadAnswer => (502, "server_answer"),
             Refusal::ServerTooSlow => (504, "server_too_slow"),
+            Refusal::TookTooLong => (504, "took_too_long"),
             Refusal::Internal => (500, "internal"),
         };
         Told { status, tag }
@@ -158,8 +161,12 @@ pub(super) async fn send(
     ctx: &mut Context,
 ) -> Result<bool> {
     ctx.refusal = Some(refusal.tag());
-    if let (Refusal::Malformed(_), Some(exchange)) = (refusal, ctx.exchange()) {
-        exchange.set_malformed();
+    if let Some(exchange) = ctx.exchange() {
+        // What tells that time is up comes after that.
+        exchange.no_end();
+        if matches!(refusal, Refusal::Malformed(_)) {
+            exchange.set_malformed();
+        }
     }
     let (site, route) = (ctx.site.clone(), ctx.route.clone());
     let pages = route.as_ref().map_or(&site.defaults.error_pages, |route| &route.error_pages);
@@ -176,7 +183,11 @@ pub(super) async fn after_failure(
     error: &Error,
     ctx: &mut Context,
 ) -> FailToProxy {
-    let refusal = ctx.failure.take().or_else(|| of_error(error));
+    let is_over = ctx.exchange().is_some_and(|exchange| exchange.is_over());
+    let refusal = match ctx.failure.take() {
+        _ if is_over => Some(Refusal::TookTooLong),
+        told => told.or_else(|| of_error(error)),
+    };
     ctx.error = Some(summary(error));
     let silent = FailToProxy { error_code: 0, can_reuse_downstream: false };
     let Some(refusal) = refusal else {

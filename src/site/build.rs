@@ -11,6 +11,7 @@ use crate::log::{AccessLog, Metrics};
 use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules};
 use crate::route::{self, Redirect, Rewrite, Router};
 use crate::sanitise::Strict;
+use crate::units::{OrOff, Period};
 use crate::upstream::Upstream;
 
 use super::{Action, Defaults, NamedBy, Route, Site, Targets, names};
@@ -89,13 +90,25 @@ impl Defaults {
             None => Some(None),
         };
         let error_pages = faults.collect("error_pages", ErrorPages::new(&written.error_pages));
+        let total = faults.collect("timeouts", total(&written.timeouts));
         faults.into_result(|| {
             Some(Defaults {
                 headers: headers?,
                 compression: compression?,
                 error_pages: error_pages?,
+                total: total?.unwrap_or_default(),
             })
         })
+    }
+}
+
+/// `timeouts.total`, where it is said.
+fn total(written: &config::RouteTimeouts) -> Result<Option<OrOff<Period>>, Faults> {
+    match written.total {
+        Some(OrOff::Set(total)) if total.0.is_zero() => {
+            Err(Faults::at("total", "must be longer than 0; write off for no bound"))
+        }
+        said => Ok(said),
     }
 }
 
@@ -148,6 +161,8 @@ impl RouteBuilder<'_> {
             Some(own) => faults.collect("error_pages", ErrorPages::new(own)),
             None => defaults.map(|defaults| defaults.error_pages.clone()),
         };
+        let total = faults.collect("timeouts", total(&written.timeouts));
+        let total = total.map(|own| own.or_else(|| Some(defaults?.total)));
         if written.rewrite.is_some() && !matches!(action, Some(Action::Proxy(_)) | None) {
             faults.extend(Faults::at(
                 "rewrite",
@@ -166,6 +181,7 @@ impl RouteBuilder<'_> {
                 compression: compression?,
                 error_pages: error_pages?,
                 body_limit: written.limits.body,
+                total: total?.and_then(OrOff::set).map(|total| total.0),
                 metrics: metrics.route(name),
             })
         };

@@ -11,6 +11,7 @@ mod state;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 
@@ -21,7 +22,7 @@ use crate::log::RouteMetrics;
 use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules, Turns};
 use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
 use crate::sanitise::{Head, Strict};
-use crate::units::ByteSize;
+use crate::units::{ByteSize, OrOff, Period};
 use crate::upstream::Upstream;
 
 pub(crate) use self::state::State;
@@ -81,6 +82,8 @@ pub(crate) struct Defaults {
     pub(crate) headers: HeaderRules,
     pub(crate) compression: Option<Compression>,
     pub(crate) error_pages: ErrorPages,
+    /// Of routes only: where there is none, nothing is waited for.
+    total: OrOff<Period>,
 }
 
 /// What one route does with its requests.
@@ -94,6 +97,8 @@ pub(crate) struct Route {
     pub(crate) error_pages: ErrorPages,
     /// The largest request body; the listener's bound if none.
     pub(crate) body_limit: Option<ByteSize>,
+    /// The longest that a request may take in all, streams aside.
+    pub(crate) total: Option<Duration>,
     pub(crate) metrics: Arc<RouteMetrics>,
 }
 

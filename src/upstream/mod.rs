@@ -139,6 +139,19 @@ impl Upstream {
         (peer, in_use)
     }
 
+    /// Lets an attempt, which is given no longer, hang neither on its
+    /// connection nor on a write, where nobody looks at the clock of the request.
+    pub(crate) fn hurry(peer: &mut HttpPeer, left: Duration) {
+        let options = &mut peer.options;
+        for timeout in [
+            &mut options.connection_timeout,
+            &mut options.total_connection_timeout,
+            &mut options.write_timeout,
+        ] {
+            *timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
+        }
+    }
+
     /// What is spoken with its servers, WebSockets aside.
     pub(crate) fn protocol(&self) -> Protocol {
         self.connector.protocol()
