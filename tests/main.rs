@@ -22,6 +22,7 @@ mod files;
 mod forward;
 mod grpc;
 mod health;
+mod keep_alive;
 mod listen;
 mod preset;
 mod reload;

@@ -35,10 +35,14 @@ const COALESCE: usize = 4096;
 const AHEAD: usize = 8192;
 /// One read of a head or of bytes ahead.
 const CHUNK: usize = 8192;
-/// Unread bytes of a refused request that are read and dropped: this many reads.
+/// Unread bytes of a refused request that are read and dropped: this many
+/// reads, of this many bytes. An upload of usual size is taken whole: its
+/// client may look for an answer at its end alone.
 const LINGER_READS: usize = 1024;
-/// How long a client may take to receive an answer that ends its connection.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 16 * 1024;
+/// How long, from an answer on, a client may go on to send its request: in
+/// all, however it moves.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
 /// How much of what a client sends belongs to the request being served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +266,7 @@ impl Drop for EdgeIo {
 async fn linger(connection: Arc<Connection>, mut stream: TcpStream) {
     let drained = async {
         stream.shutdown().await?;
-        let mut dropped = [0; 1024];
+        let mut dropped = vec![0; LINGER_BYTES];
         for _ in 0..LINGER_READS {
             if stream.read(&mut dropped).await? == 0 {
                 break;

@@ -30,6 +30,7 @@ pub(crate) use accept::{Edge, Opened, Serving};
 pub(crate) use connection::Exchange;
 pub(crate) use h2_body::BODY_LENGTH;
 pub(crate) use head::HeadFault;
+pub(crate) use io::LINGER;
 pub(crate) use listener::{Config, HttpsRedirect, Listener};
 pub(crate) use seats::{Bounds, Seats};
 pub(crate) use shutdown::Shutdown;

@@ -6,7 +6,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::listen::{Exchange, HeadFault, HttpsRedirect, Listener};
+use crate::listen::{Exchange, HeadFault, HttpsRedirect, LINGER, Listener};
 use crate::respond::Answer;
 use crate::route::{Matched, Rewrite};
 use crate::sanitise::{Head, Malformed, PathForm, Strict};
@@ -16,6 +16,7 @@ use crate::upstream::{Need, headers};
 use super::answer::Reply;
 use super::context::{BodyCount, Context, Forward};
 use super::fields;
+use super::persist;
 use super::refuse::Refusal;
 
 /// Finds the exchange and sets the timeouts that pingora keeps.
@@ -33,6 +34,9 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     };
     session.set_read_timeout(Some(patience));
     session.set_write_timeout(Some(timeouts.write.0));
+    persist::begin(session);
+    // Of what is left of a body after an answer of ours.
+    session.set_total_drain_timeout(Some(LINGER));
     // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
     let is_old = session.req_header().version == Version::HTTP_10;
     session.set_ignore_info_resp(is_old);
@@ -193,6 +197,7 @@ fn act(
                 first_byte: None,
                 status: None,
                 silence: None,
+                is_answered: false,
                 in_use: None,
             });
             Ok(None)

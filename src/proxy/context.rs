@@ -58,6 +58,8 @@ pub(super) struct Forward {
     pub(super) status: Option<u16>,
     /// How long either side may be silent from here on.
     pub(super) silence: Option<Duration>,
+    /// Whether the client has been told all of the answer.
+    pub(super) is_answered: bool,
 }
 
 impl Forward {
@@ -71,6 +73,7 @@ impl Forward {
         self.first_byte = None;
         self.status = None;
         self.silence = None;
+        self.is_answered = false;
     }
 }
 

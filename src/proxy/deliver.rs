@@ -18,6 +18,7 @@ use super::bare;
 use super::context::Context;
 use super::fields;
 use super::forward;
+use super::persist;
 use super::refuse;
 
 /// The head of a server's answer, as the client is to see it.
@@ -59,6 +60,7 @@ pub(super) fn finish_head(
     response: &mut HeaderMap,
     ctx: &mut Context,
 ) -> Result<()> {
+    persist::settle(session);
     if let Some(id) = &ctx.request_id {
         response.insert(X_REQUEST_ID, id.to_value());
     }
@@ -106,15 +108,7 @@ pub(super) fn response_body(
     end_of_stream: bool,
     ctx: &mut Context,
 ) -> Result<()> {
-    if end_of_stream {
-        if let Some(exchange) = ctx.exchange() {
-            exchange.no_deadline();
-        }
-        if let Some(forward) = ctx.forward.as_mut() {
-            // What may still come of the request wakes no deadline.
-            forward.silence = None;
-        }
-    } else {
+    if !end_of_stream {
         forward::keep_alive(ctx);
     }
     let Some(mut encoder) = ctx.encoder.take() else {

@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::balance::{Ask, Outcome};
-use crate::listen::Exchange;
+use crate::listen::{Exchange, LINGER};
 use crate::log::Failure;
 use crate::upstream::{Failed, Need, Protocol, Upstream, framing, headers};
 
@@ -245,6 +245,21 @@ pub(super) fn keep_alive(ctx: &Context) {
     }
 }
 
+/// The answer is whole, and nothing of a server is awaited any more. What the
+/// client still sends of its request is of little use, and bounded in all.
+pub(super) fn answer_ends(session: &mut Session, ctx: &mut Context) {
+    let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_mut()) else {
+        return;
+    };
+    forward.silence = None;
+    forward.is_answered = true;
+    if session.is_body_done() {
+        exchange.no_deadline();
+    } else {
+        exchange.expect_within(LINGER);
+    }
+}
+
 /// No connection came about.
 pub(super) fn unconnected(
     session: &Session,
@@ -305,6 +320,10 @@ pub(super) fn broken(
     let expired = ctx.exchange().is_some_and(|exchange| exchange.take_expired());
     if let ErrorType::HTTPStatus(_) = error.etype() {
         // Our own words, said in `answered` or `request_body`.
+        return error;
+    }
+    if ctx.forward.as_ref().is_some_and(|forward| forward.is_answered) {
+        error.retry = RetryType::Decided(false);
         return error;
     }
     if ctx.exchange().is_some_and(|exchange| exchange.is_over()) {

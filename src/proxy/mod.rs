@@ -13,6 +13,7 @@ mod deliver;
 mod door;
 mod fields;
 mod forward;
+mod persist;
 mod refuse;
 
 use std::sync::Arc;
@@ -43,6 +44,13 @@ impl Conductor {
     pub(crate) fn new(site: Arc<ArcSwap<Site>>, state: Arc<State>) -> Self {
         Conductor { site, state }
     }
+
+    /// Pingora asks only when a request begins.
+    fn note_draining(&self, session: &mut Session) {
+        if self.state.is_draining() {
+            session.set_keepalive(None);
+        }
+    }
 }
 
 #[async_trait]
@@ -61,6 +69,7 @@ impl ProxyHttp for Conductor {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        self.note_draining(session);
         match admit::admit(session, ctx) {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
@@ -133,10 +142,7 @@ impl ProxyHttp for Conductor {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        if self.state.is_draining() {
-            // Pingora asks only when a request begins.
-            session.set_keepalive(None);
-        }
+        self.note_draining(session);
         deliver::response_head(session, response, ctx)
     }
 
@@ -149,6 +155,9 @@ impl ProxyHttp for Conductor {
     ) -> Result<Option<Duration>> {
         deliver::hurry(session, ctx);
         deliver::response_body(body, end_of_stream, ctx)?;
+        if end_of_stream {
+            forward::answer_ends(session, ctx);
+        }
         Ok(None)
     }
 

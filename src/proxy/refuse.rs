@@ -163,6 +163,7 @@ pub(super) async fn send(
     ctx.refusal = Some(refusal.tag());
     if let Some(exchange) = ctx.exchange() {
         // What tells that time is up comes after that.
+        exchange.no_deadline();
         exchange.no_end();
         if matches!(refusal, Refusal::Malformed(_)) {
             exchange.set_malformed();
@@ -184,7 +185,10 @@ pub(super) async fn after_failure(
     ctx: &mut Context,
 ) -> FailToProxy {
     let is_over = ctx.exchange().is_some_and(|exchange| exchange.is_over());
+    let is_answered = ctx.forward.as_ref().is_some_and(|forward| forward.is_answered);
     let refusal = match ctx.failure.take() {
+        // What ended is only the rest of the request.
+        _ if is_answered => None,
         _ if is_over => Some(Refusal::TookTooLong),
         told => told.or_else(|| of_error(error)),
     };
