@@ -36,12 +36,10 @@ const AHEAD: usize = 8192;
 /// One read of a head or of bytes ahead.
 const CHUNK: usize = 8192;
 /// Unread bytes of a refused request that are read and dropped: this many
-/// reads, of this many bytes. An upload of usual size is taken whole: its
-/// client may look for an answer at its end alone.
+/// reads of this size, so that most uploads end before they look for an answer.
 const LINGER_READS: usize = 1024;
 const LINGER_BYTES: usize = 16 * 1024;
-/// How long, from an answer on, a client may go on to send its request: in
-/// all, however it moves.
+/// How long, from an answer on, a client may go on to send its request.
 pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
 /// How much of what a client sends belongs to the request being served.
@@ -267,11 +265,8 @@ async fn linger(connection: Arc<Connection>, mut stream: TcpStream) {
     let drained = async {
         stream.shutdown().await?;
         let mut dropped = vec![0; LINGER_BYTES];
-        for _ in 0..LINGER_READS {
-            if stream.read(&mut dropped).await? == 0 {
-                break;
-            }
-        }
+        let mut reads = 0..LINGER_READS;
+        while reads.next().is_some() && stream.read(&mut dropped).await? > 0 {}
         io::Result::Ok(())
     };
     if let Ok(Err(error)) = tokio::time::timeout(LINGER, drained).await {

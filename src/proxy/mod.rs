@@ -7,6 +7,7 @@
 
 mod admit;
 mod answer;
+mod attempt;
 mod bare;
 mod context;
 mod deliver;
@@ -115,7 +116,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Context,
         error: Box<Error>,
     ) -> Box<Error> {
-        forward::unconnected(session, error, ctx)
+        attempt::unconnected(session, error, ctx)
     }
 
     async fn upstream_request_filter(
@@ -169,7 +170,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        forward::broken(session, error, client_reused, ctx)
+        attempt::broken(session, error, client_reused, ctx)
     }
 
     async fn fail_to_proxy(
