@@ -92,6 +92,7 @@ pub(super) async fn prepare_request(
     let asks_trailers = forward.upstream.protocol() != Protocol::H1 && headers::is_grpc(asked);
     let outgoing = client.outgoing(asked, &forward.client_host, is_https);
     let waits_for_continue = fields::change_request(request, |fields| {
+        headers::clean(fields, || route.headers.request.names());
         headers::identify(fields, outgoing, id.to_value(), client.peer_trusted);
         name_host(fields, forward)?;
         if asks_trailers {

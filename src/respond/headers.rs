@@ -150,6 +150,12 @@ impl Rules {
         })
     }
 
+    /// Every field that is changed.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let given = self.set.iter().chain(&self.add).map(|(name, _)| name);
+        self.remove.iter().chain(given)
+    }
+
     pub(crate) fn apply(&self, message: &mut HeaderMap) {
         for name in &self.remove {
             message.remove(name);

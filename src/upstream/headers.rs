@@ -17,11 +17,67 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// Fields that are not for servers: CGI hands the first on as `HTTP_PROXY`
+/// (httpoxy), and what the second announces is not passed on.
+const NOT_FOR_SERVERS: [HeaderName; 2] = [HeaderName::from_static("proxy"), header::TRAILER];
+
+/// Names that a server must get from us alone, under any spelling; so are all
+/// that begin with `x-forwarded-`.
+const OURS: [HeaderName; 4] = [
+    X_REQUEST_ID,
+    HeaderName::from_static("x-real-ip"),
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+];
+
 /// The most fields that a request gains.
 const ADDED: usize = 8;
 
 /// Our name in `Via` (RFC 9110 §7.6.3).
 pub(crate) const VIA: HeaderValue = HeaderValue::from_static("1.1 tidegate");
+
+/// Takes away what no server is to see, and what one could take for a field of
+/// ours or of the route, whose names are `ruled`: CGI and its heirs read
+/// `X_Forwarded_For` as `X-Forwarded-For`. Who sent it makes no difference:
+/// trusted proxies, too, pass on what they do not know.
+pub(crate) fn clean<'a, R>(request: &mut HeaderMap, ruled: impl Fn() -> R)
+where
+    R: Iterator<Item = &'a HeaderName>,
+{
+    for name in &NOT_FOR_SERVERS {
+        request.remove(name);
+    }
+    let has_underscore = |name: &HeaderName| name.as_str().contains('_');
+    if !request.keys().any(has_underscore) && !ruled().any(has_underscore) {
+        return;
+    }
+    let is_twin = |name: &HeaderName| {
+        let is_twin_of = |other: &HeaderName| are_twins(name.as_str(), other.as_str());
+        is_forwarding_twin(name.as_str()) || OURS.iter().any(is_twin_of) || ruled().any(is_twin_of)
+    };
+    let twins: Vec<HeaderName> = request.keys().filter(|name| is_twin(name)).cloned().collect();
+    for name in &twins {
+        request.remove(name);
+    }
+}
+
+/// Whether two different names are one where `_` and `-` are the same.
+fn are_twins(one: &str, other: &str) -> bool {
+    one != other && is_one_name(one, other)
+}
+
+/// Whether a name is that of a forwarding field where `_` and `-` are the same,
+/// and only there.
+fn is_forwarding_twin(name: &str) -> bool {
+    const PREFIX: &str = "x-forwarded-";
+    let start = name.get(..PREFIX.len());
+    name.contains('_') && start.is_some_and(|start| is_one_name(start, PREFIX))
+}
+
+fn is_one_name(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    one.bytes().map(fold).eq(other.bytes().map(fold))
+}
 
 /// Sets the forwarding fields (RFC 7239 and the X- ones), the request id and
 /// `Via`; what the client sent of them is gone unless `outgoing` holds it.
@@ -77,6 +133,37 @@ fn has_type(headers: &HeaderMap, media_type: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_get_neither_proxy_nor_trailer_nor_twins() {
+        let ruled = ["x-env", "x_team", "x-gone"].map(HeaderName::from_static);
+        for (name, stays) in [
+            ("proxy", false),
+            ("trailer", false),
+            ("x_forwarded_for", false),
+            ("x-forwarded_host", false),
+            ("x_forwarded-anything", false),
+            ("x_request_id", false),
+            ("x-real_ip", false),
+            ("content_length", false),
+            ("transfer_encoding", false),
+            ("x_env", false),
+            ("x_gone", false),
+            ("x-team", false),
+            ("x_team", true),
+            ("x-env", true),
+            ("x-forwarded-for", true),
+            ("x_forwarded", true),
+            ("auth_token", true),
+            ("x_environment", true),
+        ] {
+            let name = HeaderName::from_static(name);
+            let mut request = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("x"))]);
+            request.append(name.clone(), HeaderValue::from_static("y"));
+            clean(&mut request, || ruled.iter());
+            assert_eq!(request.contains_key(&name), stays, "{name}");
+        }
+    }
 
     #[test]
     fn grpc_web_is_a_call_but_no_grpc() {

@@ -59,6 +59,72 @@ async fn a_rewritten_path_is_normal_in_either_case() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_is_for_servers_alone() {
+    const RAW: &str = "
+listeners:
+  - { address: '127.0.0.1:{port}', protocols: [h1, h2c], strict: { path: raw } }
+  - { address: '127.0.0.1:{port2}', protocols: [h1, h2c], strict: { path: raw }, https_redirect: on }
+upstreams: { app: { servers: ['{origin}'], balance: { consistent_hash: uri } } }
+routes:
+  - { match: { path_prefix: /host/ }, upstream: app, rewrite: { host: b.example } }
+  - { match: { path_prefix: /add/ }, upstream: app, rewrite: { add_prefix: /more } }
+  - { match: { path_prefix: /path/ }, upstream: app, rewrite: { path: '/at{path}' } }
+  - { match: { path_regex: '/([a-z]+)~x' }, upstream: app, rewrite: { regex: '~x', replace: '' } }
+  - { match: { path_prefix: /old/ }, redirect: { to: '/new/{rest}' } }
+  - { match: { path_prefix: /files/ }, files: { root: '{site}' } }
+  - upstream: app
+";
+    let origin = Origin::echo().await;
+    let site = tempfile::tempdir().unwrap();
+    std::fs::write(site.path().join("a~"), "a file").unwrap();
+    let places: [(&str, &dyn std::fmt::Display); 2] =
+        [("origin", &origin.addr), ("site", &site.path().display())];
+    let edge = Edge::start_with(RAW, &places);
+    // What is made of a path is made of its normal form.
+    for (written, seen) in [
+        ("/host/./%7e//", "/host/./%7e//"),
+        ("/x/../host/%7e?q=//", "/x/../host/%7e?q=//"),
+        ("/add/./%7e?q=//", "/more/add/~?q=//"),
+        ("//path//%7e", "/at/path/~"),
+        ("/./abc%7ex", "/abc"),
+    ] {
+        for answer in super::ask(&edge, &format!("GET a.example{written}")).await {
+            assert_eq!(Request::echoed(&answer).target(), seen, "{written}");
+        }
+    }
+    for answer in super::ask(&edge, "GET a.example/x/../old/./%7e?q=//").await {
+        assert_eq!(answer.header("location"), Some("/new/~?q=//"));
+    }
+    for answer in super::ask(&edge, "GET a.example/x/../files/./a%7E").await {
+        assert_eq!(answer.text(), "a file");
+    }
+    let request = "GET /x/..//%7e HTTP/1.1\r\nhost: a.example\r\n\r\n";
+    assert_eq!(Client::ask(edge.addr2(), request).await.status, 400);
+    let request = "GET /x/../%7e HTTP/1.1\r\nhost: a.example\r\n\r\n";
+    let answer = Client::ask(edge.addr2(), request).await;
+    assert_eq!(answer.header("location"), Some("https://a.example/~"));
+    // What has no one reading is refused as ever.
+    let refused = [
+        "/..",
+        "/a/../..",
+        "/a//../b",
+        "/%2e%2e/a",
+        "/a/.%2e",
+        "/a%2fb",
+        "/a%5cb",
+        "/a\\b",
+        "/%00",
+        "/%252e",
+        "/..;/a",
+        "/%c0%ae",
+    ];
+    for path in refused {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n\r\n");
+        assert_eq!(Client::ask(edge.addr(), request).await.status, 400, "{path}");
+    }
+}
+
 const UNDERSCORES: &str = "
 listeners:
   - { address: '127.0.0.1:{port}', protocols: [h1, h2c], strict: { underscores: refuse } }
@@ -72,7 +138,7 @@ routes: [{ upstream: app }]
 async fn names_with_underscores_are_refused_dropped_or_passed() {
     let origin = Origin::echo().await;
     let edge = Edge::start_with(UNDERSCORES, &[("origin", &origin.addr)]);
-    let request = "GET / HTTP/1.1\r\nhost: a.example\r\nx_forwarded_for: 1.2.3.4\r\n\
+    let request = "GET / HTTP/1.1\r\nhost: a.example\r\nx_mine_for: 1.2.3.4\r\n\
                    X_A: 1\r\nx_a: 2\r\nx-b: 3\r\n\r\n";
     let h2 = || http::Request::get("http://a.example/").header("x_a", "1").header("x-b", "3");
     for (addr, expected) in
@@ -95,4 +161,82 @@ async fn names_with_underscores_are_refused_dropped_or_passed() {
     // Without underscores nothing is refused.
     let plain = "GET / HTTP/1.1\r\nhost: a.example\r\nx-b: 3\r\n\r\n";
     assert_eq!(Client::ask(edge.addr(), plain).await.status, 200);
+}
+
+/// The fields of a request as a server of CGI or WSGI reads them.
+fn folded(seen: &Request) -> std::collections::BTreeMap<String, Vec<&str>> {
+    let mut environment = std::collections::BTreeMap::<String, Vec<&str>>::new();
+    for line in seen.head.lines().skip(1) {
+        if let Some((name, value)) = line.split_once(':') {
+            let name = name.to_uppercase().replace('-', "_");
+            environment.entry(format!("HTTP_{name}")).or_default().push(value.trim());
+        }
+    }
+    environment
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_read_as_ours_are_dropped_even_where_underscores_pass() {
+    const SITE: &str = "
+clients: { trusted_proxies: ['127.0.0.9/32'] }
+listeners:
+  - { address: '127.0.0.1:{port}', protocols: [h1, h2c], strict: { underscores: pass } }
+upstreams: { app: { servers: ['{origin}'] } }
+routes:
+  - upstream: app
+    headers: { request: { set: { x-env: prod, x_team: us }, add: { x-more: more }, remove: [x-debug] } }
+";
+    let origin = Origin::echo().await;
+    let edge = Edge::start_with(SITE, &[("origin", &origin.addr)]);
+    let spoofed = [
+        "x_forwarded_for",
+        "x-forwarded_proto",
+        "x_forwarded-host",
+        "x_forwarded_port",
+        "x_request_id",
+        "x_real_ip",
+        "content_length",
+        "transfer_encoding",
+        "x_env",
+        "x-team",
+        "x_more",
+        "x_debug",
+        "proxy",
+        "trailer",
+    ];
+    let lines: String = spoofed.iter().map(|name| format!("{name}: spoofed\r\n")).collect();
+    let request = format!("GET / HTTP/1.1\r\nhost: a.example\r\n{lines}auth_token: mine\r\n\r\n");
+    let mut answers = Vec::new();
+    for from in ["127.0.0.1", "127.0.0.9"] {
+        let mut client = Client::connect_from(from, edge.addr()).await;
+        client.send(&request).await;
+        answers.push(client.response().await);
+    }
+    let mut h2 = http::Request::get("http://a.example/").header("auth_token", "mine");
+    for name in spoofed {
+        h2 = h2.header(name, "spoofed");
+    }
+    let mut client = H2Client::connect(edge.addr()).await;
+    answers.push(client.ask(h2.body(()).unwrap(), "").await.unwrap().response);
+    for answer in answers {
+        let seen = Request::echoed(&answer);
+        let environment = folded(&seen);
+        assert!(!seen.head.contains("spoofed"), "{}", seen.head);
+        for (name, value) in [
+            ("HTTP_X_FORWARDED_PROTO", "http"),
+            ("HTTP_X_FORWARDED_HOST", "a.example"),
+            ("HTTP_X_ENV", "prod"),
+            ("HTTP_X_TEAM", "us"),
+            ("HTTP_X_MORE", "more"),
+            ("HTTP_AUTH_TOKEN", "mine"),
+        ] {
+            assert_eq!(environment.get(name), Some(&vec![value]), "{}", seen.head);
+        }
+        for name in ["HTTP_X_FORWARDED_FOR", "HTTP_X_REQUEST_ID"] {
+            assert_eq!(environment[name].len(), 1, "{}", seen.head);
+        }
+        for name in ["HTTP_X_DEBUG", "HTTP_PROXY", "HTTP_TRAILER", "HTTP_X_REAL_IP"] {
+            assert_eq!(environment.get(name), None, "{}", seen.head);
+        }
+    }
 }
