@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{
-    Control, Owner, Reloader, Starter, Stop, Token, certificate_warnings, folder_of,
+    AdminHosts, Control, Guard, Owner, Reloader, Starter, Stop, Token, certificate_warnings, folder_of,
 };
 use crate::fault::{Faults, KeyPath};
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
@@ -67,7 +67,7 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let error_log = crate::log::init(config.log.level, settings.error_log.as_deref())?;
     let inherited = if start.upgrade { Some(take_over(&settings.upgrade_sock)?) } else { None };
     let sockets = Sockets::open(&plan, inherited)?;
-    let token = token(&config, sockets.predecessor.as_ref(), owner)?;
+    let token = token(&config, &sockets, owner)?;
     plan.site.resolve_now()?;
     let is_daemon = start.daemon || settings.daemon.0;
     if !is_daemon {
@@ -77,22 +77,28 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     process.run(plan, sockets)
 }
 
-/// The admin token. The file that a made one is in is written only here, where
-/// the sockets are ours: until then it may be that of a running process.
-fn token(config: &Config, predecessor: Option<&Answer>, owner: Owner) -> Result<Token> {
-    let made = config.server.upgrade_sock.with_file_name("admin.token");
-    match (Token::configured(&config.admin.token), predecessor) {
-        (Some(token), _) => Ok(token),
-        (None, Some(_)) => Token::inherit(&made, owner),
-        (None, None) => Token::make(&made, owner),
+/// The admin token, if it is asked for. The file that a made one is in is
+/// written only here, where the sockets are ours: until then it may be that of
+/// a running process.
+fn token(config: &Config, sockets: &Sockets, owner: Owner) -> Result<Option<Token>> {
+    if sockets.admin.is_none() {
+        return Ok(None);
     }
+    let made = config.server.upgrade_sock.with_file_name("admin.token");
+    let token = match (Token::configured(&config.admin.token), &sockets.predecessor) {
+        (Some(token), _) => token,
+        (None, Some(_)) => Token::inherit(&made, owner)?,
+        (None, None) => Token::make(&made, owner)?,
+    };
+    Ok(Some(token))
 }
 
 /// Everything of a configuration that could be wrong, built.
 struct Plan {
     site: Site,
     listeners: Vec<Arc<Listener>>,
-    admin: Arc<Listener>,
+    admin: Option<Arc<Listener>>,
+    admin_hosts: AdminHosts,
 }
 
 impl Plan {
@@ -101,12 +107,16 @@ impl Plan {
         let site = Site::build(config, metrics, None).map_err(|found| faults.extend(found)).ok();
         let listeners = faults.collect("listeners", build_listeners(config));
         let admin = faults.collect("admin", settings::admin_listener(config));
+        let admin_hosts = faults.collect("admin", AdminHosts::new(&config.admin));
         faults.collect("server", settings::check(&config.server));
-        faults.into_result(|| Some(Plan { site: site?, listeners: listeners?, admin: admin? }))
+        faults.into_result(|| {
+            let (site, listeners, admin) = (site?, listeners?, admin?);
+            Some(Plan { site, listeners, admin, admin_hosts: admin_hosts? })
+        })
     }
 
     fn all_listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
-        self.listeners.iter().chain([&self.admin])
+        self.listeners.iter().chain(&self.admin)
     }
 }
 
@@ -134,7 +144,7 @@ fn build_listeners(config: &Config) -> Result<Vec<Arc<Listener>>, Faults> {
 /// The sockets of a process, and the process before it if they are its.
 struct Sockets {
     listeners: Vec<Opened>,
-    admin: Opened,
+    admin: Option<Opened>,
     predecessor: Option<Answer>,
 }
 
@@ -164,7 +174,8 @@ impl Sockets {
         let opened: Result<Vec<Opened>> = opened.collect();
         match (opened, answer) {
             (Ok(mut opened), predecessor) => {
-                let admin = opened.pop().context("the admin listener is always there")?;
+                // It is the last of all.
+                let admin = opened.split_off(plan.listeners.len()).pop();
                 Ok(Sockets { listeners: opened, admin, predecessor })
             }
             (Err(error), None) => Err(error),
@@ -178,7 +189,7 @@ impl Sockets {
     }
 
     fn all(&self) -> Vec<Opened> {
-        self.listeners.iter().chain([&self.admin]).cloned().collect()
+        self.listeners.iter().chain(&self.admin).cloned().collect()
     }
 }
 
@@ -200,7 +211,8 @@ struct Process {
     config: Config,
     metrics: Metrics,
     error_log: ErrorLog,
-    token: Token,
+    /// Of the admin listener, if there is one.
+    token: Option<Token>,
     is_daemon: bool,
 }
 
@@ -245,12 +257,12 @@ impl Process {
         let shutdown = Shutdown::new(shutdown, cutting.clone());
         let edge =
             Edge::new(sockets.listeners, seats, door, apps.collect(), shutdown).announce(served);
-        let admin = Admin {
-            reloader: reloader.clone(),
-            state: state.clone(),
-            token: self.token,
-            address: plan.admin.address,
-        };
+        let admin = sockets.admin.zip(self.token).map(|(opened, token)| {
+            let guard = Guard::new(opened.listener.address, plan.admin_hosts, token);
+            let (reloader, state) = (reloader.clone(), state.clone());
+            let shutdown = Shutdown::new(admin_shutdown, cutting);
+            admin_edge(opened, Admin { reloader, state, guard }, shutdown)
+        });
         let control = server.add_service(Control {
             reloader,
             state: state.clone(),
@@ -262,9 +274,10 @@ impl Process {
             signals,
             serving: serving.clone(),
         });
-        let admin = admin_edge(sockets.admin, admin, Shutdown::new(admin_shutdown, cutting));
         server.add_service(edge).add_dependency(&control);
-        server.add_service(admin).add_dependency(&control);
+        if let Some(admin) = admin {
+            server.add_service(admin).add_dependency(&control);
+        }
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         state.access.finish(LAST_LINES);
         let has_served = *serving.borrow() != Serving::Never;

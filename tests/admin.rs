@@ -61,6 +61,7 @@ async fn only_health_and_metrics_are_open() {
         ] {
             let answer = ask(&edge, line, &fields).await;
             assert_eq!(answer.status, 401, "{line} {fields}");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"tidegate\""));
             assert!(!answer.text().contains(token));
         }
     }
@@ -138,6 +139,54 @@ async fn a_page_in_a_browser_cannot_drive_it() {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("x-frame-options"), Some("DENY"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
+    edge.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listed_names_are_hosts_on_every_address() {
+    let listed = "admin: { listen: '0.0.0.0:{admin}', hosts: [Edge.internal, '203.0.113.5'] }\n";
+    let edge = Edge::start(&format!("{listed}{SITE}"));
+    let port = edge.admin().port();
+    let token = bearer(edge.token());
+    for (host, status) in [
+        (format!("edge.internal:{port}"), 200),
+        // Another port leads here.
+        ("edge.internal".to_owned(), 200),
+        ("EDGE.internal:30080".to_owned(), 200),
+        ("203.0.113.5:30080".to_owned(), 200),
+        (format!("127.0.0.1:{port}"), 200),
+        (format!("198.51.100.7:{port}"), 200),
+        ("198.51.100.7:1".to_owned(), 421),
+        (format!("evil.example:{port}"), 421),
+        (format!("edge.internal.evil.example:{port}"), 421),
+        (format!("0.0.0.0:{port}"), 421),
+    ] {
+        for line in ["GET /healthz", "GET /api/config", "POST /api/reload"] {
+            let fields = format!("{token}content-length: 0\r\n");
+            assert_eq!(ask_as(&edge, &host, line, &fields).await.status, status, "{line} {host}");
+        }
+        let https = format!("{token}origin: https://{host}\r\ncontent-length: 0\r\n");
+        let expected = match status {
+            200 if host.to_ascii_lowercase().starts_with("edge") || host.starts_with("203") => 200,
+            200 => 403,
+            other => other,
+        };
+        let answer = ask_as(&edge, &host, "POST /api/reload", &https).await;
+        assert_eq!(answer.status, expected, "https://{host}");
+    }
+    edge.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_others_can_ask_reading_needs_the_token_too() {
+    let edge = Edge::start(&format!("admin: {{ listen: '0.0.0.0:{{admin}}' }}\n{SITE}"));
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let answer = ask(&edge, &format!("GET {path}"), "").await;
+        assert_eq!(answer.status, 401, "{path}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"tidegate\""));
+        let answer = ask(&edge, &format!("GET {path}"), &bearer(edge.token())).await;
+        assert_eq!((answer.status, answer.header("www-authenticate")), (200, None), "{path}");
+    }
     edge.stop();
 }
 

@@ -227,6 +227,64 @@ async fn without_a_token_one_is_made_for_its_owner_alone() {
     assert!(!folder.read("out").contains(token), "a secret in the log");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_listener_that_is_off_is_not_there() {
+    let [port] = ports::free();
+    let site = |status: u16| {
+        format!(
+            "admin: {{ listen: off }}\nlisteners: [{{ address: '127.0.0.1:{port}' }}]\n\
+             routes: [{{ respond: {{ status: {status} }} }}]\n"
+        )
+    };
+    let folder = Folder::with(&site(200));
+    let mut running = folder.start(&["-c", "tidegate.yaml"]);
+    running.await_listening(loopback(port), &folder);
+    // Once it answers, it hears signals.
+    assert_eq!(Client::ask(loopback(port), ASK).await.status, 200);
+    assert_eq!(listening(&running), [loopback(port)]);
+    assert!(!folder.path().join("run/admin.token").exists());
+
+    // All the rest is as ever: reload, upgrade, drain.
+    folder.write("tidegate.yaml", &site(204));
+    running.signal(Signal::HUP);
+    poll("a reload", || folder.read("out").contains("reloaded").then_some(()));
+    assert_eq!(Client::ask(loopback(port), ASK).await.status, 204);
+    let mut next = folder.start(&["-c", "tidegate.yaml", "-u"]);
+    let socket = folder.path().join("run/tidegate.sock");
+    poll("a new process to wait", || std::os::unix::net::UnixStream::connect(&socket).ok());
+    running.signal(Signal::QUIT);
+    assert!(running.wait_exit().success());
+    assert_eq!(listening(&next), [loopback(port)]);
+    assert_eq!(Client::ask(loopback(port), ASK).await.status, 204);
+    next.signal(Signal::TERM);
+    assert!(next.wait_exit().success());
+}
+
+/// Every address of IPv4 that a process listens at.
+fn listening(running: &Running) -> Vec<SocketAddr> {
+    let of_process = format!("/proc/{}", running.0.id());
+    let links = fs::read_dir(format!("{of_process}/fd")).unwrap();
+    let links = links.filter_map(|link| fs::read_link(link.unwrap().path()).ok());
+    let sockets: BTreeSet<String> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+    let table = fs::read_to_string(format!("{of_process}/net/tcp")).unwrap();
+    let mut found: Vec<SocketAddr> = table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let is_ours = sockets.contains(&format!("socket:[{}]", columns[9]));
+            let (address, port) = columns[1].split_once(':')?;
+            let address = u32::from_str_radix(address, 16).ok()?.to_be();
+            let port = u16::from_str_radix(port, 16).ok()?;
+            let listens = columns[3] == "0A";
+            (is_ours && listens).then(|| SocketAddr::from((address.to_be_bytes(), port)))
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// What the admin listener says to a reload, shown a token.
 async fn reload_status(admin: u16, token: &str) -> u16 {
     let head = format!(

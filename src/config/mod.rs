@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use crate::fault::Faults;
 
 pub(crate) use environment::Environment;
-pub(crate) use sections::{Config, Listener, Route, RouteTimeouts, Server};
+pub(crate) use sections::{Admin, Config, Listener, Route, RouteTimeouts, Server};
 pub(crate) use source::{Report, Source};
 pub(crate) use written::Written;
 

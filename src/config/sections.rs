@@ -94,15 +94,18 @@ impl Default for Server {
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Admin {
-    /// Where health, metrics and the API are served.
+    /// Where health, metrics and the API are served, or `off`.
     pub(crate) listen: String,
+    /// Names under which it is asked, besides its address and localhost.
+    pub(crate) hosts: Vec<String>,
     /// What every change must show; one is made if it is empty.
     pub(crate) token: String,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { listen: "127.0.0.1:9180".to_owned(), token: String::new() }
+        let listen = "127.0.0.1:9180".to_owned();
+        Admin { listen, hosts: Vec::new(), token: String::new() }
     }
 }
 

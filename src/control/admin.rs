@@ -1,15 +1,13 @@
 //! The admin listener: health, metrics and the API that operators drive.
 //!
-//! Reading health and metrics from loopback needs no token; everything else
-//! does. A page in a browser must not be able to drive it, so Host and Origin
-//! are checked on every request. Each change leaves a line in the error log.
+//! Who may ask is for its `Guard`. Each change leaves a line in the error log.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde::Serialize;
@@ -18,15 +16,14 @@ use crate::listen::{Door, Event, Exchange, Framing, HeadFault, Listener, Refused
 use crate::sanitise::{self, Body};
 use crate::site::State;
 
+use super::guard::{Asked, Denied, Guard};
 use super::reload::Reloader;
-use super::token::Token;
 
 /// The application behind the admin listener.
 pub(crate) struct Admin {
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) state: Arc<State>,
-    pub(crate) token: Token,
-    pub(crate) address: SocketAddr,
+    pub(crate) guard: Guard,
 }
 
 /// A small answer: its status, media type and body.
@@ -34,6 +31,8 @@ type Answer = (StatusCode, &'static str, Vec<u8>);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+/// What a 401 asks for (RFC 9110 §11.6.1).
+const CHALLENGE: &str = "Bearer realm=\"tidegate\"";
 /// What Prometheus scrapes (exposition format 0.0.4).
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -48,81 +47,24 @@ impl ServeHttp for Admin {
         let request = session.req_header();
         let asked =
             Asked { method: &request.method, uri: &request.uri, headers: &request.headers, peer };
-        let (status, media_type, body) = match self.check(&asked) {
+        let (status, media_type, body) = match self.guard.check(&asked) {
             Ok(()) => self.answer(&asked).await,
-            Err(refused) => refused,
+            Err(denied) => deny(denied),
         };
         let mut response = respond(status, media_type, body);
-        if status == StatusCode::METHOD_NOT_ALLOWED
-            && let Some(methods) = methods(asked.uri.path())
-        {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        let (name, value) = match status {
+            StatusCode::METHOD_NOT_ALLOWED => (header::ALLOW, methods(asked.uri.path())),
+            StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, Some(CHALLENGE)),
+            _ => return response,
+        };
+        if let Some(value) = value {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
 }
 
-/// One request to the admin listener.
-struct Asked<'a> {
-    method: &'a Method,
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
-    peer: Option<SocketAddr>,
-}
-
-impl Asked<'_> {
-    fn is_open(&self) -> bool {
-        let is_read = matches!(*self.method, Method::GET | Method::HEAD);
-        let is_local = self.peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-        is_read && is_local && matches!(self.uri.path(), "/healthz" | "/readyz" | "/metrics")
-    }
-
-    fn shown_token(&self) -> Option<&[u8]> {
-        let value = self.headers.get(header::AUTHORIZATION)?.as_bytes();
-        value.strip_prefix(b"Bearer ")
-    }
-}
-
 impl Admin {
-    /// Who may ask at all.
-    fn check(&self, asked: &Asked<'_>) -> Result<(), Answer> {
-        let host = asked.headers.get(header::HOST).map(HeaderValue::as_bytes);
-        // A name that resolves to loopback (DNS rebinding) is not ours.
-        if !host.is_some_and(|host| self.is_own_authority(host)) {
-            return Err(plain(StatusCode::MISDIRECTED_REQUEST, "not a name of this listener\n"));
-        }
-        if let Some(origin) = asked.headers.get(header::ORIGIN) {
-            let authority = origin.as_bytes().strip_prefix(b"http://");
-            if !authority.is_some_and(|authority| self.is_own_authority(authority)) {
-                return Err(plain(StatusCode::FORBIDDEN, "asked from another site\n"));
-            }
-        }
-        if asked.is_open() {
-            return Ok(());
-        }
-        match asked.shown_token() {
-            Some(shown) if self.token.is(shown) => Ok(()),
-            _ => Err(plain(StatusCode::UNAUTHORIZED, "show the token: Authorization: Bearer\n")),
-        }
-    }
-
-    /// Whether `host:port` names this listener by its address or as localhost.
-    fn is_own_authority(&self, authority: &[u8]) -> bool {
-        let Ok(authority) = str::from_utf8(authority) else {
-            return false;
-        };
-        let port = self.address.port();
-        if let Ok(address) = authority.parse::<SocketAddr>() {
-            return address.port() == port && self.is_own_address(address.ip());
-        }
-        authority.strip_suffix(&format!(":{port}")) == Some("localhost")
-    }
-
-    fn is_own_address(&self, address: IpAddr) -> bool {
-        let own = self.address.ip();
-        address == own || (own.is_unspecified() || own.is_loopback()) && address.is_loopback()
-    }
-
     async fn answer(&self, asked: &Asked<'_>) -> Answer {
         match (asked.method.as_str(), asked.uri.path()) {
             ("GET" | "HEAD", "/healthz") => plain(StatusCode::OK, "ok\n"),
@@ -183,6 +125,17 @@ impl Admin {
                 (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("{faults}\n").into_bytes())
             }
         }
+    }
+}
+
+fn deny(denied: Denied) -> Answer {
+    match denied {
+        Denied::Host => plain(
+            StatusCode::MISDIRECTED_REQUEST,
+            "not a name of this listener; admin.hosts lists them\n",
+        ),
+        Denied::Origin => plain(StatusCode::FORBIDDEN, "asked from another site\n"),
+        Denied::Token => plain(StatusCode::UNAUTHORIZED, "show the token: Authorization: Bearer\n"),
     }
 }
 

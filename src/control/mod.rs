@@ -7,6 +7,7 @@
 pub(crate) mod admin;
 mod background;
 mod certificates;
+mod guard;
 mod owner;
 mod reload;
 mod starter;
@@ -31,6 +32,7 @@ use self::background::Background;
 use self::certificates::Certificates;
 
 pub(crate) use self::certificates::warnings as certificate_warnings;
+pub(crate) use self::guard::{AdminHosts, Guard};
 pub(crate) use self::owner::{Owner, folder_of};
 pub(crate) use self::reload::Reloader;
 pub(crate) use self::starter::Starter;

@@ -23,11 +23,7 @@ impl HostPattern {
         if text.is_empty() || text == "*" {
             return Err("leave hosts out to match any host".to_owned());
         }
-        let bare = bare_host(text);
-        if bare != text {
-            return Err(format!("write only the host, without scheme, port or path: `{bare}`"));
-        }
-        let lower = text.to_ascii_lowercase();
+        let lower = without_more(text)?.to_ascii_lowercase();
         if let Some(name) = lower.strip_prefix("*.") {
             if ends_in_number(name) {
                 return Err(format!("`{text}`: a wildcard needs a name, not an address"));
@@ -96,6 +92,12 @@ pub(super) fn canonical(host: &str) -> Cow<'_, str> {
     }
 }
 
+/// Reads a host without a port: a name in lower case, or an address in the
+/// spelling of its kind; the error says what would be right.
+pub(crate) fn read_host(text: &str) -> Result<String, String> {
+    exact(&without_more(text)?.to_ascii_lowercase())
+}
+
 /// Reads a host with or without a port, to be sent in a Host field.
 pub(super) fn authority(text: &str) -> Result<String, String> {
     let lower = text.to_ascii_lowercase();
@@ -145,6 +147,13 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("`{name}` is no host name; write a name like example.com"));
     }
     Ok(())
+}
+
+fn without_more(text: &str) -> Result<&str, String> {
+    match bare_host(text) {
+        bare if bare == text => Ok(text),
+        bare => Err(format!("write only the host, without scheme, port or path: `{bare}`")),
+    }
 }
 
 /// The host within what may have been written as a URL or with a port.

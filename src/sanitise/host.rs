@@ -57,6 +57,12 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
     Authority::read(text).is_ok()
 }
 
+/// A host in lower case, without its trailing dot, and the port after it.
+pub(crate) fn host_and_port(text: &[u8]) -> Option<(Cow<'_, str>, Option<u16>)> {
+    let authority = Authority::read(text).ok()?;
+    Some((authority.host(), authority.port))
+}
+
 /// The name without its trailing dot.
 fn read_name(name: &str) -> Result<&str, Malformed> {
     let name = name.strip_suffix('.').unwrap_or(name);

@@ -23,7 +23,7 @@ use self::host::Authority;
 pub(crate) use self::bytes::is_token;
 pub(crate) use self::framing::{Body, judge};
 pub(crate) use self::headers::{PathForm, Strict};
-pub(crate) use self::host::is_host;
+pub(crate) use self::host::{host_and_port, is_host};
 pub(crate) use self::malformed::{Kind, Malformed};
 
 /// A request head with one reading: what every later room works on.

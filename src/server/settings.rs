@@ -86,16 +86,22 @@ fn wrong_socket(path: &Path) -> Option<String> {
     is_other.then(|| format!("`{shown}` is in the way and is no socket"))
 }
 
-/// The admin listener: plain h1, with the bounds of any other.
-pub(super) fn admin_listener(config: &Config) -> Result<Arc<Listener>, Faults> {
+/// How the admin listener is switched off.
+const OFF: &str = "off";
+
+/// The admin listener: plain h1, with the bounds of any other; none if it is off.
+pub(super) fn admin_listener(config: &Config) -> Result<Option<Arc<Listener>>, Faults> {
     let mut faults = Faults::none();
     let admin = &config.admin;
     if !Token::is_acceptable(&admin.token) {
         faults.extend(Faults::at("token", "is shorter than 16 bytes"));
     }
+    if admin.listen == OFF {
+        return faults.into_result(|| Some(None));
+    }
     let address = admin.listen.parse::<SocketAddr>().map_err(|_| {
         let listen = &admin.listen;
-        Faults::one(format!("`{listen}` is no address to listen on; write 127.0.0.1:9180"))
+        Faults::one(format!("`{listen}` is no address to listen on; write 127.0.0.1:9180 or off"))
     });
     let address = faults.collect("listen", address);
     let same = address.and_then(|address| {
@@ -109,5 +115,5 @@ pub(super) fn admin_listener(config: &Config) -> Result<Arc<Listener>, Faults> {
         return Err(faults);
     }
     let written = config::Listener { address: admin.listen.clone(), ..config::Listener::default() };
-    Listener::new(&written).map(Arc::new).map_err(|faults| faults.under("listen"))
+    Listener::new(&written).map(Arc::new).map(Some).map_err(|faults| faults.under("listen"))
 }
