@@ -55,6 +55,12 @@ pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Conte
     Ok(())
 }
 
+/// Whether the client has been told more than interim answers. After a 101, it
+/// reads whatever comes as the protocol that it switched to.
+pub(super) fn has_begun(session: &Session) -> bool {
+    session.response_written().is_some_and(|head| !deliver::is_interim(head.status))
+}
+
 async fn send_file(
     path: &str,
     url_path: &str,

@@ -9,6 +9,7 @@ use crate::balance::Outcome;
 use crate::log::Failure;
 use crate::upstream::Failed;
 
+use super::answer;
 use super::context::{Context, Forward};
 use super::refuse::Refusal;
 
@@ -86,9 +87,7 @@ pub(super) fn broken(
     let Some(forward) = ctx.forward.as_mut() else {
         return error;
     };
-    let written = session.response_written();
-    let began_answer = written.is_some_and(|head| !head.status.is_informational());
-    let is_repeatable = is_repeatable(session) && !began_answer;
+    let is_repeatable = is_repeatable(session) && !answer::has_begun(session);
     let is_server = *error.esource() == ErrorSource::Upstream;
     if !expired && !is_server {
         error.set_retry(false);

@@ -179,7 +179,7 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
 }
 
 /// Whether another head follows this one.
-fn is_interim(status: StatusCode) -> bool {
+pub(super) fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 

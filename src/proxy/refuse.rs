@@ -198,7 +198,7 @@ pub(super) async fn after_failure(
         return silent;
     };
     ctx.refusal = Some(refusal.tag());
-    if session.response_written().is_some_and(|head| !head.status.is_informational()) {
+    if answer::has_begun(session) {
         return silent;
     }
     let status = refusal.status();
