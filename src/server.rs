@@ -2,6 +2,8 @@
 
 mod daemon;
 mod settings;
+#[cfg(test)]
+mod silence;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -218,6 +218,22 @@ impl<D: Door, A: App> Inner<D, A> {
     }
 }
 
+/// Serves one connection on the runtime of the caller, whose clock may stand
+/// still; workers have runtimes of their own.
+#[cfg(test)]
+pub(crate) async fn serve_here<D: Door, A: App>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: Arc<Listener>,
+    door: Arc<D>,
+    app: Arc<A>,
+    shutdown: Shutdown,
+) {
+    let seats = Seats::new(super::Bounds { connections: 1, per_client: 1 });
+    let seat = seats.take(peer.ip(), false).expect("the first one");
+    welcome(stream, peer, &listener, seat, &door, &app, &shutdown).await;
+}
+
 /// Starts serving one h2 stream on the current worker.
 #[expect(clippy::disallowed_methods, reason = "streams are what this room starts")]
 pub(super) fn spawn_stream(stream: impl Future<Output = ()> + Send + 'static) {

@@ -26,6 +26,8 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use pingora::apps::HttpServerApp;
 
+#[cfg(test)]
+pub(crate) use accept::serve_here;
 pub(crate) use accept::{Edge, Opened, Serving};
 pub(crate) use connection::Exchange;
 pub(crate) use h2_body::BODY_LENGTH;

@@ -1,0 +1,464 @@
+//! What is silent for long, on a clock that stands still until a test moves it.
+//!
+//! All of the path of a request is there (`listen`, pingora, the conductor)
+//! and sockets are real, yet one runtime runs client, proxy and server, and
+//! every deadline, pingora's too, is on its clock.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures::future::{Either, select};
+use h2::RecvStream;
+use h2::client::SendRequest;
+use http::{Request, Response};
+use pingora::time::fast_timeout::set_fast_timeout_to_tokio_threshold;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, advance};
+
+use super::*;
+use crate::listen::serve_here;
+
+const MINUTES: Duration = Duration::from_secs(5 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Every time-out but `tunnel` and `first_byte` is short.
+const SITE: &str = "
+listeners:
+  - address: 127.0.0.1:1
+    protocols: [h1, h2c]
+    timeouts: { header: 10s, body: 10s, write: 10s, idle: 10s, tunnel: 1h }
+upstreams:
+  app:
+    servers: ['{server}']
+    protocol: {protocol}
+    timeouts: { first_byte: 10m, between_bytes: 10s }
+    retries: { attempts: 1 }
+routes: [{ upstream: app }]
+log: { access: { to: off } }
+";
+
+/// How far the clock moves at once: not past the answer to pingora's pings.
+const STEP: Duration = Duration::from_secs(5);
+/// Turns in which all that is ready runs; nothing leaves the machine.
+const TURNS: usize = 64;
+/// Turns after which nothing will come any more.
+const MOST_TURNS: usize = 20_000;
+
+/// A proxy on the runtime of the test, and its servers.
+struct House {
+    listener: Arc<Listener>,
+    door: Arc<FrontDoor>,
+    app: Arc<HttpProxy<Conductor>>,
+    shutdown: Shutdown,
+    tasks: JoinSet<()>,
+    closing: watch::Sender<bool>,
+    // Dropped, the clock runs again.
+    _stopped: mpsc::Sender<()>,
+    _cut: watch::Sender<bool>,
+}
+
+impl House {
+    fn new(protocol: &str, server: SocketAddr, tasks: JoinSet<()>) -> House {
+        set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
+        let text = SITE.replace("{server}", &server.to_string()).replace("{protocol}", protocol);
+        let written = Written::Text { name: "silence".to_owned(), text };
+        let loaded = written.load().expect("a good configuration");
+        let metrics = Metrics::new();
+        let plan = Plan::new(&loaded, &metrics).expect("a good site");
+        plan.site.resolve_now().expect("addresses");
+        let access = AccessLog::open(&loaded.config.log.access, metrics.lines_dropped());
+        let state = State::new(metrics, access.expect("none").0);
+        let site = Arc::new(ArcSwap::from_pointee(plan.site));
+        let conductor = Conductor::new(site.clone(), state.clone());
+        let (closing, is_closing) = watch::channel(false);
+        let (cut, is_cut) = watch::channel(false);
+        House {
+            listener: plan.listeners.first().expect("one").clone(),
+            door: Arc::new(FrontDoor::new(site, state)),
+            app: Arc::new(proxy(&Arc::new(ServerConf::default()), conductor)),
+            shutdown: Shutdown::new(is_closing, is_cut),
+            tasks,
+            closing,
+            _stopped: stop_clock(),
+            _cut: cut,
+        }
+    }
+
+    /// In front of a server of HTTP/1: its head is read, then `script` runs.
+    async fn with_h1<F>(script: impl Fn(TcpStream) -> F + Send + 'static) -> House
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (listener, addr) = listen().await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let head = read_to(&mut stream, b"\r\n\r\n");
+                assert!(head.await.starts_with(b"GET / HTTP/1.1\r\n"));
+                connections.spawn(script(stream));
+            }
+        });
+        House::new("h1", addr, tasks)
+    }
+
+    /// In front of a server of HTTP/2 that says everything again.
+    async fn with_echo_over_h2() -> House {
+        let (listener, addr) = listen().await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut running = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut connection = h2::server::handshake(stream).await.expect("h2");
+                running.spawn(async move {
+                    let mut calls = JoinSet::new();
+                    while let Some(Ok((request, mut answer))) = connection.accept().await {
+                        let head = Response::builder().header("content-type", "application/grpc");
+                        let head = head.body(()).expect("a head");
+                        let mut say = answer.send_response(head, false).expect("answered");
+                        calls.spawn(async move {
+                            let mut heard = request.into_body();
+                            while let Some(Ok(piece)) = heard.data().await {
+                                say.send_data(piece, false).expect("said");
+                            }
+                        });
+                    }
+                });
+            }
+        });
+        House::new("h2c", addr, tasks)
+    }
+
+    /// A client connected to the proxy.
+    async fn client(&mut self) -> TcpStream {
+        let (listener, addr) = listen().await;
+        let client = TcpStream::connect(addr).await.expect("connected");
+        let (stream, peer) = listener.accept().await.expect("accepted");
+        let stream = stream.into_std().expect("a socket");
+        let (door, app) = (self.door.clone(), self.app.clone());
+        let (listener, shutdown) = (self.listener.clone(), self.shutdown.clone());
+        self.tasks.spawn(serve_here(stream, peer, listener, door, app, shutdown));
+        client
+    }
+
+    /// A client of HTTP/1 that has asked, and the head of what it was told.
+    async fn ask(&mut self, fields: &str) -> (TcpStream, String) {
+        let mut client = self.client().await;
+        say(&mut client, &format!("GET / HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n")).await;
+        let head = soon("a head", read_to(&mut client, b"\r\n\r\n")).await;
+        (client, String::from_utf8(head).expect("text"))
+    }
+
+    async fn h2_client(&mut self) -> SendRequest<Bytes> {
+        let client = self.client().await;
+        let shaken = soon("a connection", h2::client::handshake(client)).await;
+        let (send, connection) = shaken.expect("h2");
+        self.tasks.spawn(async move {
+            if let Err(error) = connection.await {
+                ::log::debug!("the client's connection: {error}");
+            }
+        });
+        send
+    }
+}
+
+/// Keeps the clock from running ahead whenever nothing is ready, as a paused
+/// one does: tokio waits for what blocks.
+fn stop_clock() -> mpsc::Sender<()> {
+    let (keep, kept) = mpsc::channel();
+    // It ends with the sender; nothing is ever sent.
+    drop(tokio::task::spawn_blocking(move || kept.recv().is_ok()));
+    keep
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    (listener, addr)
+}
+
+/// Lets `span` pass, as it would if nothing else happened.
+async fn pass(span: Duration) {
+    let end = Instant::now() + span;
+    turn().await;
+    while Instant::now() < end {
+        advance(STEP.min(end - Instant::now())).await;
+        turn().await;
+    }
+}
+
+async fn turn() {
+    for _ in 0..TURNS {
+        yield_now().await;
+    }
+}
+
+/// Awaits what must come without any time passing.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let before = Instant::now();
+    let never = async {
+        for _ in 0..MOST_TURNS {
+            yield_now().await;
+        }
+    };
+    match select(std::pin::pin!(future), std::pin::pin!(never)).await {
+        Either::Left((value, _)) => {
+            assert_eq!(Instant::now(), before, "the clock moved by itself");
+            value
+        }
+        Either::Right(_) => panic!("{what} does not come"),
+    }
+}
+
+async fn say(stream: &mut TcpStream, what: &str) {
+    stream.write_all(what.as_bytes()).await.expect("written");
+}
+
+/// Everything up to the first `mark`, or to the end.
+async fn read_to(stream: &mut TcpStream, mark: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    while !all.ends_with(mark) {
+        match stream.read_u8().await {
+            Ok(byte) => all.push(byte),
+            Err(_) => break,
+        }
+    }
+    all
+}
+
+async fn hears(stream: &mut TcpStream, what: &str) {
+    let heard = soon(what, read_to(stream, what.as_bytes())).await;
+    assert_eq!(String::from_utf8_lossy(&heard), what);
+}
+
+/// Whether the connection has ended; what still comes is no end.
+async fn has_ended(stream: &mut TcpStream) -> bool {
+    turn().await;
+    let mut said = [0; 100];
+    match futures::poll!(std::pin::pin!(stream.read(&mut said))) {
+        std::task::Poll::Pending => false,
+        std::task::Poll::Ready(Ok(0) | Err(_)) => true,
+        std::task::Poll::Ready(Ok(_)) => panic!("it says {}", String::from_utf8_lossy(&said)),
+    }
+}
+
+/// Lives for the rest of an hour that began with its last word, and no longer.
+async fn check_tunnel(client: &mut TcpStream) {
+    pass(HOUR - SECOND).await;
+    assert!(!has_ended(client).await, "before its hour");
+    pass(2 * SECOND).await;
+    assert!(has_ended(client).await, "after its hour");
+}
+
+const HANDSHAKE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_websocket_lives_through_minutes_of_silence() {
+    let mut house = House::with_h1(|mut stream| async move {
+        say(&mut stream, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n").await;
+        say(&mut stream, "upgrade: websocket\r\n\r\n").await;
+        let (mut read, mut write) = stream.split();
+        // It ends with the connection.
+        tokio::io::copy(&mut read, &mut write).await.ok();
+    })
+    .await;
+    let (mut client, head) = house.ask(HANDSHAKE).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    for word in ["one", "two", "three"] {
+        say(&mut client, word).await;
+        hears(&mut client, word).await;
+        pass(MINUTES).await;
+    }
+    say(&mut client, "four").await;
+    hears(&mut client, "four").await;
+    check_tunnel(&mut client).await;
+}
+
+/// A server of events, one every five minutes, three in all.
+async fn events(mut stream: TcpStream) {
+    say(&mut stream, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await;
+    for event in ["data: 1\n\n", "data: 2\n\n", "data: 3\n\n"] {
+        say(&mut stream, event).await;
+        tokio::time::sleep(MINUTES).await;
+    }
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_may_be_minutes_apart() {
+    let mut house = House::with_h1(events).await;
+    let (mut client, head) = house.ask("").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    // Chunked, for the end is not known.
+    for event in ["9\r\ndata: 1\n\n\r\n", "9\r\ndata: 2\n\n\r\n", "9\r\ndata: 3\n\n\r\n"] {
+        hears(&mut client, event).await;
+        pass(MINUTES).await;
+    }
+    pass(HOUR - MINUTES - SECOND).await;
+    assert!(!has_ended(&mut client).await, "before its hour");
+    pass(2 * SECOND).await;
+    assert!(has_ended(&mut client).await, "after its hour");
+}
+
+async fn next(body: &mut RecvStream) -> Option<Result<Bytes, h2::Error>> {
+    soon("a piece", body.data()).await
+}
+
+async fn is_silent(body: &mut RecvStream) -> bool {
+    turn().await;
+    futures::poll!(std::pin::pin!(body.data())).is_pending()
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_may_be_minutes_apart_over_h2() {
+    let mut house = House::with_h1(events).await;
+    let send = house.h2_client().await;
+    let request = Request::get("http://a.example/").body(()).expect("a request");
+    let mut send = soon("room", send.ready()).await.expect("room");
+    let (answer, _) = send.send_request(request, true).expect("sent");
+    let mut body = soon("a head", answer).await.expect("a head").into_body();
+    for event in ["data: 1\n\n", "data: 2\n\n", "data: 3\n\n"] {
+        assert_eq!(next(&mut body).await.expect("an event").expect("whole"), event);
+        pass(MINUTES).await;
+    }
+    pass(HOUR - MINUTES - SECOND).await;
+    assert!(is_silent(&mut body).await, "before its hour");
+    pass(2 * SECOND).await;
+    assert!(next(&mut body).await.expect("an end").is_err(), "after its hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_lives_through_minutes_of_silence() {
+    let mut house = House::with_echo_over_h2().await;
+    let send = house.h2_client().await;
+    let request = Request::post("http://a.example/").header("content-type", "application/grpc");
+    let request = request.header("te", "trailers").body(()).expect("a request");
+    let mut send = soon("room", send.ready()).await.expect("room");
+    let (answer, mut say) = send.send_request(request, false).expect("sent");
+    let mut body = soon("a head", answer).await.expect("a head").into_body();
+    for word in ["one", "two", "three"] {
+        say.send_data(word.into(), false).expect("said");
+        assert_eq!(next(&mut body).await.expect("a word").expect("whole"), word);
+        pass(MINUTES).await;
+    }
+    say.send_data("four".into(), false).expect("said");
+    assert_eq!(next(&mut body).await.expect("a word").expect("whole"), "four");
+    pass(HOUR - SECOND).await;
+    assert!(is_silent(&mut body).await, "before its hour");
+    pass(2 * SECOND).await;
+    assert!(next(&mut body).await.expect("an end").is_err(), "after its hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_poll_waits_as_long_as_its_first_byte_may_take() {
+    let mut house = House::with_h1(|mut stream| async move {
+        tokio::time::sleep(MINUTES).await;
+        say(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnews").await;
+        // The next one comes over the same connection, and is never answered.
+        std::future::pending().await
+    })
+    .await;
+    let mut client = house.client().await;
+    say(&mut client, "GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+    pass(MINUTES - SECOND).await;
+    assert!(!has_ended(&mut client).await, "before the news");
+    pass(2 * SECOND).await;
+    let head = soon("a head", read_to(&mut client, b"\r\n\r\n")).await;
+    assert!(head.starts_with(b"HTTP/1.1 200 "));
+    hears(&mut client, "news").await;
+
+    say(&mut client, "GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+    pass(2 * MINUTES - SECOND).await;
+    assert!(!has_ended(&mut client).await, "before its ten minutes");
+    pass(2 * SECOND).await;
+    let head = soon("a head", read_to(&mut client, b"\r\n\r\n")).await;
+    assert!(head.starts_with(b"HTTP/1.1 504 "), "{}", String::from_utf8_lossy(&head));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_stream_must_not_be_silent() {
+    let mut house = House::with_h1(|mut stream| async move {
+        say(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
+        std::future::pending().await
+    })
+    .await;
+    let (mut client, head) = house.ask("").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    hears(&mut client, "half").await;
+    pass(9 * SECOND).await;
+    assert!(!has_ended(&mut client).await, "before between_bytes");
+    pass(2 * SECOND).await;
+    assert!(has_ended(&mut client).await, "after between_bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_must_not_be_silent_within_its_body() {
+    // Whatever comes, no answer: the client is the one to be waited for.
+    let mut house = House::with_h1(|stream| async move {
+        let _open = stream;
+        std::future::pending().await
+    })
+    .await;
+    let mut client = house.client().await;
+    let head = "GET / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 100\r\n\r\n";
+    say(&mut client, head).await;
+    for _ in 0..40 {
+        say(&mut client, "x").await;
+        pass(9 * SECOND).await;
+        assert!(!has_ended(&mut client).await, "it moves, for minutes");
+    }
+    pass(2 * SECOND).await;
+    let head = soon("a head", read_to(&mut client, b"\r\n\r\n")).await;
+    assert!(head.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&head));
+}
+
+/// A server that answers every request at once.
+async fn ok(mut stream: TcpStream) {
+    loop {
+        say(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        if read_to(&mut stream, b"\r\n\r\n").await.is_empty() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed() {
+    let mut house = House::with_h1(ok).await;
+    let (mut client, _) = house.ask("").await;
+    hears(&mut client, "ok").await;
+    pass(9 * SECOND).await;
+    assert!(!has_ended(&mut client).await, "before idle");
+    pass(2 * SECOND).await;
+    assert!(has_ended(&mut client).await, "after idle");
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_end_an_idle_connection_has_a_last_chance() {
+    let mut house = House::with_h1(ok).await;
+    let (mut silent, _) = house.ask("").await;
+    hears(&mut silent, "ok").await;
+    let (mut kept, head) = house.ask("").await;
+    hears(&mut kept, "ok").await;
+    assert!(!head.to_ascii_lowercase().contains("connection: close"), "{head}");
+
+    house.closing.send_replace(true);
+    pass(Duration::from_millis(400)).await;
+    assert!(!has_ended(&mut silent).await, "at once");
+    say(&mut kept, "GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+    let head = soon("a head", read_to(&mut kept, b"\r\n\r\n")).await;
+    let head = String::from_utf8(head).expect("text").to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("connection: close"), "{head}");
+    hears(&mut kept, "ok").await;
+    assert!(has_ended(&mut kept).await, "it was told so");
+    pass(Duration::from_millis(200)).await;
+    assert!(has_ended(&mut silent).await, "after its last chance");
+}
