@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::sign::CertifiedKey;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
+use crate::pem::{self, named, read_certificates};
 use crate::units::Switch;
 
 /// The key `tls` of an upstream.
@@ -51,7 +51,9 @@ impl TlsParts {
         let ca = config.ca.as_deref().map(|path| faults.collect("ca", read_authorities(path)));
         let client = match (&config.cert, &config.key) {
             (None, None) => None,
-            (Some(cert), Some(key)) => Some(read_client(cert, key, &mut faults)),
+            (Some(cert), Some(key)) => {
+                read_client(cert, key).map_err(|found| faults.extend(found)).ok()
+            }
             (Some(_), None) => {
                 faults.extend(Faults::at("cert", "needs the key that belongs to it: `key`"));
                 None
@@ -71,7 +73,7 @@ impl TlsParts {
                 sni: config.sni.clone(),
                 verify: config.verify.0,
                 ca: ca.map_or(Some(None), |ca| ca.map(Some))?,
-                client: client.map_or(Some(None), |client| client.map(Some))?,
+                client,
             })
         })
     }
@@ -106,40 +108,16 @@ fn read_authorities(path: &Path) -> Result<Arc<[WrappedX509]>, Faults> {
     for certificate in &certificates {
         // Pingora parses and adds them on every connection and panics or
         // fails there; what it could not use is refused here.
-        store
-            .add(certificate.as_slice().into())
-            .map_err(|error| Faults::one(format!("{}: {error}", path.display())))?;
+        store.add(certificate.clone()).map_err(|error| Faults::one(named(path, error)))?;
     }
-    Ok(certificates.into_iter().map(|der| WrappedX509::new(der, parse_x509)).collect())
+    let certificates = certificates.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509));
+    Ok(certificates.collect())
 }
 
-fn read_client(cert: &Path, key: &Path, faults: &mut Faults) -> Option<Arc<CertKey>> {
-    let certificates = faults.collect("cert", read_certificates(cert));
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| Faults::one(format!("{}: {error}", key.display())));
-    let (certificates, secret) = (certificates?, faults.collect("key", secret)?);
-    let chain = certificates.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    if let Err(error) = CertifiedKey::from_der(chain, secret.clone_key(), &provider) {
-        let what = match error {
-            rustls::Error::InconsistentKeys(_) => format!("is not the key of {}", cert.display()),
-            error => error.to_string(),
-        };
-        faults.extend(Faults::at("key", format!("{}: {what}", key.display())));
-        return None;
-    }
-    Some(Arc::new(CertKey::new(certificates, secret.secret_der().to_vec())))
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Faults> {
-    let fault = |what: String| Faults::one(format!("{}: {what}", path.display()));
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
-    let certificates: Vec<Vec<u8>> = read
-        .map(|certificate| certificate.map(|der| der.to_vec()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| fault(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(fault("holds no certificate".to_owned()));
-    }
-    Ok(certificates)
+fn read_client(cert: &Path, key: &Path) -> Result<Arc<CertKey>, Faults> {
+    let pair = pem::Pair::read(cert, key)?;
+    let chain = pair.chain.iter().map(|der| der.to_vec()).collect();
+    let secret = pair.secret.secret_der().to_vec();
+    pair.certify(&aws_lc_rs::default_provider())?;
+    Ok(Arc::new(CertKey::new(chain, secret)))
 }

@@ -1,18 +1,14 @@
-//! One certificate and its key: read from PEM files, and checked.
+//! One certificate and its key: what it says about itself.
 
-use std::fmt::Display;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::Error;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,11 +16,10 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use crate::fault::Faults;
+use crate::pem::{self, named};
 
 use super::names::Names;
 
-/// The largest file read; chains and keys take a few KiB.
-const LARGEST_FILE: u64 = 1 << 20;
 /// A certificate is warned of when it has less than this left: in time to renew
 /// it by hand, and late enough for those who renew by themselves.
 const LAST_DAYS: i64 = 14;
@@ -57,23 +52,11 @@ pub(super) struct Certificate {
 
 impl Pair {
     pub(super) fn load(files: &Files, provider: &CryptoProvider) -> Result<Self, Faults> {
-        let mut faults = Faults::none();
-        let chain = faults.collect("cert", read_certificates(&files.cert));
-        let key = faults.collect("key", read_key(&files.key));
-        let (Some(chain), Some(key)) = (chain, key) else {
-            return Err(faults);
-        };
-        let Some(leaf) = Leaf::read(&chain) else {
+        let read = pem::Pair::read(&files.cert, &files.key)?;
+        let Some(leaf) = Leaf::read(&read.chain) else {
             return Err(Faults::at("cert", named(&files.cert, "is no X.509 certificate")));
         };
-        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-            Error::InconsistentKeys(_) => {
-                let what = format!("is not the key of {}", files.cert.display());
-                Faults::at("key", named(&files.key, what))
-            }
-            Error::InvalidCertificate(error) => Faults::at("cert", named(&files.cert, error)),
-            error => Faults::at("key", named(&files.key, error)),
-        })?;
+        let key = read.certify(provider)?;
         let certificate = Certificate { key: Arc::new(key), names: Arc::new(leaf.names) };
         Ok(Pair { certificate, validity: leaf.validity, files: files.clone() })
     }
@@ -162,42 +145,6 @@ fn read_address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
-/// Reads at least one certificate.
-pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Faults> {
-    let text = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(Faults::one(named(path, "holds no certificate in PEM form"))),
-        Err(error) => Err(Faults::one(named(path, error))),
-    }
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Faults> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => {
-            Faults::one(named(path, "holds no private key in PEM form that is not encrypted"))
-        }
-        error => Faults::one(named(path, error)),
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Faults> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| Faults::one(named(path, error)))?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Faults::one(named(path, "is larger than 1 MiB")));
-    }
-    Ok(bytes)
-}
-
 fn can_be_read_by_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
-}
-
-/// A text about a file.
-pub(super) fn named(path: &Path, what: impl Display) -> String {
-    format!("{}: {what}", path.display())
 }

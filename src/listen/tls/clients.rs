@@ -11,8 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-
-use super::certificate::{named, read_certificates};
+use crate::pem::{named, read_certificates};
 
 /// The section `client_auth`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
