@@ -18,8 +18,11 @@ use crate::site::State;
 /// How long a new process may take to say that it serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long connections may take to end once they are cut.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long all connections may take to end once they are cut; `listen` gives
+/// each of them less.
+const CONNECTIONS_END: Duration = Duration::from_secs(1);
+/// How long a hand-over may take to end once it is broken off.
+const HANDOVER_ENDS: Duration = Duration::from_secs(1);
 
 /// Waits for the signal to end, and ends in order.
 ///
@@ -115,7 +118,7 @@ impl Stop {
     async fn cut(&self) {
         self.closing.send_replace(true);
         self.cut.send_replace(true);
-        if tokio::time::timeout(LAST_WORDS, self.seats.all_free()).await.is_err() {
+        if tokio::time::timeout(CONNECTIONS_END, self.seats.all_free()).await.is_err() {
             ::log::warn!("{} connections did not end in order", self.seats.taken());
         }
     }
@@ -137,7 +140,7 @@ impl Stop {
         };
         breaker.break_off();
         // It holds the listening sockets, which nobody is to wait at any more.
-        match tokio::time::timeout(LAST_WORDS, offered).await.map(report) {
+        match tokio::time::timeout(HANDOVER_ENDS, offered).await.map(report) {
             Ok(HandedOver::Done) if told == HandedOver::Terminated => HandedOver::Done,
             Ok(_) => told,
             Err(_) => {
