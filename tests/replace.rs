@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::support::{Client, Edge, Nginx, Origin, poll};
 
 const CONFIG: &str = "
-server: { drain: 15s }
+server: { drain: 10m }
 listeners: [{ address: '127.0.0.1:{port}' }]
 upstreams: { app: { servers: ['{origin}'] } }
 routes: [{ upstream: app }]
@@ -56,7 +56,8 @@ fn an_upgrade_under_load_loses_nothing() {
     let load = tool("wrk", &["-t1", "-c16", "-d6", &url("/1k")]);
     let slow = ["-s", "--max-time", "30", &url("/slow")];
     let download = tool("curl", &slow);
-    edge.await_metric("tidegate_listen_connections_accepted_total", 18.0);
+    let accepted = || edge.metric("tidegate_listen_connections_accepted_total");
+    poll("the load", || (accepted() >= 18.0).then_some(()));
     let new = Ending(edge.spawn_beside(&["-u"]));
     await_takeover(&edge);
     edge.signal(Signal::QUIT);
@@ -129,7 +130,7 @@ async fn a_reload_replaces_routes_or_nothing() {
     let origin = Origin::ok().await;
     let edge = Edge::start_with(CONFIG, &[("origin", &origin.addr)]);
     edge.write_config(
-        "server: { drain: 15s }
+        "server: { drain: 10m }
 listeners: [{ address: '127.0.0.1:{port}' }]
 routes: [{ respond: { status: 202 } }]",
     );
@@ -137,7 +138,7 @@ routes: [{ respond: { status: 202 } }]",
     edge.await_stderr("reloaded");
     assert_eq!(Client::ask(edge.addr(), PING).await.status, 202);
     edge.write_config(
-        "server: { drain: 15s }
+        "server: { drain: 10m }
 listeners: [{ address: '127.0.0.1:{port}' }]
 routes: [{ upstream: nobody }]",
     );

@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 use crate::support::origin::{self, Origin};
 use crate::support::{Client, Edge, H2Client, h2_client, poll};
 
+/// A drain that would last longer than any wait of a test.
 const SITE: &str = "
-server: { drain: 15s }
+server: { drain: 10m }
 listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
 upstreams: { app: { servers: ['{origin}'] } }
 routes: [{ upstream: app }]
@@ -27,9 +28,6 @@ routes: [{ upstream: app }]
 
 const HELD: &str = "GET /held HTTP/1.1\r\nhost: a.example\r\n\r\n";
 const QUICK: &str = "GET /quick HTTP/1.1\r\nhost: a.example\r\n\r\n";
-
-/// Far less than `drain`, and far more than a machine under load needs.
-const SOON: Duration = Duration::from_secs(5);
 
 /// A server that answers `/held` once it gets a permit, and all else at once.
 async fn holding() -> (Origin, Arc<Semaphore>) {
@@ -127,32 +125,12 @@ async fn idle_connections_do_not_hold_the_end_up() {
     assert_eq!(h2.get("http://a.example/quick").await.response.status, 200);
     edge.await_metric("tidegate_proxy_requests_total{method=\"GET\",protocol=\"HTTP/2.0\"}", 1.0);
 
-    let start = Instant::now();
     edge.signal(Signal::TERM);
     kept.expect_closed().await;
     silent.expect_closed().await;
     h2.closed().await.unwrap();
     let (status, _) = ended(edge, 2);
     assert!(status.success(), "{status}");
-    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kept_connection_is_answered_once_more_and_told_to_close() {
-    let (origin, permits) = holding().await;
-    let edge = Edge::start_with(SITE, &[("origin", &origin.addr)]);
-    let mut busy = in_flight(&edge, &origin).await;
-    let mut kept = idle(&edge).await;
-
-    edge.signal(Signal::TERM);
-    edge.await_stderr("draining 2 connections");
-    kept.send(QUICK).await;
-    let answer = kept.response().await;
-    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
-    kept.expect_closed().await;
-    permits.add_permits(1);
-    assert_eq!(busy.response().await.status, 200);
-    ended(edge, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +168,6 @@ async fn drain_bounds_the_wait_for_a_stuck_request() {
     h2_client::whole(answer).await.unwrap_err();
     let (status, records) = ended(edge, 2);
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
-    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     assert!(status.success(), "{status}");
     assert!(records.iter().all(|record| record["status"] == 0), "{records:?}");
 }
@@ -202,12 +179,10 @@ async fn sigint_stops_at_once() {
     let _kept = idle(&edge).await;
     let mut client = in_flight(&edge, &origin).await;
 
-    let start = Instant::now();
     edge.signal(Signal::INT);
     assert_eq!(client.read_to_end().await, b"");
     let (status, records) = ended(edge, 2);
     assert!(status.success(), "{status}");
-    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     assert_eq!((&records[0]["path"], &records[0]["status"]), (&"/quick".into(), &200.into()));
     assert_eq!(records[1]["status"], 0);
 }
@@ -220,12 +195,10 @@ async fn sigint_ends_a_drain() {
     edge.signal(Signal::TERM);
     edge.await_stderr("draining 1 connection");
 
-    let start = Instant::now();
     edge.signal(Signal::INT);
     assert_eq!(client.read_to_end().await, b"");
     let (status, _) = ended(edge, 1);
     assert!(status.success(), "{status}");
-    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::ClientConfig;
@@ -17,8 +16,9 @@ use tokio::task::JoinHandle;
 use crate::support::client::tls;
 use crate::support::{Authority, Client, Edge, Load, Nginx, Origin, h2_client, poll};
 
+/// A drain that would last longer than any wait of a test.
 const SITE: &str = "
-server: { drain: 15s }
+server: { drain: 10m }
 listeners: [{ address: '127.0.0.1:{port}' }]
 routes: [{ respond: { status: 200, body: one } }]
 ";
@@ -92,7 +92,7 @@ async fn stop((stop, visits): (Arc<AtomicBool>, JoinHandle<usize>)) -> usize {
 
 /// All that clients may be doing when a process is replaced.
 const BUSY: &str = "
-server: { drain: 18s }
+server: { drain: 10m }
 listeners:
   - { address: '127.0.0.1:{port}', limits: { requests_per_connection: 1000000 } }
   - address: '127.0.0.1:{tls_port}'
@@ -470,13 +470,12 @@ async fn without_a_running_process_the_new_one_waits_and_can_be_interrupted() {
     for (round, signal) in [Signal::INT, Signal::TERM].into_iter().enumerate() {
         // The socket of the one before is dead; that is no reason to give up.
         fs::remove_file(socket(&edge)).ok();
-        let start = Instant::now();
         let mut next = Next::waiting(&edge);
         await_said(&edge, "waiting for the running process: send it SIGQUIT", round + 1);
         assert!(TcpStream::connect(edge.addr()).is_err(), "it has no sockets");
         assert!(next.0.try_wait().unwrap().is_none());
         next.signal(signal);
+        // Left alone, it would wait for longer than this does.
         next.wait_exit();
-        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
 }
