@@ -23,7 +23,8 @@ use tokio::sync::watch;
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{
-    AdminHosts, Control, Guard, Owner, Reloader, Starter, Stop, Token, certificate_warnings, folder_of,
+    AdminHosts, Control, Guard, Owner, Reloader, Starter, Stop, Token, certificate_warnings,
+    folder_of,
 };
 use crate::fault::{Faults, KeyPath};
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};

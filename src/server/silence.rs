@@ -69,11 +69,12 @@ impl House {
         set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         let text = SITE.replace("{server}", &server.to_string()).replace("{protocol}", protocol);
         let written = Written::Text { name: "silence".to_owned(), text };
-        let loaded = written.load().expect("a good configuration");
         let metrics = Metrics::new();
-        let plan = Plan::new(&loaded, &metrics).expect("a good site");
+        let loaded = written.load().expect("a configuration");
+        let built = loaded.build(|config| Plan::new(config, &metrics));
+        let (config, plan) = built.expect("a good site");
         plan.site.resolve_now().expect("addresses");
-        let access = AccessLog::open(&loaded.config.log.access, metrics.lines_dropped());
+        let access = AccessLog::open(&config.log.access, metrics.lines_dropped());
         let state = State::new(metrics, access.expect("none").0);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let conductor = Conductor::new(site.clone(), state.clone());
