@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::sync::Semaphore;
 
 use crate::support::origin::{self, Origin};
-use crate::support::{Client, Edge, H2Client, h2_client, poll};
+use crate::support::{Authority, Client, Edge, H2Client, h2_client, poll};
 
 /// A drain that would last longer than any wait of a test.
 const SITE: &str = "
@@ -24,6 +24,18 @@ server: { drain: 300ms }
 listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
 upstreams: { app: { servers: ['{origin}'] } }
 routes: [{ upstream: app }]
+";
+
+/// Neither a drain nor a deadline ends what says nothing here.
+const NEVER: &str = "
+server: { drain: 10m }
+clients: { trusted_proxies: [127.0.0.0/8] }
+listeners:
+  - { address: '127.0.0.1:{port}', proxy_protocol: require, timeouts: { header: 10m } }
+  - address: '127.0.0.1:{tls_port}'
+    timeouts: { header: 10m }
+    tls: { certificates: [{ cert: '{certs}/a.pem', key: '{certs}/a.key' }] }
+routes: [{ respond: { status: 200 } }]
 ";
 
 const HELD: &str = "GET /held HTTP/1.1\r\nhost: a.example\r\n\r\n";
@@ -130,6 +142,22 @@ async fn idle_connections_do_not_hold_the_end_up() {
     silent.expect_closed().await;
     h2.closed().await.unwrap();
     let (status, _) = ended(edge, 2);
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_begins_does_not_hold_the_end_up() {
+    let certs = Authority::new();
+    certs.write("a", &["a.example"]);
+    let edge = Edge::start_with(NEVER, &[("certs", &certs.dir().display())]);
+    // Neither says a word: not the PROXY header, not the first of a handshake.
+    let mut announced = Client::connect(edge.addr()).await;
+    let mut tls = Client::connect(edge.tls_addr()).await;
+    edge.await_metric("tidegate_listen_connections_accepted_total", 2.0);
+    edge.signal(Signal::TERM);
+    announced.expect_closed().await;
+    tls.expect_closed().await;
+    let (status, _) = ended(edge, 0);
     assert!(status.success(), "{status}");
 }
 

@@ -288,8 +288,16 @@ impl<D: Door> Acceptor<D> {
 
     /// Takes who waits already: closing the socket would reset them.
     fn accept_waiting(&self) {
-        while let Ok((stream, peer)) = self.opened.socket.accept() {
-            self.seat(stream, peer);
+        loop {
+            match self.opened.socket.accept() {
+                Ok((stream, peer)) => self.seat(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    let name = &self.opened.listener.name;
+                    return ::log::error!("who still waits for {name} is lost: {error}");
+                }
+            }
         }
     }
 

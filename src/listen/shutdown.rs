@@ -9,6 +9,10 @@ use pingora::server::ShutdownWatch;
 /// How long exchanges that are cut may take to say so in their records.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// How long a connection may still take to begin: on a slow path a handshake
+/// takes a second, and what never begins must not hold the end up.
+const BEGINNING: Duration = Duration::from_secs(2);
+
 /// The two steps to the end: no new requests, then no requests at all.
 #[derive(Debug, Clone)]
 pub(crate) struct Shutdown {
@@ -31,6 +35,24 @@ impl Shutdown {
     /// Returns once nothing new is to be accepted.
     pub(super) async fn closing(&self) {
         reached(self.closing.clone()).await;
+    }
+
+    /// Runs what comes before the first request; none if the process is to end
+    /// and it takes too long.
+    pub(super) async fn bound_beginning<T>(
+        &self,
+        beginning: impl Future<Output = Option<T>>,
+    ) -> Option<T> {
+        tokio::select! {
+            biased;
+            begun = beginning => begun,
+            () = self.closing_for(BEGINNING) => None,
+        }
+    }
+
+    async fn closing_for(&self, period: Duration) {
+        self.closing().await;
+        tokio::time::sleep(period).await;
     }
 
     /// Runs `connection`, or most of it if it is cut.

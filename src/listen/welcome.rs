@@ -39,19 +39,9 @@ pub(super) async fn welcome<D: Door, A: App>(
         Ok(tcp) => tcp,
         Err(error) => return ::log::debug!("the connection of {peer}: {error}"),
     };
-    let Some(Announced { tcp, peer }) = Box::pin(announced(tcp, peer, listener, door)).await else {
-        return door.count(listener, Event::ProxyHeader);
-    };
-    let (transport, tls) = match &listener.tls {
-        None => (Transport::Plain(tcp), None),
-        Some(tls) => match Box::pin(handshake(tls, tcp, listener)).await {
-            Ok((stream, facts)) => (Transport::Tls(Box::new(stream)), Some(facts)),
-            Err(reason) => {
-                ::log::debug!("no TLS with {peer}: {reason}");
-                return door.count(listener, Event::Handshake(reason));
-            }
-        },
-    };
+    let beginning = Box::pin(begin(tcp, peer, listener, door));
+    let Some(begun) = shutdown.bound_beginning(beginning).await else { return };
+    let Begun { transport, peer, tls } = begun;
     let connection = Connection::new(listener.clone(), peer, tls, seat);
     let io = Box::new(EdgeIo::new(transport, connection.clone()));
     let inward = Inward { connection: &connection, door, app, shutdown };
@@ -59,6 +49,40 @@ pub(super) async fn welcome<D: Door, A: App>(
         Some(facts) if facts.is_h2 => Box::pin(h2::serve(&inward, io)).await,
         Some(_) => inward.serve(io).await,
         None => serve_plain(&inward, io).await,
+    }
+}
+
+/// A connection on which requests may follow.
+struct Begun {
+    transport: Transport,
+    peer: SocketAddr,
+    tls: Option<tls::Facts>,
+}
+
+/// Reads what comes before requests: a PROXY header, the handshake of TLS.
+async fn begin<D: Door>(
+    tcp: tokio::net::TcpStream,
+    peer: SocketAddr,
+    listener: &Arc<Listener>,
+    door: &Arc<D>,
+) -> Option<Begun> {
+    let Some(Announced { tcp, peer }) = announced(tcp, peer, listener, door).await else {
+        door.count(listener, Event::ProxyHeader);
+        return None;
+    };
+    let Some(tls) = &listener.tls else {
+        return Some(Begun { transport: Transport::Plain(tcp), peer, tls: None });
+    };
+    match handshake(tls, tcp, listener).await {
+        Ok((stream, facts)) => {
+            let transport = Transport::Tls(Box::new(stream));
+            Some(Begun { transport, peer, tls: Some(facts) })
+        }
+        Err(reason) => {
+            ::log::debug!("no TLS with {peer}: {reason}");
+            door.count(listener, Event::Handshake(reason));
+            None
+        }
     }
 }
 
