@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::ports;
 
 /// The longest wait for anything; only a failing test waits so long.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(40);
 
 /// A running daemon; it is killed when this is dropped.
 struct Daemon {

@@ -89,7 +89,8 @@ async fn bad_checks_that_are_not_in_a_row_change_nothing() {
         }
     })
     .await;
-    let app = "{ servers: ['{origin}'], health: { http: {}, interval: 10ms, fall: 2 } }";
+    let app =
+        "{ servers: ['{origin}'], health: { http: {}, interval: 10ms, timeout: 15s, fall: 2 } }";
     let edge = app::start(app, &[("origin", &origin.addr)]);
     poll("20 checks", || (count.load(Ordering::SeqCst) >= 20).then_some(()));
     assert!(!edge.stderr().contains("is unhealthy"), "{}", edge.stderr());
@@ -165,7 +166,7 @@ async fn checks_speak_tls_as_requests_do() {
     };
     let origin = Origin::scripted_tls(certs.server(&["app.internal"]), script).await;
     let app = "{ servers: ['{origin}'], tls: { sni: app.internal, ca: '{ca}' },
-        health: { http: {}, interval: 20ms, rise: 1, fall: 1 } }";
+        health: { http: {}, interval: 20ms, timeout: 15s, rise: 1, fall: 1 } }";
     let edge = app::start(app, &[("origin", &origin.addr), ("ca", &certs.ca().display())]);
     origin.await_requests(3);
     assert_eq!(servers(&edge)[0]["healthy"], true);
@@ -203,13 +204,13 @@ async fn statuses(edge: &Edge, count: usize) -> Vec<u16> {
 async fn a_server_that_fails_requests_is_ejected_and_comes_back() {
     let status = Arc::new(AtomicUsize::new(500));
     let [failing, good] = [switched(&status).await, Origin::ok().await];
-    let app = "{ servers: ['{0}', '{1}'], outlier: { errors: 3, eject: 2s } }";
+    let app = "{ servers: ['{0}', '{1}'], outlier: { errors: 3, eject: 5s } }";
     let edge = app::start(app, &[("0", &failing.addr), ("1", &good.addr)]);
 
     // In turn until the third failure.
     assert_eq!(statuses(&edge, 6).await.iter().filter(|status| **status == 500).count(), 3);
     assert_eq!(servers(&edge)[0]["ejected"], true);
-    edge.await_stderr("failed 3 times in a row and is out for 2000 ms");
+    edge.await_stderr("failed 3 times in a row and is out for 5000 ms");
     status.store(200, Ordering::SeqCst);
     let seen = failing.requests();
     poll("the server to be back", || (servers(&edge)[0]["ejected"] == false).then_some(()));
@@ -257,7 +258,7 @@ async fn slow_answers_and_lost_connections_eject_too() {
     for failing in [silent.await, rude.await] {
         let good = Origin::ok().await;
         let app = "{ servers: ['{0}', '{1}'], outlier: { errors: 2, eject: 1h },
-            timeouts: { first_byte: 100ms } }";
+            timeouts: { first_byte: 2s } }";
         let edge = app::start(app, &[("0", &failing.addr), ("1", &good.addr)]);
         assert_eq!(statuses(&edge, 10).await, [200; 10]);
         assert_eq!(failing.requests(), 2);

@@ -152,21 +152,26 @@ fn curl_over_h2_may_send_on_to_learn_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_just_its_limit_passes() {
     let origin = hungry().await;
-    let edge = app::start("{ servers: ['{0}'] }", &[("0", &origin.addr)]);
+    let site = "
+listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c], limits: { body: 2MiB } }]
+upstreams: { app: { servers: ['{0}'] } }
+routes: [{ upstream: app }]
+";
+    let edge = Edge::start_with(site, &[("0", &origin.addr)]);
     let mut client = Client::connect(edge.addr()).await;
-    let limit = 10 << 20;
+    let limit = 2 << 20;
     client
         .send(format!("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: {limit}\r\n\r\n"))
         .await;
-    for _ in 0..10 {
+    for _ in 0..2 {
         client.send(&PIECE).await;
     }
     assert_eq!(client.response().await.text(), "read it all");
     let mut client = H2Client::connect(edge.addr()).await;
     let (answer, mut body) =
         client.open(Request::post("http://a.example/").body(()).unwrap(), false).await;
-    for piece in 1..=10 {
-        body.send_data(Bytes::from_static(&PIECE), piece == 10).unwrap();
+    for piece in 1..=2 {
+        body.send_data(Bytes::from_static(&PIECE), piece == 2).unwrap();
     }
     assert_eq!(whole(answer).await.unwrap().response.text(), "read it all");
     assert_eq!(origin.requests(), 2);

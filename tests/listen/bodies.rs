@@ -48,11 +48,11 @@ async fn a_body_that_stops_is_answered_408() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_may_take_long_while_it_moves() {
     let origin = Origin::ok().await;
-    let edge = edge(&origin, "timeouts: { body: 500ms }");
+    let edge = edge(&origin, "timeouts: { body: 2s }");
     let mut client = Client::connect(edge.addr()).await;
     client.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 8\r\n\r\n").await;
     // In all it takes twice as long as it may be silent.
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(125));
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
     for byte in b"12345678" {
         tick.tick().await;
         client.send([*byte]).await;

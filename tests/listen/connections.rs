@@ -80,7 +80,7 @@ async fn what_follows_a_chunked_body_is_never_misread() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_are_closed() {
     let origin = Origin::ok().await;
-    let edge = edge(&origin, "protocols: [h1, h2c]\n    timeouts: { idle: 300ms }");
+    let edge = edge(&origin, "protocols: [h1, h2c]\n    timeouts: { idle: 2s }");
 
     let mut silent = Client::connect(edge.addr()).await;
     let mut served = Client::connect(edge.addr()).await;

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::DEADLINE;
 
 /// Runs `curl` quietly, with a time limit; its answer is on standard output.
@@ -81,6 +83,11 @@ impl Load {
             .stderr(Stdio::piped())
             .spawn();
         Load(child.unwrap_or_else(|error| panic!("{tool} (wrk, nghttp2-client): {error}")))
+    }
+
+    /// Tells it to stop, and to say how it went.
+    pub(crate) fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::INT).unwrap();
     }
 
     /// Waits for its end; what it said.
