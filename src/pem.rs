@@ -86,3 +86,24 @@ fn read(path: &Path) -> Result<Vec<u8>, Faults> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_within_a_bound() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ca.pem");
+        let what = |length: u64| {
+            fs::write(&path, vec![b'\n'; length as usize]).expect("writable");
+            let faults = read_certificates(&path).expect_err("line ends");
+            let what = faults.iter().next().expect("a fault").what.clone();
+            what.rsplit(": ").next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(what(LARGEST_FILE), "holds no certificate in PEM form");
+        assert_eq!(what(LARGEST_FILE + 1), "is larger than 1 MiB");
+    }
+}
