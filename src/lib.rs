@@ -35,3 +35,7 @@ mod control;
 mod server;
 mod demo;
 pub mod cli;
+
+// Any bytes, for the readers above; there for tests and fuzzers alone.
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;

@@ -8,9 +8,9 @@ const MOST_SPANS: usize = 16;
 
 /// Consecutive bytes of a file. Invariant: not empty, and inside the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub first: u64,
-    pub length: u64,
+pub(crate) struct Span {
+    pub(crate) first: u64,
+    pub(crate) length: u64,
 }
 
 impl Span {
@@ -25,7 +25,7 @@ impl Span {
 
 /// What of a file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Selection {
+pub(crate) enum Selection {
     Whole,
     /// Not empty, in the order of the request.
     Spans(Vec<Span>),
@@ -36,7 +36,7 @@ pub(super) enum Selection {
 ///
 /// Whatever is malformed, of another unit, or of many or overlapping parts gets
 /// the whole file: a server may ignore any Range, and those only cost.
-pub(super) fn select(request: &HeaderMap, length: u64) -> Selection {
+pub(crate) fn select(request: &HeaderMap, length: u64) -> Selection {
     let mut lines = request.get_all(RANGE).into_iter();
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return Selection::Whole;

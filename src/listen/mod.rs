@@ -34,6 +34,8 @@ pub(crate) use h2_body::BODY_LENGTH;
 pub(crate) use head::HeadFault;
 pub(crate) use io::LINGER;
 pub(crate) use listener::{Config, HttpsRedirect, Listener};
+#[cfg(any(test, fuzzing))]
+pub(crate) use proxy_protocol::{Parsed, Source, parse as parse_proxy_header};
 pub(crate) use seats::{Bounds, Seats};
 pub(crate) use shutdown::Shutdown;
 pub(crate) use tls::WrongHost;
