@@ -303,8 +303,12 @@ impl<D: Door> Acceptor<D> {
 
     fn seat(&self, stream: TcpStream, peer: SocketAddr) {
         let listener = &self.opened.listener;
-        let Some(seat) = self.seats.take(peer.ip(), self.door.trusts(peer.ip())) else {
-            return self.door.count(listener, Event::Full);
+        let seat = match self.seats.take(peer.ip(), self.door.trusts(peer.ip())) {
+            Ok(seat) => seat,
+            Err(full) => {
+                self.seats.complain(full, peer.ip());
+                return self.door.count(listener, Event::Full);
+            }
         };
         self.door.count(listener, Event::Accepted);
         // One whose thread is gone has no load, and must not look idle for it.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -14,6 +15,18 @@ pub(crate) struct Bounds {
     pub(crate) per_client: usize,
 }
 
+/// The least time between two lines of the log about the same cap.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Which cap is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// That of all connections.
+    All,
+    /// That of one client's.
+    Client,
+}
+
 /// The seats of all listeners; every open connection holds one.
 #[derive(Debug)]
 pub(crate) struct Seats {
@@ -22,6 +35,7 @@ pub(crate) struct Seats {
     // Invariant: no entry is 0, so there are at most `taken` entries.
     per_client: Mutex<HashMap<IpAddr, usize>>,
     empty: Notify,
+    said: [Mutex<Said>; 2],
 }
 
 impl Seats {
@@ -31,6 +45,7 @@ impl Seats {
             taken: AtomicUsize::new(0),
             per_client: Mutex::new(HashMap::new()),
             empty: Notify::new(),
+            said: Default::default(),
         })
     }
 
@@ -50,22 +65,42 @@ impl Seats {
         }
     }
 
-    /// A seat for a connection from `peer`, or none if a cap is reached.
+    /// A seat for a connection from `peer`, unless a cap is reached.
     ///
     /// Who is exempt counts in all, but not per client.
-    pub(super) fn take(self: &Arc<Self>, peer: IpAddr, is_exempt: bool) -> Option<Seat> {
+    pub(super) fn take(self: &Arc<Self>, peer: IpAddr, is_exempt: bool) -> Result<Seat, Full> {
         let client = (!is_exempt).then(|| client_network(peer));
         if self.taken.fetch_add(1, Ordering::AcqRel) >= self.bounds.connections {
             self.leave();
-            return None;
+            return Err(Full::All);
         }
         if let Some(client) = client
             && !self.take_for(client)
         {
             self.leave();
-            return None;
+            return Err(Full::Client);
         }
-        Some(Seat { seats: self.clone(), client })
+        Ok(Seat { seats: self.clone(), client })
+    }
+
+    /// Says in the log that `peer` found no seat, or only counts it: an attack
+    /// is no reason to fill a disk.
+    pub(super) fn complain(&self, full: Full, peer: IpAddr) {
+        let mut said = self.said[full as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(refused) = said.refuse(Instant::now()) else {
+            return;
+        };
+        match full {
+            Full::All => ::log::warn!(
+                "{refused} connections refused: as many as server.connections ({}) are open",
+                self.bounds.connections
+            ),
+            Full::Client => ::log::warn!(
+                "{refused} connections refused, the last of {peer}: its network has as many \
+                 open as server.connections_per_client ({})",
+                self.bounds.per_client
+            ),
+        }
     }
 
     fn take_for(&self, client: IpAddr) -> bool {
@@ -82,6 +117,25 @@ impl Seats {
         if self.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.empty.notify_waiters();
         }
+    }
+}
+
+/// What has been said of one cap.
+#[derive(Debug, Default)]
+struct Said {
+    last: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Said {
+    /// How many were refused since it was last said, if it is time to say so.
+    fn refuse(&mut self, now: Instant) -> Option<u64> {
+        self.unsaid += 1;
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) < QUIET) {
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.unsaid))
     }
 }
 
@@ -133,17 +187,18 @@ mod tests {
         let seats = seats(2, 9);
         let first = seats.take(ip("192.0.2.1"), false);
         let _second = seats.take(ip("192.0.2.2"), false).expect("a seat");
-        assert!(seats.take(ip("192.0.2.3"), false).is_none());
+        assert_eq!(seats.take(ip("192.0.2.3"), false).unwrap_err(), Full::All);
         drop(first);
-        assert!(seats.take(ip("192.0.2.3"), false).is_some());
+        assert!(seats.take(ip("192.0.2.3"), false).is_ok());
     }
 
     #[test]
     fn refuses_over_the_cap_of_one_client_but_not_of_others() {
         let seats = seats(9, 1);
         let _held = seats.take(ip("2001:db8::1"), false).expect("a seat");
-        assert!(seats.take(ip("2001:db8::ffff"), false).is_none(), "the same /64");
-        assert!(seats.take(ip("2001:db8:0:1::1"), false).is_some(), "another /64");
+        let same = seats.take(ip("2001:db8::ffff"), false);
+        assert_eq!(same.unwrap_err(), Full::Client, "the same /64");
+        assert!(seats.take(ip("2001:db8:0:1::1"), false).is_ok(), "another /64");
         assert_eq!(seats.taken(), 1);
     }
 
@@ -151,7 +206,7 @@ mod tests {
     fn trusted_proxies_are_exempt_per_client() {
         let seats = seats(9, 1);
         let held: Vec<_> = (0..3).map(|_| seats.take(ip("10.0.0.1"), true)).collect();
-        assert!(held.iter().all(Option::is_some));
+        assert!(held.iter().all(Result::is_ok));
     }
 
     #[test]
@@ -160,5 +215,16 @@ mod tests {
         drop(seats.take(ip("192.0.2.1"), false));
         assert!(seats.per_client.lock().expect("no panic").is_empty());
         assert_eq!(seats.taken(), 0);
+    }
+
+    #[test]
+    fn refusals_are_said_once_a_while_and_counted() {
+        let (mut said, began) = (Said::default(), Instant::now());
+        for (after, expected) in
+            [(0, Some(1)), (1, None), (59, None), (60, Some(3)), (61, None), (500, Some(2))]
+        {
+            let now = began + Duration::from_secs(after);
+            assert_eq!(said.refuse(now), expected, "{after} s");
+        }
     }
 }

@@ -200,8 +200,13 @@ async fn connections_are_capped_in_all() {
 
     let first = served(&edge, "127.0.0.1").await.expect("a seat");
     let _second = served(&edge, "127.0.0.2").await.expect("a seat");
-    assert!(served(&edge, "127.0.0.3").await.is_none());
-    assert_eq!(edge.metric(FULL), 1.0);
+    for _ in 0..3 {
+        assert!(served(&edge, "127.0.0.3").await.is_none());
+    }
+    assert_eq!(edge.metric(FULL), 3.0);
+    // Said at once, and not three times.
+    assert_eq!(edge.stderr().matches("1 connections refused: as many as").count(), 1);
+    assert_eq!(edge.stderr().matches("server.connections (2)").count(), 1);
     assert_eq!(edge.metric("tidegate_listen_connections_open"), 2.0);
 
     drop(first);
@@ -218,7 +223,9 @@ async fn connections_are_capped_per_client_except_for_trusted_proxies() {
     for _ in 0..2 {
         held.push(served(&edge, "127.0.0.1").await.expect("a seat"));
     }
-    assert!(served(&edge, "127.0.0.1").await.is_none());
+    for _ in 0..3 {
+        assert!(served(&edge, "127.0.0.1").await.is_none());
+    }
     held.push(served(&edge, "127.0.0.2").await.expect("another client has seats"));
     for _ in 0..4 {
         held.push(served(&edge, "127.0.0.9").await.expect("a proxy is exempt"));
@@ -226,5 +233,7 @@ async fn connections_are_capped_per_client_except_for_trusted_proxies() {
     drop(held);
     edge.await_metric("tidegate_listen_connections_open", 0.0);
     assert!(served(&edge, "127.0.0.1").await.is_some());
-    assert_eq!(edge.metric(FULL), 1.0);
+    assert_eq!(edge.metric(FULL), 3.0);
+    assert_eq!(edge.stderr().matches("refused, the last of 127.0.0.1: its network").count(), 1);
+    assert_eq!(edge.stderr().matches("server.connections_per_client (2)").count(), 1);
 }
