@@ -59,7 +59,7 @@ impl FrontDoor {
                     sni: tls.sni.as_deref(),
                 }),
                 method: line.method,
-                host: b"",
+                host: only_value(head, b"host").unwrap_or_default(),
                 path,
                 query,
                 status: told.status,
@@ -73,8 +73,8 @@ impl FrontDoor {
                 upstream_status: None,
                 connect: None,
                 first_byte: None,
-                referer: None,
-                user_agent: None,
+                referer: only_value(head, b"referer"),
+                user_agent: only_value(head, b"user-agent"),
                 request_id: id.as_ref(),
                 refusal: Some(told.tag),
                 error: None,
@@ -174,17 +174,32 @@ fn date() -> HeaderValue {
 /// The form that the client would accept, as far as a head shows it that was
 /// not read to its end or not understood; it decides nothing else.
 fn wanted_form(head: &[u8]) -> Form {
-    let accept = head.split(|byte| *byte == b'\n').skip(1).find_map(|line| {
-        let (name, value) = line.split_at_checked(b"accept:".len())?;
-        name.eq_ignore_ascii_case(b"accept:").then(|| value.trim_ascii())
-    });
+    let accept = values(head, b"accept").next();
     let accept = accept.and_then(|value| HeaderValue::from_bytes(value).ok());
     let fields: HeaderMap = accept.into_iter().map(|value| (header::ACCEPT, value)).collect();
     Form::wanted(&fields)
 }
 
-/// What the first line of a refused head seems to say; for the log alone.
+/// The value of a field that a refused head shows once; for the log alone.
+fn only_value<'a>(head: &'a [u8], name: &'static [u8]) -> Option<&'a [u8]> {
+    let mut values = values(head, name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The values of a field in the lines of a refused head that have come whole.
+fn values<'a>(head: &'a [u8], name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let whole = memchr::memrchr(b'\n', head).and_then(|end| head.get(..end)).unwrap_or_default();
+    let lines = whole.split(|byte| *byte == b'\n').skip(1);
+    lines.take_while(|line| !matches!(*line, b"" | b"\r")).filter_map(move |line| {
+        let (written, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":")?;
+        written.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+    })
+}
+
+/// What the first line of a refused head says; for the log alone.
 struct RequestLine<'a> {
+    // Empty, and the target with it, if the line does not begin with a method.
     method: &'a [u8],
     target: &'a [u8],
     protocol: Protocol,
@@ -196,9 +211,41 @@ impl<'a> RequestLine<'a> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let mut words = line.splitn(3, |b| *b == b' ');
         let method = words.next().unwrap_or_default();
-        let target = words.next().unwrap_or_default();
+        let (method, target) = match words.next() {
+            Some(target) if http::Method::from_bytes(method).is_ok() => (method, target),
+            _ => (&b""[..], &b""[..]),
+        };
         let is_old = words.next().is_some_and(|version| version == b"HTTP/1.0");
         let protocol = if is_old { Protocol::Http10 } else { Protocol::Http11 };
         RequestLine { method, target, protocol }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(head: &str, line: [&str; 2], host: Option<&str>, agent: Option<&str>) {
+        let seen = RequestLine::guess(head.as_bytes());
+        assert_eq!([seen.method, seen.target], line.map(str::as_bytes), "{head:?}");
+        let field = |name| only_value(head.as_bytes(), name).map(|v| str::from_utf8(v).unwrap());
+        assert_eq!((field(b"host"), field(b"user-agent")), (host, agent), "{head:?}");
+    }
+
+    #[test]
+    fn a_refused_head_says_what_came_whole_and_once() {
+        let get = ["GET", "/x"];
+        let line = "GET /x HTTP/1.1\r\n";
+        check("", ["", ""], None, None);
+        check("BAD", ["", ""], None, None);
+        check("\x16\x03\x01 x\r\nhost: a\r\n", ["", ""], Some("a"), None);
+        check("GET /x", get, None, None);
+        check(line, get, None, None);
+        check(&format!("{line}host: a"), get, None, None);
+        check(&format!("{line}host: a\r\nuser-agent: b"), get, Some("a"), None);
+        check(&format!("{line}HOST:a \r\nuser-Agent:\tb c\n"), get, Some("a"), Some("b c"));
+        check(&format!("{line}host: a\r\nhost: b\r\n"), get, None, None);
+        check(&format!("{line}host : a\r\nxhost: b\r\nhosts: c\r\n"), get, None, None);
+        check(&format!("{line}\r\nhost: a\r\n"), get, None, None);
     }
 }

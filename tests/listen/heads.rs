@@ -182,6 +182,34 @@ async fn bounds_of_a_head_hold_over_h2() {
     assert_eq!(origin.requests(), 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_of_a_refused_head_says_what_came_of_it() {
+    let origin = Origin::ok().await;
+    let bounds = "limits: { uri: 20, headers: 200 }\n    timeouts: { header: 300ms }";
+    let edge = edge(&origin, bounds);
+    let fields = "host: a.example\r\nuser-agent: agent/1\r\nreferer: http://b.example/\r\n";
+    let long = "x".repeat(300);
+    let cases = [
+        (format!("GET /a%2f HTTP/1.1\r\n{fields}\r\n"), 400, "/a%2f", true),
+        (format!("GET /slow HTTP/1.1\r\n{fields}cookie: secr"), 408, "/slow", true),
+        ("GET /slow HTTP/1.1\r\nhost: a.exam".to_owned(), 408, "/slow", false),
+        (format!("GET /{long} HTTP/1.1\r\n{fields}\r\n"), 414, &format!("/{long}"), true),
+        (format!("GET /large HTTP/1.1\r\n{fields}x: {long}"), 431, "/large", true),
+        // One of two hosts would be a guess.
+        ("GET /two HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".to_owned(), 400, "/two", false),
+    ];
+    for (index, (head, status, path, is_known)) in cases.iter().enumerate() {
+        assert_eq!(Client::ask(edge.addr(), head).await.status, *status, "{head}");
+        let record = edge.access_log(index + 1).pop().unwrap();
+        assert_eq!((&record["method"], &record["path"]), (&"GET".into(), &(*path).into()));
+        let host = if *is_known { "a.example" } else { "" };
+        assert_eq!(record["host"], host, "{record}");
+        assert_eq!(record["user_agent"].as_str(), is_known.then_some("agent/1"), "{record}");
+        assert_eq!(record["referer"].as_str(), is_known.then_some("http://b.example/"));
+        assert!(!record.to_string().contains("secr"), "{record}");
+    }
+}
+
 /// Refusals of heads that end where they seem to: the connection may go on.
 const SOUND: [&str; 5] = [
     "encoded_dot_segment",
