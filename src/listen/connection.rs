@@ -10,6 +10,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use tokio::time::{Duration, Instant};
 
 use super::Door;
+use super::head::HeadFault;
 use super::listener::Listener;
 use super::seats::Seat;
 use super::tls;
@@ -58,6 +59,7 @@ impl Connection {
 pub(crate) struct Exchange {
     pub(crate) connection: Arc<Connection>,
     began: Instant,
+    head: Result<(), HeadFault>,
     // Nanoseconds after `began`; 0 is no deadline.
     silence: AtomicU64,
     // The same for the whole exchange.
@@ -71,10 +73,21 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// An exchange whose head is within its bounds, or answered by the door.
     pub(super) fn new(connection: Arc<Connection>, began: Instant) -> Arc<Self> {
+        Exchange::of_head(connection, began, Ok(()))
+    }
+
+    /// An exchange whose head may be beyond its bounds, for the hooks to refuse.
+    pub(super) fn of_head(
+        connection: Arc<Connection>,
+        began: Instant,
+        head: Result<(), HeadFault>,
+    ) -> Arc<Self> {
         Arc::new(Exchange {
             connection,
             began,
+            head,
             silence: AtomicU64::new(0),
             end: AtomicU64::new(0),
             expired: AtomicBool::new(false),
@@ -95,6 +108,11 @@ impl Exchange {
     /// When its first byte arrived.
     pub(crate) fn began(&self) -> Instant {
         self.began
+    }
+
+    /// Whether the head is within the bounds of its listener.
+    pub(crate) fn check_head(&self) -> Result<(), HeadFault> {
+        self.head
     }
 
     /// Ends the exchange unless it moves on within `silence`.

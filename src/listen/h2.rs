@@ -17,6 +17,7 @@ use super::accept::spawn_stream;
 use super::connection::{Exchange, Unrecorded};
 use super::h1::Inward;
 use super::h2_stream::H2Stream;
+use super::head;
 use super::io::EdgeIo;
 use super::{App, Door, Event};
 
@@ -119,10 +120,12 @@ fn serve_stream<D: Door, A: App>(
     answer: SendResponse<Bytes>,
     stay: Stay,
 ) {
-    let exchange = Exchange::new(inward.connection.clone(), Instant::now());
+    let (head, body) = request.into_parts();
+    let bounds = head::check(&head, &inward.connection.listener.limits);
+    let exchange = Exchange::of_head(inward.connection.clone(), Instant::now(), bounds);
     let (app, door, shutdown) = (inward.app.clone(), inward.door.clone(), inward.shutdown.clone());
     spawn_stream(async move {
-        let stream = H2Stream::new(request, answer, exchange.clone());
+        let stream = H2Stream::new(head, body, answer, exchange.clone());
         let session = ServerSession::new_custom(Box::new(stream));
         let guard = Unrecorded::new(&*door, &exchange);
         let answered = app.process_new_http(session, shutdown.watch());

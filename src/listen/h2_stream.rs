@@ -14,7 +14,8 @@ use bytes::Bytes;
 use futures::Stream;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::{HeaderMap, Request, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::HttpTask;
@@ -46,11 +47,11 @@ type Messages = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'st
 
 impl H2Stream {
     pub(super) fn new(
-        request: Request<RecvStream>,
+        head: Parts,
+        body: RecvStream,
         answer: SendResponse<Bytes>,
         exchange: Arc<Exchange>,
     ) -> Self {
-        let (head, body) = request.into_parts();
         H2Stream {
             body: H2Body::new(body, &head.headers),
             request: head.into(),

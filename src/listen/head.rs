@@ -6,6 +6,8 @@
 use std::io;
 
 use bytes::BytesMut;
+use http::header;
+use http::request::Parts;
 use tokio::time::{Instant, timeout_at};
 
 use super::io::EdgeIo;
@@ -69,6 +71,21 @@ pub(super) async fn read(
         };
         return Err(Broken { fault, so_far: bytes, began });
     }
+}
+
+/// Holds a head of HTTP/2 to the bounds of one of HTTP/1; its size alone the
+/// h2 library has looked at.
+pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), HeadFault> {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target as u64 > limits.uri.0 {
+        return Err(HeadFault::UriTooLong);
+    }
+    // A client may split its cookies (RFC 9113 §8.2.3), and is not held to it.
+    let cookies = head.headers.get_all(header::COOKIE).iter().count();
+    if head.headers.len() - cookies.saturating_sub(1) > limits.header_count {
+        return Err(HeadFault::TooLarge);
+    }
+    Ok(())
 }
 
 /// Waits for the first byte of the next head; empty at the end of the stream.
@@ -145,4 +162,34 @@ fn target_len(line: &[u8]) -> usize {
     };
     let target = line.get(start + 1..).unwrap_or_default();
     memchr::memchr(b' ', target).unwrap_or(target.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::units::ByteSize;
+
+    fn check_h2(target: &str, names: &[&str], expected: Result<(), HeadFault>) {
+        let limits = Limits { uri: ByteSize(8), header_count: 3, ..Limits::default() };
+        let mut request = Request::get(format!("http://a.example{target}"));
+        for name in names {
+            request = request.header(*name, "v");
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        assert_eq!(check(&head, &limits), expected, "{target} {names:?}");
+    }
+
+    #[test]
+    fn heads_of_h2_are_held_to_the_bounds_of_h1() {
+        check_h2("/2345678", &["a", "b", "c"], Ok(()));
+        check_h2("/23456789", &[], Err(HeadFault::UriTooLong));
+        check_h2("/?345678", &[], Ok(()));
+        check_h2("/?3456789", &[], Err(HeadFault::UriTooLong));
+        check_h2("/", &["a", "b", "c", "d"], Err(HeadFault::TooLarge));
+        check_h2("/", &["a", "b", "b", "b"], Err(HeadFault::TooLarge));
+        check_h2("/", &["a", "b", "cookie", "cookie", "cookie"], Ok(()));
+        check_h2("/", &["a", "b", "c", "cookie", "cookie"], Err(HeadFault::TooLarge));
+    }
 }

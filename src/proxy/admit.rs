@@ -6,7 +6,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::listen::{Exchange, HeadFault, HttpsRedirect, LINGER, Listener};
+use crate::listen::{Exchange, HttpsRedirect, LINGER, Listener};
 use crate::respond::Answer;
 use crate::route::{Matched, Rewrite};
 use crate::sanitise::{Head, Malformed, PathForm, Strict};
@@ -57,7 +57,7 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
     let client = site.clients.identify(connection.peer.ip(), &request.headers);
     ctx.request_id = Some(client.request_id(&request.headers));
     ctx.client = Some(client);
-    check_bounds(request, &connection.listener)?;
+    exchange.check_head()?;
     let head =
         Head::read(&request.method, &request.uri, request.version, &request.headers, strict)?;
     connection.check_host(&head.host)?;
@@ -89,21 +89,6 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
         session.req_header_mut().remove_header(&header::UPGRADE);
     }
     Ok(answer)
-}
-
-/// Holds a head of HTTP/2 to the bounds that `listen` holds those of HTTP/1 to.
-fn check_bounds(request: &RequestHeader, listener: &Listener) -> Result<(), HeadFault> {
-    if request.version < Version::HTTP_2 {
-        return Ok(());
-    }
-    let target = request.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    if target as u64 > listener.limits.uri.0 {
-        return Err(HeadFault::UriTooLong);
-    }
-    if request.headers.len() > listener.limits.header_count {
-        return Err(HeadFault::TooLarge);
-    }
-    Ok(())
 }
 
 /// Removes the fields that the listener drops before anybody reads them.
