@@ -37,8 +37,9 @@ const GOODBYE: Duration = Duration::from_secs(5);
 type H2Connection = h2::server::Connection<Box<EdgeIo>, Bytes>;
 
 /// Serves streams until the connection ends or has been idle too long.
-pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, io: Box<EdgeIo>) {
+pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<EdgeIo>) {
     let listener = &inward.connection.listener;
+    io.follow_frames(listener.timeouts.header.0);
     let mut options = Builder::new();
     options
         .max_concurrent_streams(listener.h2.streams)

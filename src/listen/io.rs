@@ -22,11 +22,12 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::Framing;
 use super::accept::spawn_linger;
 use super::connection::{CUT, Connection, Exchange};
+use super::h2_frames::Frames;
 use super::transport::Transport;
 
 /// Writes up to this many bytes are gathered until a flush.
@@ -62,6 +63,8 @@ pub(super) struct EdgeIo {
     // Bytes of the next request. Invariant: at most AHEAD + CHUNK bytes.
     ahead: BytesMut,
     belongs: Belongs,
+    // Of HTTP/2 alone, which has many exchanges and hence none here.
+    frames: Option<Box<Frames>>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -75,6 +78,7 @@ impl EdgeIo {
             unsent: Vec::new(),
             ahead: BytesMut::new(),
             belongs: Belongs::All,
+            frames: None,
             alarm: None,
         }
     }
@@ -99,6 +103,12 @@ impl EdgeIo {
         if let Transport::Plain(tcp) = &mut self.transport {
             tcp.unread(bytes);
         }
+    }
+
+    /// From here on HTTP/2 is read, and each frame and header block must come
+    /// whole within `patience`.
+    pub(super) fn follow_frames(&mut self, patience: Duration) {
+        self.frames = Some(Box::new(Frames::new(patience)));
     }
 
     /// Lets the hooks find `exchange` through pingora's session.
@@ -198,6 +208,15 @@ impl EdgeIo {
         Poll::Pending
     }
 
+    fn poll_all(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(self.transport.poll_read(cx, buf))?;
+        if let (Some(frames), Some(come)) = (&mut self.frames, buf.filled().get(before..)) {
+            frames.follow(come, Instant::now());
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn check_cut(&self) -> io::Result<()> {
         match &self.exchange {
             Some(exchange) if exchange.is_cut() => Err(io::Error::other(CUT)),
@@ -205,13 +224,25 @@ impl EdgeIo {
         }
     }
 
-    /// Ready with an error once the exchange is cut or its deadline has passed.
+    /// When the client, or the server for it, must have moved.
+    fn deadline(&self) -> Option<Instant> {
+        match &self.exchange {
+            Some(exchange) => exchange.deadline(),
+            None => self.frames.as_ref()?.deadline(),
+        }
+    }
+
+    fn expire(&self, now: Instant) -> bool {
+        match &self.exchange {
+            Some(exchange) => exchange.expire(now),
+            None => self.deadline().is_some_and(|deadline| deadline <= now),
+        }
+    }
+
+    /// Ready with an error once the exchange is cut or a deadline has passed.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_cut()?;
-        let Some(exchange) = &self.exchange else {
-            return Poll::Pending;
-        };
-        while let Some(deadline) = exchange.deadline() {
+        while let Some(deadline) = self.deadline() {
             let alarm =
                 self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
             // A deadline that moved on is looked at when the old one rings:
@@ -220,7 +251,7 @@ impl EdgeIo {
                 alarm.as_mut().reset(deadline);
             }
             ready!(alarm.as_mut().poll(cx));
-            if exchange.expire(tokio::time::Instant::now()) {
+            if self.expire(Instant::now()) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             self.alarm = None;
@@ -289,7 +320,7 @@ impl AsyncRead for EdgeIo {
             return Poll::Ready(Err(error));
         }
         let read = match me.belongs {
-            Belongs::All => me.transport.poll_read(cx, buf),
+            Belongs::All => me.poll_all(cx, buf),
             Belongs::Bytes(0) => me.poll_ahead(cx),
             Belongs::Bytes(left) => {
                 let limit = usize::try_from(left).unwrap_or(usize::MAX).min(buf.remaining());
@@ -415,7 +446,7 @@ mod tests {
         let connection = Connection::new(listener, peer, None, seat);
         let tcp = Tcp::new(stream, Bytes::new(), LINGER);
         let mut io = EdgeIo::new(Transport::Plain(tcp), connection.clone());
-        let exchange = Exchange::new(connection, tokio::time::Instant::now());
+        let exchange = Exchange::new(connection, Instant::now());
         io.carry(&exchange);
 
         // Its body may still come, so the descriptor stays; and so does the seat.

@@ -10,6 +10,7 @@ mod h1;
 mod h2;
 mod h2_answer;
 mod h2_body;
+mod h2_frames;
 mod h2_stream;
 mod head;
 mod io;

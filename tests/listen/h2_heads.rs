@@ -6,11 +6,11 @@ use tokio::sync::oneshot;
 use super::{edge, outcomes};
 use crate::support::h2_client::whole;
 use crate::support::h2_frames::{
-    END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PROTOCOL_ERROR, RST_STREAM, STATUS_200,
+    DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PROTOCOL_ERROR, RST_STREAM, STATUS_200,
     STATUS_400,
 };
 use crate::support::origin::ok;
-use crate::support::{H2Client, H2Frames, Origin};
+use crate::support::{H2Client, H2Frames, Origin, within};
 
 type Fields = Vec<(&'static str, &'static str)>;
 
@@ -200,4 +200,62 @@ async fn a_request_over_h2_begins_when_it_comes() {
         let recorded = record["duration_ms"].as_f64().unwrap();
         assert!(recorded <= took, "{recorded} ms of {took} ms");
     }
+}
+
+/// The nine bytes before a payload of this length, on stream 1.
+fn frame_head(kind: u8, flags: u8, length: u8) -> [u8; 9] {
+    [0, 0, length, kind, flags, 0, 0, 0, 1]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_over_h2_that_does_not_end_is_given_up() {
+    let origin = Origin::ok().await;
+    // An idle connection would be kept for longer than a test may take.
+    let edge = edge(&origin, "protocols: [h2c]\n    timeouts: { header: 300ms, idle: 1h }");
+    let unfinished = [
+        frame_head(HEADERS, 0, 200)[..4].to_vec(),
+        [&frame_head(HEADERS, END_STREAM, 200)[..], &[0; 9]].concat(),
+        // A whole frame, after which CONTINUATION must come.
+        [&frame_head(HEADERS, END_STREAM, 1)[..], &[0x82]].concat(),
+        frame_head(DATA, 0, 200)[..8].to_vec(),
+    ];
+    for bytes in unfinished {
+        let mut client = H2Frames::connect(edge.addr()).await;
+        client.send_raw(&bytes).await;
+        assert_eq!(client.next().await, None, "{bytes:?}");
+    }
+    // Each byte comes in time; the whole would not for an hour.
+    let mut client = H2Frames::connect(edge.addr()).await;
+    client.send_raw(&[0, 0x40, 0, HEADERS, 0, 0, 0, 0, 1]).await;
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(50));
+    let drip = async {
+        loop {
+            tick.tick().await;
+            if edge.metric("tidegate_listen_connections_open") == 0.0 {
+                return;
+            }
+            client.send_raw(&[0]).await;
+        }
+    };
+    within("the connection to end", drip).await;
+    assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_and_idle_connections_have_no_deadline_of_heads() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "protocols: [h2c]\n    timeouts: { header: 300ms }");
+    let mut client = H2Frames::connect(edge.addr()).await;
+    let later = || tokio::time::sleep(std::time::Duration::from_millis(700));
+    later().await;
+    client.head(1, &head(&[POST, SCHEME, AUTHORITY], "/", &vec![]), 0).await;
+    later().await;
+    client.send_raw(&frame_head(DATA, END_STREAM, 4)).await;
+    client.send_raw(b"bo").await;
+    later().await;
+    client.send_raw(b"dy").await;
+    assert_eq!(client.next_of(1).await.payload[0], STATUS_200);
+    later().await;
+    client.head(3, &head(&[GET, SCHEME, AUTHORITY], "/", &vec![]), END_STREAM).await;
+    assert_eq!(client.next_of(3).await.payload[0], STATUS_200);
 }

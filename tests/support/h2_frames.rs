@@ -58,6 +58,11 @@ impl H2Frames {
         self.client.try_send([&head, payload].concat()).await.ok();
     }
 
+    /// Sends bytes as they are, whole frames or not.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        self.client.try_send(bytes).await.ok();
+    }
+
     /// The next frame that says something about a stream, or ends the
     /// connection; none once it is closed.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
