@@ -152,7 +152,8 @@ pub fn config(bytes: &[u8]) -> bool {
 
 fn load(text: &str) -> Result<Config, String> {
     let written = Written::Text { name: "fuzz".to_owned(), text: text.to_owned() };
-    written.load().map(|loaded| loaded.config).map_err(|report| report.to_string())
+    let loaded = written.load().and_then(|loaded| loaded.build(|_| Ok(())));
+    loaded.map(|(config, ())| config).map_err(|report| report.to_string())
 }
 
 /// An Accept-Encoding.
