@@ -150,13 +150,17 @@ async fn what_never_begins_does_not_hold_the_end_up() {
     let certs = Authority::new();
     certs.write("a", &["a.example"]);
     let edge = Edge::start_with(NEVER, &[("certs", &certs.dir().display())]);
-    // Neither says a word: not the PROXY header, not the first of a handshake.
+    // None says a word: not the PROXY header, not the first of a handshake, not
+    // the preface of the protocol it has negotiated.
     let mut announced = Client::connect(edge.addr()).await;
     let mut tls = Client::connect(edge.tls_addr()).await;
-    edge.await_metric("tidegate_listen_connections_accepted_total", 2.0);
+    let mut h2 = Client::tls(edge.tls_addr(), certs.client(&["h2"]), "a.example").await;
+    edge.await_metric("tidegate_listen_connections_accepted_total", 3.0);
     edge.signal(Signal::TERM);
     announced.expect_closed().await;
     tls.expect_closed().await;
+    // What the server had to say of HTTP/2 first is of no interest here.
+    h2.read_to_end().await;
     let (status, _) = ended(edge, 0);
     assert!(status.success(), "{status}");
 }

@@ -46,12 +46,17 @@ pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Bo
         .max_header_list_size(u32::try_from(listener.limits.headers.0).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let handshake = options.handshake(io);
-    let mut h2 = match timeout(listener.timeouts.header.0, handshake).await {
-        Ok(Ok(h2)) => h2,
-        Ok(Err(error)) => return ::log::debug!("h2 with {}: {error}", inward.connection.peer),
-        Err(_) => return ::log::debug!("h2 with {}: no preface", inward.connection.peer),
+    let handshake = timeout(listener.timeouts.header.0, options.handshake(io));
+    let peer = inward.connection.peer;
+    let h2 = async {
+        match handshake.await {
+            Ok(Ok(h2)) => return Some(h2),
+            Ok(Err(error)) => ::log::debug!("h2 with {peer}: {error}"),
+            Err(_) => ::log::debug!("h2 with {peer}: no preface"),
+        }
+        None
     };
+    let Some(mut h2) = inward.shutdown.bound_beginning(h2).await else { return };
     accept_streams(inward, &mut h2).await;
 }
 
