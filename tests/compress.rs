@@ -305,6 +305,22 @@ routes:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn defaults_say_which_types_are_compressed() {
+    let body = text(1000);
+    let site = SITE.replace(
+        "routes: [{ upstream: app, compress: { types: [text/*, application/json] } }]",
+        "defaults: { compress: { types: [application/json] } }\nroutes: [{ upstream: app }]",
+    );
+    for (kind, coding) in [("application/json", Some("gzip")), ("text/plain", None)] {
+        let origin = serving(&format!("content-type: {kind}"), &body).await;
+        let edge = Edge::start_with(&site, &[("origin", &origin.addr)]);
+        for answer in get(&edge, "/", "gzip").await {
+            assert_eq!(answer.header("content-encoding"), coding, "{kind}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_the_key_nothing_is_compressed() {
     let body = text(1000);
     let origin = serving("content-type: text/plain\netag: \"v1\"", &body).await;

@@ -316,7 +316,7 @@ upstreams:
   dead: { servers: ['127.0.0.1:{nobody}'] }
 defaults:
   headers:
-    request: { set: { x-site: default } }
+    request: { set: { x-site: default }, add: { x-added: '1' }, remove: [x-debug] }
     response: { set: { X-Frame-Options: DENY }, add: { set-cookie: c=3 }, remove: [X-Internal] }
 routes:
   - match: { path_prefix: /request }
@@ -364,11 +364,13 @@ async fn the_operator_changes_what_servers_and_clients_get() {
                 ("user-agent", None),
                 // What a route says replaces what defaults say.
                 ("x-site", None),
+                ("x-added", None),
             ],
         );
     }
     for answer in get(&edge, "/default/request").await {
-        check(&Request::echoed(&answer), &[("x-site", Some("default")), ("x-debug", Some("1"))]);
+        let expected = [("x-site", Some("default")), ("x-added", Some("1")), ("x-debug", None)];
+        check(&Request::echoed(&answer), &expected);
     }
     for answer in get(&edge, "/own").await {
         assert_eq!(answer.all("x-kept").collect::<Vec<_>>(), ["changed", "more"]);
