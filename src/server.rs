@@ -1,6 +1,7 @@
 //! From a configuration to a running process.
 
 mod daemon;
+mod pid_file;
 mod settings;
 #[cfg(test)]
 mod silence;
@@ -31,6 +32,8 @@ use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
 use crate::log::{AccessLog, Drain, ErrorLog, Metrics};
 use crate::proxy::{Conductor, FrontDoor};
 use crate::site::{Site, State};
+
+use self::pid_file::PidFile;
 
 /// How long a new process waits for the old one's sockets.
 const TAKEOVER: Duration = Duration::from_secs(60);
@@ -68,16 +71,20 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     // First, for the logs may lie in it.
     owner.keep_private(folder_of(&settings.upgrade_sock))?;
     let error_log = crate::log::init(config.log.level, settings.error_log.as_deref())?;
+    let pid_file = PidFile::new(&settings.pid_file, owner);
     let inherited = if start.upgrade { Some(take_over(&settings.upgrade_sock)?) } else { None };
     let sockets = Sockets::open(&plan, inherited)?;
     let token = token(&config, &sockets, owner)?;
     plan.site.resolve_now()?;
     let is_daemon = start.daemon || settings.daemon.0;
     if !is_daemon {
-        write_pid(&settings.pid_file)?;
+        pid_file.write()?;
     }
-    let process = Process { written, config, metrics, error_log, token, is_daemon };
-    process.run(plan, sockets)
+    let named = pid_file.clone();
+    let process = Process { written, config, metrics, error_log, token, is_daemon, pid_file };
+    let done = process.run(plan, sockets);
+    named.leave(done.is_ok());
+    done
 }
 
 /// The admin token, if it is asked for. The file that a made one is in is
@@ -217,6 +224,7 @@ struct Process {
     /// Of the admin listener, if there is one.
     token: Option<Token>,
     is_daemon: bool,
+    pid_file: PidFile,
 }
 
 impl Process {
@@ -301,7 +309,7 @@ impl Process {
         if !self.is_daemon {
             return Ok(None);
         }
-        daemon::leave(&self.config.server).map(Some)
+        daemon::leave(&self.config.server, &self.pid_file).map(Some)
     }
 
     /// What pingora is told; the rest is done here.
@@ -330,12 +338,4 @@ fn admin_edge(opened: Opened, admin: Admin, shutdown: Shutdown) -> Edge<AdminDoo
     let bounds = Bounds { connections: ADMIN_CONNECTIONS, per_client: ADMIN_CONNECTIONS };
     let (door, apps) = (Arc::new(AdminDoor), vec![Arc::new(admin)]);
     Edge::new(vec![opened], Seats::new(bounds), door, apps, shutdown)
-}
-
-/// Writes the process id as a whole: a reader never sees half a number.
-fn write_pid(path: &Path) -> Result<()> {
-    let fresh = path.with_extension("pid.new");
-    std::fs::write(&fresh, format!("{}\n", std::process::id()))
-        .and_then(|()| std::fs::rename(&fresh, path))
-        .with_context(|| format!("cannot write the pid file {}", path.display()))
 }

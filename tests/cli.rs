@@ -60,6 +60,11 @@ impl Folder {
         fs::read_to_string(self.path().join(name)).unwrap_or_default()
     }
 
+    /// The process that a file names.
+    fn pid(&self, name: &str) -> Option<Pid> {
+        Pid::from_raw(self.read(name).trim().parse().ok()?)
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());

@@ -16,7 +16,6 @@ mod cli;
 mod compress;
 mod conf;
 mod connections;
-mod daemon;
 mod fields;
 mod files;
 mod forward;

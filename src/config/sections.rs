@@ -63,7 +63,7 @@ pub(crate) struct Server {
     pub(crate) error_log: Option<PathBuf>,
     /// The user to run as, with `daemon`; only root may change it.
     pub(crate) user: Option<String>,
-    /// The group to run as, with `daemon`; only root may change it.
+    /// The group to run as, with `daemon`; only root may change it. The user's own if absent.
     pub(crate) group: Option<String>,
     /// The longest wait for requests in flight at shutdown and upgrade.
     pub(crate) drain: Period,

@@ -33,7 +33,7 @@ use self::certificates::Certificates;
 
 pub(crate) use self::certificates::warnings as certificate_warnings;
 pub(crate) use self::guard::{AdminHosts, Guard};
-pub(crate) use self::owner::{Owner, folder_of};
+pub(crate) use self::owner::{Owner, folder_of, group_named, user_named};
 pub(crate) use self::reload::Reloader;
 pub(crate) use self::starter::Starter;
 pub(crate) use self::stop::Stop;

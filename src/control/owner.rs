@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::{Group, User};
 use rustix::process::geteuid;
 
 /// The user that the process runs as once it serves.
@@ -15,19 +16,14 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// The owner of a process that becomes `user`, by name or number; without
-    /// one it stays who it is.
+    /// The owner of a process that becomes `user`; without one it stays who it is.
     pub(crate) fn new(user: Option<&str>) -> Result<Owner> {
-        let Some(user) = user else {
-            return Ok(Owner { uid: geteuid().as_raw() });
-        };
-        if let Ok(uid) = user.parse() {
-            return Ok(Owner { uid });
-        }
-        match nix::unistd::User::from_name(user) {
-            Ok(Some(found)) => Ok(Owner { uid: found.uid.as_raw() }),
-            Ok(None) => bail!("there is no user `{user}`"),
-            Err(error) => bail!("the user `{user}` cannot be looked up: {error}"),
+        match user.map(user_named).transpose() {
+            Ok(found) => {
+                let uid = found.map_or_else(|| geteuid().as_raw(), |found| found.uid.as_raw());
+                Ok(Owner { uid })
+            }
+            Err(what) => bail!("{what}"),
         }
     }
 
@@ -60,8 +56,26 @@ impl Owner {
     }
 
     /// Gives away a file that was made for the owner.
-    pub(super) fn give(self, file: &std::fs::File) -> std::io::Result<()> {
+    pub(crate) fn give(self, file: &std::fs::File) -> std::io::Result<()> {
         std::os::unix::fs::fchown(file, Some(self.uid), None)
+    }
+}
+
+/// The user of this machine with that name, or what is wrong with it.
+pub(crate) fn user_named(name: &str) -> Result<User, String> {
+    found("user", name, User::from_name(name))
+}
+
+/// The group of this machine with that name, or what is wrong with it.
+pub(crate) fn group_named(name: &str) -> Result<Group, String> {
+    found("group", name, Group::from_name(name))
+}
+
+fn found<T>(kind: &str, name: &str, found: nix::Result<Option<T>>) -> Result<T, String> {
+    match found {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(format!("there is no {kind} `{name}` on this machine; write its name")),
+        Err(error) => Err(format!("the {kind} `{name}` cannot be looked up: {error}")),
     }
 }
 
@@ -119,11 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn users_are_known_by_name_and_number() {
+    fn users_and_groups_are_known_by_name() {
         assert_eq!(Owner::new(Some("root")).expect("everywhere").uid, 0);
-        assert_eq!(Owner::new(Some("65534")).expect("a number").uid, 65534);
-        let unknown = Owner::new(Some("nobody at all")).expect_err("unknown").to_string();
-        assert_eq!(unknown, "there is no user `nobody at all`");
+        assert_eq!(group_named("root").expect("everywhere").gid.as_raw(), 0);
+        for name in ["nobody at all", "65534"] {
+            let what = format!("there is no user `{name}` on this machine; write its name");
+            assert_eq!(Owner::new(Some(name)).expect_err("unknown").to_string(), what);
+            assert_eq!(group_named(name), Err(what.replace("user", "group")));
+        }
     }
 
     #[test]

@@ -7,15 +7,15 @@
 
 use std::ffi::CString;
 use std::io::{self, PipeReader, Read};
-use std::os::unix::fs::chown;
 
 use anyhow::{Context, Result, anyhow, bail};
 use daemonix::{Daemonize, Outcome, Stdio};
-use nix::unistd::{Gid, Group, User, initgroups};
+use nix::unistd::{Gid, User, initgroups};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::pid_file::PidFile;
 use crate::config::Server;
-use crate::control::Starter;
+use crate::control::{Starter, group_named, user_named};
 use crate::log::append_to;
 
 /// How long a daemon may take until it serves.
@@ -23,7 +23,8 @@ const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// Goes on in the background, as the user of the settings. The process that was
 /// started ends here, once the one in the background serves or has failed.
-pub(super) fn leave(settings: &Server) -> Result<Starter> {
+pub(super) fn leave(settings: &Server, pid_file: &PidFile) -> Result<Starter> {
+    debug_assert!(is_alone(), "what another thread holds would stay locked");
     let folder = std::env::current_dir().context("the working directory is gone")?;
     let mut daemon = Daemonize::new().working_directory(folder);
     daemon = match settings.error_log.as_deref() {
@@ -37,13 +38,11 @@ pub(super) fn leave(settings: &Server) -> Result<Starter> {
     if let Some(group) = identity.group {
         daemon = daemon.group(group.as_raw());
     }
-    let pid_file = settings.pid_file.clone();
+    let pid_file = pid_file.clone();
     // The last deeds of root, whose the folder of the pid file may be.
     let daemon = daemon.privileged_action(move || -> Result<()> {
-        super::write_pid(&pid_file)?;
-        identity.join_groups()?;
-        let uid = identity.user.as_ref().map(|user| user.uid.as_raw());
-        chown(&pid_file, uid, identity.group.map(Gid::as_raw)).context("giving the pid file away")
+        pid_file.write()?;
+        identity.join_groups()
     });
     let (reader, writer) = io::pipe().context("no pipe to the daemon")?;
     match daemon.execute() {
@@ -58,6 +57,11 @@ pub(super) fn leave(settings: &Server) -> Result<Starter> {
             Ok(Starter::new(writer))
         }
     }
+}
+
+/// Whether this is the only thread.
+fn is_alone() -> bool {
+    std::fs::read_dir("/proc/self/task").map_or(true, |threads| threads.count() == 1)
 }
 
 /// Waits for the word of the daemon.
@@ -81,17 +85,11 @@ struct Identity {
 impl Identity {
     /// The user, with the user's own group unless another one is named.
     fn of(settings: &Server) -> Result<Identity> {
-        let user = match &settings.user {
-            Some(name) => Some(User::from_name(name)?.with_context(|| format!("no user {name}"))?),
-            None => None,
-        };
-        let group = match &settings.group {
-            Some(name) => {
-                let group = Group::from_name(name)?.with_context(|| format!("no group {name}"))?;
-                Some(group.gid)
-            }
-            None => user.as_ref().map(|user| user.gid),
-        };
+        let user = settings.user.as_deref().map(user_named).transpose();
+        let user = user.map_err(|what| anyhow!(what))?;
+        let group = settings.group.as_deref().map(group_named).transpose();
+        let group = group.map_err(|what| anyhow!(what))?.map(|group| group.gid);
+        let group = group.or(user.as_ref().map(|user| user.gid));
         Ok(Identity { user, group })
     }
 

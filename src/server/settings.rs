@@ -1,16 +1,13 @@
 //! What `server` and `admin` say, held against the machine: what could not
 //! start, or would fail only later, is a fault of the file.
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::unistd::{Group, User};
-
 use crate::config::{self, Config, Server};
-use crate::control::{Token, folder_of};
+use crate::control::{Token, folder_of, group_named, user_named};
 use crate::fault::Faults;
 use crate::listen::Listener;
 use crate::log::check_place;
@@ -47,30 +44,19 @@ pub(super) fn check(server: &Server) -> Result<(), Faults> {
     if let Some(what) = wrong_socket(&server.upgrade_sock) {
         fault("upgrade_sock", what);
     }
-    let user = server.user.as_deref();
-    let user = user.map(|name| ("user", name, User::from_name(name).map(|user| user.is_some())));
-    let group = server.group.as_deref();
-    let group =
-        group.map(|name| ("group", name, Group::from_name(name).map(|group| group.is_some())));
-    for (key, name, found) in user.into_iter().chain(group) {
+    let user = server.user.as_deref().map(|name| ("user", user_named(name).err()));
+    let group = server.group.as_deref().map(|name| ("group", group_named(name).err()));
+    for (key, wrong) in user.into_iter().chain(group) {
         if !rustix::process::geteuid().is_root() {
             fault(key, "only root may change it; start as root or leave it out".to_owned());
         } else if !server.daemon.0 {
             let what = "acts with `daemon: on` only; in the foreground let the supervisor set it";
             fault(key, what.to_owned());
-        } else if let Some(what) = unknown(key, name, found) {
+        } else if let Some(what) = wrong {
             fault(key, what);
         }
     }
     faults.into_result(|| Some(()))
-}
-
-fn unknown(kind: &str, name: &str, found: Result<bool, impl Display>) -> Option<String> {
-    match found {
-        Ok(true) => None,
-        Ok(false) => Some(format!("there is no {kind} `{name}` on this machine")),
-        Err(error) => Some(format!("`{name}` cannot be looked up: {error}")),
-    }
 }
 
 fn wrong_socket(path: &Path) -> Option<String> {

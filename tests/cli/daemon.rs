@@ -2,9 +2,10 @@
 
 use super::*;
 
-/// A daemon, known by its pid file alone; it is killed when this is dropped.
-struct Daemon<'a> {
+/// A daemon; it is killed when this is dropped.
+pub(super) struct Daemon<'a> {
     folder: &'a Folder,
+    pid: Pid,
 }
 
 impl<'a> Daemon<'a> {
@@ -12,23 +13,42 @@ impl<'a> Daemon<'a> {
         // Who is not left alone in the end never went into the background.
         let status = folder.start(arguments).wait_exit();
         assert!(status.success(), "{status}: {}", folder.read("out"));
-        Daemon { folder }
+        Daemon::named(folder, None)
     }
 
-    fn pid(&self) -> Option<Pid> {
-        Pid::from_raw(self.folder.read("run/tidegate.pid").trim().parse().ok()?)
+    /// The one that the pid file names, once that is another than `before`.
+    pub(super) fn named(folder: &'a Folder, before: Option<Pid>) -> Daemon<'a> {
+        let named = || folder.pid("run/tidegate.pid").filter(|pid| Some(*pid) != before);
+        Daemon { folder, pid: poll("its pid file", named) }
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// A file of `/proc/PID`; empty once the process is gone.
+    fn proc(&self, file: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.pid.as_raw_nonzero());
+        fs::read_to_string(path).unwrap_or_default()
     }
 
     /// The fields of `/proc/PID/status`.
     fn status(&self, field: &str) -> Option<String> {
-        let path = format!("/proc/{}/status", self.pid()?.as_raw_nonzero());
-        let text = fs::read_to_string(path).ok()?;
+        let text = self.proc("status");
         let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         value.map(|value| value.trim().to_owned())
     }
 
     fn is_running(&self) -> bool {
         self.status("State").is_some_and(|state| !state.starts_with('Z'))
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(self.pid, signal).unwrap();
+    }
+
+    pub(super) fn wait_end(&self) {
+        poll("the daemon to end", || (!self.is_running()).then_some(()));
     }
 }
 
@@ -38,12 +58,12 @@ impl Drop for Daemon<'_> {
             eprintln!("--- the error log ---\n{}", self.folder.read("error.log"));
         }
         if self.is_running() {
-            kill_process(self.pid().unwrap(), Signal::KILL).ok();
+            kill_process(self.pid, Signal::KILL).ok();
         }
     }
 }
 
-fn config(port: u16, admin: u16, server: &str) -> String {
+pub(super) fn config(port: u16, admin: u16, server: &str) -> String {
     format!(
         "server: {{ error_log: error.log{server} }}\n\
          admin: {{ listen: '127.0.0.1:{admin}' }}\n\
@@ -54,8 +74,16 @@ fn config(port: u16, admin: u16, server: &str) -> String {
 }
 
 /// Asks once: a daemon serves from the moment that its start has ended.
-async fn expect_answer(port: u16) {
+pub(super) async fn expect_answer(port: u16) {
     assert_eq!(Client::ask(loopback(port), ASK).await.text(), "hello");
+}
+
+/// The session of a process, 0 if its leader is in another namespace: the system
+/// call has no other word for that, and no type for the word.
+fn session(stat: &str) -> String {
+    // The name of the program is in parentheses, and may hold anything.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(3).unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,15 +94,15 @@ async fn a_daemon_writes_its_pid_and_logs_and_ends_by_sigterm() {
         let daemon = Daemon::start(&folder, &[&["-c", "tidegate.yaml"], option].concat());
         expect_answer(port).await;
         // It has left the terminal and the session it was started in.
-        let pid = daemon.pid().unwrap();
-        let session = |pid| rustix::process::getsid(pid).unwrap();
-        assert_ne!(session(Some(pid)), session(None));
+        let ours = fs::read_to_string("/proc/self/stat").unwrap();
+        assert_ne!(session(&daemon.proc("stat")), session(&ours));
         assert_ne!(daemon.status("PPid").unwrap(), std::process::id().to_string());
-        kill_process(pid, Signal::TERM).unwrap();
-        poll("the daemon to end", || (!daemon.is_running()).then_some(()));
+        daemon.signal(Signal::TERM);
+        daemon.wait_end();
         assert!(folder.read("error.log").contains("draining"), "{}", folder.read("error.log"));
         let access = folder.read("access.log");
         assert_eq!(access.lines().count(), 1, "{access}");
+        assert!(!folder.path().join("run/tidegate.pid").exists());
     }
 }
 
@@ -91,44 +119,86 @@ fn who_starts_a_daemon_that_cannot_serve_hears_so() {
     poll("the daemon to say why", || {
         folder.read("error.log").contains("nothing was served").then_some(())
     });
+    poll("the pid file to go", || {
+        (!folder.path().join("run/tidegate.pid").exists()).then_some(())
+    });
+}
+
+#[test]
+fn a_daemon_stays_in_its_folder() {
+    let [port, admin] = ports::free();
+    let folder = Folder::new();
+    // A name is looked up by a thread, which is gone before the process goes into the background.
+    let named = "upstreams: { app: { servers: ['localhost:1'] } }\n";
+    folder.write("conf/edge.yaml", &format!("{}{named}", config(port, admin, "")));
+    let daemon = Daemon::start(&folder, &["-c", "conf/edge.yaml", "-d"]);
+    // Before that, a signal to reload would end it.
+    poll("its signals", || {
+        let caught = u64::from_str_radix(&daemon.status("SigCgt")?, 16).ok()?;
+        (caught & 1 == 1).then_some(())
+    });
+    daemon.signal(Signal::HUP);
+    let reloaded = "tidegate::control: reloaded";
+    poll("the reload", || folder.read("error.log").contains(reloaded).then_some(()));
+    daemon.signal(Signal::TERM);
+    daemon.wait_end();
 }
 
 /// A folder for a daemon that becomes `nobody`.
-fn folder_of_nobody(port: u16, admin: u16) -> Folder {
+fn folder_of_nobody(port: u16, admin: u16, server: &str) -> Folder {
     let is_root = rustix::process::geteuid().is_root();
     assert!(is_root, "only root can become another user: run this test as root");
-    let folder = Folder::with(&config(port, admin, ", daemon: on, user: nobody, group: nogroup"));
+    let server = format!(", daemon: on, user: nobody{server}");
+    let folder = Folder::with(&config(port, admin, &server));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     folder
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_of_root_becomes_the_user_it_is_told() {
+    // Without a group it gets the user's own: nothing of root is left.
+    for group in [", group: nogroup", ""] {
+        let [port, admin] = ports::free();
+        let folder = folder_of_nobody(port, admin, group);
+        let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml"]);
+        expect_answer(port).await;
+        let nobody = |field: &str| {
+            let ids = daemon.status(field).unwrap();
+            assert!(ids.split_whitespace().all(|id| id == "65534"), "{field}: {ids}");
+        };
+        nobody("Uid");
+        nobody("Gid");
+        nobody("Groups");
+        assert_eq!(daemon.status("CapEff").unwrap(), "0000000000000000");
+        daemon.signal(Signal::TERM);
+        daemon.wait_end();
+        assert_eq!(folder.read("access.log").lines().count(), 1);
+        assert!(!folder.path().join("run/tidegate.pid").exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pid_file_that_its_daemon_may_not_remove_is_empty_in_the_end() {
     let [port, admin] = ports::free();
-    let folder = folder_of_nobody(port, admin);
-    let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml"]);
+    // The folder is root's.
+    let folder = folder_of_nobody(port, admin, ", pid_file: tidegate.pid");
+    let status = folder.start(&["-c", "tidegate.yaml"]).wait_exit();
+    assert!(status.success(), "{status}: {}", folder.read("out"));
+    let pid = poll("its pid file", || folder.pid("tidegate.pid"));
+    let daemon = Daemon { folder: &folder, pid };
     expect_answer(port).await;
-    let nobody = |field: &str| {
-        let ids = daemon.status(field).unwrap();
-        assert!(ids.split_whitespace().all(|id| id == "65534"), "{field}: {ids}");
-    };
-    nobody("Uid");
-    nobody("Gid");
-    nobody("Groups");
-    assert_eq!(daemon.status("CapEff").unwrap(), "0000000000000000");
-    kill_process(daemon.pid().unwrap(), Signal::TERM).unwrap();
-    poll("the daemon to end", || (!daemon.is_running()).then_some(()));
-    assert_eq!(folder.read("access.log").lines().count(), 1);
+    assert_eq!(fs::metadata(folder.path().join("tidegate.pid")).unwrap().uid(), 65534);
+    daemon.signal(Signal::TERM);
+    daemon.wait_end();
+    assert_eq!(fs::read_to_string(folder.path().join("tidegate.pid")).unwrap(), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_of_root_that_became_another_user_is_replaced() {
     let [port, admin] = ports::free();
-    let folder = folder_of_nobody(port, admin);
-    let arguments = ["-c", "tidegate.yaml"];
-    let daemon = Daemon::start(&folder, &arguments);
+    let folder = folder_of_nobody(port, admin, ", group: nogroup");
+    let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml"]);
     expect_answer(port).await;
-    let before = daemon.pid().unwrap();
     let token = folder.read("run/admin.token");
     for name in ["run", "run/admin.token", "run/tidegate.pid"] {
         assert_eq!(fs::metadata(folder.path().join(name)).unwrap().uid(), 65534, "{name}");
@@ -137,14 +207,16 @@ async fn a_daemon_of_root_that_became_another_user_is_replaced() {
     let mut next = folder.start(&["-c", "tidegate.yaml", "-u"]);
     let socket = folder.path().join("run/tidegate.sock");
     poll("the new process to wait", || std::os::unix::net::UnixStream::connect(&socket).ok());
-    kill_process(before, Signal::QUIT).unwrap();
+    daemon.signal(Signal::QUIT);
     assert!(next.wait_exit().success(), "{}", folder.read("out"));
-    assert_ne!(daemon.pid().unwrap(), before);
-    let old = format!("/proc/{}/stat", before.as_raw_nonzero());
-    poll("the old process to end", || (!Path::new(&old).exists()).then_some(()));
+    let next = Daemon::named(&folder, Some(daemon.pid()));
+    daemon.wait_end();
     expect_answer(port).await;
-    assert!(daemon.status("Uid").unwrap().split_whitespace().all(|id| id == "65534"));
+    assert!(next.status("Uid").unwrap().split_whitespace().all(|id| id == "65534"));
     assert_eq!(folder.read("run/admin.token"), token);
-    kill_process(daemon.pid().unwrap(), Signal::TERM).unwrap();
-    poll("the daemon to end", || (!daemon.is_running()).then_some(()));
+    // The old one left the file alone, and nothing beside it.
+    assert_eq!(folder.pid("run/tidegate.pid"), Some(next.pid()));
+    assert!(!folder.path().join("run/tidegate.pid.old").exists());
+    next.signal(Signal::TERM);
+    next.wait_end();
 }

@@ -366,8 +366,8 @@ fn a_user_or_a_group_that_is_not_there_is_refused() {
     let server = "server: { daemon: on, user: no-such-user, group: no-such-group }\n";
     let rest = "listeners: [{ address: '127.0.0.1:1' }]\nroutes: [{ respond: {} }]\n";
     let folder = Folder::with(&format!("{server}{rest}"));
-    let expected = "tidegate.yaml:1:29: server.user: there is no user `no-such-user` on this machine\n\
-                    tidegate.yaml:1:50: server.group: there is no group `no-such-group` on this machine\n";
+    let expected = "tidegate.yaml:1:29: server.user: there is no user `no-such-user` on this machine; write its name\n\
+                    tidegate.yaml:1:50: server.group: there is no group `no-such-group` on this machine; write its name\n";
     // A daemon would have died of it after its parent had said that all was well.
     for test in [&["-c", "tidegate.yaml"][..], &["-c", "tidegate.yaml", "-t"]] {
         assert_eq!(folder.run(test), (1, expected.to_owned()));

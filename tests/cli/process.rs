@@ -165,3 +165,25 @@ async fn who_waits_is_answered_even_if_the_process_is_told_to_end_as_it_starts()
         assert!(running.wait_exit().success());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pid_file_goes_with_the_process_that_it_names() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let [port, admin] = ports::free();
+        let folder = Folder::with(&told(port, admin, "threads: 1"));
+        let mut running = folder.start(&["-c", "tidegate.yaml"]);
+        running.await_listening(loopback(port), &folder);
+        assert_eq!(Client::ask(loopback(port), ASK).await.text(), "hello");
+        assert_eq!(folder.pid("run/tidegate.pid"), Some(Pid::from_child(&running.0)));
+        // Another one has written its own since.
+        folder.write("run/other.pid", "1\n");
+        fs::rename(folder.path().join("run/tidegate.pid"), folder.path().join("run/kept")).unwrap();
+        let files = [("kept", "tidegate.pid", false), ("other.pid", "tidegate.pid", true)];
+        let (from, to, is_left) = files[usize::from(signal == Signal::INT)];
+        let at = |name: &str| folder.path().join("run").join(name);
+        fs::rename(at(from), at(to)).unwrap();
+        running.signal(signal);
+        assert!(running.wait_exit().success());
+        assert_eq!(at(to).exists(), is_left, "{signal:?}");
+    }
+}
