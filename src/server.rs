@@ -1,6 +1,7 @@
 //! From a configuration to a running process.
 
 mod daemon;
+mod descriptors;
 mod pid_file;
 mod settings;
 #[cfg(test)]
@@ -71,6 +72,9 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     // First, for the logs may lie in it.
     owner.keep_private(folder_of(&settings.upgrade_sock))?;
     let error_log = crate::log::init(config.log.level, settings.error_log.as_deref())?;
+    if let Some(warning) = descriptors::raise(settings, threads(settings)) {
+        ::log::warn!("{warning}");
+    }
     let pid_file = PidFile::new(&settings.pid_file, owner);
     let inherited = if start.upgrade { Some(take_over(&settings.upgrade_sock)?) } else { None };
     let sockets = Sockets::open(&plan, inherited)?;
@@ -85,6 +89,12 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let done = process.run(plan, sockets);
     named.leave(done.is_ok());
     done
+}
+
+/// The number of workers.
+fn threads(settings: &config::Server) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    settings.threads.unwrap_or_else(cores)
 }
 
 /// The admin token, if it is asked for. The file that a made one is in is
@@ -314,9 +324,8 @@ impl Process {
 
     /// What pingora is told; the rest is done here.
     fn pingora_conf(&self) -> ServerConf {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         ServerConf {
-            threads: self.config.server.threads.unwrap_or(cores),
+            threads: threads(&self.config.server),
             upstream_keepalive_pool_size: POOL,
             max_retries: MOST_ATTEMPTS,
             ..ServerConf::default()

@@ -187,3 +187,35 @@ async fn the_pid_file_goes_with_the_process_that_it_names() {
         assert_eq!(at(to).exists(), is_left, "{signal:?}");
     }
 }
+
+/// Starts with a soft and a hard limit of file descriptors; what it says at the start.
+async fn said_with(limits: &str, server: &str) -> String {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&told(port, admin, &format!("threads: 1{server}")));
+    let out = File::create(folder.path().join("out")).unwrap();
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={limits}")).args([BINARY, "-c", "tidegate.yaml"]);
+    command.current_dir(folder.path()).stdout(out.try_clone().unwrap()).stderr(out);
+    let mut running = Running(command.spawn().unwrap());
+    running.await_listening(loopback(port), &folder);
+    let of_process = fs::read_to_string(format!("/proc/{}/limits", running.0.id())).unwrap();
+    let line = of_process.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let found: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    let hard = limits.split(':').nth(1).unwrap();
+    assert_eq!(found, [hard, hard]);
+    assert_eq!(Client::ask(loopback(port), ASK).await.text(), "hello");
+    running.signal(Signal::TERM);
+    assert!(running.wait_exit().success());
+    folder.read("out")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_descriptors_is_raised_and_told_if_it_is_too_low() {
+    let said = said_with("64:700", ", connections: 1000").await;
+    let expected =
+        "700 file descriptors are too few for server.connections: 1000, which may take 2104";
+    assert!(said.contains(expected), "{said}");
+    assert!(said.contains("write server.connections: 298"), "{said}");
+    let said = said_with("64:700", ", connections: 298").await;
+    assert!(!said.contains("descriptors"), "{said}");
+}
