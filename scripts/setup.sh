@@ -10,7 +10,8 @@ CARGO_DENY=0.20.2
 
 # Programs and the Debian packages that have them.
 BUILD=(cc=gcc make=make cmake=cmake)
-TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client)
+TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
+  shellcheck=shellcheck)
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 failed=0

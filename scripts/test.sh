@@ -47,6 +47,7 @@ if [ ! -d ../shared ]; then
   printf 'there is no ../shared; no test of this version reads it\n'
 fi
 
+check shellcheck scripts/*.sh
 check cargo fmt --all --check
 check cargo clippy --workspace --all-targets --locked -- -D warnings
 check cargo deny --log-level error check bans licenses sources

@@ -19,6 +19,7 @@ mod daemon;
 mod faults;
 mod fixed_ports;
 mod process;
+mod upgrade_script;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tidegate");
 

@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# Replaces a running tidegate by a new process. No connection is refused or
+# lost; if anything fails, the running one serves on, and the exit code is 1.
+#
+#   scripts/upgrade.sh [-b BINARY] [PID_FILE]
+#
+# PID_FILE is that of `server.pid_file`, run/tidegate.pid if not given. BINARY
+# is the new program; if not given, what now lies where the running one was
+# started from. It is started in the folder and with the arguments of the
+# running one (-d and -c among them), and with the environment of this script.
+# It needs Linux, and the rights of the running process's user or root.
+set -euo pipefail
+
+# The new process waits a minute for the sockets, the old one as long for its word.
+readonly patience=150
+readonly pause=0.1
+
+say() { printf 'upgrade: %s\n' "$*"; }
+
+usage() {
+  sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2
+  exit 2
+}
+
+# Whether a process is there, and no zombie.
+runs() {
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  stat=${stat##*) }
+  [ "${stat%% *}" != Z ]
+}
+
+# Whether a process has one of the sockets whose inodes come in.
+has_one_of() {
+  local inodes own
+  inodes=$(sed 's/.*/socket:[&]/')
+  [ -n "$inodes" ] || return 1
+  own=$(find "/proc/$1/fd" -lname 'socket:*' -printf '%l\n' 2>/dev/null || true)
+  grep -Fxq -e "$inodes" <<<"$own"
+}
+
+waits_for_sockets() {
+  awk '$4 == "00010000" { print $7 }' "/proc/$1/net/unix" 2>/dev/null | has_one_of "$1"
+}
+
+listens() {
+  cat "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2>/dev/null |
+    awk '$4 == "0A" { print $10 }' | has_one_of "$1"
+}
+
+named() {
+  local pid
+  pid=$(cat "$pid_file" 2>/dev/null) || return 1
+  [[ $pid =~ ^[0-9]+$ ]] || return 1
+  printf '%s' "$pid"
+}
+
+fail() {
+  say "failed: $*" >&2
+  if [ -n "${new:-}" ] && runs "$new"; then
+    kill -TERM "$new" 2>/dev/null || true
+  fi
+  if runs "$old"; then
+    say "process $old serves on" >&2
+  else
+    say "process $old has ended, too" >&2
+  fi
+  exit 1
+}
+
+binary=
+while getopts 'b:h' option; do
+  case $option in
+    b) binary=$OPTARG ;;
+    *) usage ;;
+  esac
+done
+shift $((OPTIND - 1))
+[ $# -le 1 ] || usage
+pid_file=$(realpath -m -- "${1:-run/tidegate.pid}")
+
+if ! old=$(named) || ! runs "$old"; then
+  say "failed: $pid_file names no running process; name the right file" >&2
+  exit 1
+fi
+if ! here=$(readlink "/proc/$old/cwd") || ! program=$(readlink "/proc/$old/exe"); then
+  say "failed: process $old belongs to another user; only that one or root may replace it" >&2
+  exit 1
+fi
+binary=$(realpath -m -- "${binary:-${program% (deleted)}}")
+if [ ! -x "$binary" ]; then
+  say "failed: $binary is no program; process $old serves on" >&2
+  exit 1
+fi
+
+arguments=(-u)
+mapfile -d '' -t words <"/proc/$old/cmdline"
+for word in "${words[@]:1}"; do
+  case $word in
+    -u | --upgrade) ;;
+    # Several letters in one word.
+    -du | -ud) arguments+=(-d) ;;
+    *) arguments+=("$word") ;;
+  esac
+done
+
+cd "$here"
+say "starting $binary ${arguments[*]}"
+"$binary" "${arguments[@]}" &
+new=$!
+trap 'fail "told to stop"' INT TERM
+
+deadline=$((SECONDS + patience))
+until waits_for_sockets "$new"; do
+  runs "$new" || fail "the new process has ended, see above"
+  [ $SECONDS -lt $deadline ] || fail "the new process never waited for the sockets"
+  sleep $pause
+done
+kill -QUIT "$old"
+
+# One that goes into the background is another process than the one started.
+successor=$new
+while true; do
+  if [ "$successor" = "$new" ] && ! runs "$new"; then
+    wait "$new" || fail "the new process has ended, see above and the error log"
+    successor=
+    deadline=$((SECONDS + patience))
+    unnamed=$((SECONDS + 10))
+  fi
+  if [ -z "$successor" ] && successor=$(named) && [ "$successor" = "$old" ]; then
+    successor=
+  fi
+  if [ -z "$successor" ]; then
+    [ $SECONDS -lt "$unnamed" ] || fail "nothing went into the background; the error log says why"
+  elif ! runs "$successor"; then
+    fail "the new process has ended; the error log says why"
+  elif ! runs "$old" || ! listens "$old"; then
+    break
+  fi
+  [ $SECONDS -lt $deadline ] || fail "the new process does not serve; the error log says why"
+  sleep $pause
+done
+trap - INT TERM
+say "done: process $successor serves; process $old ends with its last request"
