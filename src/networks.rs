@@ -1,4 +1,4 @@
-//! Networks in CIDR notation, and sets of them.
+//! Networks in CIDR notation, sets of them, and what is one client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -107,6 +107,43 @@ impl JsonSchema for Network {
     }
 }
 
+/// What limits, bans and stickiness count as one client: an IPv4 address or an
+/// IPv6 /64, as whoever has one address of a /64 has them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum ClientKey {
+    V4(Ipv4Addr),
+    /// The first 64 bits.
+    V6(u64),
+}
+
+impl From<IpAddr> for ClientKey {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => ClientKey::V4(v4),
+            IpAddr::V6(v6) => ClientKey::V6((v6.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+impl ClientKey {
+    /// The address itself, or the first one of the /64.
+    pub(crate) fn first(self) -> IpAddr {
+        match self {
+            ClientKey::V4(v4) => v4.into(),
+            ClientKey::V6(prefix) => Ipv6Addr::from_bits(u128::from(prefix) << 64).into(),
+        }
+    }
+}
+
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientKey::V4(v4) => v4.fmt(f),
+            ClientKey::V6(_) => write!(f, "{}/64", self.first()),
+        }
+    }
+}
+
 /// A set of networks, asked for one address at a time.
 ///
 /// O(n) per question; meant for the handful that an operator writes by hand.
@@ -161,6 +198,17 @@ fn mask(prefix: u8, width: u8) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_an_ipv6_64() {
+        let key = |address: &str| ClientKey::from(address.parse::<IpAddr>().expect("good"));
+        assert_eq!(key("2001:db8:1:2::3"), key("2001:db8:1:2:ffff::"));
+        assert_ne!(key("2001:db8:1:2::3"), key("2001:db8:1:3::3"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+        assert_eq!(key("2001:db8:1:2::3").to_string(), "2001:db8:1:2::/64");
+        assert_eq!(key("2001:db8:1:2::3").first().to_string(), "2001:db8:1:2::");
+        assert_eq!(key("::ffff:192.0.2.1").first().to_string(), "192.0.2.1");
+    }
 
     #[test]
     fn writes_addresses_as_display_does() {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use http::uri::Scheme;
 use tokio::time::Instant;
 
 use super::choose::choose;
 use super::members::Members;
 use super::server::Server;
 use super::{Ask, NoServer};
+use crate::listen::Channel;
 
 /// How an attempt went, as far as the server is to blame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Lease {
         let now = Instant::now();
         let named = members.rules.sticky.as_ref().and_then(|sticky| sticky.named(ask.headers));
         let remembered = named.and_then(|id| members.find(id, ask, now));
-        if let Some(lease) = remembered.and_then(|at| Lease::begin(members, at, false)) {
+        if let Some(lease) = remembered.and_then(|at| Lease::begin(members, at)) {
             return Ok(lease);
         }
         // A server may become busy between the choice and its lease.
@@ -46,7 +46,8 @@ impl Lease {
             let candidates = members.candidates(ask, now)?;
             let at = choose(&members.rules.balance, ask, &candidates);
             let is_new = candidates.get(at).is_some_and(|member| Some(member.server.id()) != named);
-            if let Some(lease) = Lease::begin(members, at, is_new) {
+            if let Some(mut lease) = Lease::begin(members, at) {
+                lease.is_new_to_client = is_new;
                 return Ok(lease);
             }
         }
@@ -80,19 +81,20 @@ impl Lease {
     }
 
     /// A Set-Cookie for the answer, if the client's cookie does not name the
-    /// server; `scheme` is that of the client's connection.
-    pub(crate) fn sticky_cookie(&self, scheme: &Scheme) -> Option<HeaderValue> {
+    /// server.
+    pub(crate) fn sticky_cookie(&self, channel: Channel) -> Option<HeaderValue> {
         let sticky = self.members.rules.sticky.as_ref().filter(|_| self.is_new_to_client)?;
-        Some(sticky.set_cookie(self.server.id(), scheme))
+        Some(sticky.set_cookie(self.server.id(), channel))
     }
 
-    /// `None` if the server has all the requests it may have.
-    fn begin(members: &Arc<Members>, at: usize, is_new_to_client: bool) -> Option<Lease> {
+    /// On the server that the client knows, unless told otherwise; `None` if
+    /// that has all the requests it may have.
+    fn begin(members: &Arc<Members>, at: usize) -> Option<Lease> {
         let server = &members.list.get(at)?.server;
         server.begin(members.rules.max_per_server).then(|| Lease {
             members: members.clone(),
             server: server.clone(),
-            is_new_to_client,
+            is_new_to_client: false,
             is_reported: false,
         })
     }

@@ -260,7 +260,6 @@ mod tests {
     use std::time::Duration;
 
     use http::HeaderMap;
-    use http::uri::Scheme;
     use tokio::net::TcpListener;
     use tokio::time::{advance, timeout};
 
@@ -271,6 +270,7 @@ mod tests {
         with_backup,
     };
     use crate::balance::{Outcome, ServerId};
+    use crate::listen::Channel;
     use crate::units::{Period, Share};
 
     /// Lets active checks find the servers with these numbers unhealthy.
@@ -411,19 +411,19 @@ mod tests {
     fn a_cookie_keeps_a_client_on_its_server() {
         let sticky = Some(Sticky { cookie: "tg".to_owned() });
         let pool = pool(&checked(Config { sticky, ..even(Balance::RoundRobin, 3) }));
-        let set = pick(&pool).expect("up").sticky_cookie(&Scheme::HTTP).expect("a new client");
+        let set = pick(&pool).expect("up").sticky_cookie(Channel::Plain).expect("a new client");
         let set = set.to_str().expect("text").to_owned();
         let (cookie, rest) = set.split_once(';').expect("attributes");
         assert_eq!(rest, " Path=/; HttpOnly; SameSite=Lax");
         for _ in 0..5 {
             let lease = pick_with_cookie(&pool, cookie);
             assert_eq!(number(&lease), 1);
-            assert_eq!(lease.sticky_cookie(&Scheme::HTTP), None);
+            assert_eq!(lease.sticky_cookie(Channel::Plain), None);
         }
         fell(&pool, &[1]);
         let lease = pick_with_cookie(&pool, cookie);
         assert_ne!(number(&lease), 1);
-        assert!(lease.sticky_cookie(&Scheme::HTTP).is_some_and(|new| new != set));
+        assert!(lease.sticky_cookie(Channel::Plain).is_some_and(|new| new != set));
         // Another process, with the same words, knows the cookie.
         let other = self::pool(&Config {
             sticky: Some(Sticky { cookie: "tg".to_owned() }),

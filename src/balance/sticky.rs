@@ -1,11 +1,11 @@
 //! Cookies that keep a client on its server, and cookies as such.
 
 use http::header::COOKIE;
-use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue};
 
 use super::config::Sticky;
 use super::server::ServerId;
+use crate::listen::Channel;
 
 /// The digits of a server's id.
 const DIGITS: usize = 16;
@@ -31,8 +31,11 @@ impl Stickiness {
     }
 
     /// The Set-Cookie that names `server`; one set over TLS stays there.
-    pub(super) fn set_cookie(&self, server: ServerId, scheme: &Scheme) -> HeaderValue {
-        let secure = if *scheme == Scheme::HTTPS { "; Secure" } else { "" };
+    pub(super) fn set_cookie(&self, server: ServerId, channel: Channel) -> HeaderValue {
+        let secure = match channel {
+            Channel::Plain => "",
+            Channel::Tls => "; Secure",
+        };
         let text = format!("{}={server}; Path=/; HttpOnly; SameSite=Lax{secure}", self.cookie);
         HeaderValue::try_from(text).expect("a token and hexadecimal digits are header text")
     }
@@ -81,9 +84,9 @@ mod tests {
     #[test]
     fn writes_what_it_reads() {
         let sticky = Stickiness::new(&Sticky { cookie: "tg".to_owned() });
-        let set = sticky.set_cookie(ServerId(0xff), &Scheme::HTTP);
+        let set = sticky.set_cookie(ServerId(0xff), Channel::Plain);
         assert_eq!(set, "tg=00000000000000ff; Path=/; HttpOnly; SameSite=Lax");
-        let set = sticky.set_cookie(ServerId(0xff), &Scheme::HTTPS);
+        let set = sticky.set_cookie(ServerId(0xff), Channel::Tls);
         assert_eq!(set, "tg=00000000000000ff; Path=/; HttpOnly; SameSite=Lax; Secure");
     }
 }

@@ -7,18 +7,18 @@ mod forwarded;
 mod outgoing;
 mod request_id;
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::networks::{Network, Networks};
+use crate::listen::Channel;
+use crate::networks::{ClientKey, Network, Networks};
 
 pub(crate) use self::outgoing::Outgoing;
-pub(crate) use self::request_id::RequestId;
+pub(crate) use self::request_id::{RequestId, X_REQUEST_ID};
 
 /// The section `clients`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -70,43 +70,14 @@ pub(crate) struct Client {
 
 impl Client {
     /// What the server is told: `host` is the Host that the client sent, port included.
-    pub(crate) fn outgoing(&self, headers: &HeaderMap, host: &str, https: bool) -> Outgoing {
-        Outgoing::new(self, headers, host, https)
+    pub(crate) fn outgoing(&self, headers: &HeaderMap, host: &str, channel: Channel) -> Outgoing {
+        Outgoing::new(self, headers, host, channel)
     }
 
     /// The id of the request: that of a trusted proxy, or a new one.
     pub(crate) fn request_id(&self, headers: &HeaderMap) -> RequestId {
         let kept = if self.peer_trusted { RequestId::kept(headers) } else { None };
         kept.unwrap_or_else(RequestId::new)
-    }
-}
-
-/// What limits, bans and stickiness count as one client: an IPv4 address or an
-/// IPv6 /64, as whoever has one address of a /64 has them all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum ClientKey {
-    V4(Ipv4Addr),
-    /// The first 64 bits.
-    V6(u64),
-}
-
-impl From<IpAddr> for ClientKey {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => ClientKey::V4(v4),
-            IpAddr::V6(v6) => ClientKey::V6((v6.to_bits() >> 64) as u64),
-        }
-    }
-}
-
-impl fmt::Display for ClientKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientKey::V4(v4) => v4.fmt(f),
-            ClientKey::V6(prefix) => {
-                write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*prefix) << 64))
-            }
-        }
     }
 }
 
@@ -156,15 +127,6 @@ mod tests {
         assert_eq!(client.peer.to_string(), "10.0.0.1");
         assert_eq!(client.address.to_string(), "192.0.2.1");
         assert_eq!(client.network.to_string(), "192.0.2.1");
-    }
-
-    #[test]
-    fn a_client_is_an_ipv4_address_or_an_ipv6_64() {
-        let key = |address: &str| ClientKey::from(address.parse::<IpAddr>().expect("good"));
-        assert_eq!(key("2001:db8:1:2::3"), key("2001:db8:1:2:ffff::"));
-        assert_ne!(key("2001:db8:1:2::3"), key("2001:db8:1:3::3"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-        assert_eq!(key("2001:db8:1:2::3").to_string(), "2001:db8:1:2::/64");
     }
 
     #[test]

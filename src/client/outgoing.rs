@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::Client;
 use super::forwarded::X_FORWARDED_FOR;
+use crate::listen::Channel;
 use crate::networks::write_address;
 use crate::sanitise::is_host;
 
@@ -29,11 +30,14 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(client: &Client, headers: &HeaderMap, host: &str, https: bool) -> Self {
+    pub(super) fn new(client: &Client, headers: &HeaderMap, host: &str, channel: Channel) -> Self {
         let kept = |name| if client.peer_trusted { single(headers, name) } else { None };
         let x_forwarded_proto = kept(X_FORWARDED_PROTO)
             .and_then(|value| scheme(value.as_bytes()))
-            .unwrap_or(if https { "https" } else { "http" });
+            .unwrap_or(match channel {
+                Channel::Plain => "http",
+                Channel::Tls => "https",
+            });
         let x_forwarded_host =
             kept(X_FORWARDED_HOST).filter(|value| is_host(value.as_bytes())).cloned().or_else(
                 || is_host(host.as_bytes()).then(|| HeaderValue::from_str(host).ok()).flatten(),
@@ -46,6 +50,17 @@ impl Outgoing {
         let forwarded = value(&mut buffer);
         let x_forwarded_proto = HeaderValue::from_static(x_forwarded_proto);
         Outgoing { x_forwarded_for, x_forwarded_proto, x_forwarded_host, forwarded }
+    }
+
+    /// Writes them over what the request says.
+    pub(crate) fn write(self, request: &mut HeaderMap) {
+        request.insert(X_FORWARDED_FOR, self.x_forwarded_for);
+        request.insert(X_FORWARDED_PROTO, self.x_forwarded_proto);
+        match self.x_forwarded_host {
+            Some(host) => request.insert(X_FORWARDED_HOST, host),
+            None => request.remove(X_FORWARDED_HOST),
+        };
+        request.insert(header::FORWARDED, self.forwarded);
     }
 }
 
@@ -117,7 +132,7 @@ mod tests {
     /// The four values, one a line.
     fn check(peer: &str, lines: &[&str], host: &str, expected: [&str; 4]) {
         let client = identify(peer, lines);
-        let out = client.outgoing(&headers(lines), host, true);
+        let out = client.outgoing(&headers(lines), host, Channel::Tls);
         let host = out.x_forwarded_host.unwrap_or(HeaderValue::from_static(""));
         let found = [out.x_forwarded_for, out.x_forwarded_proto, host, out.forwarded];
         let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());

@@ -18,6 +18,13 @@ use super::tls;
 /// Why a cut exchange ended, as its record says.
 pub(super) const CUT: &str = "cut at the end of the process";
 
+/// How a client is connected, as far as what is told of it depends on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Plain,
+    Tls,
+}
+
 /// A client connection, from its accept to its end.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -37,6 +44,10 @@ impl Connection {
         seat: Seat,
     ) -> Arc<Self> {
         Arc::new(Connection { listener, peer, tls, _seat: seat })
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        if self.tls.is_some() { Channel::Tls } else { Channel::Plain }
     }
 
     /// Whether a request for `host` may come over this connection; any may

@@ -30,7 +30,7 @@ use pingora::apps::HttpServerApp;
 #[cfg(test)]
 pub(crate) use accept::serve_here;
 pub(crate) use accept::{Edge, Opened, Serving};
-pub(crate) use connection::Exchange;
+pub(crate) use connection::{Channel, Exchange};
 pub(crate) use h2_body::BODY_LENGTH;
 pub(crate) use head::HeadFault;
 pub(crate) use io::LINGER;

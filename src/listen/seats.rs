@@ -1,12 +1,14 @@
 //! How many connections there may be, in all and from one client network.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+use crate::networks::ClientKey;
 
 /// The caps on connections.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +35,7 @@ pub(crate) struct Seats {
     bounds: Bounds,
     taken: AtomicUsize,
     // Invariant: no entry is 0, so there are at most `taken` entries.
-    per_client: Mutex<HashMap<IpAddr, usize>>,
+    per_client: Mutex<HashMap<ClientKey, usize>>,
     empty: Notify,
     said: [Mutex<Said>; 2],
 }
@@ -69,7 +71,7 @@ impl Seats {
     ///
     /// Who is exempt counts in all, but not per client.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr, is_exempt: bool) -> Result<Seat, Full> {
-        let client = (!is_exempt).then(|| client_network(peer));
+        let client = (!is_exempt).then(|| ClientKey::from(peer));
         if self.taken.fetch_add(1, Ordering::AcqRel) >= self.bounds.connections {
             self.leave();
             return Err(Full::All);
@@ -103,7 +105,7 @@ impl Seats {
         }
     }
 
-    fn take_for(&self, client: IpAddr) -> bool {
+    fn take_for(&self, client: ClientKey) -> bool {
         let mut per_client = self.per_client.lock().unwrap_or_else(PoisonError::into_inner);
         let count = per_client.entry(client).or_insert(0);
         if *count >= self.bounds.per_client {
@@ -143,7 +145,7 @@ impl Said {
 #[derive(Debug)]
 pub(super) struct Seat {
     seats: Arc<Seats>,
-    client: Option<IpAddr>,
+    client: Option<ClientKey>,
 }
 
 impl Drop for Seat {
@@ -159,14 +161,6 @@ impl Drop for Seat {
             }
         }
         self.seats.leave();
-    }
-}
-
-/// A client is an IPv4 address or an IPv6 /64.
-fn client_network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 => v4,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::files::{Ask, Missing, Served};
 use crate::respond::Answer;
 use crate::site::Action;
 
-use super::context::Context;
+use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
 use super::refuse::{self, Refusal};
@@ -48,11 +48,11 @@ pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Conte
     deliver::finish_head(session, answer.status, &mut headers, ctx)?;
     let response = fields::response(answer.status, headers);
     let ends = answer.body.is_empty() || session.req_header().method == Method::HEAD;
-    write_head(response, ends, session, ctx).await?;
-    if !ends {
-        write_body(Some(answer.body), true, session, ctx).await?;
+    if ends {
+        return write_whole_head(response, session, ctx).await;
     }
-    Ok(())
+    session.write_response_header(Box::new(response), false).await?;
+    write_body(Some(answer.body), Piece::Last, session, ctx).await
 }
 
 /// Whether the client has been told more than interim answers. After a 101, it
@@ -100,15 +100,14 @@ async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) ->
     }
     let response = fields::response(served.status, headers);
     let mut body = served.body;
-    let ends = body.length() == 0;
-    write_head(response, ends, session, ctx).await?;
-    if ends {
-        return Ok(());
+    if body.length() == 0 {
+        return write_whole_head(response, session, ctx).await;
     }
+    session.write_response_header(Box::new(response), false).await?;
     while let Some(piece) = body.next().await.or_err(ErrorType::InternalError, "reading a file")? {
-        write_body(Some(piece), false, session, ctx).await?;
+        write_body(Some(piece), Piece::Inner, session, ctx).await?;
     }
-    write_body(None, true, session, ctx).await
+    write_body(None, Piece::Last, session, ctx).await
 }
 
 /// The fields as a map, with room for those that every answer gets.
@@ -120,27 +119,26 @@ fn collect(fields: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
     headers
 }
 
-/// Writes a head; `ends` if no body follows it.
-async fn write_head(
+/// Writes a head that no body follows.
+async fn write_whole_head(
     response: ResponseHeader,
-    ends: bool,
     session: &mut Session,
     ctx: &Context,
 ) -> Result<()> {
-    if ends && let Some(exchange) = ctx.exchange() {
+    if let Some(exchange) = ctx.exchange() {
         exchange.set_head_is_all();
     }
-    session.write_response_header(Box::new(response), ends).await
+    session.write_response_header(Box::new(response), true).await
 }
 
 /// Writes a piece of body through the encoder, if there is one.
 async fn write_body(
-    mut piece: Option<Bytes>,
-    ends: bool,
+    mut bytes: Option<Bytes>,
+    piece: Piece,
     session: &mut Session,
     ctx: &mut Context,
 ) -> Result<()> {
     deliver::hurry(session, ctx);
-    deliver::response_body(&mut piece, ends, ctx)?;
-    session.write_response_body(piece, ends).await
+    deliver::response_body(&mut bytes, piece, ctx)?;
+    session.write_response_body(bytes, piece == Piece::Last).await
 }

@@ -7,10 +7,10 @@ use pingora_proxy::Session;
 
 use crate::balance::Outcome;
 use crate::log::Failure;
-use crate::upstream::Failed;
+use crate::upstream::{Failed, Replay};
 
 use super::answer;
-use super::context::{Context, Forward};
+use super::context::{Context, Forward, Link};
 use super::refuse::Refusal;
 
 /// No connection came about.
@@ -35,7 +35,7 @@ pub(super) fn unconnected(
     });
     report(forward, Outcome::Failed);
     let failed = Failed::Unconnected { timed_out };
-    let may_retry = may_retry(forward, failed, is_repeatable(session));
+    let may_retry = may_retry(forward, failed, replay(session));
     error.set_retry(may_retry);
     ctx.failure = Some(if timed_out { Refusal::ServerTooSlow } else { Refusal::ServerUnreachable });
     error
@@ -67,7 +67,7 @@ fn out_of_time(mut error: Box<Error>, had: Duration, ctx: &mut Context) -> Box<E
 pub(super) fn broken(
     session: &mut Session,
     mut error: Box<Error>,
-    is_reused: bool,
+    link: Link,
     ctx: &mut Context,
 ) -> Box<Error> {
     let expired = ctx.exchange().is_some_and(|exchange| exchange.take_expired());
@@ -87,7 +87,7 @@ pub(super) fn broken(
     let Some(forward) = ctx.forward.as_mut() else {
         return error;
     };
-    let is_repeatable = is_repeatable(session) && !answer::has_begun(session);
+    let replay = if answer::has_begun(session) { Replay::Unsafe } else { replay(session) };
     let is_server = *error.esource() == ErrorSource::Upstream;
     if !expired && !is_server {
         error.set_retry(false);
@@ -101,8 +101,8 @@ pub(super) fn broken(
     };
     // A server may close an idle connection just as we reuse it (RFC 9112
     // §9.3.1): no fault of its, and no attempt has been made.
-    let was_stale = is_reused && is_server && !timed_out && forward.status.is_none();
-    let may_retry = if was_stale && is_repeatable && forward.stale < MOST_STALE {
+    let was_stale = link == Link::Pooled && is_server && !timed_out && forward.status.is_none();
+    let may_retry = if was_stale && replay == Replay::Safe && forward.stale < MOST_STALE {
         forward.tried.pop();
         forward.attempts -= 1;
         forward.stale += 1;
@@ -110,10 +110,10 @@ pub(super) fn broken(
     } else {
         forward.failures.push(failure);
         // What cannot be sent again fails, but not for a fault of the server.
-        if !was_stale || is_repeatable {
+        if !was_stale || replay == Replay::Safe {
             report(forward, Outcome::Failed);
         }
-        may_retry(forward, failed, is_repeatable)
+        may_retry(forward, failed, replay)
     };
     error.retry = RetryType::Decided(may_retry);
     ctx.failure = Some(if timed_out { Refusal::ServerTooSlow } else { Refusal::BadAnswer });
@@ -130,15 +130,18 @@ pub(super) fn report(forward: &mut Forward, outcome: Outcome) {
     }
 }
 
-pub(super) fn may_retry(forward: &Forward, failed: Failed, is_repeatable: bool) -> bool {
-    forward.upstream.retries.allow(failed, forward.attempts, is_repeatable)
+pub(super) fn may_retry(forward: &Forward, failed: Failed, replay: Replay) -> bool {
+    forward.upstream.retries.allow(failed, forward.attempts, replay)
         && forward.upstream.budget.retry()
 }
 
-/// Whether the request may be sent twice: an idempotent method, and a body
-/// that pingora still holds.
-pub(super) fn is_repeatable(session: &Session) -> bool {
-    session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated()
+/// Safe are an idempotent method, and a body that pingora still holds.
+pub(super) fn replay(session: &Session) -> Replay {
+    let is_idempotent = session.req_header().method.is_idempotent();
+    match is_idempotent && !session.as_ref().retry_buffer_truncated() {
+        true => Replay::Safe,
+        false => Replay::Unsafe,
+    }
 }
 
 fn is_timeout(error: &Error) -> bool {

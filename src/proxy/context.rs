@@ -77,6 +77,20 @@ impl Forward {
     }
 }
 
+/// Where the connection of an attempt is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    New,
+    Pooled,
+}
+
+/// Which piece of a body is at hand; the last may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    Inner,
+    Last,
+}
+
 /// Counts a request body against its limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyCount {

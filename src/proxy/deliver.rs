@@ -3,19 +3,20 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_proxy::Session;
 
+use crate::client::X_REQUEST_ID;
+use crate::listen::Channel;
 use crate::log::{Protocol, Record, Tls};
-use crate::respond::{Asked, Channel, remove_hop_by_hop};
+use crate::respond::{Asked, remove_hop_by_hop};
 use crate::site::State;
-use crate::upstream::headers::{VIA, X_REQUEST_ID};
+use crate::upstream::headers::VIA;
 
 use super::bare;
-use super::context::Context;
+use super::context::{Context, Piece};
 use super::fields;
 use super::forward;
 use super::persist;
@@ -38,9 +39,7 @@ pub(super) fn response_head(
         remove_hop_by_hop(status, headers);
         headers.append(header::VIA, VIA);
         let lease = ctx.forward.as_ref().and_then(|forward| forward.lease.as_ref());
-        let is_tls = ctx.exchange().is_some_and(|exchange| exchange.connection.tls.is_some());
-        let scheme = if is_tls { Scheme::HTTPS } else { Scheme::HTTP };
-        if let Some(cookie) = lease.and_then(|lease| lease.sticky_cookie(&scheme)) {
+        if let Some(cookie) = lease.and_then(|lease| lease.sticky_cookie(channel(ctx))) {
             headers.append(header::SET_COOKIE, cookie);
         }
         finish_head(session, status, headers, ctx)
@@ -69,8 +68,7 @@ pub(super) fn finish_head(
         Some(route) => (&route.headers, &route.compression),
         None => (&ctx.site.defaults.headers, &ctx.site.defaults.compression),
     };
-    let tls = ctx.exchange.as_ref().and_then(|exchange| exchange.connection.tls.as_ref());
-    headers.response.apply(response, Channel::of(tls));
+    headers.response.apply(response, channel(ctx));
     if let Some(compression) = compression {
         let asked =
             Asked { method: &request.method, version: request.version, headers: &request.headers };
@@ -91,6 +89,10 @@ pub(super) fn finish_head(
     Ok(())
 }
 
+fn channel(ctx: &Context) -> Channel {
+    ctx.exchange().map_or(Channel::Plain, |exchange| exchange.connection.channel())
+}
+
 /// Lets the next write take no longer than is left of the exchange: who waits
 /// for a client to read does not look at the clock.
 pub(super) fn hurry(session: &mut Session, ctx: &Context) {
@@ -105,18 +107,18 @@ pub(super) fn hurry(session: &mut Session, ctx: &Context) {
 /// A piece of an answer's body.
 pub(super) fn response_body(
     body: &mut Option<Bytes>,
-    end_of_stream: bool,
+    piece: Piece,
     ctx: &mut Context,
 ) -> Result<()> {
-    if !end_of_stream {
+    if piece == Piece::Inner {
         forward::keep_alive(ctx);
     }
     let Some(mut encoder) = ctx.encoder.take() else {
         return Ok(());
     };
-    let piece = body.take().unwrap_or_default();
-    let encoded = encoder.write(&piece).or_err(ErrorType::InternalError, "compressing")?;
-    if !end_of_stream {
+    let plain = body.take().unwrap_or_default();
+    let encoded = encoder.write(&plain).or_err(ErrorType::InternalError, "compressing")?;
+    if piece == Piece::Inner {
         ctx.encoder = Some(encoder);
         *body = Some(encoded);
         return Ok(());

@@ -8,13 +8,12 @@ use arc_swap::ArcSwap;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::client::RequestId;
-use crate::listen::{Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
+use crate::client::{RequestId, X_REQUEST_ID};
+use crate::listen::{Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
 use crate::log::{Protocol, Record, Tls, split_target};
-use crate::respond::{Channel, Form};
+use crate::respond::Form;
 use crate::sanitise::{self, Body};
 use crate::site::{Defaults, Site, State};
-use crate::upstream::headers::X_REQUEST_ID;
 
 use super::refuse::Refusal;
 
@@ -31,7 +30,7 @@ impl FrontDoor {
 
     fn refuse(&self, exchange: &Exchange, refusal: &Refusal, head: &[u8]) -> Refused {
         let id = RequestId::new();
-        let channel = Channel::of(exchange.connection.tls.as_ref());
+        let channel = exchange.connection.channel();
         let Rendered { answer, body } =
             render(refusal, &id, head, channel, &self.site.load().defaults);
         let told = Told { status: refusal.status(), tag: refusal.tag(), body };

@@ -13,8 +13,8 @@ use crate::balance::{Ask, Outcome};
 use crate::listen::{Exchange, LINGER};
 use crate::upstream::{Failed, Need, Protocol, Upstream, framing, headers};
 
-use super::attempt::{is_repeatable, may_retry, report};
-use super::context::{Context, Forward};
+use super::attempt::{may_retry, replay, report};
+use super::context::{Context, Forward, Link, Piece};
 use super::fields;
 use super::refuse::Refusal;
 
@@ -60,11 +60,11 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
 }
 
 /// Notes how long a new connection took.
-pub(super) fn connected(is_reused: bool, digest: Option<&Digest>, ctx: &mut Context) {
+pub(super) fn connected(link: Link, digest: Option<&Digest>, ctx: &mut Context) {
     let Some(forward) = ctx.forward.as_mut() else {
         return;
     };
-    if !is_reused {
+    if link == Link::New {
         let layers = digest.map(|digest| digest.timing_digest.iter().flatten());
         forward.connect =
             layers.map(|layers| layers.filter_map(|layer| layer.establishment_duration).sum());
@@ -87,13 +87,12 @@ pub(super) async fn prepare_request(
         return Error::e_explain(ErrorType::InternalError, "a request without a route");
     };
     let asked = &session.req_header().headers;
-    let is_https = exchange.connection.tls.is_some();
     // Over h1 the field would need `Connection: TE`, and has no trailers to ask for.
     let asks_trailers = forward.upstream.protocol() != Protocol::H1 && headers::is_grpc(asked);
-    let outgoing = client.outgoing(asked, &forward.client_host, is_https);
+    let outgoing = client.outgoing(asked, &forward.client_host, exchange.connection.channel());
     let waits_for_continue = fields::change_request(request, |fields| {
         headers::clean(fields, || route.headers.request.names());
-        headers::identify(fields, outgoing, id.to_value(), client.peer_trusted);
+        headers::identify(fields, client, outgoing, id.to_value());
         name_host(fields, forward)?;
         if asks_trailers {
             fields.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -146,7 +145,7 @@ fn name_host(fields: &mut HeaderMap, forward: &Forward) -> Result<()> {
 pub(super) fn request_body(
     session: &Session,
     body: &mut Option<Bytes>,
-    end_of_stream: bool,
+    piece: Piece,
     ctx: &mut Context,
 ) -> Result<()> {
     if session.was_upgraded() {
@@ -155,7 +154,7 @@ pub(super) fn request_body(
     }
     // An empty last chunk would be written as a second end of a chunked body
     // (pingora issue 935), and the next request on that connection be lost.
-    if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+    if piece == Piece::Last && body.as_ref().is_some_and(Bytes::is_empty) {
         *body = None;
     }
     let received = session.body_bytes_read() as u64;
@@ -178,7 +177,7 @@ pub(super) fn request_body(
         // How long a client uploads is no measure of a server.
         forward.began = Instant::now();
     }
-    if end_of_stream {
+    if piece == Piece::Last {
         await_answer(exchange, forward);
     }
     Ok(())
@@ -191,9 +190,11 @@ pub(super) fn answered(
     ctx: &mut Context,
 ) -> Result<()> {
     let head = response.status;
-    fields::change_response(response, |answer| framing::settle(head, answer)).map_err(
-        |unknown| Error::because(ErrorType::InvalidHTTPHeader, "framing", unknown).into_up(),
-    )?;
+    if !framing::is_settled(head, &response.headers) {
+        fields::change_response(response, |answer| framing::settle(head, answer)).map_err(
+            |unknown| Error::because(ErrorType::InvalidHTTPHeader, "framing", unknown).into_up(),
+        )?;
+    }
     let (Some(forward), Some(exchange)) = (ctx.forward.as_mut(), ctx.exchange.as_ref()) else {
         return Ok(());
     };
@@ -213,9 +214,8 @@ pub(super) fn answered(
     } else {
         report(forward, Outcome::Answered(latency));
     }
-    let is_repeatable = is_repeatable(session);
     if forward.upstream.retries.lists_status(status)
-        && may_retry(forward, Failed::Status(status), is_repeatable)
+        && may_retry(forward, Failed::Status(status), replay(session))
     {
         exchange.no_deadline();
         let mut error = Error::explain(ErrorType::HTTPStatus(status), "tried elsewhere");

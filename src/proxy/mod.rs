@@ -32,7 +32,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::site::{Site, State};
 
-use self::context::Context;
+use self::context::{Context, Link, Piece};
 pub(crate) use self::door::FrontDoor;
 
 /// Serves requests by the site as it is when each of them begins.
@@ -85,7 +85,7 @@ impl ProxyHttp for Conductor {
         end_of_stream: bool,
         ctx: &mut Context,
     ) -> Result<()> {
-        forward::request_body(session, body, end_of_stream, ctx)
+        forward::request_body(session, body, piece(end_of_stream), ctx)
     }
 
     async fn upstream_peer(
@@ -105,7 +105,7 @@ impl ProxyHttp for Conductor {
         digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        forward::connected(reused, digest, ctx);
+        forward::connected(link(reused), digest, ctx);
         Ok(())
     }
 
@@ -155,7 +155,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
         deliver::hurry(session, ctx);
-        deliver::response_body(body, end_of_stream, ctx)?;
+        deliver::response_body(body, piece(end_of_stream), ctx)?;
         if end_of_stream {
             forward::answer_ends(session, ctx);
         }
@@ -170,7 +170,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        attempt::broken(session, error, client_reused, ctx)
+        attempt::broken(session, error, link(client_reused), ctx)
     }
 
     async fn fail_to_proxy(
@@ -200,4 +200,14 @@ impl ProxyHttp for Conductor {
     ) -> bool {
         true
     }
+}
+
+// What pingora tells by booleans.
+
+fn piece(is_last: bool) -> Piece {
+    if is_last { Piece::Last } else { Piece::Inner }
+}
+
+fn link(is_reused: bool) -> Link {
+    if is_reused { Link::Pooled } else { Link::New }
 }

@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use http::header::ACCEPT;
 
-use super::grpc::is_grpc;
 use crate::encoding::{Weight, weighted};
+use crate::upstream::headers::is_call;
 
 /// How an answer is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Form {
     ///
     /// Programs say that they want JSON; whoever does not say is a person.
     pub(crate) fn wanted(request: &HeaderMap) -> Form {
-        if is_grpc(request) {
+        if is_call(request) {
             return Form::Grpc;
         }
         let html = wish(request, &["text/html"]);

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Faults, KeyPath};
+use crate::listen::Channel;
 
 /// Fields that tell strangers what software a server runs.
 const REVEALING: [HeaderName; 4] = [
@@ -76,20 +77,6 @@ pub(crate) enum Preset {
     #[default]
     Off,
     Secure,
-}
-
-/// How a client is connected, as far as fields depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Channel {
-    Plain,
-    Tls,
-}
-
-impl Channel {
-    /// The channel of a connection that has, or has not, facts about its TLS.
-    pub(crate) fn of<T>(tls: Option<&T>) -> Channel {
-        if tls.is_some() { Channel::Tls } else { Channel::Plain }
-    }
 }
 
 /// Changes to the header fields of one message: removed first, then set, then added.

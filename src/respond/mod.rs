@@ -22,7 +22,7 @@ pub(crate) use self::compress::Encoder;
 pub(crate) use self::error_pages::{Config as ErrorPagesConfig, ErrorPages};
 pub(crate) use self::fixed::{Config as FixedConfig, Fixed};
 pub(crate) use self::form::Form;
-pub(crate) use self::headers::{Channel, Config as HeadersConfig, HeaderRules};
+pub(crate) use self::headers::{Config as HeadersConfig, HeaderRules};
 pub(crate) use self::hop_by_hop::remove_hop_by_hop;
 pub(crate) use self::negotiate::{Asked, Compression, Config as CompressConfig};
 pub(crate) use self::page::Page;

@@ -12,10 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compress::{Encoder, Level};
-use super::grpc::is_grpc;
 use super::turns::Turns;
 use crate::encoding::{Accepted, Coding};
 use crate::fault::{Faults, KeyPath};
+use crate::upstream::headers::is_call;
 
 /// Bodies known to be smaller than this gain nothing.
 const LEAST_LENGTH: u64 = 256;
@@ -180,7 +180,7 @@ impl Compression {
         let media_type = value.split(';').next().unwrap_or_default().trim();
         // Event streams and gRPC come in messages, which must not wait for each other.
         !media_type.eq_ignore_ascii_case("text/event-stream")
-            && !is_grpc(response)
+            && !is_call(response)
             && self.types.iter().any(|range| range.contains(media_type))
     }
 }

@@ -289,7 +289,8 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
     use super::*;
-    use crate::respond::{Asked, Channel, Form, Page};
+    use crate::listen::Channel;
+    use crate::respond::{Asked, Form, Page};
 
     #[track_caller]
     fn check(yaml: &str, expected: &[&str]) {

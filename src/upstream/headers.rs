@@ -3,7 +3,7 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::client::Outgoing;
+use crate::client::{Client, Outgoing, X_REQUEST_ID};
 
 /// Fields that only a trusted proxy may set; from others they are a lie.
 const ONLY_TRUSTED: [HeaderName; 3] = [
@@ -11,11 +11,6 @@ const ONLY_TRUSTED: [HeaderName; 3] = [
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-prefix"),
 ];
-
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Fields that are not for servers: CGI hands the first on as `HTTP_PROXY`
 /// (httpoxy), and what the second announces is not passed on.
@@ -83,23 +78,17 @@ fn is_one_name(one: &str, other: &str) -> bool {
 /// `Via`; what the client sent of them is gone unless `outgoing` holds it.
 pub(crate) fn identify(
     request: &mut HeaderMap,
+    client: &Client,
     outgoing: Outgoing,
     request_id: HeaderValue,
-    is_peer_trusted: bool,
 ) {
     request.reserve(ADDED);
-    if !is_peer_trusted {
+    if !client.peer_trusted {
         for name in &ONLY_TRUSTED {
             request.remove(name);
         }
     }
-    request.insert(X_FORWARDED_FOR, outgoing.x_forwarded_for);
-    request.insert(X_FORWARDED_PROTO, outgoing.x_forwarded_proto);
-    match outgoing.x_forwarded_host {
-        Some(host) => request.insert(X_FORWARDED_HOST, host),
-        None => request.remove(X_FORWARDED_HOST),
-    };
-    request.insert(header::FORWARDED, outgoing.forwarded);
+    outgoing.write(request);
     request.insert(X_REQUEST_ID, request_id);
     request.append(header::VIA, VIA);
 }
@@ -179,5 +168,7 @@ mod tests {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
             assert_eq!((is_call(&headers), is_grpc(&headers)), (call, grpc), "{media_type}");
         }
+        let none = HeaderMap::new();
+        assert_eq!((is_call(&none), is_grpc(&none)), (false, false));
     }
 }

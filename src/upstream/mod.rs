@@ -24,7 +24,7 @@ use crate::units::{Period, Switch};
 use self::connect::Connector;
 
 pub(crate) use self::connect::{Connections, InUse, Need, Protocol, Timeouts};
-pub(crate) use self::retry::{Config as RetryConfig, Failed, Retries};
+pub(crate) use self::retry::{Config as RetryConfig, Failed, Replay, Retries};
 pub(crate) use self::tls::Tls;
 
 /// One entry of `upstreams`.

@@ -69,6 +69,13 @@ pub(crate) enum Failed {
     Status(u16),
 }
 
+/// Whether a request may be sent to a second server after a first has seen it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replay {
+    Safe,
+    Unsafe,
+}
+
 /// The retry policy of an upstream.
 #[derive(Debug)]
 pub(crate) struct Retries {
@@ -108,7 +115,7 @@ impl Retries {
     /// A request that no server has seen may always be sent again; one that a
     /// server may have acted on only if its method is idempotent (RFC 9110
     /// §9.2.2) and its body can be sent once more.
-    pub(crate) fn allow(&self, failed: Failed, made: u32, is_repeatable: bool) -> bool {
+    pub(crate) fn allow(&self, failed: Failed, made: u32, replay: Replay) -> bool {
         if made >= self.attempts {
             return false;
         }
@@ -116,9 +123,10 @@ impl Retries {
         match failed {
             Failed::Unconnected { timed_out: false } => is_listed(Failure::Connect),
             Failed::Unconnected { timed_out: true } => is_listed(Failure::Timeout),
-            Failed::Broken => is_repeatable && is_listed(Failure::Connect),
-            Failed::Unanswered => is_repeatable && is_listed(Failure::Timeout),
-            Failed::Status(status) => is_repeatable && self.lists_status(status),
+            _ if replay == Replay::Unsafe => false,
+            Failed::Broken => is_listed(Failure::Connect),
+            Failed::Unanswered => is_listed(Failure::Timeout),
+            Failed::Status(status) => self.lists_status(status),
         }
     }
 }
@@ -134,30 +142,30 @@ mod tests {
     #[test]
     fn unseen_requests_are_sent_again_whatever_the_method() {
         let retries = retries("{}").expect("good");
-        assert!(retries.allow(Failed::Unconnected { timed_out: false }, 1, false));
-        assert!(retries.allow(Failed::Unconnected { timed_out: true }, 1, false));
+        assert!(retries.allow(Failed::Unconnected { timed_out: false }, 1, Replay::Unsafe));
+        assert!(retries.allow(Failed::Unconnected { timed_out: true }, 1, Replay::Unsafe));
         for failed in [Failed::Broken, Failed::Unanswered, Failed::Status(503)] {
-            assert!(retries.allow(failed, 1, true), "{failed:?}");
-            assert!(!retries.allow(failed, 1, false), "{failed:?}");
+            assert!(retries.allow(failed, 1, Replay::Safe), "{failed:?}");
+            assert!(!retries.allow(failed, 1, Replay::Unsafe), "{failed:?}");
         }
     }
 
     #[test]
     fn attempts_are_counted_the_first_included() {
         let twice = retries("{ attempts: 3 }").expect("good");
-        assert!(twice.allow(Failed::Broken, 2, true));
-        assert!(!twice.allow(Failed::Broken, 3, true));
+        assert!(twice.allow(Failed::Broken, 2, Replay::Safe));
+        assert!(!twice.allow(Failed::Broken, 3, Replay::Safe));
         let never = retries("{ attempts: 1 }").expect("good");
-        assert!(!never.allow(Failed::Broken, 1, true));
+        assert!(!never.allow(Failed::Broken, 1, Replay::Safe));
     }
 
     #[test]
     fn only_what_is_listed_is_tried_again() {
         let retries = retries("{ on: [connect, 500] }").expect("good");
-        assert!(retries.allow(Failed::Status(500), 1, true));
-        assert!(!retries.allow(Failed::Status(503), 1, true));
-        assert!(!retries.allow(Failed::Unanswered, 1, true));
-        assert!(!retries.allow(Failed::Unconnected { timed_out: true }, 1, true));
+        assert!(retries.allow(Failed::Status(500), 1, Replay::Safe));
+        assert!(!retries.allow(Failed::Status(503), 1, Replay::Safe));
+        assert!(!retries.allow(Failed::Unanswered, 1, Replay::Safe));
+        assert!(!retries.allow(Failed::Unconnected { timed_out: true }, 1, Replay::Safe));
     }
 
     #[test]

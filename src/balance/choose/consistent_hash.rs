@@ -4,7 +4,7 @@
 //! its id, and the best one wins. A server that comes takes only the keys it
 //! wins, one that goes leaves only its own; nothing is kept between requests.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::random;
 use crate::balance::Ask;
@@ -12,6 +12,7 @@ use crate::balance::config::Key;
 use crate::balance::hash;
 use crate::balance::members::{Candidates, Member};
 use crate::balance::sticky::cookie;
+use crate::networks::ClientKey;
 
 /// A server may have this many times its fair share of the requests under way
 /// before its keys go to their next server (Mirrokni et al., bounded loads).
@@ -61,14 +62,10 @@ fn hash_of(key: &Key, ask: &Ask<'_>) -> Option<u64> {
     }
 }
 
-/// A client is an IPv4 address or an IPv6 /64.
 fn hash_of_client(client: IpAddr) -> u64 {
-    match client.to_canonical() {
+    match ClientKey::from(client).first() {
         IpAddr::V4(v4) => hash::hash(&[&v4.octets()]),
-        IpAddr::V6(v6) => {
-            let network = Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64);
-            hash::hash(&[&network.octets()])
-        }
+        IpAddr::V6(v6) => hash::hash(&[&v6.octets()]),
     }
 }
 
