@@ -71,6 +71,8 @@ pub(crate) struct Exchange {
     pub(crate) connection: Arc<Connection>,
     began: Instant,
     head: Result<(), HeadFault>,
+    // Nanoseconds; 0 is none. Becomes `silence` once something is awaited.
+    patience: AtomicU64,
     // Nanoseconds after `began`; 0 is no deadline.
     silence: AtomicU64,
     // The same for the whole exchange.
@@ -99,6 +101,7 @@ impl Exchange {
             connection,
             began,
             head,
+            patience: AtomicU64::new(0),
             silence: AtomicU64::new(0),
             end: AtomicU64::new(0),
             expired: AtomicBool::new(false),
@@ -126,14 +129,16 @@ impl Exchange {
         self.head
     }
 
-    /// Ends the exchange unless it moves on within `silence`.
+    /// Ends the exchange unless it moves on within `silence`, which begins when
+    /// something is awaited next: not before a client has taken what there is.
     pub(crate) fn expect_within(&self, silence: Duration) {
-        let at = self.began.elapsed() + silence;
-        self.silence.store(nanos(at), Ordering::Release);
+        self.silence.store(0, Ordering::Release);
+        self.patience.store(nanos(silence), Ordering::Release);
     }
 
     /// Takes the deadline for silence back.
     pub(crate) fn no_deadline(&self) {
+        self.patience.store(0, Ordering::Release);
         self.silence.store(0, Ordering::Release);
     }
 
@@ -202,8 +207,15 @@ impl Exchange {
         self.cut.load(Ordering::Acquire)
     }
 
-    /// The deadline for silence or the end, whichever comes first.
+    /// The deadline for silence or the end, whichever comes first; whoever asks
+    /// is about to wait.
     pub(super) fn deadline(&self) -> Option<Instant> {
+        let patience = self.patience.load(Ordering::Acquire);
+        if patience != 0 {
+            self.patience.store(0, Ordering::Release);
+            let at = self.began.elapsed() + Duration::from_nanos(patience);
+            self.silence.store(nanos(at), Ordering::Release);
+        }
         let both = [self.after_began(&self.silence), self.after_began(&self.end)];
         both.into_iter().flatten().min()
     }
@@ -240,9 +252,9 @@ impl Exchange {
     }
 }
 
-/// A time after the first byte as it is kept, where 0 is none.
-fn nanos(at: Duration) -> u64 {
-    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX).max(1)
+/// A time as it is kept, where 0 is none.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Sees to the one record of an exchange that ends before any hook wrote it.
@@ -262,5 +274,63 @@ impl<D: Door> Drop for Unrecorded<'_, D> {
         if !self.exchange.is_recorded() {
             self.door.lost(self.exchange);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::super::listener::Config;
+    use super::super::seats::{Bounds, Seats};
+    use super::*;
+
+    fn exchange() -> Arc<Exchange> {
+        let config = Config::<()> { address: "127.0.0.1:1".into(), ..Config::default() };
+        let listener = Arc::new(Listener::new(&config).expect("good"));
+        let seats = Seats::new(Bounds { connections: 1, per_client: 1 });
+        let peer: SocketAddr = "192.0.2.1:1".parse().expect("an address");
+        let seat = seats.take(peer.ip(), false).expect("a seat");
+        Exchange::new(Connection::new(listener, peer, None, seat), Instant::now())
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_begins_when_something_is_awaited() {
+        let exchange = exchange();
+        exchange.expect_within(SECOND);
+        // A write, say, that took this long.
+        advance(3 * SECOND).await;
+        assert_eq!(exchange.deadline(), Some(Instant::now() + SECOND));
+        let deadline = Instant::now() + SECOND;
+        advance(SECOND / 2).await;
+        assert_eq!(exchange.deadline(), Some(deadline), "waiting on moves nothing");
+        assert!(!exchange.expire(Instant::now()) && !exchange.take_expired());
+        advance(SECOND).await;
+        assert!(exchange.expire(Instant::now()) && exchange.take_expired());
+        assert!(!exchange.is_over());
+        assert_eq!((exchange.deadline(), exchange.take_expired()), (None, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_comes_however_much_moves() {
+        let exchange = exchange();
+        exchange.end_after(3 * SECOND);
+        for left in [3, 2, 1] {
+            assert_eq!(exchange.left(), Some(left * SECOND));
+            exchange.expect_within(2 * SECOND);
+            assert!(exchange.deadline().is_some() && !exchange.expire(Instant::now()));
+            advance(SECOND).await;
+        }
+        assert!(exchange.is_over() && exchange.expire(Instant::now()));
+        // It is told once, and remembered.
+        assert_eq!((exchange.deadline(), exchange.left()), (None, None));
+        assert!(exchange.is_over());
+        let lifted = self::exchange();
+        lifted.end_after(SECOND);
+        lifted.no_end();
+        advance(2 * SECOND).await;
+        assert!(lifted.deadline().is_none() && !lifted.is_over());
     }
 }

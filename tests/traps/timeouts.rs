@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::GET;
-use crate::support::{Authority, Client, Edge, H2Client, Origin};
+use crate::support::{Authority, Client, Edge, H2Client, Origin, within};
 
 const SITE: &str = "
 listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
@@ -212,4 +212,45 @@ async fn an_upload_that_moves_after_the_answer_began_is_no_silence() {
         client.send([*byte]).await;
     }
     assert_eq!(client.take(4).await, b"abcd");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_slowly_is_no_silent_server() {
+    const LENGTH: usize = 6 << 20;
+    let origin = Origin::scripted(|mut conn| async move {
+        conn.request().await;
+        conn.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n")).await;
+        for _ in 0..LENGTH >> 16 {
+            conn.send([b'x'; 1 << 16]).await;
+        }
+        conn.closed().await;
+    })
+    .await;
+    let site = SITE.replace("300ms", "100ms");
+    let edge = Edge::start_with(&site, &[("upstream", &""), ("origin", &origin.addr)]);
+    // What a piece takes to be written is longer than the server may be silent.
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(250));
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut h1 = Client::over(socket.connect(edge.addr()).await.unwrap());
+    h1.send(GET).await;
+    assert_eq!(h1.response_head().await.status, 200);
+    for taken in 0..LENGTH >> 18 {
+        tick.tick().await;
+        assert!(h1.take_or_closed(1 << 18).await.is_some(), "ended after {taken}");
+    }
+    let mut h2 = H2Client::connect(edge.addr()).await;
+    let request = http::Request::get("http://a.example/").body(()).unwrap();
+    let (answer, _stream) = h2.open(request, true).await;
+    let mut body = answer.await.unwrap().into_body();
+    for _ in 0..8 {
+        tick.tick().await;
+        // As much as the window of a stream holds.
+        let mut taken = 0;
+        while taken < 65_535 {
+            let piece = within("a piece", body.data()).await.unwrap().unwrap();
+            taken += piece.len();
+        }
+        body.flow_control().release_capacity(taken).unwrap();
+    }
 }
