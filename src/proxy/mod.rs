@@ -2,8 +2,10 @@
 //!
 //! This is pingora's `ProxyHttp` as a table of short hooks. What happens is in
 //! the files: `admit` (may it come in), `forward` (to a server and back),
-//! `deliver` (what the client gets and what is remembered), `refuse` (every
-//! answer that is a no). `door` is the same conductor before pingora begins.
+//! `attempt` (how that ends, and whether once more), `deliver` (what the client
+//! gets and what is remembered), `persist` (whether its connection stays),
+//! `refuse` (every answer that is a no). `door` is the same conductor before
+//! pingora begins.
 
 mod admit;
 mod answer;
