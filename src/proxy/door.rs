@@ -210,8 +210,10 @@ impl<'a> RequestLine<'a> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let mut words = line.splitn(3, |b| *b == b' ');
         let method = words.next().unwrap_or_default();
-        let (method, target) = match words.next() {
-            Some(target) if http::Method::from_bytes(method).is_ok() => (method, target),
+        let target = words.next();
+        let is_whole = target.is_some() || line.len() < head.len();
+        let (method, target) = match http::Method::from_bytes(method) {
+            Ok(_) if is_whole => (method, target.unwrap_or_default()),
             _ => (&b""[..], &b""[..]),
         };
         let is_old = words.next().is_some_and(|version| version == b"HTTP/1.0");
@@ -237,6 +239,7 @@ mod tests {
         let line = "GET /x HTTP/1.1\r\n";
         check("", ["", ""], None, None);
         check("BAD", ["", ""], None, None);
+        check("BAD\r\n\r\n", ["BAD", ""], None, None);
         check("\x16\x03\x01 x\r\nhost: a\r\n", ["", ""], Some("a"), None);
         check("GET /x", get, None, None);
         check(line, get, None, None);
