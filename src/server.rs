@@ -19,7 +19,7 @@ use pingora::apps::HttpServerOptions;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora_proxy::HttpProxy;
-use tidegate_sockets::{Answer, Options, Receiver};
+use tidegate_sockets::{Answer, Receiver};
 use tokio::sync::watch;
 
 use crate::config::{self, Config, Written};
@@ -220,7 +220,7 @@ fn open_one(
     let inherited = ready.iter().position(|(name, _)| **name == *listener.name);
     let socket = match inherited {
         Some(at) => ready.swap_remove(at).1,
-        None => tidegate_sockets::open(listener.address, Options::default())?,
+        None => tidegate_sockets::open(listener.address)?,
     };
     Ok(Opened { listener: listener.clone(), socket: Arc::new(socket) })
 }

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::listener::Listener;
-use super::seats::{Seat, Seats};
+use super::seats::{Seat, Seats, Who};
 use super::shutdown::Shutdown;
 use super::welcome::welcome;
 use super::{App, Door, Event};
@@ -303,7 +303,8 @@ impl<D: Door> Acceptor<D> {
 
     fn seat(&self, stream: TcpStream, peer: SocketAddr) {
         let listener = &self.opened.listener;
-        let seat = match self.seats.take(peer.ip(), self.door.trusts(peer.ip())) {
+        let who = if self.door.trusts(peer.ip()) { Who::Proxy } else { Who::Client };
+        let seat = match self.seats.take(peer.ip(), who) {
             Ok(seat) => seat,
             Err(full) => {
                 self.seats.complain(full, peer.ip());

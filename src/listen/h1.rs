@@ -51,8 +51,8 @@ impl<D: Door, A: App> Inward<'_, D, A> {
                 Ok(request) => request,
                 Err(refused) => return Box::pin(refuse(&mut io, refused)).await,
             };
-            let is_last = served == limit;
-            match self.exchange(io, request, is_last, &mut patience.notice).await {
+            let after = limit - served;
+            match self.exchange(io, request, after, &mut patience.notice).await {
                 Some(reused) => io = reused,
                 None => return,
             }
@@ -70,12 +70,13 @@ impl<D: Door, A: App> Inward<'_, D, A> {
         Ok(Request { head, framing, exchange })
     }
 
-    /// Runs one exchange; the connection comes back if it may be used again.
+    /// Runs one exchange, `after` which come so many more at most; the
+    /// connection comes back if it may be used again.
     async fn exchange(
         &self,
         mut io: Box<EdgeIo>,
         request: Request,
-        is_last: bool,
+        after: u32,
         notice: &mut Notice,
     ) -> Option<Box<EdgeIo>> {
         let Request { head, framing, exchange } = request;
@@ -84,7 +85,7 @@ impl<D: Door, A: App> Inward<'_, D, A> {
         io.carry(&exchange);
         let mut session = ServerSession::new_http1(io);
         session.set_pipelined_prefix(bytes);
-        if is_last {
+        if after == 0 {
             session.set_keepalive_reuses_remaining(Some(0));
         }
         let _guard = Unrecorded::new(&**self.door, &exchange);

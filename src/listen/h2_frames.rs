@@ -147,7 +147,7 @@ mod tests {
         check(std::slice::from_ref(&begun), 0, true);
         check(&[begun.clone(), last.clone()], 0, false);
         check(&[begun.clone(), last], 1, true);
-        check(&[begun.clone(), frame(CONTINUATION, 0, 0)], 0, true);
+        check(&[begun, frame(CONTINUATION, 0, 0)], 0, true);
         check(std::slice::from_ref(&empty), 0, false);
         check(std::slice::from_ref(&empty), 8, true);
         check(&[empty.clone(), whole.clone()], 19, true);

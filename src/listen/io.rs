@@ -430,7 +430,7 @@ impl GetSocketDigest for EdgeIo {
 #[cfg(test)]
 mod tests {
     use super::super::listener::{Config, Listener};
-    use super::super::seats::{Bounds, Seats};
+    use super::super::seats::{Bounds, Seats, Who};
     use super::super::transport::Tcp;
     use super::*;
 
@@ -440,7 +440,7 @@ mod tests {
         let client = TcpStream::connect(accepting.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = accepting.accept().await.unwrap();
         let seats = Seats::new(Bounds { connections: 1, per_client: 1 });
-        let seat = seats.take(peer.ip(), false).unwrap();
+        let seat = seats.take(peer.ip(), Who::Client).unwrap();
         let config = Config::<()> { address: "127.0.0.1:1".into(), ..Config::default() };
         let listener = Arc::new(Listener::new(&config).unwrap());
         let connection = Connection::new(listener, peer, None, seat);

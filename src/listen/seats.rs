@@ -20,6 +20,15 @@ pub(crate) struct Bounds {
 /// The least time between two lines of the log about the same cap.
 const QUIET: Duration = Duration::from_secs(60);
 
+/// Who connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// One client.
+    Client,
+    /// A trusted proxy, which brings many.
+    Proxy,
+}
+
 /// Which cap is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
@@ -69,9 +78,9 @@ impl Seats {
 
     /// A seat for a connection from `peer`, unless a cap is reached.
     ///
-    /// Who is exempt counts in all, but not per client.
-    pub(super) fn take(self: &Arc<Self>, peer: IpAddr, is_exempt: bool) -> Result<Seat, Full> {
-        let client = (!is_exempt).then(|| ClientKey::from(peer));
+    /// A proxy counts in all, but not per client.
+    pub(super) fn take(self: &Arc<Self>, peer: IpAddr, who: Who) -> Result<Seat, Full> {
+        let client = (who == Who::Client).then(|| ClientKey::from(peer));
         if self.taken.fetch_add(1, Ordering::AcqRel) >= self.bounds.connections {
             self.leave();
             return Err(Full::All);
@@ -179,34 +188,34 @@ mod tests {
     #[test]
     fn refuses_over_the_cap_of_all() {
         let seats = seats(2, 9);
-        let first = seats.take(ip("192.0.2.1"), false);
-        let _second = seats.take(ip("192.0.2.2"), false).expect("a seat");
-        assert_eq!(seats.take(ip("192.0.2.3"), false).unwrap_err(), Full::All);
+        let first = seats.take(ip("192.0.2.1"), Who::Client);
+        let _second = seats.take(ip("192.0.2.2"), Who::Client).expect("a seat");
+        assert_eq!(seats.take(ip("192.0.2.3"), Who::Client).unwrap_err(), Full::All);
         drop(first);
-        assert!(seats.take(ip("192.0.2.3"), false).is_ok());
+        assert!(seats.take(ip("192.0.2.3"), Who::Client).is_ok());
     }
 
     #[test]
     fn refuses_over_the_cap_of_one_client_but_not_of_others() {
         let seats = seats(9, 1);
-        let _held = seats.take(ip("2001:db8::1"), false).expect("a seat");
-        let same = seats.take(ip("2001:db8::ffff"), false);
+        let _held = seats.take(ip("2001:db8::1"), Who::Client).expect("a seat");
+        let same = seats.take(ip("2001:db8::ffff"), Who::Client);
         assert_eq!(same.unwrap_err(), Full::Client, "the same /64");
-        assert!(seats.take(ip("2001:db8:0:1::1"), false).is_ok(), "another /64");
+        assert!(seats.take(ip("2001:db8:0:1::1"), Who::Client).is_ok(), "another /64");
         assert_eq!(seats.taken(), 1);
     }
 
     #[test]
     fn trusted_proxies_are_exempt_per_client() {
         let seats = seats(9, 1);
-        let held: Vec<_> = (0..3).map(|_| seats.take(ip("10.0.0.1"), true)).collect();
+        let held: Vec<_> = (0..3).map(|_| seats.take(ip("10.0.0.1"), Who::Proxy)).collect();
         assert!(held.iter().all(Result::is_ok));
     }
 
     #[test]
     fn forgets_clients_that_left() {
         let seats = seats(9, 1);
-        drop(seats.take(ip("192.0.2.1"), false));
+        drop(seats.take(ip("192.0.2.1"), Who::Client));
         assert!(seats.per_client.lock().expect("no panic").is_empty());
         assert_eq!(seats.taken(), 0);
     }

@@ -14,7 +14,7 @@ use crate::site::{Action, NamedBy, Route};
 use crate::upstream::{Need, headers};
 
 use super::answer::Reply;
-use super::context::{BodyCount, Context, Forward};
+use super::context::{Context, Forward};
 use super::fields;
 use super::persist;
 use super::refuse::Refusal;
@@ -66,7 +66,7 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
     }
     let (route, found) = site.find(&head)?;
     ctx.route = Some(route.clone());
-    ctx.body = body_bound(route, &connection.listener, request)?;
+    ctx.body_limit = body_bound(route, &connection.listener, request)?;
 
     let is_handshake = head.upgrade;
     let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);
@@ -124,18 +124,14 @@ fn to_https(listener: &Listener, head: &Head<'_>) -> Result<Option<Reply>, Refus
 }
 
 /// The most bytes of body, checked early where the client says how many come.
-fn body_bound(
-    route: &Route,
-    listener: &Listener,
-    request: &RequestHeader,
-) -> Result<BodyCount, Refusal> {
+fn body_bound(route: &Route, listener: &Listener, request: &RequestHeader) -> Result<u64, Refusal> {
     let limit = route.body_limit.unwrap_or(listener.limits.body).0;
     let announced = request.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(Refusal::BodyTooLarge);
     }
-    Ok(BodyCount { received: 0, limit })
+    Ok(limit)
 }
 
 /// What the route does with the request.
@@ -280,7 +276,7 @@ mod tests {
                 let (route, _) = site.find(head).expect("a route");
                 body_bound(route, &listener, &request).ok()
             });
-            assert_eq!(bound.map(|bound| bound.limit), expected, "{length} to {target}");
+            assert_eq!(bound, expected, "{length} to {target}");
         }
     }
 }

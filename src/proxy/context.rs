@@ -22,8 +22,8 @@ pub(crate) struct Context {
     pub(super) route: Option<Arc<Route>>,
     /// What is asked of the server; none before a route with servers is found.
     pub(super) forward: Option<Forward>,
-    /// The body bytes that came, and the most that may.
-    pub(super) body: BodyCount,
+    /// The most bytes of body that may come.
+    pub(super) body_limit: u64,
     pub(super) encoder: Option<Encoder>,
     /// Why the request was refused, as a word of the log.
     pub(super) refusal: Option<&'static str>,
@@ -91,13 +91,6 @@ pub(super) enum Piece {
     Last,
 }
 
-/// Counts a request body against its limit.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BodyCount {
-    pub(super) received: u64,
-    pub(super) limit: u64,
-}
-
 impl Context {
     pub(super) fn new(site: Arc<Site>) -> Self {
         Context {
@@ -107,7 +100,7 @@ impl Context {
             request_id: None,
             route: None,
             forward: None,
-            body: BodyCount { received: 0, limit: u64::MAX },
+            body_limit: u64::MAX,
             encoder: None,
             refusal: None,
             failure: None,

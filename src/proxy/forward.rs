@@ -158,13 +158,12 @@ pub(super) fn request_body(
         *body = None;
     }
     let received = session.body_bytes_read() as u64;
-    if received > ctx.body.limit {
+    if received > ctx.body_limit {
         ctx.failure = Some(Refusal::BodyTooLarge);
         return Err(
             Error::explain(ErrorType::HTTPStatus(413), "the request body is too large").into_down()
         );
     }
-    ctx.body.received = received;
     let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_mut()) else {
         return Ok(());
     };

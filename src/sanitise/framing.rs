@@ -22,8 +22,6 @@ pub(crate) struct Framing {
     /// The head is a WebSocket handshake (RFC 6455 §4.1). Every other wish to
     /// upgrade, h2c among them, is void.
     pub upgrade: bool,
-    /// The client waits for a 100 before it sends the body.
-    pub expect_continue: bool,
 }
 
 /// How the end of a request body is found (RFC 9112 §6.3).
@@ -90,7 +88,6 @@ struct Fields<'a> {
     connection_options: usize,
     connection_names_upgrade: bool,
     upgrade: Option<Upgrade>,
-    expects_continue: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,7 +101,7 @@ impl<'a> Fields<'a> {
         // The length rules nearly every header out without a comparison.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.note_host(value),
-            6 if name.eq_ignore_ascii_case(b"expect") => self.note_expect(value),
+            6 if name.eq_ignore_ascii_case(b"expect") => check_expectation(value.trim_ascii()),
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.note_upgrade(value),
             10 if name.eq_ignore_ascii_case(b"connection") => self.note_connection(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.note_length(value),
@@ -118,12 +115,6 @@ impl<'a> Fields<'a> {
             None => Ok(()),
             Some(_) => Err(Malformed::TwoHosts),
         }
-    }
-
-    fn note_expect(&mut self, value: &[u8]) -> Result<(), Malformed> {
-        check_expectation(value.trim_ascii())?;
-        self.expects_continue = true;
-        Ok(())
     }
 
     fn note_upgrade(&mut self, value: &[u8]) -> Result<(), Malformed> {
@@ -195,8 +186,7 @@ impl<'a> Fields<'a> {
         if upgrade && !matches!(body, Body::None | Body::Length(0)) {
             return Err(Malformed::UpgradeWithBody);
         }
-        let expect_continue = self.expects_continue && line.is_http_11;
-        Ok(Framing { body, upgrade, expect_continue })
+        Ok(Framing { body, upgrade })
     }
 }
 
@@ -264,7 +254,7 @@ fn trim_spaces(mut value: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    const NONE: Framing = Framing { body: Body::None, upgrade: false, expect_continue: false };
+    const NONE: Framing = Framing { body: Body::None, upgrade: false };
 
     fn check(head: &str, expected: Result<Framing, Malformed>) {
         assert_eq!(judge(head.as_bytes()), expected, "{}", head.escape_default());
@@ -528,9 +518,8 @@ mod tests {
 
     #[test]
     fn knows_one_expectation() {
-        let waits = Framing { expect_continue: true, ..NONE };
-        check_fields("Expect: 100-continue", Ok(waits));
-        check_fields("expect:100-Continue", Ok(waits));
+        check_fields("Expect: 100-continue", Ok(NONE));
+        check_fields("expect:100-Continue", Ok(NONE));
         check("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", Ok(NONE));
         for value in ["", "200-ok", "100-continue, x", "100-continue=1", "100", "\"100-continue\""]
         {

@@ -323,7 +323,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::listening::{Options, open};
+    use crate::listening::open;
 
     /// Long enough for any machine; reached only by a test that fails.
     const LONG: Duration = Duration::from_secs(30);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     fn listening() -> TcpListener {
-        open((Ipv4Addr::LOCALHOST, 0).into(), Options::default()).expect("opens")
+        open((Ipv4Addr::LOCALHOST, 0).into()).expect("opens")
     }
 
     fn named<'a>(

@@ -7,4 +7,4 @@ mod handover;
 mod listening;
 
 pub use handover::{Answer, Breaker, Handover, HandoverError, Receiver, Snapshot, offer};
-pub use listening::{Options, open};
+pub use listening::open;

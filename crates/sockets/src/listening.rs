@@ -5,21 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How a listening socket is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Connections that may wait to be accepted; the kernel lowers it to its
-    /// `net.core.somaxconn`.
-    pub backlog: u16,
-    /// Lets several sockets share the address, each with its own backlog.
-    pub reuse_port: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options { backlog: u16::MAX, reuse_port: false }
-    }
-}
+/// Connections that may wait to be accepted; the kernel lowers it to its
+/// `net.core.somaxconn`.
+const BACKLOG: i32 = u16::MAX as i32;
 
 /// Opens a listening socket: non-blocking, closed on exec, `SO_REUSEADDR`.
 ///
@@ -27,12 +15,12 @@ impl Default for Options {
 /// `0.0.0.0:80` and `[::]:80` are two listeners beside each other, and an IPv4
 /// client never shows up as `::ffff:a.b.c.d`. The error says what an operator
 /// can do about it.
-pub fn open(address: SocketAddr, options: Options) -> io::Result<TcpListener> {
-    open_plain(address, options)
+pub fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    open_plain(address)
         .map_err(|error| io::Error::new(error.kind(), format!("{address}: {}", explain(&error))))
 }
 
-fn open_plain(address: SocketAddr, options: Options) -> io::Result<TcpListener> {
+fn open_plain(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // A restart must not wait for the connections of its predecessor in TIME_WAIT.
@@ -40,11 +28,8 @@ fn open_plain(address: SocketAddr, options: Options) -> io::Result<TcpListener> 
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    if options.reuse_port {
-        socket.set_reuse_port(true)?;
-    }
     socket.bind(&address.into())?;
-    socket.listen(i32::from(options.backlog))?;
+    socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
@@ -72,7 +57,7 @@ mod tests {
 
     #[test]
     fn opens_a_socket_that_accepts_without_blocking() {
-        let listener = open(ANY_V4, Options::default()).expect("opens");
+        let listener = open(ANY_V4).expect("opens");
         let nobody = listener.accept().expect_err("nobody has connected");
         assert_eq!(nobody.kind(), io::ErrorKind::WouldBlock);
         assert!(sockopt::socket_acceptconn(&listener).expect("asked"));
@@ -84,21 +69,19 @@ mod tests {
     #[test]
     fn a_v6_listener_leaves_v4_to_another() {
         // A machine without IPv6 has nothing to test here.
-        let Ok(v6) = open((Ipv6Addr::UNSPECIFIED, 0).into(), Options::default()) else {
+        let Ok(v6) = open((Ipv6Addr::UNSPECIFIED, 0).into()) else {
             return;
         };
         assert!(sockopt::ipv6_v6only(&v6).expect("asked"));
         let port = v6.local_addr().expect("bound").port();
-        open((Ipv4Addr::UNSPECIFIED, port).into(), Options::default()).expect("opens beside it");
+        open((Ipv4Addr::UNSPECIFIED, port).into()).expect("opens beside it");
     }
 
     #[test]
-    fn only_shared_ports_open_twice() {
-        let shared = Options { reuse_port: true, ..Options::default() };
-        let first = open(ANY_V4, shared).expect("opens");
+    fn an_address_opens_once() {
+        let first = open(ANY_V4).expect("opens");
         let address = first.local_addr().expect("bound");
-        open(address, shared).expect("opens again");
-        let error = open(address, Options::default()).expect_err("is taken");
+        let error = open(address).expect_err("is taken");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         let text = format!("{address}: the address is in use by another process");
         assert_eq!(error.to_string(), text);
@@ -107,7 +90,7 @@ mod tests {
     #[test]
     fn a_foreign_address_is_named() {
         // 192.0.2.0/24 is for documentation (RFC 5737); no machine has it.
-        let error = open(([192, 0, 2, 1], 0).into(), Options::default()).expect_err("foreign");
+        let error = open(([192, 0, 2, 1], 0).into()).expect_err("foreign");
         assert_eq!(error.to_string(), "192.0.2.1:0: this machine does not have the address");
     }
 }
