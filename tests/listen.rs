@@ -7,6 +7,7 @@ mod h2_heads;
 mod heads;
 mod proxy_protocol;
 mod records;
+mod stalls;
 
 use serde_json::Value as Json;
 

@@ -19,6 +19,7 @@ use super::h1::Inward;
 use super::h2_stream::H2Stream;
 use super::head;
 use super::io::EdgeIo;
+use super::pace::{Pace, Paced};
 use super::{App, Door, Event};
 
 /// Requests refused for their head until a connection is told to end; after
@@ -30,6 +31,10 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection together; it bounds the memory
 /// that a client can make us hold.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What a stream may have written that the client's socket has not taken yet:
+/// one read of a server. The library's 400 KiB are held by every stream of a
+/// client that opens its windows and reads nothing.
+const SEND_BUFFER: usize = 64 * 1024;
 
 /// How long a client may take to close after it was told to go away.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -43,6 +48,7 @@ pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Bo
     let mut options = Builder::new();
     options
         .max_concurrent_streams(listener.h2.streams)
+        .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(listener.limits.headers.0).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
@@ -131,10 +137,12 @@ fn serve_stream<D: Door, A: App>(
     let exchange = Exchange::of_head(inward.connection.clone(), Instant::now(), bounds);
     let (app, door, shutdown) = (inward.app.clone(), inward.door.clone(), inward.shutdown.clone());
     spawn_stream(async move {
-        let stream = H2Stream::new(head, body, answer, exchange.clone());
+        let pace = Arc::<Pace>::default();
+        let stream = H2Stream::new(head, body, answer, exchange.clone(), pace.clone());
         let session = ServerSession::new_custom(Box::new(stream));
         let guard = Unrecorded::new(&*door, &exchange);
         let answered = app.process_new_http(session, shutdown.watch());
+        let answered = Paced::new(answered, pace, exchange.clone());
         shutdown.notice().bound_exchange(answered, || exchange.cut()).await;
         if exchange.is_malformed() {
             stay.note_malformed();

@@ -30,6 +30,7 @@ use super::connection::{CUT, Exchange};
 use super::h2_answer::H2Answer;
 use super::h2_body::H2Body;
 use super::io::LINGER;
+use super::pace::Pace;
 
 /// A request, its answer, and the exchange that they are.
 pub(super) struct H2Stream {
@@ -37,6 +38,7 @@ pub(super) struct H2Stream {
     body: H2Body,
     answer: H2Answer,
     exchange: Arc<Exchange>,
+    pace: Arc<Pace>,
     digest: Digest,
     body_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
@@ -51,6 +53,7 @@ impl H2Stream {
         body: RecvStream,
         answer: SendResponse<Bytes>,
         exchange: Arc<Exchange>,
+        pace: Arc<Pace>,
     ) -> Self {
         H2Stream {
             body: H2Body::new(body, &head.headers),
@@ -58,6 +61,7 @@ impl H2Stream {
             answer: H2Answer::new(answer),
             digest: Digest { proxy_digest: Some(exchange.digest()), ..Digest::default() },
             exchange,
+            pace,
             body_timeout: None,
             write_timeout: None,
             drain_timeout: None,
@@ -153,7 +157,7 @@ impl Session for H2Stream {
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
         let write = unless_cut(&self.exchange, self.answer.write_body(data, end));
-        within(self.write_timeout, ErrorType::WriteTimedout, write).await
+        self.pace.keep(within(self.write_timeout, ErrorType::WriteTimedout, write)).await
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {

@@ -15,6 +15,7 @@ mod h2_stream;
 mod head;
 mod io;
 mod listener;
+mod pace;
 mod proxy_protocol;
 mod seats;
 mod shutdown;

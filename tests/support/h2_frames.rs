@@ -41,6 +41,17 @@ impl H2Frames {
         frames
     }
 
+    /// Gives this window to each stream, and as much more to all together.
+    pub(crate) async fn give_windows(&mut self, window: u32) {
+        const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+        const OF_ALL: u32 = 65_535;
+        let setting = [&INITIAL_WINDOW_SIZE[..], &window.to_be_bytes()].concat();
+        self.send(SETTINGS, 0, 0, &setting).await;
+        if window > OF_ALL {
+            self.send(WINDOW_UPDATE, 0, 0, &(window - OF_ALL).to_be_bytes()).await;
+        }
+    }
+
     /// Opens a stream with these fields; `flags` may hold `END_STREAM`.
     pub(crate) async fn head(&mut self, stream: u32, fields: &[(&str, &str)], flags: u8) {
         let block: Vec<u8> = fields
