@@ -104,10 +104,12 @@ const PROBES: usize = 3;
 const LEAST_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// Streams at the same time on one h2 connection to a server.
 const H2_STREAMS: usize = 100;
-/// What a server may send ahead of a slow client, a stream and a connection;
-/// pingora's 8 MiB would let slow clients hold that much each.
-const H2_STREAM_WINDOW: u32 = 1 << 20;
-const H2_CONNECTION_WINDOW: u32 = 8 << 20;
+/// What a server may send ahead of a slow client on one stream; pingora's 8 MiB
+/// would let slow clients hold that much each.
+const H2_STREAM_WINDOW: u32 = 256 << 10;
+/// The same for a connection: as much as all its streams together, so that slow
+/// clients do not use up the window of the others.
+const H2_CONNECTION_WINDOW: u32 = H2_STREAMS as u32 * H2_STREAM_WINDOW;
 
 /// Makes pingora's peers for the servers of one upstream.
 #[derive(Debug)]

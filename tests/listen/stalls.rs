@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::SITE;
 use crate::support::h2_frames::END_STREAM;
-use crate::support::{DEADLINE, Edge, H2Frames};
+use crate::support::{Client, DEADLINE, Edge, H2Frames, H2Origin, poll};
 
 const STREAMS: usize = 100;
 const FIELDS: [(&str, &str); 4] =
@@ -89,6 +89,40 @@ async fn read_for(window: u32) -> usize {
         client.head(1 + 2 * u32::try_from(stream).unwrap(), &FIELDS, END_STREAM).await;
     }
     origin.written().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_take_nothing_leave_others_their_server() {
+    let asked = Arc::<AtomicUsize>::default();
+    let counted = asked.clone();
+    let origin = H2Origin::scripted(move |mut call| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match call.request.uri().path() {
+                "/" => call.answer(vec![b'x'; 4 << 20]),
+                _ => call.answer(vec![b'x'; 100_000]),
+            }
+        }
+    })
+    .await;
+    let site = SITE.replace("servers:", "protocol: h2c, servers:");
+    let site = format!("server: {{ threads: 1 }}\n{site}");
+    let places: [(&str, &dyn std::fmt::Display); 2] =
+        [("origin", &origin.addr), ("listener", &"protocols: [h1, h2c]")];
+    let edge = Edge::start_with(&site, &places);
+    let mut stuck = H2Frames::connect(edge.addr()).await;
+    stuck.give_windows(0).await;
+    for stream in 0..50 {
+        stuck.head(1 + 2 * stream, &FIELDS, END_STREAM).await;
+        // One after the other: each finds the connection of the first.
+        let calls = stream as usize + 1;
+        poll("a call", || (asked.load(Ordering::SeqCst) == calls).then_some(()));
+    }
+    // The servers' answers have come as far as they may.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let other = Client::ask(edge.addr(), "GET /other HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+    assert_eq!((other.status, other.body.len()), (200, 100_000));
+    assert_eq!(origin.connections(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
