@@ -12,7 +12,7 @@ use super::connection::{Connection, Exchange, Unrecorded};
 use super::head::{self, HeadFault, RawHead};
 use super::io::{EdgeIo, LINGER};
 use super::shutdown::{Notice, Shutdown};
-use super::{App, Door, Event, Framing, Refused};
+use super::{App, Door, Event, Refused};
 
 /// How long an idle connection stays open once the process is to end: a
 /// client that is about to send finds it open, and is told to close.
@@ -41,7 +41,7 @@ impl<D: Door, A: App> Inward<'_, D, A> {
             }
             let read = head::read(&mut io, first, &listener.limits, &listener.timeouts).await;
             let outcome = match read {
-                Ok(head) => self.admit(head),
+                Ok(head) => self.admit(head, &mut io),
                 Err(broken) => {
                     let exchange = Exchange::new(self.connection.clone(), broken.began);
                     Err(self.door.answer(&exchange, broken.fault, &broken.so_far))
@@ -59,7 +59,7 @@ impl<D: Door, A: App> Inward<'_, D, A> {
         }
     }
 
-    fn admit(&self, head: RawHead) -> Result<Request, Refused> {
+    fn admit(&self, mut head: RawHead, io: &mut EdgeIo) -> Result<Request, Refused> {
         let exchange = Exchange::new(self.connection.clone(), head.began);
         let (raw, _) = head.bytes.split_at(head.end);
         // With TLS, a client that negotiates no protocol speaks this one.
@@ -67,7 +67,11 @@ impl<D: Door, A: App> Inward<'_, D, A> {
             return Err(self.door.answer(&exchange, HeadFault::Unspoken, raw));
         }
         let framing = self.door.judge(&exchange, raw)?;
-        Ok(Request { head, framing, exchange })
+        if io.begin_request(&mut head.bytes, head.end, framing).is_err() {
+            let (raw, _) = head.bytes.split_at(head.end);
+            return Err(self.door.answer(&exchange, HeadFault::Chunks, raw));
+        }
+        Ok(Request { bytes: head.bytes, exchange })
     }
 
     /// Runs one exchange, `after` which come so many more at most; the
@@ -79,9 +83,7 @@ impl<D: Door, A: App> Inward<'_, D, A> {
         after: u32,
         notice: &mut Notice,
     ) -> Option<Box<EdgeIo>> {
-        let Request { head, framing, exchange } = request;
-        let mut bytes = head.bytes;
-        io.begin_request(&mut bytes, head.end, framing);
+        let Request { bytes, exchange } = request;
         io.carry(&exchange);
         let mut session = ServerSession::new_http1(io);
         session.set_pipelined_prefix(bytes);
@@ -132,8 +134,8 @@ pub(super) async fn next_request(io: &mut EdgeIo, patience: &mut Patience) -> Op
 
 /// A request that may be shown to pingora.
 struct Request {
-    head: RawHead,
-    framing: Framing,
+    // Its head, and what of its body came with it.
+    bytes: BytesMut,
     exchange: Arc<Exchange>,
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum HeadFault {
     TooLarge,
     /// The connection ended in the middle of it.
     CutOff,
+    /// Its body, which has begun to come, is chunked in no way that has one reading.
+    Chunks,
     /// It is of HTTP/1, which the listener does not speak.
     Unspoken,
 }

@@ -4,28 +4,24 @@
 //! in one segment), hold back what a client pipelined until its turn comes,
 //! and let the hooks set a deadline that ends a silent exchange.
 
+mod linger;
+mod stream;
+
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    TimingDigest, UniqueID,
-};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Framing;
-use super::accept::spawn_linger;
+use super::chunks::{BadChunks, Chunks};
 use super::connection::{CUT, Connection, Exchange};
 use super::h2_frames::Frames;
 use super::transport::Transport;
@@ -44,12 +40,20 @@ const LINGER_BYTES: usize = 16 * 1024;
 pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
 /// How much of what a client sends belongs to the request being served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Belongs {
     /// This many bytes; what follows is the next request.
     Bytes(u64),
-    /// Everything: a chunked body, a tunnel, or HTTP/2.
+    /// What its chunks say.
+    Chunks(Box<Chunks>),
+    /// Everything: a tunnel, or HTTP/2.
     All,
+}
+
+impl Belongs {
+    fn of_chunks(chunks: Box<Chunks>) -> Self {
+        if chunks.is_done() { Belongs::Bytes(0) } else { Belongs::Chunks(chunks) }
+    }
 }
 
 /// What pingora reads requests from and writes responses to.
@@ -60,7 +64,8 @@ pub(super) struct EdgeIo {
     digest: Option<Arc<ProxyDigest>>,
     // Invariant: at most COALESCE bytes.
     unsent: Vec<u8>,
-    // Bytes of the next request. Invariant: at most AHEAD + CHUNK bytes.
+    // Bytes of the next request. Invariant: at most AHEAD + CHUNK bytes, or what
+    // came in one read with the end of a chunked body.
     ahead: BytesMut,
     belongs: Belongs,
     // Of HTTP/2 alone, which has many exchanges and hence none here.
@@ -85,9 +90,20 @@ impl EdgeIo {
 
     /// From here on, what is read belongs to one request, whose head ends at
     /// `end` of `bytes`. What follows it there is kept for the next one.
-    pub(super) fn begin_request(&mut self, bytes: &mut BytesMut, end: usize, framing: Framing) {
+    pub(super) fn begin_request(
+        &mut self,
+        bytes: &mut BytesMut,
+        end: usize,
+        framing: Framing,
+    ) -> Result<(), BadChunks> {
         self.belongs = match framing {
             Framing::Open => Belongs::All,
+            Framing::Chunked => {
+                let mut chunks = Box::<Chunks>::default();
+                let (_, body) = bytes.split_at(end);
+                self.ahead = bytes.split_off(end + chunks.follow(body)?);
+                Belongs::of_chunks(chunks)
+            }
             Framing::Length(length) => {
                 let come = (bytes.len() - end) as u64;
                 let body = come.min(length);
@@ -96,6 +112,7 @@ impl EdgeIo {
                 Belongs::Bytes(length - body)
             }
         };
+        Ok(())
     }
 
     /// Puts bytes back that were read to tell the protocol of a plain connection.
@@ -119,7 +136,7 @@ impl EdgeIo {
 
     /// Whether the client may still be sending a body that nobody will read.
     fn is_unread(&self) -> bool {
-        self.exchange.is_some() && self.belongs != Belongs::Bytes(0)
+        self.exchange.is_some() && !matches!(self.belongs, Belongs::Bytes(0))
     }
 
     /// Gives the memory back that only a request needs.
@@ -208,6 +225,32 @@ impl EdgeIo {
         Poll::Pending
     }
 
+    /// Reads of a chunked body; what comes after it is kept.
+    fn poll_chunks(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(self.transport.poll_read(cx, buf))?;
+        let (Belongs::Chunks(chunks), (_, come)) =
+            (&mut self.belongs, buf.filled().split_at(before))
+        else {
+            return Poll::Ready(Ok(()));
+        };
+        let used = match chunks.follow(come) {
+            Ok(used) => used,
+            Err(bad) => {
+                // None of it is told, lest a server sees an end in it.
+                buf.set_filled(before);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, bad)));
+            }
+        };
+        let (_, next) = come.split_at(used);
+        self.ahead.extend_from_slice(next);
+        if chunks.is_done() {
+            self.belongs = Belongs::Bytes(0);
+        }
+        buf.set_filled(before + used);
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_all(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(self.transport.poll_read(cx, buf))?;
@@ -273,38 +316,6 @@ fn poll_append(
     Poll::Ready(Ok(buf.filled().len()))
 }
 
-/// Pingora drops a connection whose request it did not read to the end, and
-/// closing it there would reset it: the client would lose the answer that says
-/// why (RFC 9112 §9.6). So the socket stays until the client has seen it.
-impl Drop for EdgeIo {
-    fn drop(&mut self) {
-        self.send_unsent();
-        if !self.is_unread() {
-            return;
-        }
-        let kept = self.transport.as_fd().try_clone_to_owned();
-        match kept.map(std::net::TcpStream::from).and_then(TcpStream::from_std) {
-            Ok(stream) => spawn_linger(linger(self.connection.clone(), stream)),
-            Err(error) => ::log::debug!("not lingering for {}: {error}", self.connection.peer),
-        }
-    }
-}
-
-/// Says that nothing more comes, and drops what still does; the connection
-/// keeps its seat until then.
-async fn linger(connection: Arc<Connection>, mut stream: TcpStream) {
-    let drained = async {
-        stream.shutdown().await?;
-        let mut dropped = vec![0; LINGER_BYTES];
-        let mut reads = 0..LINGER_READS;
-        while reads.next().is_some() && stream.read(&mut dropped).await? > 0 {}
-        io::Result::Ok(())
-    };
-    if let Ok(Err(error)) = tokio::time::timeout(LINGER, drained).await {
-        ::log::debug!("lingering for {} ended early: {error}", connection.peer);
-    }
-}
-
 impl AsyncRead for EdgeIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -319,10 +330,12 @@ impl AsyncRead for EdgeIo {
         {
             return Poll::Ready(Err(error));
         }
-        let read = match me.belongs {
+        let read = match &me.belongs {
             Belongs::All => me.poll_all(cx, buf),
+            Belongs::Chunks(_) => me.poll_chunks(cx, buf),
             Belongs::Bytes(0) => me.poll_ahead(cx),
             Belongs::Bytes(left) => {
+                let left = *left;
                 let limit = usize::try_from(left).unwrap_or(usize::MAX).min(buf.remaining());
                 let mut part = ReadBuf::new(buf.initialize_unfilled_to(limit));
                 let read = me.transport.poll_read(cx, &mut part);
@@ -378,57 +391,10 @@ impl AsyncWrite for EdgeIo {
     }
 }
 
-impl std::fmt::Debug for EdgeIo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EdgeIo").field("peer", &self.connection.peer).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Shutdown for EdgeIo {
-    async fn shutdown(&mut self) {
-        if let Err(error) = AsyncWriteExt::shutdown(self).await {
-            ::log::debug!("closing the connection of {}: {error}", self.connection.peer);
-        }
-    }
-}
-
-impl UniqueID for EdgeIo {
-    fn id(&self) -> i32 {
-        self.transport.as_fd().as_raw_fd()
-    }
-}
-
-impl Ssl for EdgeIo {
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        None
-    }
-}
-
-impl Peek for EdgeIo {}
-
-impl GetTimingDigest for EdgeIo {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for EdgeIo {
-    // The only digest that carries a value of ours to the hooks, on h1 and h2
-    // alike; pingora itself does not look into it.
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.digest.clone()
-    }
-}
-
-impl GetSocketDigest for EdgeIo {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::super::listener::{Config, Listener};
     use super::super::seats::{Bounds, Seats, Who};
     use super::super::transport::Tcp;

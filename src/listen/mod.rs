@@ -5,6 +5,7 @@
 //! pingora. What a head means, and what the answers say, it asks its [`Door`].
 
 mod accept;
+mod chunks;
 mod connection;
 mod h1;
 mod h2;
@@ -31,6 +32,7 @@ use pingora::apps::HttpServerApp;
 #[cfg(test)]
 pub(crate) use accept::serve_here;
 pub(crate) use accept::{Edge, Opened, Serving};
+pub(crate) use chunks::BadChunks;
 pub(crate) use connection::{Channel, Exchange};
 pub(crate) use h2_body::BODY_LENGTH;
 pub(crate) use head::HeadFault;
@@ -71,7 +73,9 @@ pub(crate) struct Refused(pub(crate) Bytes);
 pub(crate) enum Framing {
     /// After this many bytes of body.
     Length(u64),
-    /// Where its chunks or its tunnel end.
+    /// After its last chunk.
+    Chunked,
+    /// Where its tunnel ends.
     Open,
 }
 

@@ -91,7 +91,7 @@ impl Door for FrontDoor {
                 _ if framing.upgrade => Framing::Open,
                 Body::None => Framing::Length(0),
                 Body::Length(length) => Framing::Length(length),
-                Body::Chunked => Framing::Open,
+                Body::Chunked => Framing::Chunked,
             }),
             Err(cause) => Err(self.refuse(exchange, &Refusal::Malformed(cause), head)),
         }

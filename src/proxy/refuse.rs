@@ -5,7 +5,7 @@ use pingora::{Error, ErrorSource, ErrorType, ImmutStr, Result};
 use pingora_proxy::{FailToProxy, Session};
 
 use crate::balance::NoServer;
-use crate::listen::{BODY_LENGTH, HeadFault, WrongHost};
+use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, WrongHost};
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
@@ -60,6 +60,7 @@ impl Refusal {
             Refusal::Head(HeadFault::UriTooLong) => (414, "uri_too_long"),
             Refusal::Head(HeadFault::TooLarge) => (431, "head_too_large"),
             Refusal::Head(HeadFault::CutOff) => (0, "head_cut_off"),
+            Refusal::Head(HeadFault::Chunks) => (400, "chunks"),
             Refusal::Head(HeadFault::Unspoken) => (505, "protocol"),
             Refusal::WrongHost(WrongHost) => (421, "wrong_host"),
             Refusal::NoRoute(NoRoute::Unknown) => (404, "no_route"),
@@ -223,6 +224,9 @@ fn of_error(error: &Error) -> Option<Refusal> {
         (ErrorSource::Downstream, ErrorType::Custom("InvalidChunk" | "InvalidTrailerEnd")) => {
             Some(Refusal::Malformed(Malformed::Chunks))
         }
+        (ErrorSource::Downstream, _) if is_of_chunks(error) => {
+            Some(Refusal::Malformed(Malformed::Chunks))
+        }
         (ErrorSource::Downstream, ErrorType::Custom(BODY_LENGTH)) => {
             Some(Refusal::Malformed(Malformed::BodyLength))
         }
@@ -231,6 +235,13 @@ fn of_error(error: &Error) -> Option<Refusal> {
         (ErrorSource::Unset, ErrorType::WriteError | ErrorType::WriteTimedout) => None,
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Refusal::Internal),
     }
+}
+
+/// Whether `listen` stopped reading a body for its chunks.
+fn is_of_chunks(error: &Error) -> bool {
+    let cause = error.cause.as_ref();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()?.get_ref());
+    cause.is_some_and(|cause| cause.is::<BadChunks>())
 }
 
 /// The error in one line, cut so that a record stays a line of bearable length.

@@ -119,9 +119,7 @@ fn who_starts_a_daemon_that_cannot_serve_hears_so() {
     poll("the daemon to say why", || {
         folder.read("error.log").contains("nothing was served").then_some(())
     });
-    poll("the pid file to go", || {
-        (!folder.path().join("run/tidegate.pid").exists()).then_some(())
-    });
+    poll("the pid file to go", || (!folder.path().join("run/tidegate.pid").exists()).then_some(()));
 }
 
 #[test]

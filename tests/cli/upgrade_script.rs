@@ -1,6 +1,6 @@
 //! `scripts/upgrade.sh`: a new process, or the old one and the reason.
 
-use super::daemon::{Daemon, expect_answer, config};
+use super::daemon::{Daemon, config, expect_answer};
 use super::*;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/upgrade.sh");
