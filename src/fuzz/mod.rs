@@ -141,13 +141,27 @@ pub fn config(bytes: &[u8]) -> bool {
     else {
         return false;
     };
-    let shown = serde_json::to_string(&config).expect("a configuration is data");
+    let mut shown = serde_json::to_value(&config).expect("a configuration is data");
+    leave_out_empty_lists(&mut shown);
+    let shown = shown.to_string();
     // A `$` would be replaced once more.
     if !shown.contains('$') {
         let again = load(&shown).unwrap_or_else(|report| panic!("{shown}\n{report}"));
         assert!(again == config, "{shown}");
     }
     true
+}
+
+/// A list that chooses nothing may be left out, but not be written.
+fn leave_out_empty_lists(shown: &mut serde_json::Value) {
+    match shown {
+        serde_json::Value::Object(entries) => {
+            entries.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
+            entries.values_mut().for_each(leave_out_empty_lists);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(leave_out_empty_lists),
+        _ => {}
+    }
 }
 
 fn load(text: &str) -> Result<Config, String> {

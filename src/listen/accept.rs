@@ -230,7 +230,7 @@ pub(crate) async fn serve_here<D: Door, A: App>(
     shutdown: Shutdown,
 ) {
     let seats = Seats::new(super::Bounds { connections: 1, per_client: 1 });
-    let seat = seats.take(peer.ip(), false).expect("the first one");
+    let seat = seats.take(peer.ip(), Who::Client).expect("the first one");
     welcome(stream, peer, &listener, seat, &door, &app, &shutdown).await;
 }
 

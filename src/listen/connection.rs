@@ -282,7 +282,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::super::listener::Config;
-    use super::super::seats::{Bounds, Seats};
+    use super::super::seats::{Bounds, Seats, Who};
     use super::*;
 
     fn exchange() -> Arc<Exchange> {
@@ -290,7 +290,7 @@ mod tests {
         let listener = Arc::new(Listener::new(&config).expect("good"));
         let seats = Seats::new(Bounds { connections: 1, per_client: 1 });
         let peer: SocketAddr = "192.0.2.1:1".parse().expect("an address");
-        let seat = seats.take(peer.ip(), false).expect("a seat");
+        let seat = seats.take(peer.ip(), Who::Client).expect("a seat");
         Exchange::new(Connection::new(listener, peer, None, seat), Instant::now())
     }
 
