@@ -89,7 +89,7 @@ impl Identity {
         let user = user.map_err(|what| anyhow!(what))?;
         let group = settings.group.as_deref().map(group_named).transpose();
         let group = group.map_err(|what| anyhow!(what))?.map(|group| group.gid);
-        let group = group.or(user.as_ref().map(|user| user.gid));
+        let group = group.or_else(|| user.as_ref().map(|user| user.gid));
         Ok(Identity { user, group })
     }
 
