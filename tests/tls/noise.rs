@@ -5,7 +5,7 @@ use crate::support::{Client, curl};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn noise_is_counted_and_leaves_no_line_at_error_level() {
-    let (edge, certs) = start_with("", "timeouts: { header: 500ms }");
+    let (edge, certs) = start_with("", "timeouts: { header: 5s }");
     let noise: [&[u8]; 4] = [
         b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n",
         b"\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x03\x00\x00\x00",
