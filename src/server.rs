@@ -44,7 +44,7 @@ const ADMIN_CONNECTIONS: usize = 256;
 const POOL: usize = 4096;
 /// Attempts that pingora allows a request; `retries.attempts` is less.
 const MOST_ATTEMPTS: usize = 64;
-/// How long the access log may take to write its last lines.
+/// How long each log may take to write its last lines.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// How the process is started, besides its configuration.
@@ -71,7 +71,8 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let owner = Owner::new(settings.user.as_deref())?;
     // First, for the logs may lie in it.
     owner.keep_private(folder_of(&settings.upgrade_sock))?;
-    let error_log = crate::log::init(config.log.level, settings.error_log.as_deref())?;
+    let dropped = metrics.error_lines_dropped();
+    let error_log = crate::log::init(config.log.level, settings.error_log.as_deref(), dropped)?;
     if let Some(warning) = descriptors::raise(settings, threads(settings)) {
         ::log::warn!("{warning}");
     }
@@ -288,7 +289,7 @@ impl Process {
             reloader,
             state: state.clone(),
             listeners,
-            error_log: self.error_log,
+            error_log: self.error_log.clone(),
             access_drain,
             predecessor: sockets.predecessor,
             starter,
@@ -306,8 +307,9 @@ impl Process {
         Ok(())
     }
 
+        self.error_log.finish(LAST_LINES);
     fn open_access_log(&self) -> Result<(AccessLog, Option<Drain>)> {
-        let dropped = self.metrics.lines_dropped();
+        let dropped = self.metrics.access_lines_dropped();
         AccessLog::open(&self.config.log.access, dropped).map_err(|faults| {
             let whats: Vec<_> = faults.iter().map(|fault| fault.what.as_str()).collect();
             anyhow::anyhow!("{}", whats.join("; "))

@@ -190,7 +190,7 @@ routes: [{ respond: { status: 200, body: own } }]
         client.send(&request).await;
         assert_eq!(client.response().await.status, 200);
     }
-    let dropped = edge.metric("tidegate_log_lines_dropped_total");
+    let dropped = edge.metric("tidegate_log_lines_dropped_total{log=\"access\"}");
     assert!(dropped > 0.0 && dropped < 2000.0, "{dropped}");
     edge.await_stderr("access log: ");
     let logged = edge.stderr();

@@ -16,6 +16,7 @@ mod cli;
 mod compress;
 mod conf;
 mod connections;
+mod error_log;
 mod fields;
 mod files;
 mod forward;

@@ -97,9 +97,23 @@ impl Ejector {
         if errors < self.errors {
             return;
         }
+        match self.take_out(server, members, now) {
+            Some(TakenOut::For(ms)) => {
+                info!("{server} failed {errors} times in a row and is out for {ms} ms");
+            }
+            Some(TakenOut::No { out, servers }) => {
+                debug!("{server} stays in: {out} of {servers} are out already");
+            }
+            None => {}
+        }
+    }
+
+    /// `None` if it is out already. Leaves telling to the caller: others wait.
+    fn take_out(&self, server: &Server, members: &Members, now: Instant) -> Option<TakenOut> {
+        let age = server.age_ms(now);
         let _counting = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         if server.ejection.is_out(age) {
-            return;
+            return None;
         }
         let (servers, others) = (members.list.len(), members.list.len().saturating_sub(1));
         // Whoever is down by its checks cannot take this one's requests either.
@@ -108,12 +122,11 @@ impl Ejector {
         let up = members.list.iter().filter(is_other_up).count();
         let out = others.saturating_sub(up);
         if up == 0 || out >= self.most_out(servers) {
-            debug!("{server} stays in: {out} of {servers} are out already");
-            return;
+            return Some(TakenOut::No { out, servers });
         }
         let time_out = self.time_out(&server.ejection, age);
         server.ejection.until.store(age + time_out, Ordering::Relaxed);
-        info!("{server} failed {errors} times in a row and is out for {time_out} ms");
+        Some(TakenOut::For(time_out))
     }
 
     /// How many of `servers` may be out at once.
@@ -133,6 +146,14 @@ impl Ejector {
         last.until = age + time_out;
         time_out
     }
+}
+
+/// What came of a failure too many.
+enum TakenOut {
+    /// Out for so many milliseconds.
+    For(u64),
+    /// Not out: so many others are.
+    No { out: usize, servers: usize },
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl ServiceWithDependents for Control {
 
 impl Control {
     async fn run(&mut self, ready: ServiceReadyNotifier) -> anyhow::Result<()> {
-        self.start_access_log()?;
+        self.start_logs()?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut rotate = signal(SignalKind::user_defined1())?;
         // Listeners wait for this: who can reach us may send us a signal, which
@@ -118,13 +118,17 @@ impl Control {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the list of background work")]
-    fn start_access_log(&mut self) -> std::io::Result<()> {
-        let Some(drain) = self.access_drain.take() else {
-            return Ok(());
-        };
-        std::thread::Builder::new().name("access-log".into()).spawn(move || drain.run())?;
-        Ok(())
+    /// Gives each log its thread. Not before: a daemon forks with one thread.
+    fn start_logs(&mut self) -> std::io::Result<()> {
+        if let Some(drain) = self.access_drain.take() {
+            start_log("access-log", drain)?;
+        }
+        let started = self.error_log.detach().and_then(|drain| start_log("error-log", drain));
+        if started.is_err() {
+            // What is said of it must arrive.
+            self.error_log.finish(Duration::ZERO);
+        }
+        started
     }
 
     fn tell_starter(&mut self) {
@@ -167,4 +171,9 @@ impl Control {
             upstream.metrics.set_servers(status.len(), up);
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the list of background work")]
+fn start_log(name: &str, drain: Drain) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.into()).spawn(move || drain.run()).map(drop)
 }

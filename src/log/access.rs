@@ -6,7 +6,7 @@ use prometheus::IntCounter;
 
 use super::record::Record;
 use super::sink::{Sink, check_place};
-use super::writer::{Drain, Finished, Writer};
+use super::writer::{self, Drain, Finished, Writer};
 use super::{Access, Format, To, combined, json};
 use crate::fault::Faults;
 
@@ -45,7 +45,7 @@ impl AccessLog {
         };
         let sink = sink
             .map_err(|error| Faults::at("to", format!("cannot open `{}`: {error}", config.to)))?;
-        let (writer, drain) = Writer::new(sink, dropped);
+        let (writer, drain) = Writer::new(sink, dropped, writer::ACCESS_LOG);
         Ok((AccessLog { format: config.format, writer: Some(writer) }, Some(drain)))
     }
 

@@ -7,18 +7,20 @@
 //! pingora's server itself (start, upgrade, shutdown).
 
 use std::fmt::{self, Write as _};
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ::log::{LevelFilter, Log, Metadata};
 use anyhow::Context as _;
 use env_logger::fmt::Formatter;
-use env_logger::{Builder, Logger, Target};
+use env_logger::{Builder, Logger, Target, WriteStyle};
+use prometheus::IntCounter;
 
 use super::Level;
-use super::sink::append_to;
+use super::sink::Sink;
+use super::writer::{self, Drain, Finished, Writer};
 
 /// Crates that speak of single connections and requests.
 const CHATTY: [&str; 5] = ["pingora", "h2", "hyper", "rustls", "tokio_rustls"];
@@ -26,41 +28,117 @@ const CHATTY: [&str; 5] = ["pingora", "h2", "hyper", "rustls", "tokio_rustls"];
 const HEARD: &str = "pingora_core::server";
 
 /// Starts the error log; call once, before anything else speaks.
-pub(crate) fn init(level: Level, path: Option<&Path>) -> anyhow::Result<ErrorLog> {
-    let (error_log, target) = ErrorLog::open(path)?;
-    ::log::set_boxed_logger(Box::new(Voice(logger(target)))).context("logging has started")?;
+///
+/// Lines that are lost count as `dropped`.
+pub(crate) fn init(
+    level: Level,
+    path: Option<&Path>,
+    dropped: IntCounter,
+) -> anyhow::Result<ErrorLog> {
+    let error_log = ErrorLog::open(path, dropped)?;
+    let style = style(path);
+    let logger = logger(error_log.clone(), style);
+    ::log::set_boxed_logger(Box::new(Voice(logger))).context("logging has started")?;
     error_log.set_level(level);
     Ok(error_log)
 }
 
 /// The running error log.
+///
+/// Whoever speaks waits until the line is written, as long as nothing else
+/// runs: what a process says before it forks, or fails, arrives. From
+/// [`ErrorLog::detach`] to [`ErrorLog::finish`] nobody waits: a place that
+/// takes no more costs lines, which are counted, and no request.
+#[derive(Debug, Clone)]
+pub(crate) struct ErrorLog(Arc<Outlet>);
+
 #[derive(Debug)]
-pub(crate) struct ErrorLog {
-    /// `None` for standard error.
-    place: Option<(PathBuf, Arc<Mutex<File>>)>,
+struct Outlet {
+    dropped: IntCounter,
+    way: Mutex<Way>,
+}
+
+#[derive(Debug)]
+struct Way {
+    sink: Sink,
+    /// Set while lines go to the sink on a thread of their own.
+    writer: Option<Arc<Writer>>,
 }
 
 impl ErrorLog {
+    fn open(path: Option<&Path>, dropped: IntCounter) -> anyhow::Result<Self> {
+        let sink = match path {
+            None => Sink::stderr().context("no standard error")?,
+            Some(path) => Sink::path(path)
+                .with_context(|| format!("cannot open the error log {}", path.display()))?,
+        };
+        let way = Mutex::new(Way { sink, writer: None });
+        Ok(ErrorLog(Arc::new(Outlet { dropped, way })))
+    }
+
     /// Shows more or less from now on.
     pub(crate) fn set_level(&self, level: Level) {
         ::log::set_max_level(level.into());
     }
 
-    fn open(path: Option<&Path>) -> anyhow::Result<(Self, Target)> {
-        let Some(path) = path else { return Ok((ErrorLog { place: None }, Target::Stderr)) };
-        let file = append_to(path)
-            .with_context(|| format!("cannot open the error log {}", path.display()))?;
-        let file = Arc::new(Mutex::new(file));
-        let target = Target::Pipe(Box::new(Rotated(Arc::clone(&file))));
-        Ok((ErrorLog { place: Some((path.to_owned(), file)) }, target))
+    /// From here on nobody who speaks waits. The [`Drain`] needs a thread to
+    /// run on; without one, [`ErrorLog::finish`] has lines written at once again.
+    pub(crate) fn detach(&self) -> io::Result<Drain> {
+        let mut way = self.way();
+        // The file is shared, not opened again: it may be out of reach by now.
+        let (dropped, sink) = (self.0.dropped.clone(), way.sink.try_clone()?);
+        let (writer, drain) = Writer::new(sink, dropped, writer::ERROR_LOG);
+        way.writer = Some(Arc::new(writer));
+        Ok(drain)
     }
 
     /// Goes on in a new file after a rotation; the old one stays if that fails.
     pub(crate) fn reopen(&self) -> io::Result<()> {
-        let Some((path, file)) = &self.place else { return Ok(()) };
-        let new = append_to(path)?;
-        *file.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        let mut way = self.way();
+        way.sink.reopen()?;
+        if let Some(writer) = &way.writer {
+            writer.reopen();
+        }
         Ok(())
+    }
+
+    /// Waits until every line is written, no longer than `patience`. Blocks.
+    ///
+    /// Lines are written at once again after that; if it was too long, they
+    /// are dropped: nobody is to wait for a place that takes no more.
+    pub(crate) fn finish(&self, patience: Duration) -> Finished {
+        // The lock is not held meanwhile: the other thread may have something to say.
+        let Some(writer) = self.way().writer.clone() else { return Finished::Whole };
+        let finished = writer.finish(patience);
+        if finished == Finished::Whole {
+            self.way().writer = None;
+        }
+        finished
+    }
+
+    fn take(&self, line: &[u8]) {
+        let mut way = self.way();
+        if let Some(writer) = &way.writer {
+            writer.append(line);
+        } else if way.sink.write_all(line).is_err() {
+            self.0.dropped.inc();
+        }
+    }
+
+    fn way(&self) -> MutexGuard<'_, Way> {
+        self.0.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What env_logger writes to: one line each time.
+impl Write for ErrorLog {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.take(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // What is not written yet is none of the speaker's business.
     }
 }
 
@@ -97,9 +175,21 @@ fn weight(metadata: &Metadata<'_>) -> LevelFilter {
     if level <= LevelFilter::Warn { LevelFilter::Debug } else { LevelFilter::Trace }
 }
 
-fn logger(target: Target) -> Logger {
+fn logger(error_log: ErrorLog, style: WriteStyle) -> Logger {
     // Every level passes here: `::log::max_level` decides, as it can be changed later.
-    Builder::new().filter_level(LevelFilter::Trace).target(target).format(line).build()
+    let builder = &mut Builder::new();
+    let target = Target::Pipe(Box::new(error_log));
+    builder.filter_level(LevelFilter::Trace).target(target).write_style(style).format(line).build()
+}
+
+/// Colours, for who reads along; not where they are unwanted (no-color.org).
+fn style(path: Option<&Path>) -> WriteStyle {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if path.is_none() && io::stderr().is_terminal() && !is_unwanted {
+        WriteStyle::Always
+    } else {
+        WriteStyle::Never
+    }
 }
 
 /// One message, one line, whatever is in it.
@@ -136,22 +226,12 @@ impl fmt::Write for Escaping<'_, '_> {
     }
 }
 
-/// A file that [`ErrorLog::reopen`] replaces under the logger.
-struct Rotated(Arc<Mutex<File>>);
-
-impl Write for Rotated {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // The file has no buffer.
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Reached only by a test that fails.
+    const LONG: Duration = Duration::from_secs(60);
 
     fn check(target: &str, level: ::log::Level, expected: LevelFilter) {
         let metadata = Metadata::builder().target(target).level(level).build();
@@ -187,30 +267,91 @@ mod tests {
         logger.log(&record.args(arguments).build());
     }
 
+    fn dropped() -> IntCounter {
+        IntCounter::new("dropped", "lines").expect("a good name")
+    }
+
+    fn open(path: &Path) -> (ErrorLog, Logger) {
+        let error_log = ErrorLog::open(Some(path), dropped()).expect("a file");
+        let logger = logger(error_log.clone(), WriteStyle::Never);
+        (error_log, logger)
+    }
+
+    /// What was said, in its order.
+    fn check_file(path: &Path, expected: &[&str]) {
+        let text = std::fs::read_to_string(path).expect("a log");
+        let lines: Vec<&str> =
+            text.lines().filter_map(|line| Some(line.split_once("tidegate: ")?.1)).collect();
+        assert_eq!(lines, expected, "{text}");
+    }
+
     #[test]
     fn a_file_is_reopened_after_a_rotation() {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, rotated) = (folder.path().join("error.log"), folder.path().join("1"));
-        let (error_log, target) = ErrorLog::open(Some(&path)).expect("a file");
-        let logger = logger(target);
+        let (error_log, logger) = open(&path);
         speak(&logger, "one");
         std::fs::rename(&path, &rotated).expect("a rotation");
         speak(&logger, "two\nthree");
         error_log.reopen().expect("a file");
         speak(&logger, "four");
-        let check = |path, expected: &[&str]| {
-            let text = std::fs::read_to_string(path).expect("a log");
-            let lines: Vec<&str> =
-                text.lines().filter_map(|line| Some(line.split_once("Z ")?.1)).collect();
-            assert_eq!(lines, expected, "{text}");
-        };
-        check(rotated, &["WARN  tidegate: one", "WARN  tidegate: two\\nthree"]);
-        check(path, &["WARN  tidegate: four"]);
+        check_file(&rotated, &["one", "two\\nthree"]);
+        check_file(&path, &["four"]);
+        let text = std::fs::read_to_string(path).expect("a log");
+        assert!(text.ends_with("Z WARN  tidegate: four\n"), "{text}");
+    }
+
+    #[test]
+    fn lines_before_beside_and_after_the_thread_arrive_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, rotated) = (folder.path().join("error.log"), folder.path().join("1"));
+        let (error_log, logger) = open(&path);
+        speak(&logger, "one");
+        let drain = error_log.detach().expect("a file");
+        speak(&logger, "two");
+        check_file(&path, &["one"]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| drain.run());
+            assert_eq!(error_log.finish(LONG), Finished::Whole);
+        });
+        speak(&logger, "three");
+        check_file(&path, &["one", "two", "three"]);
+        std::fs::rename(&path, &rotated).expect("a rotation");
+        let drain = error_log.detach().expect("a file");
+        error_log.reopen().expect("a file");
+        std::thread::scope(|scope| {
+            scope.spawn(|| drain.run());
+            error_log.finish(LONG);
+        });
+        speak(&logger, "four");
+        check_file(&path, &["four"]);
+    }
+
+    #[test]
+    fn without_its_thread_a_line_is_written_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("error.log");
+        let (error_log, logger) = open(&path);
+        drop(error_log.detach().expect("a file"));
+        assert_eq!(error_log.finish(Duration::ZERO), Finished::Whole);
+        speak(&logger, "no thread");
+        check_file(&path, &["no thread"]);
+    }
+
+    #[test]
+    fn a_place_that_takes_nothing_costs_lines_that_are_counted() {
+        let (error_log, logger) = open(Path::new("/dev/full"));
+        speak(&logger, "at once");
+        assert_eq!(error_log.0.dropped.get(), 1);
+        let _nobody_runs_it = error_log.detach().expect("a file");
+        speak(&logger, "in vain");
+        assert_eq!(error_log.finish(Duration::ZERO), Finished::Late);
     }
 
     #[test]
     fn a_file_that_cannot_be_is_named() {
-        let error = ErrorLog::open(Some(Path::new("/nowhere/error.log"))).expect_err("no file");
+        let path = Some(Path::new("/nowhere/error.log"));
+        let error = ErrorLog::open(path, dropped()).expect_err("no file");
         assert!(error.to_string().contains("/nowhere/error.log"));
     }
 }

@@ -14,6 +14,9 @@ use super::traffic::{NAMED_WELL, RouteMetrics, UpstreamMetrics, register, unregi
 
 /// Requests that no route took count under this name.
 const UNROUTED: &str = "";
+/// The logs whose lost lines are counted.
+const ACCESS: &str = "access";
+const ERROR: &str = "error";
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub(crate) struct Metrics {
     requests: [[IntCounter; Method::ALL.len()]; Protocol::ALL.len()],
     refusals: IntCounterVec,
     connections: ConnectionMetrics,
-    lines_dropped: IntCounter,
+    lines_dropped: IntCounterVec,
 }
 
 /// What is counted by names of the configuration.
@@ -47,11 +50,17 @@ impl Metrics {
             &["refusal"],
         )
         .expect(NAMED_WELL);
-        let lines_dropped = IntCounter::new(
-            "tidegate_log_lines_dropped_total",
-            "Access log lines lost to a full or broken destination.",
+        let lines_dropped = IntCounterVec::new(
+            Opts::new(
+                "tidegate_log_lines_dropped_total",
+                "Log lines lost to a full, broken or stuck destination.",
+            ),
+            &["log"],
         )
         .expect(NAMED_WELL);
+        for log in [ACCESS, ERROR] {
+            lines_dropped.with_label_values(&[log]);
+        }
         let connections = ConnectionMetrics::new();
         let unrouted = Arc::new(RouteMetrics::new(UNROUTED));
         register(&registry, connections.collectors());
@@ -142,8 +151,13 @@ impl Metrics {
     }
 
     /// For [`super::AccessLog::open`].
-    pub(crate) fn lines_dropped(&self) -> IntCounter {
-        self.lines_dropped.clone()
+    pub(crate) fn access_lines_dropped(&self) -> IntCounter {
+        self.lines_dropped.with_label_values(&[ACCESS])
+    }
+
+    /// For [`super::init`].
+    pub(crate) fn error_lines_dropped(&self) -> IntCounter {
+        self.lines_dropped.with_label_values(&[ERROR])
     }
 
     /// Prometheus' text format, `text/plain; version=0.0.4`.
@@ -327,9 +341,10 @@ mod tests {
         let metrics = Metrics::new();
         let upstream = metrics.upstream("app");
         upstream.set_servers(3, 2);
-        metrics.lines_dropped().inc();
+        metrics.access_lines_dropped().inc();
         check(&metrics, "tidegate_balance_servers", &["{upstream=\"app\"} 3"]);
         check(&metrics, "tidegate_balance_servers_healthy", &["{upstream=\"app\"} 2"]);
-        check(&metrics, "tidegate_log_lines_dropped_total", &[" 1"]);
+        let lost = ["{log=\"access\"} 1", "{log=\"error\"} 0"];
+        check(&metrics, "tidegate_log_lines_dropped_total", &lost);
     }
 }

@@ -62,6 +62,12 @@ impl Sink {
         Ok(Sink { file, path: Some(path.to_owned()), shared })
     }
 
+    /// The same place once more.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        let (file, path) = (self.file.try_clone()?, self.path.clone());
+        Ok(Sink { file, path, shared: self.shared })
+    }
+
     /// Opens the path again, as after a rotation; the old file stays if that fails.
     pub(super) fn reopen(&mut self) -> io::Result<Reopened> {
         let Some(path) = &self.path else { return Ok(Reopened::SameFile) };
@@ -87,6 +93,18 @@ impl Sink {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             other => other,
         }
+    }
+
+    /// Takes all of `lines`, and waits for that.
+    pub(super) fn write_all(&mut self, mut lines: &[u8]) -> io::Result<()> {
+        while !lines.is_empty() {
+            match self.write(lines) {
+                Ok(count) => lines = lines.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// A copy of the stream without the standard library's own buffer and lock.

@@ -3,7 +3,7 @@
 //! Workers append whole lines to a buffer in memory; a thread of its own takes
 //! the buffer to the file a few times a second. A request thus costs no system
 //! call and never waits for a disk: when the buffer is full, lines are dropped
-//! and counted.
+//! and counted. The access log and the error log have one each.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,24 @@ use prometheus::IntCounter;
 
 use super::sink::{Reopened, Sink};
 
-/// Lines that wait beyond this are dropped. As much again may be on its way.
-const LIMIT: usize = 8 << 20;
-/// With so much waiting, the thread does not sleep on.
-const WAKE_AT: usize = 256 << 10;
+/// What a log's lines wait for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    /// For warnings.
+    name: &'static str,
+    /// Bytes that may wait; further lines are dropped. As much again may be
+    /// on its way.
+    limit: usize,
+    /// With so many bytes waiting, the thread does not sleep on.
+    wake_at: usize,
+}
+
+pub(super) const ACCESS_LOG: Kind = Kind { name: "access log", limit: 8 << 20, wake_at: 256 << 10 };
+/// Rare lines, and the last ones before a crash matter most: they do not wait.
+pub(super) const ERROR_LOG: Kind = Kind { name: "error log", limit: 1 << 20, wake_at: 1 };
+
+/// A buffer is not kept larger than this.
+const KEPT: usize = 512 << 10;
 /// How long a line waits at most.
 const PERIOD: Duration = Duration::from_millis(100);
 /// After a failed write, the next attempt.
@@ -53,7 +67,7 @@ struct Shared {
     wake: Condvar,
     ended: Condvar,
     dropped: IntCounter,
-    limit: usize,
+    kind: Kind,
 }
 
 #[derive(Debug, Default)]
@@ -69,18 +83,14 @@ struct State {
 
 impl Writer {
     /// Both ends of the way to `sink`; lines that are lost count as `dropped`.
-    pub(super) fn new(sink: Sink, dropped: IntCounter) -> (Self, Drain) {
-        Writer::with_limit(sink, dropped, LIMIT)
-    }
-
-    fn with_limit(sink: Sink, dropped: IntCounter, limit: usize) -> (Self, Drain) {
+    pub(super) fn new(sink: Sink, dropped: IntCounter, kind: Kind) -> (Self, Drain) {
         let warned_of = dropped.get();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
             ended: Condvar::new(),
             dropped,
-            limit,
+            kind,
         });
         let drain = Drain {
             shared: Arc::clone(&shared),
@@ -98,14 +108,15 @@ impl Writer {
     /// Appends a whole line, unless there is no room for it.
     pub(super) fn append(&self, line: &[u8]) {
         let mut state = self.shared.lock();
+        let Kind { limit, wake_at, .. } = self.shared.kind;
         let start = state.lines.len();
         let end = start + line.len();
-        if state.closed || end > self.shared.limit {
+        if state.closed || end > limit {
             self.shared.dropped.inc();
             return;
         }
         state.lines.extend_from_slice(line);
-        if start < WAKE_AT && end >= WAKE_AT {
+        if start < wake_at && end >= wake_at {
             self.shared.wake.notify_one();
         }
     }
@@ -163,8 +174,9 @@ impl Drain {
 
     fn wait(&self) {
         let stalled = !self.pending.is_empty();
+        let wake_at = self.shared.kind.wake_at;
         let idle = |state: &mut State| {
-            !state.stop && !state.reopen && (stalled || state.lines.len() < WAKE_AT)
+            !state.stop && !state.reopen && (stalled || state.lines.len() < wake_at)
         };
         // Whatever ended the wait, a turn is due; a poisoned lock is no reason to stop.
         drop(self.shared.wake.wait_timeout_while(self.shared.lock(), PERIOD, idle));
@@ -183,7 +195,7 @@ impl Drain {
             self.shared.dropped.inc_by(lost as u64);
         }
         if let Some(warning) = self.warning(failure.as_ref(), now) {
-            ::log::warn!("access log: {warning}");
+            ::log::warn!("{}: {warning}", self.shared.kind.name);
         }
         course
     }
@@ -226,7 +238,7 @@ impl Drain {
             }
         }
         self.pending.clear();
-        self.pending.shrink_to(2 * WAKE_AT);
+        self.pending.shrink_to(KEPT);
         self.written = 0;
         Ok(())
     }
@@ -298,7 +310,7 @@ mod tests {
     fn log(path: &Path, limit: usize) -> (Writer, Drain, IntCounter) {
         let dropped = IntCounter::new("dropped", "lines").expect("a good name");
         let sink = Sink::path(path).expect("a place");
-        let (writer, drain) = Writer::with_limit(sink, dropped.clone(), limit);
+        let (writer, drain) = Writer::new(sink, dropped.clone(), Kind { limit, ..ACCESS_LOG });
         (writer, drain, dropped)
     }
 
@@ -315,7 +327,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
         fs::write(&path, "before\n").expect("a file");
-        let (writer, mut drain, dropped) = log(&path, LIMIT);
+        let (writer, mut drain, dropped) = log(&path, ACCESS_LOG.limit);
         say(&writer, "one");
         say(&writer, "two");
         check(&path, "before\n");
@@ -331,7 +343,7 @@ mod tests {
     fn a_new_file_is_its_owners() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
-        let _log = log(&path, LIMIT);
+        let _log = log(&path, ACCESS_LOG.limit);
         let mode = fs::metadata(&path).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -356,7 +368,7 @@ mod tests {
     fn rotation_by_rename_loses_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, rotated) = (folder.path().join("access.log"), folder.path().join("1"));
-        let (writer, mut drain, dropped) = log(&path, LIMIT);
+        let (writer, mut drain, dropped) = log(&path, ACCESS_LOG.limit);
         say(&writer, "one");
         drain.turn(Instant::now());
         fs::rename(&path, &rotated).expect("a rotation");
@@ -376,7 +388,7 @@ mod tests {
         let (logs, moved) = (folder.path().join("logs"), folder.path().join("moved"));
         fs::create_dir(&logs).expect("a folder");
         let path = logs.join("access.log");
-        let (writer, mut drain, dropped) = log(&path, LIMIT);
+        let (writer, mut drain, dropped) = log(&path, ACCESS_LOG.limit);
         fs::rename(&logs, &moved).expect("a move");
         let start = Instant::now();
         writer.reopen();
@@ -426,7 +438,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, good) = (folder.path().join("access.log"), folder.path().join("good"));
         symlink("/dev/full", &path).expect("a link");
-        let (writer, mut drain, dropped) = log(&path, LIMIT);
+        let (writer, mut drain, dropped) = log(&path, ACCESS_LOG.limit);
         let start = Instant::now();
         say(&writer, "one");
         drain.turn(start);
@@ -443,7 +455,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
         fs::write(&path, "one\nt").expect("a file");
-        let (_writer, mut drain, dropped) = log(&path, LIMIT);
+        let (_writer, mut drain, dropped) = log(&path, ACCESS_LOG.limit);
         drain.pending = b"one\ntwo\nthree\n".to_vec();
         drain.written = 5;
         drain.reopen = true;
@@ -460,7 +472,7 @@ mod tests {
         {
             let (path, good) = (folder.path().join("access.log"), folder.path().join("good"));
             symlink("/dev/full", &path).expect("a link");
-            let (_writer, mut drain, dropped) = log(&path, LIMIT);
+            let (_writer, mut drain, dropped) = log(&path, ACCESS_LOG.limit);
             drain.pending = b"one\ntwo\nthree\n".to_vec();
             drain.written = written;
             fs::remove_file(&path).expect("the link");
@@ -477,7 +489,7 @@ mod tests {
     fn the_last_lines_are_written_when_the_writer_goes() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
-        let (writer, drain, dropped) = log(&path, LIMIT);
+        let (writer, drain, dropped) = log(&path, ACCESS_LOG.limit);
         thread::scope(|scope| {
             let end = scope.spawn(|| drain.run());
             say(&writer, "one");
@@ -492,7 +504,7 @@ mod tests {
     fn what_comes_after_the_end_is_counted() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
-        let (writer, drain, dropped) = log(&path, LIMIT);
+        let (writer, drain, dropped) = log(&path, ACCESS_LOG.limit);
         thread::scope(|scope| {
             scope.spawn(|| drain.run());
             say(&writer, "one");
@@ -505,7 +517,7 @@ mod tests {
 
     #[test]
     fn what_a_full_disk_keeps_at_the_end_is_counted() {
-        let (writer, drain, dropped) = log(Path::new("/dev/full"), LIMIT);
+        let (writer, drain, dropped) = log(Path::new("/dev/full"), ACCESS_LOG.limit);
         say(&writer, "one");
         say(&writer, "two");
         drop(writer);
@@ -516,13 +528,13 @@ mod tests {
     #[test]
     fn finish_does_not_wait_for_a_stuck_reader() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (writer, _drain, _) = log(&folder.path().join("access.log"), LIMIT);
+        let (writer, _drain, _) = log(&folder.path().join("access.log"), ACCESS_LOG.limit);
         assert_eq!(writer.finish(Duration::ZERO), Finished::Late);
     }
 
     #[test]
     fn warns_once_a_minute() {
-        let (writer, mut drain, dropped) = log(Path::new("/dev/full"), LIMIT);
+        let (writer, mut drain, dropped) = log(Path::new("/dev/full"), ACCESS_LOG.limit);
         let start = Instant::now();
         let error = io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(drain.warning(None, start), None);
@@ -542,7 +554,7 @@ mod tests {
         const LINES: usize = 10_000;
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
-        let (writer, drain, dropped) = log(&path, LIMIT);
+        let (writer, drain, dropped) = log(&path, ACCESS_LOG.limit);
         thread::scope(|scope| {
             scope.spawn(|| drain.run());
             let workers: Vec<_> = (0..THREADS)

@@ -46,6 +46,25 @@ impl Edge {
 
     /// The same, with more places to fill: `("origin", &origin.addr)`.
     pub(crate) fn start_with(yaml: &str, places: &[(&str, &dyn Display)]) -> Edge {
+        Edge::start_as(yaml, places, spawn)
+    }
+
+    /// The same, with this as its standard error; [`Edge::stderr`] is empty then.
+    pub(crate) fn start_saying_to(
+        stderr: impl Into<Stdio>,
+        yaml: &str,
+        places: &[(&str, &dyn Display)],
+    ) -> Edge {
+        Edge::start_as(yaml, places, |dir, _| {
+            command(dir).stdout(Stdio::null()).stderr(stderr).spawn().unwrap()
+        })
+    }
+
+    fn start_as(
+        yaml: &str,
+        places: &[(&str, &dyn Display)],
+        spawn: impl FnOnce(&Path, &[&str]) -> Child,
+    ) -> Edge {
         let dir = tempfile::tempdir().unwrap();
         let ports = ports::free::<4>();
         let names = ["port", "port2", "tls_port", "admin"];
@@ -224,15 +243,13 @@ fn pair(name: &str, value: &dyn Display) -> (String, String) {
 
 fn spawn(dir: &Path, arguments: &[&str]) -> Child {
     let stderr = File::options().create(true).append(true).open(dir.join("stderr")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["-c", "tidegate.yaml"])
-        .args(arguments)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(stderr.try_clone().unwrap())
-        .stderr(stderr)
-        .spawn()
-        .unwrap()
+    command(dir).args(arguments).stdout(stderr.try_clone().unwrap()).stderr(stderr).spawn().unwrap()
+}
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.args(["-c", "tidegate.yaml"]).current_dir(dir).stdin(Stdio::null());
+    command
 }
 
 /// Writes `yaml`, its places filled, over the defaults.
