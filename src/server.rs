@@ -19,7 +19,7 @@ use pingora::apps::HttpServerOptions;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora_proxy::HttpProxy;
-use tidegate_sockets::{Answer, Receiver};
+use tidegate_sockets::{Answer, Handover, Receiver, Snapshot};
 use tokio::sync::watch;
 
 use crate::config::{self, Config, Written};
@@ -81,6 +81,7 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let sockets = Sockets::open(&plan, inherited)?;
     let token = token(&config, &sockets, owner)?;
     plan.site.resolve_now()?;
+    crate::control::learn(&plan.site, sockets.snapshot.as_ref());
     let is_daemon = start.daemon || settings.daemon.0;
     if !is_daemon {
         pid_file.write()?;
@@ -167,11 +168,14 @@ struct Sockets {
     listeners: Vec<Opened>,
     admin: Option<Opened>,
     predecessor: Option<Answer>,
+    /// What the process before knew.
+    snapshot: Option<Snapshot>,
 }
 
 /// What a running process handed over.
 struct Inherited {
     sockets: Vec<(String, std::net::TcpListener)>,
+    snapshot: Option<Snapshot>,
     answer: Answer,
 }
 
@@ -179,17 +183,17 @@ struct Inherited {
 fn take_over(upgrade_sock: &Path) -> Result<Inherited> {
     ::log::info!("waiting for the running process: send it SIGQUIT");
     let receiver = Receiver::bind(upgrade_sock)?;
-    let handover = receiver.accept(TAKEOVER)?;
-    Ok(Inherited { sockets: handover.sockets, answer: handover.answer })
+    let Handover { sockets, snapshot, answer } = receiver.accept(TAKEOVER)?;
+    Ok(Inherited { sockets, snapshot, answer })
 }
 
 impl Sockets {
     /// Opens every socket that was not inherited; inherited ones that no
     /// listener has any more are closed.
     fn open(plan: &Plan, inherited: Option<Inherited>) -> Result<Sockets> {
-        let (mut ready, answer) = match inherited {
-            Some(inherited) => (inherited.sockets, Some(inherited.answer)),
-            None => (Vec::new(), None),
+        let (mut ready, snapshot, answer) = match inherited {
+            Some(Inherited { sockets, snapshot, answer }) => (sockets, snapshot, Some(answer)),
+            None => (Vec::new(), None, None),
         };
         let opened = plan.all_listeners().map(|listener| open_one(listener, &mut ready));
         let opened: Result<Vec<Opened>> = opened.collect();
@@ -197,7 +201,7 @@ impl Sockets {
             (Ok(mut opened), predecessor) => {
                 // It is the last of all.
                 let admin = opened.split_off(plan.listeners.len()).pop();
-                Ok(Sockets { listeners: opened, admin, predecessor })
+                Ok(Sockets { listeners: opened, admin, predecessor, snapshot })
             }
             (Err(error), None) => Err(error),
             (Err(error), Some(answer)) => {
@@ -258,6 +262,7 @@ impl Process {
         });
         let stop = Stop {
             state: state.clone(),
+            reloader: reloader.clone(),
             seats: seats.clone(),
             closing,
             replaced,
@@ -302,12 +307,12 @@ impl Process {
         }
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         state.access.finish(LAST_LINES);
+        self.error_log.finish(LAST_LINES);
         let has_served = *serving.borrow() != Serving::Never;
         anyhow::ensure!(has_served, "nothing was served; the log says why");
         Ok(())
     }
 
-        self.error_log.finish(LAST_LINES);
     fn open_access_log(&self) -> Result<(AccessLog, Option<Drain>)> {
         let dropped = self.metrics.access_lines_dropped();
         AccessLog::open(&self.config.log.access, dropped).map_err(|faults| {

@@ -479,3 +479,69 @@ async fn without_a_running_process_the_new_one_waits_and_can_be_interrupted() {
         next.wait_exit();
     }
 }
+
+/// One server's first check is bad, and further ones get no answer: a process
+/// that knows no more than that finds the server up. Requests to /gone of the
+/// other upstream's first server end without an answer.
+const KNOWN: &str = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams:
+  checked:
+    servers: ['{ill}', '{well}']
+    health: { http: { path: /healthz }, interval: 1h, timeout: 1h, fall: 1 }
+  failing:
+    servers: ['{gone}', '{well}']
+    outlier: { errors: 1, eject: 1h }
+routes:
+  - { match: { path_prefix: /failing }, upstream: failing }
+  - { upstream: checked }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_knows_which_servers_are_down() {
+    let ill = Origin::scripted(|mut conn| async move {
+        if conn.index == 0 {
+            conn.request().await;
+            conn.send("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n").await;
+        }
+        conn.closed().await;
+    })
+    .await;
+    let gone = Origin::scripted(|mut conn| async move { drop(conn.request().await) }).await;
+    let well = Origin::ok().await;
+    let mut edge =
+        Edge::start_with(KNOWN, &[("ill", &ill.addr), ("gone", &gone.addr), ("well", &well.addr)]);
+    let first = |edge: &Edge, upstream: &str| {
+        let status = edge.admin_get("/api/upstreams");
+        serde_json::from_slice::<Json>(&status.body).unwrap()[upstream][0].clone()
+    };
+    poll("the check", || (first(&edge, "checked")["healthy"] == false).then_some(()));
+    let failing = ASK.replace("/ ", "/failing ");
+    poll("the failure", || {
+        (first(&edge, "failing")["ejected"] == true).then_some(()).or_else(|| {
+            let mut client = TcpStream::connect(edge.addr()).unwrap();
+            client.write_all(failing.as_bytes()).unwrap();
+            client.read_to_end(&mut Vec::new()).unwrap();
+            None
+        })
+    });
+
+    let mut next = Next::waiting(&edge);
+    edge.signal(Signal::QUIT);
+    assert!(edge.wait_exit().success());
+    let asked = gone.requests();
+    for target in ["/ ", "/failing "] {
+        for _ in 0..6 {
+            let answer = Client::ask(edge.addr(), ASK.replace("/ ", target)).await;
+            assert_eq!(answer.status, 200);
+        }
+    }
+    assert_eq!(gone.requests(), asked, "it is out for an hour");
+    assert_eq!(first(&edge, "checked")["why"], "answered 503");
+    assert_eq!(first(&edge, "checked")["requests"], 0);
+    assert_eq!(first(&edge, "failing")["ejected"], true);
+    next.signal(Signal::TERM);
+    assert!(next.wait_exit().success());
+    let last = edge.records().split_off(edge.records().len() - 12);
+    assert!(last.iter().all(|record| record["attempts"] == 1), "{last:#?}");
+}

@@ -11,6 +11,7 @@ mod config;
 mod entry;
 mod hash;
 mod health;
+mod known;
 mod latency;
 mod lease;
 mod members;
@@ -31,6 +32,7 @@ pub(crate) use self::budget::Budget;
 pub(crate) use self::config::{
     Balance, Config, Health, MakePeer, Outlier, ServerConfig, Sticky, WhenNoneHealthy,
 };
+pub(crate) use self::known::Known;
 pub(crate) use self::lease::{Lease, Outcome};
 pub(crate) use self::pool::Pool;
 pub(crate) use self::server::{Server, ServerId};

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use log::{debug, info};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::config::Outlier;
@@ -36,7 +37,22 @@ struct Last {
     factor: u64,
 }
 
+/// How long a server is out from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Out {
+    pub ms: u64,
+    /// How many times the first time out the whole of it is.
+    pub factor: u64,
+}
+
 impl Ejection {
+    /// `None` if it is in.
+    pub(super) fn known(&self, age_ms: u64) -> Option<Out> {
+        let left = self.until.load(Ordering::Relaxed).saturating_sub(age_ms);
+        let factor = self.last.lock().unwrap_or_else(PoisonError::into_inner).factor;
+        (left > 0).then_some(Out { ms: left, factor })
+    }
+
     pub(super) fn is_out(&self, age_ms: u64) -> bool {
         self.until.load(Ordering::Relaxed) > age_ms
     }
@@ -115,6 +131,16 @@ impl Ejector {
         if server.ejection.is_out(age) {
             return None;
         }
+        if let Err(full) = self.find_room(server, members, now) {
+            return Some(full);
+        }
+        let time_out = self.time_out(&server.ejection, age);
+        server.ejection.until.store(age + time_out, Ordering::Relaxed);
+        Some(TakenOut::For(time_out))
+    }
+
+    /// Whether one more may be out.
+    fn find_room(&self, server: &Server, members: &Members, now: Instant) -> Result<(), TakenOut> {
         let (servers, others) = (members.list.len(), members.list.len().saturating_sub(1));
         // Whoever is down by its checks cannot take this one's requests either.
         let is_other_up =
@@ -122,11 +148,23 @@ impl Ejector {
         let up = members.list.iter().filter(is_other_up).count();
         let out = others.saturating_sub(up);
         if up == 0 || out >= self.most_out(servers) {
-            return Some(TakenOut::No { out, servers });
+            return Err(TakenOut::No { out, servers });
         }
-        let time_out = self.time_out(&server.ejection, age);
-        server.ejection.until.store(age + time_out, Ordering::Relaxed);
-        Some(TakenOut::For(time_out))
+        Ok(())
+    }
+
+    /// Takes `server` out as another process had, if our own rules allow it.
+    pub(super) fn learn(&self, server: &Server, members: &Members, out: Out, now: Instant) {
+        let age = server.age_ms(now);
+        let _counting = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        if out.ms == 0 || self.find_room(server, members, now).is_err() {
+            return;
+        }
+        let factor = out.factor.clamp(1, LONGEST);
+        let until = age + out.ms.min(LONGEST * self.eject_ms);
+        let mut last = server.ejection.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Last { until, factor };
+        server.ejection.until.store(until, Ordering::Relaxed);
     }
 
     /// How many of `servers` may be out at once.

@@ -14,6 +14,7 @@ use super::address::Place;
 use super::config::{Balance, Config, Key, Outlier, Sticky, WhenNoneHealthy};
 use super::entry::Entry;
 use super::health::{Checker, Checks};
+use super::known::Known;
 use super::lease::Lease;
 use super::members::{MAX_SERVERS, Member, Members, Rules};
 use super::names::{self, Answer, Found};
@@ -73,6 +74,16 @@ impl Pool {
         ServerStatus::of_all(&self.members.load())
     }
 
+    /// For the process that replaces this one.
+    pub(crate) fn known(&self) -> Vec<Known> {
+        Known::of_all(&self.members.load())
+    }
+
+    /// Takes over what the process before knew of servers that are here, too.
+    pub(crate) fn learn(&self, known: &[Known]) {
+        Known::learn(known, &self.members.load());
+    }
+
     /// Whether a request would find a server that is up, or any if that must do.
     pub(crate) fn has_server(&self) -> bool {
         let members = self.members.load();
@@ -121,6 +132,13 @@ impl Pool {
                 () = self.changed.notified() => {}
             }
         }
+    }
+
+    /// Adds a check of the server at `index`.
+    #[cfg(test)]
+    pub(super) fn judge(&self, index: usize, result: Result<(), String>) {
+        let members = self.members.load();
+        members.list.get(index).expect("such a server").server.verdict.observe(result, 1);
     }
 
     fn start(

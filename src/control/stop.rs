@@ -15,6 +15,9 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::listen::{Opened, Seats, Serving};
 use crate::site::State;
 
+use super::reload::Reloader;
+use super::snapshot;
+
 /// How long a new process may take to say that it serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -30,6 +33,7 @@ const HANDOVER_ENDS: Duration = Duration::from_secs(1);
 /// then sleep its whole grace period; this returns only when all is done.
 pub(crate) struct Stop {
     pub(crate) state: Arc<State>,
+    pub(crate) reloader: Arc<Reloader>,
     pub(crate) seats: Arc<Seats>,
     /// Tells listeners and connections that the process is to end.
     pub(crate) closing: watch::Sender<bool>,
@@ -152,12 +156,13 @@ impl Stop {
 
     fn offer(&self, breaker: Arc<Breaker>) -> JoinHandle<Result<(), HandoverError>> {
         let path = self.upgrade_sock.clone();
-        let sockets = self.sockets().clone();
+        let (sockets, site) = (self.sockets().clone(), self.reloader.site());
         tokio::task::spawn_blocking(move || {
             let named =
                 sockets.iter().map(|opened| (&*opened.listener.name, opened.socket.as_fd()));
             let named: Vec<_> = named.collect();
-            tidegate_sockets::offer(&path, &named, None, PATIENCE, &breaker)
+            let snapshot = snapshot::take(&site);
+            tidegate_sockets::offer(&path, &named, snapshot.as_ref(), PATIENCE, &breaker)
         })
     }
 }

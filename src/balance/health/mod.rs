@@ -1,7 +1,8 @@
 //! Active checks: asks every server again and again how it is.
 //!
-//! Servers start healthy. `fall` bad checks in a row take one out, `rise` good
-//! ones bring it back. The checks speak pingora's `HealthCheck`; TCP's is
+//! Servers start healthy, unless the process before knew better; the first check
+//! of all decides alone. From then on `fall` bad checks in a row take one out,
+//! `rise` good ones bring it back. The checks speak pingora's `HealthCheck`; TCP's is
 //! pingora's own. Its HTTP check has one host and one SNI for all servers, so
 //! ours asks each server by its own peer.
 
