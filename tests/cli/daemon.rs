@@ -145,7 +145,7 @@ fn a_daemon_stays_in_its_folder() {
 /// A folder for a daemon that becomes `nobody`.
 fn folder_of_nobody(port: u16, admin: u16, server: &str) -> Folder {
     let is_root = rustix::process::geteuid().is_root();
-    assert!(is_root, "only root can become another user: run this test as root");
+    assert!(is_root, "only root can become another user; scripts/test.sh has sudo run this test");
     let server = format!(", daemon: on, user: nobody{server}");
     let folder = Folder::with(&config(port, admin, &server));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -176,7 +176,7 @@ async fn a_daemon_of_root_becomes_the_user_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pid_file_that_its_daemon_may_not_remove_is_empty_in_the_end() {
+async fn a_pid_file_of_root_that_its_daemon_may_not_remove_is_empty_in_the_end() {
     let [port, admin] = ports::free();
     // The folder is root's.
     let folder = folder_of_nobody(port, admin, ", pid_file: tidegate.pid");
