@@ -57,7 +57,8 @@ pub(crate) struct Connections {
     pub(crate) idle: usize,
     /// How long they are kept.
     pub(crate) idle_timeout: OrOff<Period>,
-    /// Requests at the same time to one server; 0 is no bound.
+    /// Requests at the same time to one server, of all workers; 0 is no bound.
+    /// Over HTTP/1 these are its busy connections; idle ones are not counted.
     pub(crate) max_per_server: usize,
 }
 
