@@ -1,10 +1,12 @@
 //! The addresses that the names of servers lead to, looked up beside requests.
 
-use std::io;
 use std::net::SocketAddr as InetAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
-use futures::{StreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use log::{info, warn};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
@@ -77,21 +79,46 @@ impl Found {
     }
 }
 
-/// Looks up every name; gives the index of its entry with each answer.
-pub(super) async fn look_up(entries: &[Entry]) -> Vec<(usize, Answer)> {
-    let mut names = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        if let Some((name, port)) = entry.to_resolve() {
-            names.push(look_up_one(index, name.to_owned(), port));
-        }
+/// Who is asked for the addresses of a name.
+#[derive(Clone)]
+pub(super) struct Resolver(Arc<AskName>);
+
+type AskName = dyn Fn(String, u16) -> BoxFuture<'static, Answer> + Send + Sync;
+
+impl Resolver {
+    pub(super) fn new(
+        ask: impl Fn(String, u16) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
+    ) -> Self {
+        Resolver(Arc::new(ask))
     }
-    stream::iter(names).buffer_unordered(AT_ONCE).collect().await
+
+    /// The system: its files and its name servers.
+    pub(super) fn system() -> Self {
+        Resolver::new(|name, port| {
+            async move { lookup_host((name.as_str(), port)).await.map(Iterator::collect) }.boxed()
+        })
+    }
+
+    /// Looks up every name; gives the index of its entry with each answer.
+    pub(super) async fn look_up(&self, entries: &[Entry]) -> Vec<(usize, Answer)> {
+        let mut names = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            if let Some((name, port)) = entry.to_resolve() {
+                names.push(self.look_up_one(index, name.to_owned(), port));
+            }
+        }
+        stream::iter(names).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    async fn look_up_one(&self, index: usize, name: String, port: u16) -> (usize, Answer) {
+        let answer = timeout(PATIENCE, (self.0)(name, port)).await;
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+        (index, answer.unwrap_or_else(|_| Err(late())))
+    }
 }
 
-async fn look_up_one(index: usize, name: String, port: u16) -> (usize, Answer) {
-    let answer = match timeout(PATIENCE, lookup_host((name.as_str(), port))).await {
-        Ok(answer) => answer.map(Iterator::collect),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
-    };
-    (index, answer)
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver")
+    }
 }

@@ -17,7 +17,7 @@ use super::health::{Checker, Checks};
 use super::known::Known;
 use super::lease::Lease;
 use super::members::{MAX_SERVERS, Member, Members, Rules};
-use super::names::{self, Answer, Found};
+use super::names::{self, Answer, Found, Resolver};
 use super::server::Server;
 use super::status::ServerStatus;
 use super::{Ask, NoServer};
@@ -34,6 +34,7 @@ pub(crate) struct Pool {
     rules: Arc<Rules>,
     checks: Option<Checks>,
     is_required: bool,
+    resolver: Resolver,
     /// Held while a new list of members is made.
     found: Mutex<Found>,
     members: ArcSwap<Members>,
@@ -107,7 +108,7 @@ impl Pool {
 
     /// Looks up every name once. One without an answer keeps its last addresses.
     pub(crate) async fn resolve(&self) {
-        let answers = names::look_up(&self.entries).await;
+        let answers = self.resolver.look_up(&self.entries).await;
         self.settle(answers);
     }
 
@@ -163,6 +164,7 @@ impl Pool {
             rules,
             checks,
             is_required: config.required.0,
+            resolver: Resolver::system(),
             found: Mutex::new(found),
             members,
             changed: Notify::new(),
@@ -274,9 +276,12 @@ fn not_a_token(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::future::ready;
     use std::net::SocketAddr as InetAddr;
     use std::time::Duration;
 
+    use futures::FutureExt;
     use http::HeaderMap;
     use tokio::net::TcpListener;
     use tokio::time::{advance, timeout};
@@ -535,6 +540,37 @@ mod tests {
         assert_eq!(addresses(&pool), ["10.0.0.1:80"]);
         let reloaded = Pool::new("app", &config, Some(&pool)).expect("good words");
         assert_eq!(addresses(&reloaded), ["10.0.0.1:80"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_are_looked_up_again_every_half_minute() {
+        let config = Config { servers: vec!["app.internal:80".into()], ..Config::default() };
+        let answers = [answer(&["10.0.0.1:80"]), answer(&["10.0.0.2:80"]), no_answer()];
+        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+        let left = answers.clone();
+        let mut pool = Pool::new("app", &config, None).expect("good words");
+        pool.resolver = Resolver::new(move |name, port| {
+            assert_eq!((name.as_str(), port), ("app.internal", 80));
+            let answer = answers.lock().expect("no panic").pop_front();
+            ready(answer.expect("no more than three look-ups")).boxed()
+        });
+        let pool = Arc::new(pool);
+        pool.resolve().await;
+        let seen = async {
+            let moment = Duration::from_millis(1);
+            sleep(Duration::from_secs(30) - moment).await;
+            assert_eq!(addresses(&pool), ["10.0.0.1:80"]);
+            sleep(2 * moment).await;
+            assert_eq!(addresses(&pool), ["10.0.0.2:80"]);
+            // Without an answer, the last one stays.
+            sleep(Duration::from_secs(30)).await;
+            assert_eq!(addresses(&pool), ["10.0.0.2:80"]);
+            assert!(left.lock().expect("no panic").is_empty());
+        };
+        tokio::select! {
+            () = pool.clone().keep_resolved() => unreachable!("it runs for ever"),
+            () = seen => {}
+        }
     }
 
     #[tokio::test]
