@@ -21,6 +21,7 @@ mod fields;
 mod files;
 mod forward;
 mod grpc;
+mod h2_servers;
 mod health;
 mod keep_alive;
 mod listen;

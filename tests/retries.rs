@@ -1,5 +1,6 @@
 //! Failed attempts are made again where that is safe, and nowhere else.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -327,12 +328,19 @@ async fn answers_that_are_none_cost_502() {
     }
 }
 
-/// Kills one of two servers under load; every request must be answered 200.
+/// Kills one of two servers of HTTP/1 under load.
 async fn kill_under_load(settings: &str) {
     let page = "location / { return 200 'hello'; keepalive_requests 100000; }";
     let (victim, other) = (Nginx::start(page), Nginx::start(page));
+    let addrs = [victim.addr, other.addr];
+    kill_one_under_load(victim, addrs, settings).await;
+}
+
+/// Kills `victim`, the first of these servers, under load; every request must
+/// be answered 200.
+pub(crate) async fn kill_one_under_load(victim: Nginx, addrs: [SocketAddr; 2], settings: &str) {
     let app = format!("{{ servers: ['{{0}}', '{{1}}'] {settings} }}");
-    let edge = app::start(&app, &[("0", &victim.addr), ("1", &other.addr)]);
+    let edge = app::start(&app, &[("0", &addrs[0]), ("1", &addrs[1])]);
     let url = format!("http://{}/", edge.addr());
     // Longer than the test takes: it is told when it has seen enough.
     let wrk = Load::wrk(60, &url);

@@ -87,7 +87,12 @@ pub(super) fn broken(
     let Some(forward) = ctx.forward.as_mut() else {
         return error;
     };
-    let replay = if answer::has_begun(session) { Replay::Unsafe } else { replay(session) };
+    let unseen = Unseen::of(&error);
+    let is_safe = unseen.is_some() || session.req_header().method.is_idempotent();
+    let replay = match is_safe && is_kept(session) && !answer::has_begun(session) {
+        true => Replay::Safe,
+        false => Replay::Unsafe,
+    };
     let is_server = *error.esource() == ErrorSource::Upstream;
     if !expired && !is_server {
         error.set_retry(false);
@@ -100,8 +105,13 @@ pub(super) fn broken(
         _ => (Failed::Broken, Failure::Closed),
     };
     // A server may close an idle connection just as we reuse it (RFC 9112
-    // §9.3.1): no fault of its, and no attempt has been made.
-    let was_stale = link == Link::Pooled && is_server && !timed_out && forward.status.is_none();
+    // §9.3.1): no fault of its, and no attempt has been made. One that refuses
+    // a stream has too much to do, and another server is to be asked.
+    let was_stale = link == Link::Pooled
+        && is_server
+        && !timed_out
+        && forward.status.is_none()
+        && unseen != Some(Unseen::Refused);
     let may_retry = if was_stale && replay == Replay::Safe && forward.stale < MOST_STALE {
         forward.tried.pop();
         forward.attempts -= 1;
@@ -137,10 +147,36 @@ pub(super) fn may_retry(forward: &Forward, failed: Failed, replay: Replay) -> bo
 
 /// Safe are an idempotent method, and a body that pingora still holds.
 pub(super) fn replay(session: &Session) -> Replay {
-    let is_idempotent = session.req_header().method.is_idempotent();
-    match is_idempotent && !session.as_ref().retry_buffer_truncated() {
+    match session.req_header().method.is_idempotent() && is_kept(session) {
         true => Replay::Safe,
         false => Replay::Unsafe,
+    }
+}
+
+/// Whether pingora still holds the body.
+fn is_kept(session: &Session) -> bool {
+    !session.as_ref().retry_buffer_truncated()
+}
+
+/// A request that a server of HTTP/2 has not looked at, and says so: it may be
+/// sent again, whatever its method (RFC 9113 §8.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unseen {
+    /// Its stream was refused.
+    Refused,
+    /// The connection was to end before it: its stream comes after the last
+    /// one that GOAWAY names. The h2 library tells only such streams of it.
+    GoneAway,
+}
+
+impl Unseen {
+    fn of(error: &Error) -> Option<Unseen> {
+        let error = error.root_cause().downcast_ref::<h2::Error>().filter(|it| it.is_remote())?;
+        if error.is_go_away() {
+            return Some(Unseen::GoneAway);
+        }
+        let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        is_refused.then_some(Unseen::Refused)
     }
 }
 

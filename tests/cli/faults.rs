@@ -362,7 +362,10 @@ fn user_and_group_are_refused_unless_started_as_root_in_the_background() {
 
 #[test]
 fn a_start_of_root_for_a_user_or_a_group_that_is_not_there_is_refused() {
-    assert!(rustix::process::geteuid().is_root(), "only root is asked for users; scripts/test.sh has sudo run this test");
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "only root is asked for users; scripts/test.sh has sudo run this test"
+    );
     let server = "server: { daemon: on, user: no-such-user, group: no-such-group }\n";
     let rest = "listeners: [{ address: '127.0.0.1:1' }]\nroutes: [{ respond: {} }]\n";
     let folder = Folder::with(&format!("{server}{rest}"));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -130,5 +130,10 @@ impl Call {
     /// Answers 200 with this body.
     pub(crate) fn answer(&mut self, body: impl Into<Bytes>) {
         self.begin(Response::new(())).send_data(body.into(), true).unwrap();
+    }
+
+    /// Ends the stream without an answer.
+    pub(crate) fn reset(&mut self, reason: Reason) {
+        self.respond.send_reset(reason);
     }
 }
