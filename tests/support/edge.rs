@@ -19,6 +19,8 @@ const DEFAULTS: &str = "
 server:
   threads: 2
   drain: 5s
+  # Few enough for the descriptors that any machine allows.
+  connections: 1024
   pid_file: '{dir}/run/tidegate.pid'
   upgrade_sock: '{dir}/run/tidegate.sock'
 admin: { listen: '127.0.0.1:{admin}', token: '{token}' }
