@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use http::Request;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
-use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 
+use crate::support::client::tls as tls_to;
 use crate::support::h2_client::next;
 use crate::support::origin::{self, Conn};
 use crate::support::response::find;
-use crate::support::{Client, Edge, H2Client, Origin, within};
+use crate::support::websocket::{self, WebSocket, echoes, heard};
+use crate::support::{Authority, Client, Edge, H2Client, Origin, within};
 
 /// Every time-out but `tunnel` is shorter than the silences of these tests, and
 /// longer than a busy machine makes anybody wait. Silences of minutes, and what
@@ -41,48 +41,14 @@ async fn silence() {
     tokio::time::sleep(Duration::from_millis(2500)).await;
 }
 
-/// A WebSocket server that speaks first and then says everything again.
-///
-/// Its tasks end with what is returned.
-async fn echo() -> (SocketAddr, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let mut connections = JoinSet::new();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            connections.spawn(async move {
-                let mut socket = accept_async(stream).await.unwrap();
-                socket.send(Message::text("welcome")).await.unwrap();
-                while let Some(Ok(message)) = socket.next().await {
-                    if message.is_text() || message.is_binary() {
-                        socket.send(message).await.unwrap();
-                    }
-                }
-            });
-        }
-    });
-    (addr, tasks)
-}
-
-async fn websocket(edge: &Edge) -> WebSocketStream<TcpStream> {
-    let stream = TcpStream::connect(edge.addr()).await.unwrap();
-    let (mut socket, answer) =
-        within("a handshake", client_async("ws://a.example/chat", stream)).await.unwrap();
-    assert_eq!(answer.status(), 101);
-    assert_eq!(heard(&mut socket).await, Message::text("welcome"));
-    socket
-}
-
-async fn heard(socket: &mut WebSocketStream<TcpStream>) -> Message {
-    within("a message", socket.next()).await.unwrap().unwrap()
+async fn websocket(edge: &Edge) -> WebSocket {
+    websocket::over(TcpStream::connect(edge.addr()).await.unwrap(), "ws://a.example/chat").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_carries_messages_both_ways_and_outlives_silence() {
-    let (addr, _echo) = echo().await;
-    let edge = edge(addr, "15m");
+    let server = Origin::scripted(websocket::echo).await;
+    let edge = edge(server.addr, "15m");
     let mut socket = websocket(&edge).await;
     for message in [
         Message::text("hello"),
@@ -96,8 +62,7 @@ async fn a_websocket_carries_messages_both_ways_and_outlives_silence() {
     assert_eq!(heard(&mut socket).await, Message::Pong("are you there?".into()));
 
     silence().await;
-    socket.send(Message::text("still here")).await.unwrap();
-    assert_eq!(heard(&mut socket).await, Message::text("still here"));
+    echoes(&mut socket, "still here").await;
 
     let bye = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
     socket.close(Some(bye.clone())).await.unwrap();
@@ -110,10 +75,57 @@ async fn a_websocket_carries_messages_both_ways_and_outlives_silence() {
     assert!(records[0]["bytes_out"].as_u64().unwrap() > 1 << 20, "{}", records[0]);
 }
 
+/// TLS for clients, and whatever `{words}` ask for to servers.
+const SECURE: &str = "
+listeners:
+  - address: '127.0.0.1:{tls_port}'
+    tls: { certificates: [{ cert: '{certs}/a.pem', key: '{certs}/a.key' }] }
+upstreams:
+  app: { servers: ['{origin}'], {words} }
+routes: [{ upstream: app }]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_over_tls_reaches_servers_of_every_protocol() {
+    let certs = Authority::new();
+    certs.write("a", &["a.example"]);
+    let config = |alpn: &[&str]| {
+        let mut config = (*certs.server(&["app.internal"])).clone();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        std::sync::Arc::new(config)
+    };
+    let plain = Origin::scripted(websocket::echo).await;
+    let h1 = Origin::scripted_tls(config(&["http/1.1"]), websocket::echo).await;
+    // Asked for h2 it would take it, and understand no word of it.
+    let both = Origin::scripted_tls(config(&["h2", "http/1.1"]), websocket::echo).await;
+    let tls = "tls: { sni: app.internal, ca: '{certs}/ca.pem' }";
+    for (server, words) in [
+        (&plain, "protocol: h1".to_owned()),
+        (&plain, "protocol: h2c".to_owned()),
+        (&h1, tls.to_owned()),
+        (&both, format!("protocol: h2, {tls}")),
+    ] {
+        let places: [(&str, &dyn std::fmt::Display); 3] =
+            [("words", &words), ("origin", &server.addr), ("certs", &certs.dir().display())];
+        let edge = Edge::start_with(SECURE, &places);
+        let config = certs.client(&["http/1.1"]);
+        let stream = tls_to(edge.tls_addr(), config, "a.example").await.unwrap();
+        let mut socket = websocket::over(stream, "wss://a.example/chat").await;
+        echoes(&mut socket, &words).await;
+        let large = Message::binary(vec![7; 1 << 20]);
+        socket.send(large.clone()).await.unwrap();
+        assert_eq!(heard(&mut socket).await, large, "{words}");
+        socket.close(None).await.unwrap();
+        assert!(heard(&mut socket).await.is_close(), "{words}");
+        drop(socket);
+        assert_eq!(edge.stop()[0]["status"], 101, "{words}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_websockets_at_once_do_not_mix() {
-    let (addr, _echo) = echo().await;
-    let edge = edge(addr, "15m");
+    let server = Origin::scripted(websocket::echo).await;
+    let edge = edge(server.addr, "15m");
     let mut sockets = Vec::new();
     for _ in 0..20 {
         sockets.push(websocket(&edge).await);
@@ -153,15 +165,14 @@ async fn a_server_may_leave_a_websocket_unread_for_long() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_that_is_silent_for_too_long_ends() {
-    let (addr, _echo) = echo().await;
-    let edge = edge(addr, "3s");
+    let server = Origin::scripted(websocket::echo).await;
+    let edge = edge(server.addr, "3s");
     let mut socket = websocket(&edge).await;
     // What moves lives, however long in all.
     let mut tick = tokio::time::interval(Duration::from_millis(500));
     for _ in 0..8 {
         tick.tick().await;
-        socket.send(Message::text("x")).await.unwrap();
-        assert_eq!(heard(&mut socket).await, Message::text("x"));
+        echoes(&mut socket, "x").await;
     }
     let end = within("the end", socket.next()).await;
     assert!(!matches!(end, Some(Ok(_))), "{end:?}");

@@ -19,6 +19,7 @@ pub(crate) mod origin;
 pub(crate) mod ports;
 pub(crate) mod response;
 pub(crate) mod tools;
+pub(crate) mod websocket;
 
 use std::time::{Duration, Instant};
 

@@ -253,6 +253,13 @@ impl Conn {
         Some(self.read.drain(..count).collect())
     }
 
+    /// The connection itself, for who speaks something else on it; nothing may
+    /// have been read.
+    pub(crate) fn into_stream(self) -> Box<dyn Io> {
+        assert!(self.read.is_empty(), "{} bytes would be lost", self.read.len());
+        self.stream
+    }
+
     /// Whatever comes next.
     pub(crate) async fn some(&mut self) -> Option<Vec<u8>> {
         if self.read.is_empty() {
