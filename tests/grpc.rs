@@ -27,7 +27,7 @@ use crate::support::app::{self, GET};
 use crate::support::h2_client::whole;
 use crate::support::h2_origin::Call;
 use crate::support::origin::{self, Conn};
-use crate::support::{Client, Edge, H2Client, H2Origin, Origin, ports, within};
+use crate::support::{Authority, Client, Edge, H2Client, H2Origin, Origin, ports, within};
 
 /// Every time-out but `tunnel` is shorter than the silences of these tests, and
 /// longer than a busy machine makes anybody wait.
@@ -306,6 +306,53 @@ async fn trailers_of_servers_reach_clients() {
     // Those of clients do not reach servers: pingora 0.9 does not read them.
     // No gRPC client sends any.
     assert_eq!(answer.response.text(), "5 None");
+}
+
+/// TLS on both sides.
+const SECURE: &str = "
+listeners:
+  - address: '127.0.0.1:{tls_port}'
+    tls: { certificates: [{ cert: '{certs}/a.pem', key: '{certs}/a.key' }] }
+upstreams:
+  app:
+    servers: ['{server}']
+    protocol: h2
+    tls: { sni: app.internal, ca: '{certs}/ca.pem' }
+routes: [{ upstream: app }]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_pass_over_tls_on_both_sides() {
+    let certs = Authority::new();
+    certs.write("a", &["a.example"]);
+    // A server that is not asked for h2 turns the proxy away.
+    let server =
+        H2Origin::scripted_tls(certs.server(&["app.internal"]), |mut call: Call| async move {
+            assert_eq!(call.request.headers()["te"], "trailers");
+            assert_eq!(call.request.uri(), "https://a.example/test.Echo/Say");
+            let (said, _) = call.whole().await;
+            let head = http::Response::builder().header("content-type", "application/grpc");
+            let mut stream = call.begin(head.body(()).unwrap());
+            stream.send_data(said.into(), false).unwrap();
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert("grpc-status", "9".parse().unwrap());
+            trailers.insert("grpc-message", "not today".parse().unwrap());
+            stream.send_trailers(trailers).unwrap();
+        })
+        .await;
+    let places: [(&str, &dyn std::fmt::Display); 2] =
+        [("server", &server.addr), ("certs", &certs.dir().display())];
+    let edge = Edge::start_with(SECURE, &places);
+    let mut client = H2Client::tls(edge.tls_addr(), certs.client(&["h2"]), "a.example").await;
+    let request = HttpRequest::post("https://a.example/test.Echo/Say")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let answer = client.ask(request.body(()).unwrap(), "a message").await.unwrap();
+    assert_eq!((answer.response.status, answer.response.text().as_str()), (200, "a message"));
+    let trailers = answer.trailers.expect("trailers reach the client");
+    assert_eq!(trailers["grpc-status"], "9");
+    assert_eq!(trailers["grpc-message"], "not today");
+    assert_eq!(edge.stop()[0]["protocol"], "HTTP/2.0");
 }
 
 /// What a gRPC client is told when there is no answer of the server.
