@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use tokio::task::JoinHandle;
 
 use crate::support::client::tls;
+use crate::support::websocket::{self, echoes, heard};
 use crate::support::{Authority, Client, Edge, Load, Nginx, Origin, h2_client, poll};
 
 /// A drain that would last longer than any wait of a test.
@@ -118,7 +119,7 @@ async fn an_upgrade_under_load_loses_no_request_and_refuses_no_connection() {
     for name in ["index.html", "again"] {
         fs::write(nginx.root().join(name), [b'x'; 1024]).unwrap();
     }
-    let echo = echo_server().await;
+    let echo = Origin::scripted(websocket::echo).await;
     let certs = Authority::new();
     certs.write("a", &["a.example"]);
     let mut edge = Edge::start_with(
@@ -130,7 +131,8 @@ async fn an_upgrade_under_load_loses_no_request_and_refuses_no_connection() {
     let h2load = Load::h2load(9, &format!("https://{}/", edge.tls_addr()));
     let visitors = visitors(edge.addr());
     let h2_visitors = h2_visitors(edge.tls_addr(), certs.client(&["h2"]));
-    let mut tunnel = tunnel(edge.addr()).await;
+    let tunnel = tokio::net::TcpStream::connect(edge.addr()).await.unwrap();
+    let mut tunnel = websocket::over(tunnel, "ws://a.example/ws").await;
     echoes(&mut tunnel, "before").await;
     let open = "tidegate_listen_connections_open";
     poll("the load", || (edge.metric(open) >= 27.0).then_some(()));
@@ -162,8 +164,9 @@ async fn an_upgrade_under_load_loses_no_request_and_refuses_no_connection() {
     assert!(visits > 0);
     assert!(download.await.unwrap() == file, "the download is not what was sent");
     echoes(&mut tunnel, "while the old process drains").await;
-    tunnel.finish().await;
-    tunnel.expect_closed().await;
+    tunnel.close(None).await.unwrap();
+    assert!(heard(&mut tunnel).await.is_close());
+    drop(tunnel);
     let status = edge.wait_exit();
     assert!(status.success(), "{status}");
     assert!(!edge.stderr().contains("connections are cut"));
@@ -199,41 +202,6 @@ async fn download(addr: SocketAddr) -> Vec<u8> {
     let answer = client.response().await;
     assert_eq!(answer.status, 200);
     answer.body
-}
-
-/// A server that switches protocols and sends back what it gets.
-async fn echo_server() -> Origin {
-    Origin::scripted(|mut conn| async move {
-        while conn.head().await.is_some() {
-            conn.send(
-                "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
-                 upgrade: websocket\r\n\r\n",
-            )
-            .await;
-            while let Some(bytes) = conn.some().await {
-                conn.send(bytes).await;
-            }
-        }
-    })
-    .await
-}
-
-async fn tunnel(addr: SocketAddr) -> Client {
-    let mut client = Client::connect(addr).await;
-    client
-        .send(
-            "GET /ws HTTP/1.1\r\nhost: a.example\r\nconnection: upgrade\r\n\
-             upgrade: websocket\r\nsec-websocket-version: 13\r\n\
-             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        )
-        .await;
-    assert_eq!(client.response_head().await.status, 101);
-    client
-}
-
-async fn echoes(tunnel: &mut Client, text: &str) {
-    tunnel.send(text).await;
-    assert_eq!(tunnel.take(text.len()).await, text.as_bytes());
 }
 
 /// Asks on one h2 connection as long as it takes requests, then on the next;
