@@ -23,6 +23,7 @@ mod forward;
 mod grpc;
 mod h2_servers;
 mod health;
+mod ipv6;
 mod keep_alive;
 mod listen;
 mod preset;
