@@ -1,4 +1,5 @@
-//! An error log that takes no more costs lines, which are counted, and no request.
+//! An error log that takes no more costs lines, which are counted, and no request;
+//! one that is rotated costs none.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -10,7 +11,7 @@ use rustix::process::Signal;
 use tokio::net::TcpSocket;
 
 use crate::support::app::GET;
-use crate::support::{Client, Edge, Origin};
+use crate::support::{Client, Edge, Origin, poll};
 
 /// One server fails whenever it is asked, and is soon asked again.
 const SITE: &str = "
@@ -97,4 +98,27 @@ routes: [{ respond: { status: 200 } }]
     assert!(edge.wait_exit().success());
     let log = fs::read_to_string(edge.dir().join("error.log")).unwrap();
     assert!(log.contains("draining 0 connections"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_goes_on_in_a_new_file() {
+    let site = "
+server: { error_log: '{dir}/error.log' }
+listeners: [{ address: '127.0.0.1:{port}' }]
+routes: [{ respond: { status: 200 } }]
+";
+    let mut edge = Edge::start(site);
+    let dir = edge.dir().to_owned();
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
+    fs::rename(edge.dir().join("error.log"), edge.dir().join("error.log.1")).unwrap();
+    edge.signal(Signal::USR1);
+    poll("the new file", || edge.dir().join("error.log").exists().then_some(()));
+    let reloads = |name: &str| read(name).matches(" reloaded").count();
+    edge.signal(Signal::HUP);
+    poll("its next line", || (reloads("error.log") == 1).then_some(()));
+    edge.signal(Signal::TERM);
+    assert!(edge.wait_exit().success());
+    assert!(read("error.log").contains("draining 0 connections"), "{}", read("error.log"));
+    let old = read("error.log.1");
+    assert!(!old.contains("draining") && !old.contains("reloaded"), "{old}");
 }
