@@ -197,3 +197,72 @@ fn report(offered: Result<Result<(), HandoverError>, JoinError>) -> HandedOver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use arc_swap::ArcSwap;
+
+    use super::*;
+    use crate::config::Written;
+    use crate::listen::Bounds;
+    use crate::log::{AccessLog, Metrics};
+    use crate::site::Site;
+
+    const FILE: &str = "
+listeners: [{ address: '127.0.0.1:0' }]
+log: { access: { to: off } }
+routes: [{ respond: { status: 200 } }]
+";
+
+    /// The end of a process whose listeners are over, and have no connections.
+    fn stop() -> Stop {
+        let written = Written::Text { name: "test".to_owned(), text: FILE.to_owned() };
+        let loaded = written.load().map_err(|faults| faults.to_string()).expect("good");
+        let metrics = Metrics::new();
+        let built = loaded.build(|config| Site::build(config, &metrics, None));
+        let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
+        let dropped = metrics.access_lines_dropped();
+        let (access, _) = AccessLog::open(&config.log.access, dropped).expect("no log");
+        let state = State::new(metrics, access);
+        let site = Arc::new(ArcSwap::from_pointee(site));
+        Stop {
+            reloader: Arc::new(Reloader::new(written, site, state.clone())),
+            state,
+            seats: Seats::new(Bounds { connections: 1, per_client: 1 }),
+            closing: watch::Sender::new(false),
+            replaced: watch::Sender::new(false),
+            handled: watch::Sender::new(false),
+            cut: watch::Sender::new(false),
+            serving: watch::channel(Serving::Over).1,
+            drain: Duration::ZERO,
+            upgrade_sock: PathBuf::new(),
+            sockets: Mutex::default(),
+        }
+    }
+
+    #[test]
+    fn readiness_goes_before_listeners_are_told() {
+        let stop = stop();
+        let closing = stop.closing.subscribe();
+        std::thread::scope(|scope| {
+            // While this is held nobody can be told anything.
+            let told = closing.borrow();
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime").block_on(async {
+                    let mut interrupt = signal(SignalKind::user_defined2()).expect("handled");
+                    stop.drain(&mut interrupt).await;
+                });
+            });
+            let start = Instant::now();
+            while !stop.state.is_draining() && start.elapsed() < Duration::from_secs(10) {
+                std::thread::yield_now();
+            }
+            assert!(stop.state.is_draining(), "listeners would be told first");
+            assert!(!*told);
+        });
+        assert!(*closing.borrow());
+    }
+}
