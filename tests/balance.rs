@@ -408,6 +408,16 @@ async fn without_a_healthy_server_requests_are_refused_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_not_required_may_be_down() {
+    let origins = [looks_ill().await];
+    let edge = edge_of(&format!("{{ servers: ['{{0}}'], {CHECKED}, required: off }}"), &origins);
+    await_healthy(&edge, 0, false);
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 503);
+    let ready = edge.admin_get("/readyz");
+    assert_eq!((ready.status, ready.text().as_str()), (200, "ready\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn try_all_asks_servers_that_fail_their_checks() {
     let origins = [looks_ill().await];
     let app =

@@ -107,6 +107,22 @@ async fn a_server_that_does_not_answer_a_check_in_time_is_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_upstream_is_checked_at_its_own_interval() {
+    let (often, seldom) = (Origin::ok().await, Origin::ok().await);
+    let site = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams:
+  often: { servers: ['{often}'], health: { http: {}, interval: 20ms } }
+  seldom: { servers: ['{seldom}'], health: { http: {}, interval: 1h } }
+routes: [{ upstream: often }]
+";
+    let edge = Edge::start_with(site, &[("often", &often.addr), ("seldom", &seldom.addr)]);
+    often.await_requests(100);
+    assert!(seldom.requests() <= 1, "{} checks within an hour", seldom.requests());
+    drop(edge);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tcp_check_connects() {
     // Bound, so that nobody else can be there; not listening, so that it refuses.
     let socket = TcpSocket::new_v4().unwrap();

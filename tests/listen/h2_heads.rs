@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use super::{edge, outcomes};
 use crate::support::h2_client::whole;
 use crate::support::h2_frames::{
-    DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PROTOCOL_ERROR, RST_STREAM, STATUS_200,
-    STATUS_400,
+    DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PROTOCOL_ERROR, REFUSED_STREAM,
+    RST_STREAM, STATUS_200, STATUS_400,
 };
 use crate::support::origin::ok;
 use crate::support::{H2Client, H2Frames, Origin, within};
@@ -183,6 +183,45 @@ async fn who_goes_on_with_malformed_heads_is_cut_off() {
     assert_eq!((reason, sent), (ENHANCE_YOUR_CALM, 64));
     while client.next().await.is_some() {}
     assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_more_than_allowed_is_refused_and_its_request_never_forwarded() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let origin = Origin::scripted(move |mut conn| {
+        let mut released = released.clone();
+        async move {
+            conn.request().await;
+            released.wait_for(|released| *released).await.unwrap();
+            conn.send(ok("good")).await;
+        }
+    })
+    .await;
+    let edge = edge(&origin, "protocols: [h2c]\n    h2: { streams: 2 }");
+    let mut client = H2Frames::connect(edge.addr()).await;
+    let get = head(&[GET, SCHEME, AUTHORITY], "/", &vec![]);
+    // Who does not yet know the settings may be wrong; so the refusal is of one
+    // stream, and says that nothing was done (RFC 9113 §5.1.2).
+    for stream in [1, 3, 5] {
+        client.head(stream, &get, END_STREAM).await;
+    }
+    let refused = client.next_of(5).await;
+    assert_eq!((refused.kind, refused.reason()), (RST_STREAM, REFUSED_STREAM));
+    origin.await_requests(2);
+    release.send(true).unwrap();
+    let mut answered = Vec::new();
+    while answered.len() < 2 {
+        let frame = client.next().await.expect("two answers");
+        if frame.kind == HEADERS {
+            assert_eq!(frame.payload[0], STATUS_200, "{frame:?}");
+            answered.push(frame.stream);
+        }
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 3]);
+    drop(client);
+    assert_eq!(origin.requests(), 2);
+    assert_eq!(edge.stop().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ const WINDOW_UPDATE: u8 = 0x8;
 pub(crate) const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 pub(crate) const PROTOCOL_ERROR: u32 = 0x1;
+pub(crate) const REFUSED_STREAM: u32 = 0x7;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// `:status` of these in a header block (RFC 7541 appendix A).
