@@ -660,6 +660,16 @@ mod tests {
         }
     }
 
+    /// The keys change after half of it: a ticket outlives one change, never two.
+    #[test]
+    fn a_ticket_lives_for_twelve_hours_at_most() {
+        let place = Place::new();
+        let tls = tls(&config(&[place.issue("a", &["a.test"], EC)]));
+        let ticketer = &tls.server_config().ticketer;
+        assert!(ticketer.enabled());
+        assert_eq!(ticketer.lifetime(), 12 * 60 * 60);
+    }
+
     #[tokio::test]
     async fn a_ticket_opens_no_other_listener() {
         let place = Place::new();
