@@ -7,7 +7,6 @@ mod settings;
 #[cfg(test)]
 mod silence;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -145,16 +144,15 @@ impl Plan {
 fn build_listeners(config: &Config) -> Result<Vec<Arc<Listener>>, Faults> {
     let mut faults = Faults::none();
     let mut listeners = Vec::new();
-    let mut addresses: HashMap<SocketAddr, usize> = HashMap::new();
+    let mut addresses: Vec<(usize, SocketAddr)> = Vec::new();
     for (index, written) in config.listeners.iter().enumerate() {
         listeners.extend(faults.collect(index, Listener::new(written)).map(Arc::new));
         let Ok(address) = written.address.parse() else { continue };
-        if let Some(other) = addresses.get(&address) {
+        if let Some((other, what)) = settings::taken(address, addresses.iter().copied()) {
             let address_of = |index: usize| KeyPath::root().child(index).child("address");
-            let what = format!("is the address of listeners[{other}] already");
-            faults.add_beside(address_of(index), vec![address_of(*other)], what);
+            faults.add_beside(address_of(index), vec![address_of(other)], what);
         } else {
-            addresses.insert(address, index);
+            addresses.push((index, address));
         }
     }
     if config.listeners.is_empty() {

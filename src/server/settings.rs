@@ -90,11 +90,10 @@ pub(super) fn admin_listener(config: &Config) -> Result<Option<Arc<Listener>>, F
         Faults::one(format!("`{listen}` is no address to listen on; write 127.0.0.1:9180 or off"))
     });
     let address = faults.collect("listen", address);
-    let same = address.and_then(|address| {
-        config.listeners.iter().position(|other| other.address.parse() == Ok(address))
-    });
-    if let Some(other) = same {
-        let what = format!("is the address of listeners[{other}] already");
+    let addresses = config.listeners.iter().enumerate();
+    let addresses =
+        addresses.filter_map(|(index, other)| Some((index, other.address.parse().ok()?)));
+    if let Some((_, what)) = address.and_then(|address| taken(address, addresses)) {
         faults.extend(Faults::at("listen", what));
     }
     if !faults.is_empty() {
@@ -102,4 +101,60 @@ pub(super) fn admin_listener(config: &Config) -> Result<Option<Arc<Listener>>, F
     }
     let written = config::Listener { address: admin.listen.clone(), ..config::Listener::default() };
     Listener::new(&written).map(Arc::new).map(Some).map_err(|faults| faults.under("listen"))
+}
+
+/// The first of these addresses of listeners beside which no socket can be
+/// opened at `address`, and what is to be said of it.
+pub(super) fn taken(
+    address: SocketAddr,
+    mut listeners: impl Iterator<Item = (usize, SocketAddr)>,
+) -> Option<(usize, String)> {
+    listeners.find_map(|(index, other)| {
+        if address == other {
+            return Some((index, format!("is the address of listeners[{index}] already")));
+        }
+        // `[::]` takes IPv6 alone, see `tidegate_sockets::open`.
+        let is_any = address.ip().is_unspecified() || other.ip().is_unspecified();
+        let overlaps =
+            is_any && address.port() == other.port() && address.is_ipv4() == other.is_ipv4();
+        let what = || format!("overlaps {other} of listeners[{index}]; only one can be bound");
+        overlaps.then(|| (index, what()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(address: &str, other: &str, expected: Option<&str>) {
+        for (address, other) in [(address, other), (other, address)] {
+            let parse = |text: &str| text.parse::<SocketAddr>().expect("an address");
+            let found = taken(parse(address), [(7, parse(other))].into_iter());
+            let said = found.as_ref().map(|(index, what)| (*index, what.as_str()));
+            let is_expected = match (said, expected) {
+                (None, None) => true,
+                (Some((7, what)), Some(start)) => what.starts_with(start),
+                _ => false,
+            };
+            assert!(is_expected, "{address} beside {other}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn every_address_of_a_family_overlaps_each_of_it() {
+        check("127.0.0.1:80", "127.0.0.1:80", Some("is the address of listeners[7]"));
+        check("0.0.0.0:80", "0.0.0.0:80", Some("is the address of listeners[7]"));
+        check("0.0.0.0:80", "127.0.0.1:80", Some("overlaps "));
+        check("[::]:80", "[::1]:80", Some("overlaps "));
+        for (address, other) in [
+            ("0.0.0.0:80", "127.0.0.1:81"),
+            ("127.0.0.1:80", "127.0.0.2:80"),
+            ("0.0.0.0:80", "[::]:80"),
+            ("0.0.0.0:80", "[::1]:80"),
+            ("127.0.0.1:80", "[::]:80"),
+        ] {
+            check(address, other, None);
+        }
+    }
 }
