@@ -74,7 +74,8 @@ struct Shared {
 struct State {
     /// Invariant: whole lines.
     lines: Vec<u8>,
-    reopen: bool,
+    /// Set until the other end knows: how many of the bytes came before.
+    reopen: Option<usize>,
     stop: bool,
     /// The last lines have been taken: nothing that is appended would be written.
     closed: bool,
@@ -123,7 +124,10 @@ impl Writer {
 
     /// Has the path opened again: what is appended from now on goes to the new file.
     pub(super) fn reopen(&self) {
-        self.shared.lock().reopen = true;
+        let mut state = self.shared.lock();
+        let before = state.lines.len();
+        state.reopen.get_or_insert(before);
+        drop(state);
         self.shared.wake.notify_one();
     }
 
@@ -176,7 +180,7 @@ impl Drain {
         let stalled = !self.pending.is_empty();
         let wake_at = self.shared.kind.wake_at;
         let idle = |state: &mut State| {
-            !state.stop && !state.reopen && (stalled || state.lines.len() < wake_at)
+            !state.stop && state.reopen.is_none() && (stalled || state.lines.len() < wake_at)
         };
         // Whatever ended the wait, a turn is due; a poisoned lock is no reason to stop.
         drop(self.shared.wake.wait_timeout_while(self.shared.lock(), PERIOD, idle));
@@ -203,9 +207,15 @@ impl Drain {
     /// Takes over the lines that wait, unless earlier ones are still to be written.
     fn take(&mut self) -> Course {
         let mut state = self.shared.lock();
-        self.reopen |= std::mem::take(&mut state.reopen);
+        let reopen = state.reopen.take();
+        self.reopen |= reopen.is_some();
         if self.pending.is_empty() {
+            // What came after the word to reopen waits for the new file.
+            let later = reopen.filter(|_| !state.stop).map(|at| state.lines.split_off(at));
             std::mem::swap(&mut self.pending, &mut state.lines);
+            if let Some(later) = later {
+                state.lines = later;
+            }
         } else if state.stop {
             self.pending.append(&mut state.lines);
         }
@@ -374,11 +384,13 @@ mod tests {
         fs::rename(&path, &rotated).expect("a rotation");
         say(&writer, "two");
         writer.reopen();
-        drain.turn(Instant::now());
         say(&writer, "three");
+        writer.reopen();
+        drain.turn(Instant::now());
+        say(&writer, "four");
         drain.turn(Instant::now());
         check(&rotated, "one\ntwo\n");
-        check(&path, "three\n");
+        check(&path, "three\nfour\n");
         assert_eq!(dropped.get(), 0);
     }
 
