@@ -11,7 +11,8 @@
 # lines. `pingora` is the bare proxy of benches/bare.rs, without a log, a route
 # or a header field of its own: the ground that Tidegate stands on. Not run
 # unless named: `single-2` and `stealing-2`, the same with two threads, either
-# with a runtime and a socket each, or in one runtime that steals work.
+# with a runtime and a socket each, or in one runtime that steals work; and
+# `tidegate-2`, Tidegate with two threads, whose connections one task accepts.
 # Rounds are interleaved and their order turns, so that a machine that slows
 # down slows all of them; the figures are medians. Ratios are to nginx.
 
@@ -41,7 +42,7 @@ while [ $# -gt 0 ]; do
             esac
             shift 2
             ;;
-        -h | --help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail "unknown option $1" ;;
     esac
 done
@@ -101,10 +102,11 @@ trap 'exit 143' TERM
 # --- The four parts, each on a port of 127.0.0.1 that the kernel picked. ---
 
 read -r "ports[origin]" "ports[nginx]" "ports[nginx-batch]" "ports[haproxy]" "ports[pingora]" \
-    "ports[tidegate]" "ports[admin]" "ports[single-2]" "ports[stealing-2]" < <(
+    "ports[tidegate]" "ports[admin]" "ports[single-2]" "ports[stealing-2]" "ports[tidegate-2]" \
+    "ports[admin-2]" < <(
     python3 - <<'PYTHON'
 import socket
-held = [socket.socket() for _ in range(9)]
+held = [socket.socket() for _ in range(11)]
 for each in held:
     each.bind(("127.0.0.1", 0))
 print(*(each.getsockname()[1] for each in held))
@@ -167,7 +169,7 @@ nginx_proxy() { # NAME LOG-OPTIONS
 nginx_proxy nginx ""
 nginx_proxy nginx-batch "buffer=64k flush=1s"
 
-mkdir -p "$dir"/{haproxy,pingora,single-2,stealing-2,tidegate}
+mkdir -p "$dir"/{haproxy,pingora,single-2,stealing-2,tidegate,tidegate-2}
 cat > "$dir/haproxy/haproxy.cfg" << CONFIG
 global
   nbthread 1
@@ -201,16 +203,17 @@ backend app
 CONFIG
 
 # Ten routes; requests of the bench take the ninth, by a host and a prefix.
-cat > "$dir/tidegate/tidegate.yaml" << CONFIG
+tidegate_config() { # NAME THREADS ADMIN
+    cat > "$dir/$1/tidegate.yaml" << CONFIG
 server:
-  threads: 1
-  pid_file: $dir/tidegate/run/tidegate.pid
-  upgrade_sock: $dir/tidegate/run/tidegate.sock
+  threads: $2
+  pid_file: $dir/$1/run/tidegate.pid
+  upgrade_sock: $dir/$1/run/tidegate.sock
   connections_per_client: $files
-admin: { listen: "127.0.0.1:${ports[admin]}", token: only-for-this-bench-0 }
-log: { level: warn, access: { to: $dir/tidegate/access.log, format: json } }
+admin: { listen: "127.0.0.1:${ports[$3]}", token: only-for-this-bench-0 }
+log: { level: warn, access: { to: $dir/$1/access.log, format: json } }
 listeners:
-  - address: 127.0.0.1:${ports[tidegate]}
+  - address: 127.0.0.1:${ports[$1]}
     timeouts: { idle: 10m }
     limits: { requests_per_connection: 1000000000 }
 upstreams:
@@ -227,6 +230,9 @@ routes:
   - { name: bench, match: { hosts: [bench.example], path_prefix: /bench/ }, upstream: app }
   - { name: rest, upstream: app }
 CONFIG
+}
+tidegate_config tidegate 1 admin
+tidegate_config tidegate-2 2 admin-2
 
 bare() { # NAME RUNTIME THREADS
     exec "$pingora" "127.0.0.1:${ports[$1]}" "127.0.0.1:${ports[origin]}" "$2" "$3"
@@ -239,7 +245,7 @@ start() { # NAME: starts it and waits until it answers
         pingora) bare pingora single 1 > "$out" 2>&1 & ;;
         single-2) bare single-2 single 2 > "$out" 2>&1 & ;;
         stealing-2) bare stealing-2 stealing 2 > "$out" 2>&1 & ;;
-        tidegate) (cd "$dir/tidegate" && exec "$tidegate" -c tidegate.yaml) > "$out" 2>&1 & ;;
+        tidegate | tidegate-2) (cd "$dir/$name" && exec "$tidegate" -c tidegate.yaml) > "$out" 2>&1 & ;;
     esac
     pids[$name]=$!
     for _ in $(seq 200); do
