@@ -88,8 +88,8 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let named = pid_file.clone();
     let process = Process { written, config, metrics, error_log, token, is_daemon, pid_file };
     let done = process.run(plan, sockets);
-    named.leave(done.is_ok());
-    done
+    named.leave(matches!(done, Ok(Place::Taken)));
+    done.map(drop)
 }
 
 /// The number of workers.
@@ -228,6 +228,12 @@ fn open_one(
     Ok(Opened { listener: listener.clone(), socket: Arc::new(socket) })
 }
 
+/// Whether a process served in its place, or was told to end before.
+enum Place {
+    Taken,
+    Left,
+}
+
 /// A process whose parts are all there.
 struct Process {
     written: Written,
@@ -241,7 +247,7 @@ struct Process {
 }
 
 impl Process {
-    fn run(self, plan: Plan, sockets: Sockets) -> Result<()> {
+    fn run(self, plan: Plan, sockets: Sockets) -> Result<Place> {
         let (access, access_drain) = self.open_access_log()?;
         let conf = self.pingora_conf();
         let starter = self.leave_if_told()?;
@@ -253,6 +259,7 @@ impl Process {
         let (cut, cutting) = watch::channel(false);
         let (served, serving) = watch::channel(Serving::NotYet);
         let (handled, signals) = watch::channel(false);
+        let (settled, has_settled) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
         let seats = Seats::new(Bounds {
             connections: settings.connections,
@@ -280,8 +287,8 @@ impl Process {
         let door = Arc::new(FrontDoor::new(site.clone(), state.clone()));
         let listeners = sockets.listeners.iter().map(|opened| opened.listener.clone()).collect();
         let shutdown = Shutdown::new(shutdown, cutting.clone());
-        let edge =
-            Edge::new(sockets.listeners, seats, door, apps.collect(), shutdown).announce(served);
+        let edge = Edge::new(sockets.listeners, seats, door, apps.collect(), shutdown.clone())
+            .announce(served.clone());
         let admin = sockets.admin.zip(self.token).map(|(opened, token)| {
             let guard = Guard::new(opened.listener.address, plan.admin_hosts, token);
             let (reloader, state) = (reloader.clone(), state.clone());
@@ -297,7 +304,9 @@ impl Process {
             predecessor: sockets.predecessor,
             starter,
             signals,
-            serving: serving.clone(),
+            serves: served,
+            closing: shutdown.watch().clone(),
+            settled,
         });
         server.add_service(edge).add_dependency(&control);
         if let Some(admin) = admin {
@@ -306,9 +315,9 @@ impl Process {
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         state.access.finish(LAST_LINES);
         self.error_log.finish(LAST_LINES);
-        let has_served = *serving.borrow() != Serving::Never;
-        anyhow::ensure!(has_served, "nothing was served; the log says why");
-        Ok(())
+        let may_serve = *serving.borrow() != Serving::Never;
+        anyhow::ensure!(may_serve, "nothing was served; the log says why");
+        Ok(if *has_settled.borrow() { Place::Taken } else { Place::Left })
     }
 
     fn open_access_log(&self) -> Result<(AccessLog, Option<Drain>)> {

@@ -187,7 +187,7 @@ impl Door for AdminDoor {
             _ if framing.upgrade => Err(refused()),
             Body::None => Ok(Framing::Length(0)),
             Body::Length(length) => Ok(Framing::Length(length)),
-            Body::Chunked => Ok(Framing::Open),
+            Body::Chunked => Ok(Framing::Chunked),
         }
     }
 

@@ -64,7 +64,11 @@ impl Certificates {
             let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
             tls.map(|tls| tls.refresh()).collect::<Vec<_>>()
         });
-        for refreshed in refreshed.await.unwrap_or_default() {
+        let refreshed = refreshed.await.unwrap_or_else(|error| {
+            ::log::error!("certificates were not looked at: {error}");
+            Vec::new()
+        });
+        for refreshed in refreshed {
             for name in &refreshed.replaced {
                 ::log::info!("certificate replaced: {name}");
             }

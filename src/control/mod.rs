@@ -58,7 +58,11 @@ pub(crate) struct Control {
     pub(crate) starter: Option<Starter>,
     /// True once the signals to end are handled.
     pub(crate) signals: watch::Receiver<bool>,
-    pub(crate) serving: watch::Receiver<Serving>,
+    pub(crate) serves: watch::Sender<Serving>,
+    /// True once the process is to end.
+    pub(crate) closing: watch::Receiver<bool>,
+    /// Told once the process has taken its place.
+    pub(crate) settled: watch::Sender<bool>,
 }
 
 #[async_trait]
@@ -71,7 +75,9 @@ impl ServiceWithDependents for Control {
         ready: ServiceReadyNotifier,
     ) {
         if let Err(error) = self.run(ready).await {
-            ::log::error!("the control plane stopped: {error:#}");
+            // Nobody would look after servers, certificates and signals.
+            ::log::error!("the control plane cannot start: {error:#}");
+            self.serves.send_replace(Serving::Never);
         }
     }
 
@@ -101,9 +107,13 @@ impl Control {
         background.follow(&self.reloader.site());
         let mut certificates = Certificates::new(std::mem::take(&mut self.listeners));
         certificates.warn();
-        self.serving.wait_for(|serving| *serving == Serving::Now).await?;
-        self.tell_predecessor();
-        self.tell_starter();
+        self.serves.subscribe().wait_for(|serving| *serving == Serving::Now).await?;
+        // One that is told to end meanwhile leaves the site to the one before.
+        if !*self.closing.borrow() {
+            self.tell_predecessor();
+            self.tell_starter();
+            self.settled.send_replace(true);
+        }
         let mut figures = tokio::time::interval(FIGURES);
         loop {
             tokio::select! {

@@ -27,6 +27,9 @@ use super::{App, Door, Event};
 /// How long accepting rests when the process has run out of descriptors.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
+/// No more than a backlog holds: who comes after may be a successor's to accept.
+const MOST_WAITING: usize = u16::MAX as usize;
+
 /// A listener and its socket.
 #[derive(Debug, Clone)]
 pub(crate) struct Opened {
@@ -84,9 +87,16 @@ impl<D: Door, A: App> Edge<D, A> {
         self
     }
 
+    /// Says it, unless it is known that nobody will ever be served.
     fn say(&self, what: Serving) {
         if let Some(serving) = &self.serving {
-            serving.send_replace(what);
+            serving.send_if_modified(|said| {
+                let may_change = *said != Serving::Never;
+                if may_change {
+                    *said = what;
+                }
+                may_change
+            });
         }
     }
 
@@ -288,7 +298,7 @@ impl<D: Door> Acceptor<D> {
 
     /// Takes who waits already: closing the socket would reset them.
     fn accept_waiting(&self) {
-        loop {
+        for _ in 0..MOST_WAITING {
             match self.opened.socket.accept() {
                 Ok((stream, peer)) => self.seat(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,

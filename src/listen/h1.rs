@@ -28,7 +28,8 @@ pub(super) struct Inward<'a, D, A> {
 
 impl<D: Door, A: App> Inward<'_, D, A> {
     /// Serves requests until one side closes; returns when the connection ended.
-    pub(super) async fn serve(&self, mut io: Box<EdgeIo>) {
+    /// The first byte of the first one came at `began`, if it has come.
+    pub(super) async fn serve(&self, mut io: Box<EdgeIo>, mut began: Option<Instant>) {
         let listener = &self.connection.listener;
         let limit = listener.limits.requests_per_connection;
         let mut patience = Patience::new(self.shutdown, listener.timeouts.idle.0);
@@ -39,7 +40,8 @@ impl<D: Door, A: App> Inward<'_, D, A> {
             if served == 1 {
                 self.door.count(listener, Event::SpeaksH1);
             }
-            let read = head::read(&mut io, first, &listener.limits, &listener.timeouts).await;
+            let began = began.take().unwrap_or_else(Instant::now);
+            let read = head::read(&mut io, first, began, listener).await;
             let outcome = match read {
                 Ok(head) => self.admit(head, &mut io),
                 Err(broken) => {

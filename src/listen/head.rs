@@ -11,7 +11,7 @@ use http::request::Parts;
 use tokio::time::{Instant, timeout_at};
 
 use super::io::EdgeIo;
-use super::listener::{Limits, Timeouts};
+use super::listener::{Limits, Listener};
 
 /// The most empty lines before a request line (RFC 9112 §2.2 asks for one).
 const EMPTY_LINES: usize = 4;
@@ -50,18 +50,18 @@ pub(super) struct Broken {
     pub(super) began: Instant,
 }
 
-/// Completes the head that begins with `bytes`; at least one byte is there.
+/// Completes the head that begins with `bytes`, the first of which came at
+/// `began`.
 pub(super) async fn read(
     io: &mut EdgeIo,
     mut bytes: BytesMut,
-    limits: &Limits,
-    timeouts: &Timeouts,
+    began: Instant,
+    listener: &Listener,
 ) -> Result<RawHead, Broken> {
-    let began = Instant::now();
-    let deadline = began + timeouts.header.0;
+    let deadline = began + listener.timeouts.header.0;
     let mut scan = Scan::default();
     loop {
-        match scan.look(&bytes, limits) {
+        match scan.look(&bytes, &listener.limits) {
             Ok(Some(end)) => return Ok(RawHead { bytes, end, began }),
             Ok(None) => {}
             Err(fault) => return Err(Broken { fault, so_far: bytes, began }),

@@ -28,7 +28,7 @@ impl Shutdown {
     }
 
     /// The first step as pingora knows it.
-    pub(super) fn watch(&self) -> &ShutdownWatch {
+    pub(crate) fn watch(&self) -> &ShutdownWatch {
         &self.closing
     }
 

@@ -47,7 +47,7 @@ pub(super) async fn welcome<D: Door, A: App>(
     let inward = Inward { connection: &connection, door, app, shutdown };
     match &connection.tls {
         Some(facts) if facts.is_h2 => Box::pin(h2::serve(&inward, io)).await,
-        Some(_) => inward.serve(io).await,
+        Some(_) => inward.serve(io, None).await,
         None => serve_plain(&inward, io).await,
     }
 }
@@ -96,25 +96,32 @@ fn prepare(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
 async fn serve_plain<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<EdgeIo>) {
     let listener = &inward.connection.listener;
     if !listener.speaks_h2 {
-        return inward.serve(io).await;
+        return inward.serve(io, None).await;
     }
     let mut patience = Patience::new(inward.shutdown, listener.timeouts.idle.0);
     let Some(mut first) = next_request(&mut io, &mut patience).await else {
         return;
     };
-    let deadline = Instant::now() + listener.timeouts.header.0;
-    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-        match timeout_at(deadline, io.read_more(&mut first)).await {
-            Ok(Ok(n)) if n > 0 => {}
-            _ => break,
+    let began = Instant::now();
+    let deadline = began + listener.timeouts.header.0;
+    let told = async {
+        while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+            match timeout_at(deadline, io.read_more(&mut first)).await {
+                Ok(Ok(n)) if n > 0 => {}
+                _ => break,
+            }
         }
+        Some(())
+    };
+    if inward.shutdown.bound_beginning(told).await.is_none() {
+        return;
     }
     let is_h2 = first.starts_with(PREFACE);
     io.unread(first.freeze());
     match is_h2 {
         true => Box::pin(h2::serve(inward, io)).await,
         // It answers as well where h1 is not spoken.
-        false => inward.serve(io).await,
+        false => inward.serve(io, Some(began)).await,
     }
 }
 

@@ -17,7 +17,8 @@ use super::{EdgeIo, LINGER, LINGER_BYTES, LINGER_READS};
 impl Drop for EdgeIo {
     fn drop(&mut self) {
         self.send_unsent();
-        if !self.is_unread() {
+        // One that is cut has had its last words; the process does not wait.
+        if !self.is_unread() || self.check_cut().is_err() {
             return;
         }
         let kept = self.transport.as_fd().try_clone_to_owned();
