@@ -261,10 +261,7 @@ impl Process {
         let (handled, signals) = watch::channel(false);
         let (settled, has_settled) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
-        let seats = Seats::new(Bounds {
-            connections: settings.connections,
-            per_client: settings.connections_per_client,
-        });
+        let seats = Seats::new(self.bounds());
         let stop = Stop {
             state: state.clone(),
             reloader: reloader.clone(),
@@ -326,6 +323,11 @@ impl Process {
             let whats: Vec<_> = faults.iter().map(|fault| fault.what.as_str()).collect();
             anyhow::anyhow!("{}", whats.join("; "))
         })
+    }
+
+    fn bounds(&self) -> Bounds {
+        let settings = &self.config.server;
+        Bounds { connections: settings.connections, per_client: settings.connections_per_client }
     }
 
     /// As a daemon, goes on in the background.
