@@ -4,9 +4,12 @@
 # that is no test (format, lints, dependencies) counts as one when it fails.
 # Up to three tests that fail are run once more, alone: whole-proxy tests have
 # deadlines, and a machine may stand still. One that passes then is named FLAKY.
+# A test binary that ended without its result counts as one that failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
+# What cargo says is counted below.
+export CARGO_TERM_COLOR=never CARGO_TERM_QUIET=false
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -34,9 +37,18 @@ count() {
   grep '^test result:' "$log" | grep -Eo "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
+# How many test binaries were started, and said nothing of how it went.
+count_unended() {
+  local started ended
+  started=$(grep -Ec '^ +(Running|Doc-tests) ' "$log")
+  ended=$(grep -c '^test result:' "$log")
+  printf '%s' $((started > ended ? started - ended : 0))
+}
+
 # All tests. Those with `of_root` in their names start as root and become another
 # user; where we are not root, sudo runs them.
 run_tests() {
+  cargo test --workspace --locked --no-run || return
   if [ "$(id -u)" = 0 ]; then
     cargo test --workspace --locked --no-fail-fast
     return
@@ -70,17 +82,21 @@ check_advisories
 
 printf '\n== cargo test\n'
 run_tests 2>&1 | tee "$log"
-tests_ended_well=${PIPESTATUS[0]}
+tests_status=${PIPESTATUS[0]}
 
 passed=$(count passed)
 failed=$(count failed)
 skipped=$(count ignored)
-if [ "$tests_ended_well" != 0 ] && [ "$failed" = 0 ]; then
-  printf '\nFAILED: the tests could not be built, or ended without a result\n'
-  failed=1
+unended=$(count_unended)
+if [ "$unended" != 0 ]; then
+  printf '\nFAILED: test binaries that ended without a result: %s\n' "$unended"
+elif [ "$tests_status" != 0 ] && [ "$failed" = 0 ]; then
+  printf '\nFAILED: the tests could not be built, or ended badly after their results\n'
+  unended=1
 fi
 flaky=()
 mapfile -t names < <(sed -n 's/^test \([^ ]*\) \.\.\. FAILED$/\1/p' "$log")
+# Those of a binary without a result are in the log, and not among those counted.
 if [ "$failed" = "${#names[@]}" ] && [ "$failed" -le 3 ]; then
   for name in "${names[@]}"; do
     printf '\n== once more, alone: %s\n' "$name"
@@ -90,7 +106,7 @@ if [ "$failed" = "${#names[@]}" ] && [ "$failed" -le 3 ]; then
     fi
   done
 fi
-failed=$((failed + failed_checks))
+failed=$((failed + unended + failed_checks))
 if [ "${#flaky[@]}" != 0 ]; then
   printf '\nFLAKY, failed above and passed alone, to be looked at: %s\n' "${flaky[*]}"
 fi
