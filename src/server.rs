@@ -261,7 +261,7 @@ impl Process {
         let (handled, signals) = watch::channel(false);
         let (settled, has_settled) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
-        let seats = Seats::new(self.bounds());
+        let seats = Seats::new(bounds(settings));
         let stop = Stop {
             state: state.clone(),
             reloader: reloader.clone(),
@@ -325,11 +325,6 @@ impl Process {
         })
     }
 
-    fn bounds(&self) -> Bounds {
-        let settings = &self.config.server;
-        Bounds { connections: settings.connections, per_client: settings.connections_per_client }
-    }
-
     /// As a daemon, goes on in the background.
     fn leave_if_told(&self) -> Result<Option<Starter>> {
         if !self.is_daemon {
@@ -347,6 +342,10 @@ impl Process {
             ..ServerConf::default()
         }
     }
+}
+
+fn bounds(settings: &config::Server) -> Bounds {
+    Bounds { connections: settings.connections, per_client: settings.connections_per_client }
 }
 
 /// The proxy of one worker.

@@ -88,8 +88,17 @@ impl Members {
         let up = self.best(ask, now, |server| self.is_up(server, now));
         match (up, self.rules.when_none_healthy) {
             (Err(NoServer::NoneHealthy), WhenNoneHealthy::TryAll) => self.best(ask, now, |_| true),
+            (Err(NoServer::NoneHealthy), WhenNoneHealthy::Refuse) => {
+                self.best(ask, now, |server| self.is_last_resort(server))
+            }
             (up, _) => up,
         }
+    }
+
+    /// Whether the server is better than none: its answers got it ejected, yet
+    /// it passes its checks.
+    pub(super) fn is_last_resort(&self, server: &Server) -> bool {
+        self.rules.has_checks && server.verdict.is_healthy()
     }
 
     fn best(

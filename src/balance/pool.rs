@@ -90,7 +90,9 @@ impl Pool {
         let members = self.members.load();
         let now = Instant::now();
         let any_will_do = members.rules.when_none_healthy == WhenNoneHealthy::TryAll;
-        members.list.iter().any(|member| any_will_do || members.is_up(&member.server, now))
+        members.list.iter().any(|Member { server, .. }| {
+            any_will_do || members.is_up(server, now) || members.is_last_resort(server)
+        })
     }
 
     /// Whether the site is not ready while this pool has no server.
@@ -415,6 +417,22 @@ mod tests {
         fail_requests(&pool, 10);
         let up = pool.status().iter().filter(|server| server.is_up()).count();
         assert_eq!(up, 1, "one is down, one is ejected, one must do");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ejected_server_that_passes_its_checks_is_better_than_none() {
+        let all = Outlier { errors: 1, max_ejected: Share::percent(100), ..Outlier::default() };
+        let config = Config { outlier: Some(all), ..even(Balance::RoundRobin, 2) };
+        let checked = pool(&checked(config));
+        let mut first = pick(&checked).expect("up");
+        let ejected = number(&first);
+        first.report(Outcome::Failed);
+        assert_ne!(number(&pick(&checked).expect("the other one")), ejected);
+        fell(&checked, &[3 - ejected]);
+        assert!(checked.has_server());
+        assert_eq!(number(&pick(&checked).expect("better than none")), ejected);
+        fell(&checked, &[1, 2]);
+        assert_eq!(pick(&checked).expect_err("both are down"), NoServer::NoneHealthy);
     }
 
     #[tokio::test(start_paused = true)]
