@@ -55,15 +55,52 @@ named() {
   printf '%s' "$pid"
 }
 
+# The processes of the upgrade: the one started, and the one that the pid file
+# names by now, which may be another one in the background.
+successors() {
+  local pid
+  for pid in "$new" "$(named || true)"; do
+    if [ -n "$pid" ] && [ "$pid" != "$old" ] && runs "$pid"; then
+      printf '%s\n' "$pid"
+    fi
+  done | sort -u
+}
+
+# Ends what was started, and waits a while for it to end.
+end_successors() {
+  local pid pids last=$((SECONDS + 10)) named_by=$SECONDS
+  # Whoever goes into the background just now is named a little later.
+  runs "$new" && named_by=$((SECONDS + 2))
+  while [ $SECONDS -lt $last ]; do
+    pids=$(successors)
+    [ -n "$pids" ] || [ $SECONDS -lt $named_by ] || return 0
+    for pid in $pids; do
+      # Unless the sockets are its alone by now.
+      ! listens "$pid" || listens "$old" || return 0
+      kill -TERM "$pid" 2>/dev/null || true
+    done
+    sleep $pause
+  done
+}
+
 fail() {
+  trap '' INT TERM
   say "failed: $*" >&2
-  if [ -n "${new:-}" ] && runs "$new"; then
-    kill -TERM "$new" 2>/dev/null || true
-  fi
-  if runs "$old"; then
+  end_successors
+  local pid
+  for pid in $(successors); do
+    if listens "$pid"; then
+      say "process $pid has the sockets" >&2
+    else
+      say "process $pid has not ended" >&2
+    fi
+  done
+  if ! runs "$old"; then
+    say "process $old has ended, too" >&2
+  elif listens "$old"; then
     say "process $old serves on" >&2
   else
-    say "process $old has ended, too" >&2
+    say "process $old takes no more connections" >&2
   fi
   exit 1
 }
@@ -97,9 +134,15 @@ arguments=(-u)
 mapfile -d '' -t words <"/proc/$old/cmdline"
 for word in "${words[@]:1}"; do
   case $word in
-    -u | --upgrade) ;;
-    # Several letters in one word.
-    -du | -ud) arguments+=(-d) ;;
+    --upgrade) ;;
+    --* | -) arguments+=("$word") ;;
+    # Several letters in one word; what follows a c is the name of a file.
+    -*)
+      letters=${word%%c*}
+      rest=${word#"$letters"}
+      word=${letters//u/}$rest
+      [ "$word" = - ] || arguments+=("$word")
+      ;;
     *) arguments+=("$word") ;;
   esac
 done
@@ -116,10 +159,11 @@ until waits_for_sockets "$new"; do
   [ $SECONDS -lt $deadline ] || fail "the new process never waited for the sockets"
   sleep $pause
 done
-kill -QUIT "$old"
+kill -QUIT "$old" || fail "process $old cannot be told to hand over"
 
 # One that goes into the background is another process than the one started.
 successor=$new
+unserved=0
 while true; do
   if [ "$successor" = "$new" ] && ! runs "$new"; then
     wait "$new" || fail "the new process has ended, see above and the error log"
@@ -133,9 +177,17 @@ while true; do
   if [ -z "$successor" ]; then
     [ $SECONDS -lt "$unnamed" ] || fail "nothing went into the background; the error log says why"
   elif ! runs "$successor"; then
-    fail "the new process has ended; the error log says why"
-  elif ! runs "$old" || ! listens "$old"; then
-    break
+    # What the one started ended with is asked above.
+    [ "$successor" = "$new" ] || fail "the new process has ended; the error log says why"
+  elif listens "$successor"; then
+    # Who only waits for one in the background has the sockets, too.
+    if ! listens "$old" && [ "$(successors)" = "$successor" ]; then
+      break
+    fi
+  elif ! runs "$old"; then
+    # Not at once: one that just ends has no sockets any more, and is still there.
+    unserved=$((unserved + 1))
+    [ $unserved -lt 20 ] || fail "process $old ended before another one served"
   fi
   [ $SECONDS -lt $deadline ] || fail "the new process does not serve; the error log says why"
   sleep $pause

@@ -4,8 +4,8 @@ use super::*;
 
 /// A daemon; it is killed when this is dropped.
 pub(super) struct Daemon<'a> {
-    folder: &'a Folder,
-    pid: Pid,
+    pub(super) folder: &'a Folder,
+    pub(super) pid: Pid,
 }
 
 impl<'a> Daemon<'a> {

@@ -1,5 +1,9 @@
 //! `scripts/upgrade.sh`: a new process, or the old one and the reason.
 
+use std::os::unix::net::UnixListener;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+
 use super::daemon::{Daemon, config, expect_answer};
 use super::*;
 
@@ -15,6 +19,14 @@ fn upgrade(folder: &Folder, arguments: &[&str]) -> (i32, String) {
     let mut script = Running(command.spawn().unwrap());
     let status = script.wait_exit();
     (status.code().unwrap(), folder.read("upgrade"))
+}
+
+/// A process that serves.
+async fn start(folder: &Folder, port: u16) -> Running {
+    let mut started = folder.start(&["-c", "tidegate.yaml"]);
+    started.await_listening(loopback(port), folder);
+    expect_answer(port).await;
+    started
 }
 
 /// What is wrong with a file, and the reason that the script gives for it.
@@ -51,9 +63,7 @@ async fn a_process_is_replaced_by_the_script_or_serves_on() {
     let [port, admin] = ports::free();
     let config = config(port, admin, "");
     let folder = Folder::with(&config);
-    let mut old = folder.start(&["-c", "tidegate.yaml"]);
-    old.await_listening(loopback(port), &folder);
-    expect_answer(port).await;
+    let mut old = start(&folder, port).await;
     let pid = Pid::from_child(&old.0);
     check_failures(&folder, &config, port, pid).await;
 
@@ -86,6 +96,80 @@ async fn a_daemon_is_replaced_by_the_script_or_serves_on() {
     expect_answer(port).await;
     new.signal(Signal::TERM);
     new.wait_end();
+}
+
+/// A program that waits for the sockets, as far as the script can see, and does
+/// what `then` says once the running process could not hand them over.
+fn stand_in(folder: &Folder, then: &str) -> UnixListener {
+    let unhanded = "until grep -q 'not replaced' error.log; do sleep 0.02; done";
+    folder.write("text", &format!("#!/usr/bin/env bash\n{unhanded}\n{then}\n"));
+    // Written by another process: a program that one of ours has open cannot be run.
+    let mut install = Command::new("install");
+    let (code, said) = ran(install.args(["-m755", "text", "stand-in"]).current_dir(folder.path()));
+    assert_eq!(code, 0, "{said}");
+    // It is inherited.
+    let waits = UnixListener::bind(folder.path().join("waits.sock")).unwrap();
+    fcntl_setfd(&waits, FdFlags::empty()).unwrap();
+    waits
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_starter_gave_up_is_ended_by_the_script() {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&config(port, admin, ""));
+    let old = start(&folder, port).await;
+    let daemon = "sleep 1000 & echo $! >run/tidegate.pid; echo $! >late; exit 1";
+    let _waits = stand_in(&folder, daemon);
+    let (code, said) = upgrade(&folder, &["-b", "stand-in"]);
+    let late = Daemon { folder: &folder, pid: folder.pid("late").expect(&said) };
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("failed: the new process has ended"), "{said}");
+    assert!(said.contains(&format!("process {} serves on", old.0.id())), "{said}");
+    late.wait_end();
+    expect_answer(port).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_old_process_is_not_taken_for_success() {
+    let [port, admin] = ports::free();
+    let folder = Folder::with(&config(port, admin, ""));
+    let mut old = start(&folder, port).await;
+    let then = "echo $$ >late; kill -KILL $(cat run/tidegate.pid); exec sleep 1000";
+    let _waits = stand_in(&folder, then);
+    let (code, said) = upgrade(&folder, &["-b", "stand-in"]);
+    let late = Daemon { folder: &folder, pid: folder.pid("late").expect(&said) };
+    assert_eq!(code, 1, "{said}");
+    let pid = old.0.id();
+    for part in ["ended before another one served", "has ended, too"] {
+        assert!(said.contains(&format!("process {pid} {part}")), "{said}");
+    }
+    late.wait_end();
+    assert!(!old.wait_exit().success());
+}
+
+#[test]
+fn the_script_says_u_once() {
+    let folder = Folder::new();
+    let table: [(&[&str], &str); 8] = [
+        (&["-c", "u.yaml", "-u"], "-c u.yaml"),
+        (&["--upgrade", "--conf", "u.yaml"], "--conf u.yaml"),
+        (&["-uc", "u.yaml"], "-c u.yaml"),
+        (&["-udc", "u.yaml"], "-dc u.yaml"),
+        (&["-ducu.yaml"], "-dcu.yaml"),
+        (&["-cu"], "-cu"),
+        (&["-ud"], "-d"),
+        (&["-du"], "-d"),
+    ];
+    for (told, passed_on) in table {
+        // Stands there until its input ends, whatever it is told.
+        let mut stands = Command::new("bash");
+        stands.args(["-c", "read"]).args(told).stdin(Stdio::piped());
+        let stands = Running(stands.spawn().unwrap());
+        folder.write("run/tidegate.pid", &stands.0.id().to_string());
+        let arguments = format!("false -u -c read {passed_on}\n");
+        let (code, said) = upgrade(&folder, &["-b", "/bin/false"]);
+        assert!(code == 1 && said.contains(&arguments), "{told:?}: {said}");
+    }
 }
 
 #[test]
