@@ -43,6 +43,7 @@ impl Pace {
         // It is never out of turns: those that are spent are the others'.
         let mut write = pin!(coop::unconstrained(write));
         let waker = Waker::from(self.clone());
+        let _ends = Ends(self);
         std::future::poll_fn(|cx| {
             self.task.register(cx.waker());
             let written = write.as_mut().poll(&mut Context::from_waker(&waker));
@@ -61,6 +62,15 @@ impl Pace {
 
     fn take_moved(&self) -> bool {
         self.moved.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Nothing waits any more once a write has ended, or was given up.
+struct Ends<'a>(&'a Pace);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.stands.store(false, Ordering::Release);
     }
 }
 
@@ -150,6 +160,24 @@ mod tests {
         assert_eq!(poll_twice(), 1, "the write stands");
         room.send(()).unwrap();
         assert_eq!(poll_twice(), 3, "and no longer does");
+    }
+
+    #[test]
+    fn a_write_that_is_given_up_stands_no_more() {
+        let (exchange, pace) = (exchange(), Arc::<Pace>::default());
+        let mut write = Some(Box::pin(pace.keep(std::future::pending::<()>())));
+        let answered = std::future::poll_fn(|cx| match write.take() {
+            Some(mut write) => {
+                assert!(write.as_mut().poll(cx).is_pending());
+                assert!(pace.stands());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        });
+        let mut paced = Paced::new(answered, pace.clone(), exchange);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut paced).poll(&mut cx).is_pending());
+        assert!(Pin::new(&mut paced).poll(&mut cx).is_ready(), "nothing would wake it");
     }
 
     #[tokio::test]
