@@ -1,6 +1,8 @@
 //! What one process tells the next of a pool's servers: the verdict of their
 //! checks, and who is out for failing. Figures and load begin anew.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -32,9 +34,12 @@ impl Known {
     /// Has `members` know it, too: servers of the same name and address.
     pub(super) fn learn(known: &[Known], members: &Members) {
         let now = Instant::now();
+        // If one is told of twice, the first counts.
+        let by_name = known.iter().rev().map(|it| ((it.name.as_str(), it.address.as_str()), it));
+        let by_name: HashMap<_, _> = by_name.collect();
         let of = |member: &Member| {
             let address = member.server.address().to_string();
-            known.iter().find(|it| *it.name == *member.server.name() && it.address == address)
+            by_name.get(&(member.server.name(), address.as_str())).copied()
         };
         let pairs: Vec<_> =
             members.list.iter().filter_map(|member| Some((member, of(member)?))).collect();
@@ -144,6 +149,23 @@ mod tests {
         fewer.learn(&handed(&old));
         let up: Vec<bool> = fewer.status().iter().map(|server| server.is_up()).collect();
         assert_eq!(up, [false, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_is_found_by_name_and_address() {
+        let address = |number: usize| format!("10.0.0.{number}:80");
+        let known = |name: usize, at: usize, checks: Result<(), &str>| Known {
+            name: address(name),
+            address: address(at),
+            checks: Some(checks.map_err(str::to_owned)),
+            out: None,
+        };
+        let pool = pool(&config(3));
+        // The last two are of others: a name that led elsewhere, a second word.
+        let down = Err("refused");
+        pool.learn(&[known(1, 1, down), known(2, 2, Ok(())), known(3, 1, down), known(2, 2, down)]);
+        let healthy: Vec<bool> = pool.status().iter().map(|server| server.healthy).collect();
+        assert_eq!(healthy, [false, true, true]);
     }
 
     #[tokio::test(start_paused = true)]
