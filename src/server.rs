@@ -72,7 +72,7 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     owner.keep_private(folder_of(&settings.upgrade_sock))?;
     let dropped = metrics.error_lines_dropped();
     let error_log = crate::log::init(config.log.level, settings.error_log.as_deref(), dropped)?;
-    if let Some(warning) = descriptors::raise(settings, threads(settings)) {
+    if let Some(warning) = descriptors::raise(settings, threads(settings), &plan) {
         ::log::warn!("{warning}");
     }
     let pid_file = PidFile::new(&settings.pid_file, owner);

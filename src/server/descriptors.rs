@@ -2,9 +2,14 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use super::{ADMIN_CONNECTIONS, Plan};
 use crate::config::Server;
 
-/// What a process needs besides its connections: logs, listeners, runtimes.
+/// What a process needs besides its connections and listeners: logs, the pid
+/// file, runtimes, the socket of an upgrade. Left out, as it has no bound of its
+/// own or is rarely much: health checks and questions to name servers, files that
+/// are served, idle connections to servers, and that the streams of one client
+/// over HTTP/2 may need several connections to servers.
 const OTHERS: u64 = 100;
 /// What each worker needs for itself.
 const PER_WORKER: u64 = 4;
@@ -12,7 +17,7 @@ const PER_WORKER: u64 = 4;
 const PER_CONNECTION: u64 = 2;
 
 /// Raises the limit as far as the process may; says if that is too little.
-pub(super) fn raise(server: &Server, threads: usize) -> Option<String> {
+pub(super) fn raise(server: &Server, threads: usize, plan: &Plan) -> Option<String> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
@@ -20,7 +25,9 @@ pub(super) fn raise(server: &Server, threads: usize) -> Option<String> {
             return Some(format!("the limit of file descriptors cannot be raised: {error}"));
         }
     }
-    let others = OTHERS + PER_WORKER * threads as u64;
+    let admin = plan.admin.as_ref().map_or(0, |_| ADMIN_CONNECTIONS);
+    let counted = plan.all_listeners().count() + admin;
+    let others = OTHERS + PER_WORKER * threads as u64 + counted as u64;
     shortage(limit.maximum?, others, server.connections as u64)
 }
 

@@ -213,9 +213,9 @@ async fn said_with(limits: &str, server: &str) -> String {
 async fn the_limit_of_descriptors_is_raised_and_told_if_it_is_too_low() {
     let said = said_with("64:700", ", connections: 1000").await;
     let expected =
-        "700 file descriptors are too few for server.connections: 1000, which may take 2104";
+        "700 file descriptors are too few for server.connections: 1000, which may take 2362";
     assert!(said.contains(expected), "{said}");
-    assert!(said.contains("write server.connections: 298"), "{said}");
-    let said = said_with("64:700", ", connections: 298").await;
+    assert!(said.contains("write server.connections: 169"), "{said}");
+    let said = said_with("64:700", ", connections: 169").await;
     assert!(!said.contains("descriptors"), "{said}");
 }
