@@ -71,7 +71,8 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     // First, for the logs may lie in it.
     owner.keep_private(folder_of(&settings.upgrade_sock))?;
     let dropped = metrics.error_lines_dropped();
-    let error_log = crate::log::init(config.log.level, settings.error_log.as_deref(), dropped)?;
+    let path = settings.error_log.as_deref();
+    let error_log = crate::log::init(config.log.level, path, owner.uid(), dropped)?;
     if let Some(warning) = descriptors::raise(settings, threads(settings), &plan) {
         ::log::warn!("{warning}");
     }
@@ -86,7 +87,8 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
         pid_file.write()?;
     }
     let named = pid_file.clone();
-    let process = Process { written, config, metrics, error_log, token, is_daemon, pid_file };
+    let process =
+        Process { written, config, owner, metrics, error_log, token, is_daemon, pid_file };
     let done = process.run(plan, sockets);
     named.leave(matches!(done, Ok(Place::Taken)));
     done.map(drop)
@@ -238,6 +240,7 @@ enum Place {
 struct Process {
     written: Written,
     config: Config,
+    owner: Owner,
     metrics: Metrics,
     error_log: ErrorLog,
     /// Of the admin listener, if there is one.
@@ -319,7 +322,7 @@ impl Process {
 
     fn open_access_log(&self) -> Result<(AccessLog, Option<Drain>)> {
         let dropped = self.metrics.access_lines_dropped();
-        AccessLog::open(&self.config.log.access, dropped).map_err(|faults| {
+        AccessLog::open(&self.config.log.access, self.owner.uid(), dropped).map_err(|faults| {
             let whats: Vec<_> = faults.iter().map(|fault| fault.what.as_str()).collect();
             anyhow::anyhow!("{}", whats.join("; "))
         })
@@ -330,7 +333,7 @@ impl Process {
         if !self.is_daemon {
             return Ok(None);
         }
-        daemon::leave(&self.config.server, &self.pid_file).map(Some)
+        daemon::leave(&self.config.server, &self.error_log, &self.pid_file).map(Some)
     }
 
     /// What pingora is told; the rest is done here.

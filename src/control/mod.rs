@@ -171,7 +171,7 @@ impl Control {
     fn reopen_logs(&self) {
         self.state.access.reopen();
         match self.error_log.reopen() {
-            Ok(()) => ::log::info!("logs reopened"),
+            Ok(()) => ::log::info!("opening the logs again"),
             Err(error) => ::log::error!("the error log stays where it was: {error}"),
         }
     }

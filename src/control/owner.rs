@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::{Group, User};
+use rustix::fs::Uid;
 use rustix::process::geteuid;
 
 /// The user that the process runs as once it serves.
@@ -25,6 +26,10 @@ impl Owner {
             }
             Err(what) => bail!("{what}"),
         }
+    }
+
+    pub(crate) fn uid(self) -> Uid {
+        Uid::from_raw(self.uid)
     }
 
     /// Makes a folder that only the owner can enter, or checks that it is one.

@@ -224,7 +224,8 @@ routes: [{ respond: { status: 200 } }]
         let built = loaded.build(|config| Site::build(config, &metrics, None));
         let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
         let dropped = metrics.access_lines_dropped();
-        let (access, _) = AccessLog::open(&config.log.access, dropped).expect("no log");
+        let (access, _) = AccessLog::open(&config.log.access, rustix::process::geteuid(), dropped)
+            .expect("no log");
         let state = State::new(metrics, access);
         let site = Arc::new(ArcSwap::from_pointee(site));
         Stop {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus::IntCounter;
+use rustix::fs::Uid;
 
 use super::record::Record;
 use super::sink::{Sink, check_place};
@@ -32,16 +33,18 @@ impl AccessLog {
 
     /// Opens the log. The [`Drain`], if any, needs a thread to run on.
     ///
-    /// Lines that are lost count as `dropped`.
+    /// A file is for `owner`, whom root may be about to become. Lines that are
+    /// lost count as `dropped`.
     pub(crate) fn open(
         config: &Access,
+        owner: Uid,
         dropped: IntCounter,
     ) -> Result<(Self, Option<Drain>), Faults> {
         let sink = match &config.to {
             To::Off => return Ok((AccessLog { format: config.format, writer: None }, None)),
             To::Stdout => Sink::stdout(),
             To::Stderr => Sink::stderr(),
-            To::Path(path) => Sink::path(path),
+            To::Path(path) => Sink::path(path, owner),
         };
         let sink = sink
             .map_err(|error| Faults::at("to", format!("cannot open `{}`: {error}", config.to)))?;
@@ -78,6 +81,8 @@ impl AccessLog {
 mod tests {
     use std::fs;
 
+    use rustix::process::geteuid;
+
     use super::*;
     use crate::fault::KeyPath;
     use crate::log::record::tests::plain;
@@ -94,7 +99,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
         let (log, drain) =
-            AccessLog::open(&config(To::Path(path.clone()), format), dropped()).expect("a place");
+            AccessLog::open(&config(To::Path(path.clone()), format), geteuid(), dropped())
+                .expect("a place");
         log.write(&plain());
         log.write(&plain());
         drop(log);
@@ -112,8 +118,8 @@ mod tests {
 
     #[test]
     fn off_needs_no_thread() {
-        let (log, drain) =
-            AccessLog::open(&config(To::Off, Format::Json), dropped()).expect("nothing to fail");
+        let (log, drain) = AccessLog::open(&config(To::Off, Format::Json), geteuid(), dropped())
+            .expect("nothing to fail");
         assert!(drain.is_none());
         log.write(&plain());
         log.reopen();
@@ -124,7 +130,7 @@ mod tests {
     fn streams_open() {
         for to in [To::Stdout, To::Stderr] {
             let (_log, drain) =
-                AccessLog::open(&config(to, Format::Json), dropped()).expect("a stream");
+                AccessLog::open(&config(to, Format::Json), geteuid(), dropped()).expect("a stream");
             assert!(drain.is_some());
         }
     }
@@ -135,9 +141,10 @@ mod tests {
         let at: KeyPath = ["to"].into_iter().collect();
         for bad in [folder.path().to_owned(), folder.path().join("none/access.log")] {
             let config = config(To::Path(bad), Format::Json);
-            for result in
-                [AccessLog::check(&config), AccessLog::open(&config, dropped()).map(|_| ())]
-            {
+            for result in [
+                AccessLog::check(&config),
+                AccessLog::open(&config, geteuid(), dropped()).map(|_| ()),
+            ] {
                 let faults = result.expect_err("no place for a log");
                 assert!(faults.iter().all(|fault| fault.at == at), "{faults:?}");
             }

@@ -7,6 +7,7 @@
 //! pingora's server itself (start, upgrade, shutdown).
 
 use std::fmt::{self, Write as _};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use anyhow::Context as _;
 use env_logger::fmt::Formatter;
 use env_logger::{Builder, Logger, Target, WriteStyle};
 use prometheus::IntCounter;
+use rustix::fs::Uid;
 
 use super::Level;
 use super::sink::Sink;
@@ -29,13 +31,15 @@ const HEARD: &str = "pingora_core::server";
 
 /// Starts the error log; call once, before anything else speaks.
 ///
-/// Lines that are lost count as `dropped`.
+/// The file is for `owner`, whom root may be about to become. Lines that are
+/// lost count as `dropped`.
 pub(crate) fn init(
     level: Level,
     path: Option<&Path>,
+    owner: Uid,
     dropped: IntCounter,
 ) -> anyhow::Result<ErrorLog> {
-    let error_log = ErrorLog::open(path, dropped)?;
+    let error_log = ErrorLog::open(path, owner, dropped)?;
     let style = style(path);
     let logger = logger(error_log.clone(), style);
     ::log::set_boxed_logger(Box::new(Voice(logger))).context("logging has started")?;
@@ -66,10 +70,10 @@ struct Way {
 }
 
 impl ErrorLog {
-    fn open(path: Option<&Path>, dropped: IntCounter) -> anyhow::Result<Self> {
+    fn open(path: Option<&Path>, owner: Uid, dropped: IntCounter) -> anyhow::Result<Self> {
         let sink = match path {
             None => Sink::stderr().context("no standard error")?,
-            Some(path) => Sink::path(path)
+            Some(path) => Sink::path(path, owner)
                 .with_context(|| format!("cannot open the error log {}", path.display()))?,
         };
         let way = Mutex::new(Way { sink, writer: None });
@@ -92,14 +96,25 @@ impl ErrorLog {
         Ok(drain)
     }
 
-    /// Goes on in a new file after a rotation; the old one stays if that fails.
+    /// Goes on in a new file after a rotation; the old one stays if that fails,
+    /// which the [`Drain`], if there is one, tries again and speaks of.
     pub(crate) fn reopen(&self) -> io::Result<()> {
-        let mut way = self.way();
-        way.sink.reopen()?;
+        let way = self.way();
         if let Some(writer) = &way.writer {
             writer.reopen();
+            return Ok(());
         }
+        let mut sink = way.sink.try_clone()?;
+        // Opening may take its time; whoever speaks meanwhile must not wait for it.
+        drop(way);
+        sink.reopen()?;
+        self.way().sink = sink;
         Ok(())
+    }
+
+    /// The file, for what speaks past the log.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.way().sink.file()
     }
 
     /// Waits until every line is written, no longer than `patience`. Blocks.
@@ -111,7 +126,12 @@ impl ErrorLog {
         let Some(writer) = self.way().writer.clone() else { return Finished::Whole };
         let finished = writer.finish(patience);
         if finished == Finished::Whole {
-            self.way().writer = None;
+            let mut way = self.way();
+            // After a rotation it is another one.
+            if let Some(sink) = writer.left() {
+                way.sink = sink;
+            }
+            way.writer = None;
         }
         finished
     }
@@ -228,6 +248,8 @@ impl fmt::Write for Escaping<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::geteuid;
+
     use super::*;
 
     /// Reached only by a test that fails.
@@ -272,7 +294,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> (ErrorLog, Logger) {
-        let error_log = ErrorLog::open(Some(path), dropped()).expect("a file");
+        let error_log = ErrorLog::open(Some(path), geteuid(), dropped()).expect("a file");
         let logger = logger(error_log.clone(), WriteStyle::Never);
         (error_log, logger)
     }
@@ -328,6 +350,33 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_a_rotation() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("error.log");
+        let (error_log, logger) = open(&path);
+        let drain = error_log.detach().expect("a file");
+        std::fs::remove_file(&path).expect("it is there");
+        // Opening a pipe waits for a reader.
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).expect("a pipe");
+        let thread = std::thread::spawn(move || drain.run());
+        let (spoke, has_spoken) = std::sync::mpsc::channel();
+        let rotated = error_log.clone();
+        std::thread::spawn(move || {
+            rotated.reopen().expect("the thread's business");
+            speak(&logger, "one");
+            spoke.send(()).expect("who waits");
+        });
+        has_spoken.recv_timeout(LONG).expect("nobody reads so far");
+        let mut text = String::new();
+        let mut reader = io::BufReader::new(File::open(&path).expect("a pipe"));
+        io::BufRead::read_line(&mut reader, &mut text).expect("a line");
+        assert!(text.ends_with("tidegate: one\n"), "{text}");
+        assert_eq!(error_log.finish(LONG), Finished::Whole);
+        thread.join().expect("no panic");
+    }
+
+    #[test]
     fn without_its_thread_a_line_is_written_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("error.log");
@@ -351,7 +400,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_is_named() {
         let path = Some(Path::new("/nowhere/error.log"));
-        let error = ErrorLog::open(path, dropped()).expect_err("no file");
+        let error = ErrorLog::open(path, geteuid(), dropped()).expect_err("no file");
         assert!(error.to_string().contains("/nowhere/error.log"));
     }
 }

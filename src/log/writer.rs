@@ -6,6 +6,7 @@
 //! and counted. The access log and the error log have one each.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,8 +53,10 @@ pub(crate) struct Drain {
     /// Lines on their way; those before `written` have arrived.
     pending: Vec<u8>,
     written: usize,
-    /// Set until the path has been opened again.
-    reopen: bool,
+    /// From when on the path is to be opened again, if it is.
+    reopen_at: Option<Instant>,
+    /// That it could not be opened was said.
+    told: bool,
     /// Set while writing fails.
     retry_at: Option<Instant>,
     warned_at: Option<Instant>,
@@ -80,6 +83,8 @@ struct State {
     /// The last lines have been taken: nothing that is appended would be written.
     closed: bool,
     ended: bool,
+    /// Where the other end, which is gone, would go on.
+    left: Option<Sink>,
 }
 
 impl Writer {
@@ -98,7 +103,8 @@ impl Writer {
             sink,
             pending: Vec::new(),
             written: 0,
-            reopen: false,
+            reopen_at: None,
+            told: false,
             retry_at: None,
             warned_at: None,
             warned_of,
@@ -144,6 +150,11 @@ impl Writer {
         if state.ended { Finished::Whole } else { Finished::Late }
     }
 
+    /// Where the [`Drain`] was when it ended: another file after a rotation.
+    pub(super) fn left(&self) -> Option<Sink> {
+        self.shared.lock().left.take()
+    }
+
     fn stop(&self) {
         self.shared.lock().stop = true;
         self.shared.wake.notify_one();
@@ -187,11 +198,11 @@ impl Drain {
     }
 
     fn turn(&mut self, now: Instant) -> Course {
-        let course = self.take();
+        let course = self.take(now);
         let due = self.retry_at.is_none_or(|at| at <= now);
         let mut failure = None;
-        if due || self.reopen || course == Course::End {
-            failure = self.flush().err();
+        if due || course == Course::End {
+            failure = self.flush(now).err();
             self.retry_at = failure.as_ref().map(|_| now + RETRY);
         }
         if course == Course::End {
@@ -205,10 +216,12 @@ impl Drain {
     }
 
     /// Takes over the lines that wait, unless earlier ones are still to be written.
-    fn take(&mut self) -> Course {
+    fn take(&mut self, now: Instant) -> Course {
         let mut state = self.shared.lock();
         let reopen = state.reopen.take();
-        self.reopen |= reopen.is_some();
+        if reopen.is_some() {
+            (self.reopen_at, self.retry_at, self.told) = (Some(now), None, false);
+        }
         if self.pending.is_empty() {
             // What came after the word to reopen waits for the new file.
             let later = reopen.filter(|_| !state.stop).map(|at| state.lines.split_off(at));
@@ -227,16 +240,31 @@ impl Drain {
     }
 
     /// Writes what is pending; opens the path again if told to, or if that helps.
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self, now: Instant) -> io::Result<()> {
         let written = self.write_pending();
-        if written.is_ok() && !self.reopen {
+        if written.is_ok() && self.reopen_at.is_none_or(|at| at > now) {
             return Ok(());
         }
-        if self.sink.reopen()? == Reopened::OtherFile {
-            self.skip_torn_line();
+        match self.sink.reopen() {
+            Ok(Reopened::OtherFile) => self.skip_torn_line(),
+            Ok(Reopened::SameFile) => {}
+            Err(error) => {
+                self.reopen_at = self.reopen_at.map(|_| now + RETRY);
+                return written.map(|()| self.stay(&error)).map_err(|_| error);
+            }
         }
-        self.reopen = false;
+        self.reopen_at = None;
         self.write_pending()
+    }
+
+    /// Lines go on to the old file, which takes them; says so once a rotation.
+    fn stay(&mut self, error: &io::Error) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        let name = self.shared.kind.name;
+        let place = self.sink.place().unwrap_or(Path::new("")).display();
+        ::log::warn!("the {name} goes on in its old file: cannot open {place}: {error}");
     }
 
     fn write_pending(&mut self) -> io::Result<()> {
@@ -288,7 +316,9 @@ impl Drain {
 
 impl Drop for Drain {
     fn drop(&mut self) {
+        let left = self.sink.try_clone().ok();
         let mut state = self.shared.lock();
+        state.left = left;
         state.closed = true;
         state.ended = true;
         self.shared.ended.notify_all();
@@ -312,14 +342,15 @@ impl Shared {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::Path;
     use std::thread;
+
+    use rustix::process::geteuid;
 
     use super::*;
 
     fn log(path: &Path, limit: usize) -> (Writer, Drain, IntCounter) {
         let dropped = IntCounter::new("dropped", "lines").expect("a good name");
-        let sink = Sink::path(path).expect("a place");
+        let sink = Sink::path(path, geteuid()).expect("a place");
         let (writer, drain) = Writer::new(sink, dropped.clone(), Kind { limit, ..ACCESS_LOG });
         (writer, drain, dropped)
     }
@@ -407,9 +438,12 @@ mod tests {
         say(&writer, "one");
         drain.turn(start);
         say(&writer, "two");
-        drain.turn(start + RETRY);
+        drain.turn(start + RETRY / 2);
         check(&moved.join("access.log"), "one\ntwo\n");
+        drain.turn(start + RETRY);
         fs::create_dir(&logs).expect("a folder");
+        drain.turn(start + RETRY + RETRY / 2);
+        assert!(!path.exists(), "not tried before it is time");
         drain.turn(start + 2 * RETRY);
         say(&writer, "three");
         drain.turn(start + 2 * RETRY);
@@ -470,8 +504,9 @@ mod tests {
         let (_writer, mut drain, dropped) = log(&path, ACCESS_LOG.limit);
         drain.pending = b"one\ntwo\nthree\n".to_vec();
         drain.written = 5;
-        drain.reopen = true;
-        drain.turn(Instant::now());
+        let now = Instant::now();
+        drain.reopen_at = Some(now);
+        drain.turn(now);
         check(&path, "one\ntwo\nthree\n");
         assert_eq!(dropped.get(), 0);
     }

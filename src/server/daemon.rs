@@ -16,19 +16,23 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::pid_file::PidFile;
 use crate::config::Server;
 use crate::control::{Starter, group_named, user_named};
-use crate::log::append_to;
+use crate::log::ErrorLog;
 
 /// How long a daemon may take until it serves.
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// Goes on in the background, as the user of the settings. The process that was
 /// started ends here, once the one in the background serves or has failed.
-pub(super) fn leave(settings: &Server, pid_file: &PidFile) -> Result<Starter> {
+pub(super) fn leave(
+    settings: &Server,
+    error_log: &ErrorLog,
+    pid_file: &PidFile,
+) -> Result<Starter> {
     debug_assert!(is_alone(), "what another thread holds would stay locked");
     let folder = std::env::current_dir().context("the working directory is gone")?;
     let mut daemon = Daemonize::new().working_directory(folder);
-    daemon = match settings.error_log.as_deref() {
-        Some(path) => daemon.stderr(append_to(path)?),
+    daemon = match &settings.error_log {
+        Some(_) => daemon.stderr(error_log.file()?),
         None => daemon.stdout(Stdio::keep()).stderr(Stdio::keep()),
     };
     let identity = Identity::of(settings)?;

@@ -175,6 +175,76 @@ async fn a_daemon_of_root_becomes_the_user_it_is_told() {
     }
 }
 
+#[test]
+fn root_follows_no_link_to_a_log_of_its_user() {
+    for log in ["error.log", "access.log"] {
+        let [port, admin] = ports::free();
+        let folder = folder_of_nobody(port, admin, "");
+        std::os::unix::fs::symlink("precious", folder.path().join(log)).unwrap();
+        let (code, said) = folder.run(&["-c", "tidegate.yaml"]);
+        let said = said + &folder.read("error.log");
+        assert_eq!(code, 1, "{said}");
+        for part in [log, "root opens no such file for server.user: a link is on the way"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!folder.path().join("precious").exists(), "{said}");
+    }
+}
+
+/// Moves both logs of a daemon away, and says so.
+fn rotate(folder: &Folder, daemon: &Daemon<'_>) {
+    for log in ["error.log", "access.log"] {
+        let log = folder.path().join(log);
+        assert_eq!(fs::metadata(&log).unwrap().uid(), 65534);
+        fs::rename(&log, log.with_extension("log.1")).unwrap();
+    }
+    daemon.signal(Signal::USR1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_that_root_made_are_rotated_by_their_user() {
+    let [port, admin] = ports::free();
+    let folder = folder_of_nobody(port, admin, "");
+    std::os::unix::fs::chown(folder.path(), Some(65534), None).unwrap();
+    let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml"]);
+    rotate(&folder, &daemon);
+    let is_there = |log: &str| folder.path().join(log).exists();
+    poll("the new files", || (is_there("error.log") && is_there("access.log")).then_some(()));
+    expect_answer(port).await;
+    daemon.signal(Signal::TERM);
+    daemon.wait_end();
+    assert!(folder.read("error.log").contains("draining"), "{}", folder.read("error.log"));
+    assert!(!folder.read("error.log").contains("old file"), "{}", folder.read("error.log"));
+    assert_eq!(folder.read("access.log").lines().count(), 1);
+    assert_eq!(folder.read("access.log.1"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_in_a_folder_of_root_stay_with_their_files_and_say_so_once() {
+    let [port, admin] = ports::free();
+    let folder = folder_of_nobody(port, admin, "");
+    let daemon = Daemon::start(&folder, &["-c", "tidegate.yaml"]);
+    rotate(&folder, &daemon);
+    let told = || {
+        let log = folder.read("error.log.1");
+        ["error", "access"].map(|name| {
+            let what = format!("the {name} log goes on in its old file: cannot open {name}.log");
+            log.matches(&what).count()
+        })
+    };
+    poll("both to say so", || (told() == [1, 1]).then_some(()));
+    expect_answer(port).await;
+    poll("the line of the request", || (!folder.read("access.log.1").is_empty()).then_some(()));
+    // Once it can be done, it is.
+    std::os::unix::fs::chown(folder.path(), Some(65534), None).unwrap();
+    let is_there = |log: &str| folder.path().join(log).exists();
+    poll("the new files", || (is_there("error.log") && is_there("access.log")).then_some(()));
+    daemon.signal(Signal::TERM);
+    daemon.wait_end();
+    assert_eq!(told(), [1, 1]);
+    assert!(folder.read("error.log").contains("draining"), "{}", folder.read("error.log"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pid_file_of_root_that_its_daemon_may_not_remove_is_empty_in_the_end() {
     let [port, admin] = ports::free();
