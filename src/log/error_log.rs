@@ -6,9 +6,11 @@
 //! those already. Their messages count as debug here, except those of
 //! pingora's server itself (start, upgrade, shutdown).
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,7 +34,7 @@ const HEARD: &str = "pingora_core::server";
 /// Starts the error log; call once, before anything else speaks.
 ///
 /// The file is for `owner`, whom root may be about to become. Lines that are
-/// lost count as `dropped`.
+/// lost count as `dropped`. Panics are said here from now on, too.
 pub(crate) fn init(
     level: Level,
     path: Option<&Path>,
@@ -44,7 +46,23 @@ pub(crate) fn init(
     let logger = logger(error_log.clone(), style);
     ::log::set_boxed_logger(Box::new(Voice(logger))).context("logging has started")?;
     error_log.set_level(level);
+    std::panic::set_hook(Box::new(say_panic));
     Ok(error_log)
+}
+
+/// Standard error is where the log was at the start, or nowhere at all.
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("unnamed");
+    // Has one line end, which separates the place from the message.
+    let what = panic.to_string();
+    let what = what.replacen(":\n", ": ", 1);
+    let trace = Backtrace::capture();
+    if trace.status() == BacktraceStatus::Captured {
+        ::log::error!("the thread `{name}` {what}\n{trace}");
+    } else {
+        ::log::error!("the thread `{name}` {what}");
+    }
 }
 
 /// The running error log.
@@ -374,6 +392,30 @@ mod tests {
         assert!(text.ends_with("tidegate: one\n"), "{text}");
         assert_eq!(error_log.finish(LONG), Finished::Whole);
         thread.join().expect("no panic");
+    }
+
+    #[test]
+    fn a_panic_is_a_line_with_its_place() {
+        const LOG: &str = "TIDEGATE_TEST_PANIC_LOG";
+        if let Some(path) = std::env::var_os(LOG) {
+            // In a process of its own: there is one logger, and one hook.
+            init(Level::Error, Some(Path::new(&path)), geteuid(), dropped()).expect("a file");
+            let panic = || panic!("one\ntwo");
+            let named = std::thread::Builder::new().name("worker".to_owned());
+            named.spawn(panic).expect("a thread").join().expect_err("a panic");
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("error.log");
+        let mut again = std::process::Command::new(std::env::current_exe().expect("a test"));
+        let name = "log::error_log::tests::a_panic_is_a_line_with_its_place";
+        again.args([name, "--exact", "--quiet"]).env(LOG, &path).env_remove("RUST_BACKTRACE");
+        let done = again.output().expect("it runs");
+        let text = std::fs::read_to_string(&path).expect("a log");
+        assert!(done.status.success(), "{done:?}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let place = "the thread `worker` panicked at src/log/error_log.rs:";
+        assert!(text.contains(place) && text.ends_with(": one\\ntwo\n"), "{text}");
     }
 
     #[test]
