@@ -1,9 +1,10 @@
 //! Whose the process is, and what is for its owner alone: the folder in which
 //! sockets and the admin token change hands.
 
-use std::fs::{DirBuilder, Metadata};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
-use std::path::Path;
+use std::fs::{DirBuilder, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown, lchown};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::{Group, User};
@@ -60,10 +61,37 @@ impl Owner {
         found.is_file() && found.mode() & 0o7777 == 0o600 && is_theirs
     }
 
-    /// Gives away a file that was made for the owner.
-    pub(crate) fn give(self, file: &std::fs::File) -> std::io::Result<()> {
-        std::os::unix::fs::fchown(file, Some(self.uid), None)
+    /// Puts a new file of the owner's in the place of an old one: a reader never
+    /// sees half of it, and who had opened the old one cannot read the new one.
+    ///
+    /// Follows no link at `path`, for root does this in a folder of the user's.
+    pub(crate) fn replace(self, path: &Path, mode: u32, text: &str) -> io::Result<()> {
+        let fresh = beside(path);
+        if let Err(error) = std::fs::remove_file(&fresh)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut made = File::options();
+        let mut file = made.write(true).create_new(true).mode(mode).open(&fresh)?;
+        let mut write = || {
+            file.write_all(text.as_bytes())?;
+            fchown(&file, Some(self.uid), None)?;
+            file.sync_all()?;
+            std::fs::rename(&fresh, path)
+        };
+        write().inspect_err(|_| {
+            // What went wrong first is what matters.
+            std::fs::remove_file(&fresh).ok();
+        })
     }
+}
+
+/// Where what replaces a file is written first.
+fn beside(path: &Path) -> PathBuf {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    fresh.into()
 }
 
 /// The user of this machine with that name, or what is wrong with it.
@@ -135,6 +163,34 @@ mod tests {
         let somebody = Owner { uid: geteuid().as_raw() + 1 };
         let refused = somebody.keep_private(dir.path()).expect_err("not theirs").to_string();
         assert!(refused.contains(&format!("chown {} ", somebody.uid)), "{refused}");
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("other"), "kept").expect("written");
+        for name in ["edge.1", "edge.1.new"] {
+            std::os::unix::fs::symlink(at("other"), at(name)).expect("made");
+        }
+        // Another file, whose name differs in what looks like an extension.
+        fs::write(at("edge.new"), "kept").expect("written");
+        us().replace(&at("edge.1"), 0o600, "text").expect("replaced");
+        for (name, text) in [("other", "kept"), ("edge.new", "kept"), ("edge.1", "text")] {
+            assert_eq!(fs::read_to_string(at(name)).expect("there"), text, "{name}");
+        }
+        let found = fs::symlink_metadata(at("edge.1")).expect("there");
+        assert!(found.is_file() && found.mode() & 0o777 == 0o600, "{found:?}");
+        assert!(!at("edge.1.new").exists());
+    }
+
+    #[test]
+    fn what_could_not_replace_a_file_is_not_left_behind() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("edge");
+        fs::create_dir(&path).expect("made");
+        us().replace(&path, 0o600, "text").expect_err("a folder is in the way");
+        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! The secret that every change through the admin listener must show.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -32,7 +31,8 @@ impl Token {
     /// replaced: a process makes one once the sockets are its own.
     pub(crate) fn make(made: &Path, owner: Owner) -> Result<Self> {
         let token = random()?;
-        write_private(made, &token, owner)
+        owner
+            .replace(made, 0o600, &format!("{token}\n"))
             .with_context(|| format!("cannot write the admin token to {}", made.display()))?;
         Ok(Token(token))
     }
@@ -85,23 +85,6 @@ fn read_private(path: &Path, owner: Owner) -> Option<String> {
     let token = text.trim_end();
     let is_good = token.len() >= SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic());
     is_good.then(|| token.to_owned())
-}
-
-/// Replaces the file as a whole: whoever may read the new one could not have
-/// opened the old one before.
-fn write_private(path: &Path, token: &str, owner: Owner) -> std::io::Result<()> {
-    let fresh = path.with_extension("token.new");
-    if let Err(error) = std::fs::remove_file(&fresh)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    writeln!(file, "{token}")?;
-    owner.give(&file)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)
 }
 
 #[cfg(test)]

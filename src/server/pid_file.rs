@@ -12,6 +12,9 @@ use rustix::process::{Pid, getpid, test_kill_process};
 
 use crate::control::Owner;
 
+/// Whom it names is no secret.
+const MODE: u32 = 0o644;
+
 /// The pid file, and whom it named before.
 #[derive(Debug, Clone)]
 pub(super) struct PidFile {
@@ -49,19 +52,8 @@ impl PidFile {
         }
     }
 
-    /// Writes it as a whole: a reader never sees half a number.
     fn replace(&self, pid: Pid) -> std::io::Result<()> {
-        let fresh = self.path.with_extension("pid.new");
-        if let Err(error) = std::fs::remove_file(&fresh)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        // Root writes into a folder of the user's: nothing there is to be followed.
-        let mut file = File::options().write(true).create_new(true).open(&fresh)?;
-        file.write_all(line(pid).as_bytes())?;
-        self.owner.give(&file)?;
-        std::fs::rename(&fresh, &self.path)
+        self.owner.replace(&self.path, MODE, &line(pid))
     }
 
     fn overwrite(&self, text: &str) -> std::io::Result<()> {
