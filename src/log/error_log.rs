@@ -377,21 +377,22 @@ mod tests {
         // Opening a pipe waits for a reader.
         let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
         rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).expect("a pipe");
-        let thread = std::thread::spawn(move || drain.run());
         let (spoke, has_spoken) = std::sync::mpsc::channel();
-        let rotated = error_log.clone();
-        std::thread::spawn(move || {
-            rotated.reopen().expect("the thread's business");
-            speak(&logger, "one");
-            spoke.send(()).expect("who waits");
+        std::thread::scope(|scope| {
+            scope.spawn(|| drain.run());
+            scope.spawn(|| {
+                error_log.reopen().expect("the thread's business");
+                speak(&logger, "one");
+                spoke.send(()).expect("who waits");
+            });
+            let in_time = has_spoken.recv_timeout(LONG);
+            let mut text = String::new();
+            let mut reader = io::BufReader::new(File::open(&path).expect("a pipe"));
+            in_time.expect("nobody waits for a reader");
+            io::BufRead::read_line(&mut reader, &mut text).expect("a line");
+            assert!(text.ends_with("tidegate: one\n"), "{text}");
+            assert_eq!(error_log.finish(LONG), Finished::Whole);
         });
-        has_spoken.recv_timeout(LONG).expect("nobody reads so far");
-        let mut text = String::new();
-        let mut reader = io::BufReader::new(File::open(&path).expect("a pipe"));
-        io::BufRead::read_line(&mut reader, &mut text).expect("a line");
-        assert!(text.ends_with("tidegate: one\n"), "{text}");
-        assert_eq!(error_log.finish(LONG), Finished::Whole);
-        thread.join().expect("no panic");
     }
 
     #[test]
@@ -402,7 +403,10 @@ mod tests {
             init(Level::Error, Some(Path::new(&path)), geteuid(), dropped()).expect("a file");
             let panic = || panic!("one\ntwo");
             let named = std::thread::Builder::new().name("worker".to_owned());
-            named.spawn(panic).expect("a thread").join().expect_err("a panic");
+            std::thread::scope(|scope| {
+                let thread = named.spawn_scoped(scope, panic).expect("a thread");
+                thread.join().expect_err("a panic");
+            });
             return;
         }
         let folder = tempfile::tempdir().expect("a folder");

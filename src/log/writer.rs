@@ -263,7 +263,7 @@ impl Drain {
             return;
         }
         let name = self.shared.kind.name;
-        let place = self.sink.place().unwrap_or(Path::new("")).display();
+        let place = self.sink.place().unwrap_or_else(|| Path::new("")).display();
         ::log::warn!("the {name} goes on in its old file: cannot open {place}: {error}");
     }
 
