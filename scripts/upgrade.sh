@@ -154,12 +154,13 @@ new=$!
 trap 'fail "told to stop"' INT TERM
 
 deadline=$((SECONDS + patience))
-until waits_for_sockets "$new"; do
+# One that was told to hand over before did so at once.
+until waits_for_sockets "$new" || listens "$new"; do
   runs "$new" || fail "the new process has ended, see above"
   [ $SECONDS -lt $deadline ] || fail "the new process never waited for the sockets"
   sleep $pause
 done
-kill -QUIT "$old" || fail "process $old cannot be told to hand over"
+listens "$new" || kill -QUIT "$old" || fail "process $old cannot be told to hand over"
 
 # One that goes into the background is another process than the one started.
 successor=$new
