@@ -388,10 +388,11 @@ mod tests {
             let in_time = has_spoken.recv_timeout(LONG);
             let mut text = String::new();
             let mut reader = io::BufReader::new(File::open(&path).expect("a pipe"));
-            in_time.expect("nobody waits for a reader");
             io::BufRead::read_line(&mut reader, &mut text).expect("a line");
-            assert!(text.ends_with("tidegate: one\n"), "{text}");
+            // The threads must end before a failure is told.
             assert_eq!(error_log.finish(LONG), Finished::Whole);
+            in_time.expect("nobody waits for a reader");
+            assert!(text.ends_with("tidegate: one\n"), "{text}");
         });
     }
 
