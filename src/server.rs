@@ -277,6 +277,7 @@ impl Process {
             drain: settings.drain.0,
             upgrade_sock: settings.upgrade_sock.clone(),
             sockets: Mutex::new(sockets.all()),
+            name_again: self.pid_file.keeper(),
         };
         let threads = conf.threads;
         let mut server = Server::new_with_opt_and_conf(None, conf);

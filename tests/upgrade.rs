@@ -370,11 +370,16 @@ async fn garbage_on_the_socket_is_no_hand_over() {
     let mut edge = Edge::start(SITE);
     // What waits for the sockets is no Tidegate.
     let impostor = UnixListener::bind(socket(&edge)).unwrap();
+    fs::write(edge.dir().join("run/tidegate.pid"), "999999\n").unwrap();
     edge.signal(Signal::QUIT);
     let (mut stream, _) = impostor.accept().unwrap();
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
     edge.await_stderr("this process serves on: the other process sent what is no hand-over");
     drop((impostor, stream));
+    // As one that was killed would have left it.
+    let named = || fs::read_to_string(edge.dir().join("run/tidegate.pid")).unwrap();
+    let ours = format!("{}\n", edge.pid().as_raw_nonzero());
+    poll("the pid file to name who serves", || (named() == ours).then_some(()));
     fs::remove_file(socket(&edge)).unwrap();
     assert_eq!(Client::ask(edge.addr(), ASK).await.status, 200);
 

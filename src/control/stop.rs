@@ -50,6 +50,8 @@ pub(crate) struct Stop {
     /// Every listening socket, the admin's included; none once draining, so
     /// that the last to accept closes them.
     pub(crate) sockets: Mutex<Vec<Opened>>,
+    /// Has the pid file name this process, though another wrote it.
+    pub(crate) name_again: Box<dyn Fn() + Send + Sync>,
 }
 
 #[async_trait]
@@ -67,7 +69,8 @@ impl ShutdownSignalWatch for Stop {
                 () = self.never_serving() => break,
                 _ = terminate.recv() => break self.drain(&mut interrupt).await,
                 _ = quit.recv() => match self.hand_over(&mut terminate, &mut interrupt).await {
-                    HandedOver::Refused => {}
+                    // Who failed may have been killed, and have named itself before.
+                    HandedOver::Refused => (self.name_again)(),
                     HandedOver::Done => {
                         self.replaced.send_replace(true);
                         break self.drain(&mut interrupt).await;
@@ -240,6 +243,7 @@ routes: [{ respond: { status: 200 } }]
             drain: Duration::ZERO,
             upgrade_sock: PathBuf::new(),
             sockets: Mutex::default(),
+            name_again: Box::new(|| {}),
         }
     }
 

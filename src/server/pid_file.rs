@@ -52,6 +52,21 @@ impl PidFile {
         }
     }
 
+    /// For the process that serves on after all, whoever wrote the file meanwhile.
+    pub(super) fn keeper(&self) -> Box<dyn Fn() + Send + Sync> {
+        let file = self.clone();
+        Box::new(move || file.name_again())
+    }
+
+    fn name_again(&self) {
+        if named(&self.path) == Some(getpid()) {
+            return;
+        }
+        if let Err(error) = self.replace(getpid()).or_else(|_| self.overwrite(&line(getpid()))) {
+            ::log::warn!("the pid file {} names another: {error}", self.path.display());
+        }
+    }
+
     fn replace(&self, pid: Pid) -> std::io::Result<()> {
         self.owner.replace(&self.path, MODE, &line(pid))
     }
