@@ -20,6 +20,8 @@ mod listen;
 mod sanitise;
 mod client;
 mod route;
+mod access;
+mod limit;
 mod files;
 mod balance;
 mod upstream;

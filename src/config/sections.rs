@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::access;
 use crate::client;
 use crate::files;
 use crate::listen;
@@ -140,6 +141,8 @@ pub(crate) struct Route {
     pub(crate) respond: Option<respond::FixedConfig>,
     pub(crate) files: Option<files::Config>,
     pub(crate) rewrite: Option<route::RewriteConfig>,
+    /// Who may ask; all that is given must hold.
+    pub(crate) access: access::Config,
     pub(crate) headers: respond::HeadersConfig,
     pub(crate) compress: Option<respond::CompressConfig>,
     pub(crate) error_pages: respond::ErrorPagesConfig,

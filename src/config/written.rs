@@ -28,7 +28,15 @@ const NOT_YET: &[&str] = &[
     "routes[].cache",
     "routes[].priority",
     "routes[].mirror",
-    "routes[].access",
+    "routes[].access.countries",
+    "routes[].access.asns",
+    "routes[].access.referers",
+    "routes[].access.user_agents",
+    "routes[].access.basic",
+    "routes[].access.jwt",
+    "routes[].access.forward",
+    "routes[].access.signed",
+    "routes[].access.challenge",
     "routes[].cors",
 ];
 

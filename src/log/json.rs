@@ -47,7 +47,11 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     masked(line, "referer", record.referer);
     text(line, "user_agent", record.user_agent);
     text(line, "request_id", Some(record.request_id));
-    text(line, "refusal", record.refusal);
+    if let Some(cause) = &record.refusal {
+        text(line, "refusal", Some(cause.tag));
+        text(line, "room", Some(cause.room.as_str()));
+        text(line, "rule", cause.rule);
+    }
     text(line, "error", record.error);
     line.extend_from_slice(b"}\n");
 }
@@ -135,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::log::record::tests::plain;
-    use crate::log::record::{Failure, Tls};
+    use crate::log::record::{Cause, Failure, Room, Tls};
     use crate::log::text::FIELD_LIMIT;
 
     fn line(record: &Record<'_>) -> Vec<u8> {
@@ -178,7 +182,7 @@ mod tests {
             connect: Some(Duration::from_millis(3)),
             failures: &[Failure::Connect],
             attempts: 2,
-            refusal: Some("server_failed"),
+            refusal: Some(Cause { room: Room::Limit, tag: "rate", rule: Some("login") }),
             error: Some("connection refused"),
             ..plain()
         };
@@ -192,7 +196,8 @@ mod tests {
             "route": "static", "upstream": "app", "server": "127.0.0.1:9001", "attempts": 2,
             "upstream_status": 200, "connect_ms": 3.0, "first_byte_ms": 7.0,
             "referer": "https://example.com/", "user_agent": "curl/8.5.0",
-            "request_id": "0123456789abcdef", "refusal": "server_failed",
+            "request_id": "0123456789abcdef", "refusal": "rate", "room": "limit",
+            "rule": "login",
             "error": "connection refused",
         });
         assert_eq!(value, expected);

@@ -46,8 +46,8 @@ impl Metrics {
         )
         .expect(NAMED_WELL);
         let refusals = IntCounterVec::new(
-            Opts::new("tidegate_proxy_refusals_total", "Requests refused, by reason."),
-            &["refusal"],
+            Opts::new("tidegate_proxy_refusals_total", "Requests refused, by room and reason."),
+            &["room", "refusal"],
         )
         .expect(NAMED_WELL);
         let lines_dropped = IntCounterVec::new(
@@ -141,8 +141,8 @@ impl Metrics {
         if let Some(upstream) = upstream {
             upstream.count(record);
         }
-        if let Some(refusal) = record.refusal {
-            self.refusals.with_label_values(&[refusal]).inc();
+        if let Some(cause) = &record.refusal {
+            self.refusals.with_label_values(&[cause.room.as_str(), cause.tag]).inc();
         }
     }
 
@@ -177,8 +177,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::log::record::Failure;
     use crate::log::record::tests::plain;
+    use crate::log::record::{Cause, Failure, Room};
 
     /// Whether exactly these samples of `name` are shown.
     fn check(metrics: &Metrics, name: &str, expected: &[&str]) {
@@ -258,10 +258,12 @@ mod tests {
     #[test]
     fn counts_what_no_route_took() {
         let metrics = Metrics::new();
-        let record = Record { method: b"BREW", refusal: Some("no_route"), status: 404, ..plain() };
+        let cause = Cause { room: Room::Route, tag: "no_route", rule: None };
+        let record = Record { method: b"BREW", refusal: Some(cause), status: 404, ..plain() };
         metrics.count(&record, None, None);
         check(&metrics, "tidegate_route_requests_total", &["{route=\"\",status=\"404\"} 1"]);
-        check(&metrics, "tidegate_proxy_refusals_total", &["{refusal=\"no_route\"} 1"]);
+        let refused = "{refusal=\"no_route\",room=\"route\"} 1";
+        check(&metrics, "tidegate_proxy_refusals_total", &[refused]);
         assert!(metrics.render().contains("{method=\"other\",protocol=\"HTTP/1.1\"} 1\n"));
         check(&metrics, "tidegate_upstream_attempts_total", &[]);
     }

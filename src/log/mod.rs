@@ -28,7 +28,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub(crate) use self::access::AccessLog;
 pub(crate) use self::error_log::{ErrorLog, init};
 pub(crate) use self::metrics::Metrics;
-pub(crate) use self::record::{Failure, Protocol, Record, Tls, split_target};
+pub(crate) use self::record::{Cause, Failure, Protocol, Record, Room, Tls, split_target};
 pub(crate) use self::sink::check_place;
 pub(crate) use self::traffic::{RouteMetrics, UpstreamMetrics};
 pub(crate) use self::writer::Drain;

@@ -52,10 +52,51 @@ pub(crate) struct Record<'a> {
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
     pub request_id: &'a str,
-    /// Why it was refused, as a word of a closed set: `no_route`.
-    pub refusal: Option<&'static str>,
+    /// Why it was refused, if it was.
+    pub refusal: Option<Cause<'a>>,
     /// What went wrong, for the operator; holds no secrets.
     pub error: Option<&'a str>,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cause<'a> {
+    /// Who refused it.
+    pub room: Room,
+    /// A word of a closed set: `no_route`.
+    pub tag: &'static str,
+    /// What of the configuration it was refused by: the name of a limit.
+    pub rule: Option<&'a str>,
+}
+
+/// The rooms that refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Room {
+    Listen,
+    Sanitise,
+    Route,
+    Access,
+    Limit,
+    Files,
+    Balance,
+    Upstream,
+    Proxy,
+}
+
+impl Room {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Room::Listen => "listen",
+            Room::Sanitise => "sanitise",
+            Room::Route => "route",
+            Room::Access => "access",
+            Room::Limit => "limit",
+            Room::Files => "files",
+            Room::Balance => "balance",
+            Room::Upstream => "upstream",
+            Room::Proxy => "proxy",
+        }
+    }
 }
 
 /// The TLS side of a connection.

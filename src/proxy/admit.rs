@@ -6,6 +6,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
+use crate::access::{Asked, Granted};
 use crate::listen::{Exchange, HttpsRedirect, LINGER, Listener};
 use crate::respond::Answer;
 use crate::route::{Matched, Rewrite};
@@ -48,7 +49,10 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
 }
 
 /// Lets a request in: to a server (`None`), to an answer of ours, or not.
-pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<Reply>, Refusal> {
+pub(super) async fn admit(
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<Option<Reply>, Refusal> {
     let exchange = ctx.exchange.clone().ok_or(Refusal::Internal)?;
     let (connection, site) = (&exchange.connection, ctx.site.clone());
     let strict = site.strict(&connection.listener.name);
@@ -56,7 +60,7 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
     let request = session.req_header();
     let client = site.clients.identify(connection.peer.ip(), &request.headers);
     ctx.request_id = Some(client.request_id(&request.headers));
-    ctx.client = Some(client);
+    ctx.client = Some(client.clone());
     exchange.check_head()?;
     let head =
         Head::read(&request.method, &request.uri, request.version, &request.headers, strict)?;
@@ -66,7 +70,10 @@ pub(super) fn admit(session: &mut Session, ctx: &mut Context) -> Result<Option<R
     }
     let (route, found) = site.find(&head)?;
     ctx.route = Some(route.clone());
+    let asked = Asked { head: &head, client: &client };
+    let Granted {} = route.access.check(&asked).await?;
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
+    ctx.permit = Some(route.limits.take().await?);
 
     let is_handshake = head.upgrade;
     let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);

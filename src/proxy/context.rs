@@ -7,11 +7,14 @@ use tokio::time::Instant;
 
 use crate::balance::{Lease, ServerId};
 use crate::client::{Client, RequestId};
+use crate::limit::Permit;
 use crate::listen::Exchange;
-use crate::log::Failure;
+use crate::log::{Cause, Failure};
 use crate::respond::Encoder;
 use crate::site::{Route, Site};
 use crate::upstream::{InUse, Need, Upstream};
+
+use super::refuse::{Refusal, Told};
 
 /// The state of one request. Rooms do not see it; they take what they need.
 pub(crate) struct Context {
@@ -20,15 +23,17 @@ pub(crate) struct Context {
     pub(super) client: Option<Client>,
     pub(super) request_id: Option<RequestId>,
     pub(super) route: Option<Arc<Route>>,
+    /// The right to be under way, until the request is over.
+    pub(super) permit: Option<Permit>,
     /// What is asked of the server; none before a route with servers is found.
     pub(super) forward: Option<Forward>,
     /// The most bytes of body that may come.
     pub(super) body_limit: u64,
     pub(super) encoder: Option<Encoder>,
-    /// Why the request was refused, as a word of the log.
-    pub(super) refusal: Option<&'static str>,
+    /// Why the request was refused, if it was.
+    pub(super) refusal: Option<(Told, Option<Arc<str>>)>,
     /// What a hook told pingora by an error, kept for the answer.
-    pub(super) failure: Option<super::refuse::Refusal>,
+    pub(super) failure: Option<Refusal>,
     pub(super) error: Option<String>,
 }
 
@@ -99,6 +104,7 @@ impl Context {
             client: None,
             request_id: None,
             route: None,
+            permit: None,
             forward: None,
             body_limit: u64::MAX,
             encoder: None,
@@ -106,6 +112,20 @@ impl Context {
             failure: None,
             error: None,
         }
+    }
+
+    /// Notes for the record why the request is refused.
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+        self.refusal = Some((refusal.told(), refusal.rule()));
+    }
+
+    /// The same, as the record has it.
+    pub(super) fn cause(&self) -> Option<Cause<'_>> {
+        self.refusal.as_ref().map(|(told, rule)| Cause {
+            room: told.room,
+            tag: told.tag,
+            rule: rule.as_deref(),
+        })
     }
 
     /// The exchange this request is, once `begin` has found it.

@@ -10,12 +10,12 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::client::{RequestId, X_REQUEST_ID};
 use crate::listen::{Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
-use crate::log::{Protocol, Record, Tls, split_target};
+use crate::log::{Cause, Protocol, Record, Room, Tls, split_target};
 use crate::respond::Form;
 use crate::sanitise::{self, Body};
 use crate::site::{Defaults, Site, State};
 
-use super::refuse::Refusal;
+use super::refuse::{Refusal, Told};
 
 /// Answers and records what never reaches pingora.
 pub(crate) struct FrontDoor {
@@ -33,12 +33,13 @@ impl FrontDoor {
         let channel = exchange.connection.channel();
         let Rendered { answer, body } =
             render(refusal, &id, head, channel, &self.site.load().defaults);
-        let told = Told { status: refusal.status(), tag: refusal.tag(), body };
-        self.remember(exchange, &told, head, &id);
+        self.remember(exchange, refusal.told(), body, head, &id);
         Refused(answer)
     }
 
-    fn remember(&self, exchange: &Exchange, told: &Told, head: &[u8], id: &RequestId) {
+    /// Records a request of which only the raw head is known; `body` bytes of
+    /// answer were sent.
+    fn remember(&self, exchange: &Exchange, told: Told, body: u64, head: &[u8], id: &RequestId) {
         exchange.set_recorded();
         let connection = &exchange.connection;
         let duration = exchange.began().elapsed();
@@ -63,7 +64,7 @@ impl FrontDoor {
                 query,
                 status: told.status,
                 bytes_in: 0,
-                bytes_out: told.body,
+                bytes_out: body,
                 route: None,
                 upstream: None,
                 server: None,
@@ -75,7 +76,7 @@ impl FrontDoor {
                 referer: only_value(head, b"referer"),
                 user_agent: only_value(head, b"user-agent"),
                 request_id: id.as_ref(),
-                refusal: Some(told.tag),
+                refusal: Some(Cause { room: told.room, tag: told.tag, rule: None }),
                 error: None,
             },
             None,
@@ -102,8 +103,8 @@ impl Door for FrontDoor {
     }
 
     fn lost(&self, exchange: &Exchange) {
-        let told = Told { status: 0, tag: "ended_early", body: 0 };
-        self.remember(exchange, &told, b"", &RequestId::new());
+        let told = Told { status: 0, room: Room::Listen, tag: "ended_early" };
+        self.remember(exchange, told, 0, b"", &RequestId::new());
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {
@@ -113,14 +114,6 @@ impl Door for FrontDoor {
     fn count(&self, listener: &Listener, event: Event) {
         self.state.count(listener, event);
     }
-}
-
-/// What the client is told, as the record has it.
-struct Told {
-    status: u16,
-    tag: &'static str,
-    /// Bytes of the body.
-    body: u64,
 }
 
 /// A whole answer, and how many bytes at its end are the body.
@@ -138,7 +131,7 @@ fn render(
     channel: Channel,
     defaults: &Defaults,
 ) -> Rendered {
-    let status = refusal.status();
+    let status = refusal.told().status;
     if status == 0 {
         return Rendered::default();
     }

@@ -73,7 +73,7 @@ impl ProxyHttp for Conductor {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         self.note_draining(session);
-        match admit::admit(session, ctx) {
+        match admit::admit(session, ctx).await {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
             Err(refusal) => refuse::send(&refusal, session, ctx).await,

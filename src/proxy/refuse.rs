@@ -1,11 +1,16 @@
 //! The one table from what went wrong to what the client is told.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::{Error, ErrorSource, ErrorType, ImmutStr, Result};
 use pingora_proxy::{FailToProxy, Session};
 
+use crate::access::Denied;
 use crate::balance::NoServer;
+use crate::limit::Exceeded;
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, WrongHost};
+use crate::log::Room;
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
@@ -24,6 +29,10 @@ pub(crate) enum Refusal {
     WrongHost(WrongHost),
     /// No route takes it.
     NoRoute(NoRoute),
+    /// Who asks may not.
+    Denied(Denied),
+    /// Who asks asks too much.
+    Exceeded(Exceeded),
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The client stopped sending its body.
@@ -46,48 +55,54 @@ pub(crate) enum Refusal {
     Internal,
 }
 
-/// How a refusal is told: its status, and its word in the log.
-struct Told {
-    status: u16,
-    tag: &'static str,
+/// How a refusal is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    /// What a client gets; 0 where nobody is left to be told.
+    pub(super) status: u16,
+    /// Who refuses.
+    pub(super) room: Room,
+    /// Why, as a word of the log.
+    pub(super) tag: &'static str,
 }
 
 impl Refusal {
-    fn told(&self) -> Told {
-        let (status, tag) = match self {
-            Refusal::Malformed(cause) => (of_kind(cause.kind()), cause.tag()),
-            Refusal::Head(HeadFault::TooSlow) => (408, "head_too_slow"),
-            Refusal::Head(HeadFault::UriTooLong) => (414, "uri_too_long"),
-            Refusal::Head(HeadFault::TooLarge) => (431, "head_too_large"),
-            Refusal::Head(HeadFault::CutOff) => (0, "head_cut_off"),
-            Refusal::Head(HeadFault::Chunks) => (400, "chunks"),
-            Refusal::Head(HeadFault::Unspoken) => (505, "protocol"),
-            Refusal::WrongHost(WrongHost) => (421, "wrong_host"),
-            Refusal::NoRoute(NoRoute::Unknown) => (404, "no_route"),
-            Refusal::NoRoute(NoRoute::Method { .. }) => (405, "method"),
-            Refusal::BodyTooLarge => (413, "body_too_large"),
-            Refusal::ClientTooSlow => (408, "body_too_slow"),
-            Refusal::NoFile => (404, "no_file"),
-            Refusal::FileMethod => (405, "method"),
-            Refusal::NoServer(NoServer::NoneHealthy) => (503, "no_healthy_server"),
-            Refusal::NoServer(NoServer::AllBusy) => (503, "all_servers_busy"),
-            Refusal::ServerUnreachable => (502, "server_unreachable"),
-            Refusal::BadAnswer => (502, "server_answer"),
-            Refusal::ServerTooSlow => (504, "server_too_slow"),
-            Refusal::TookTooLong => (504, "took_too_long"),
-            Refusal::Internal => (500, "internal"),
+    /// The table: what a client is told, and what the log says.
+    pub(super) fn told(&self) -> Told {
+        use Room::{Access, Balance, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream};
+        let (status, room, tag) = match self {
+            Refusal::Malformed(cause) => (of_kind(cause.kind()), Sanitise, cause.tag()),
+            Refusal::Head(fault) => of_head(*fault),
+            Refusal::WrongHost(WrongHost) => (421, Listen, "wrong_host"),
+            Refusal::NoRoute(NoRoute::Unknown) => (404, Route, "no_route"),
+            Refusal::NoRoute(NoRoute::Method { .. }) => (405, Route, "method"),
+            Refusal::Denied(denied) => (of_denied(denied), Access, denied.tag()),
+            Refusal::Exceeded(exceeded) => (429, Limit, exceeded.tag()),
+            Refusal::BodyTooLarge => (413, Listen, "body_too_large"),
+            Refusal::ClientTooSlow => (408, Listen, "body_too_slow"),
+            Refusal::NoFile => (404, Files, "no_file"),
+            Refusal::FileMethod => (405, Files, "method"),
+            Refusal::NoServer(NoServer::NoneHealthy) => (503, Balance, "no_healthy_server"),
+            Refusal::NoServer(NoServer::AllBusy) => (503, Balance, "all_servers_busy"),
+            Refusal::ServerUnreachable => (502, Upstream, "server_unreachable"),
+            Refusal::BadAnswer => (502, Upstream, "server_answer"),
+            Refusal::ServerTooSlow => (504, Upstream, "server_too_slow"),
+            Refusal::TookTooLong => (504, Proxy, "took_too_long"),
+            Refusal::Internal => (500, Proxy, "internal"),
         };
-        Told { status, tag }
+        Told { status, room, tag }
     }
 
-    /// The status a client gets; 0 where nobody is left to be told.
-    pub(super) fn status(&self) -> u16 {
+    /// What of the configuration it is by, for the log.
+    pub(super) fn rule(&self) -> Option<Arc<str>> {
+        match self {
+            Refusal::Exceeded(exceeded) => exceeded.rule(),
+            _ => None,
+        }
+    }
+
+    fn status(&self) -> u16 {
         self.told().status
-    }
-
-    /// The word of the log.
-    pub(super) fn tag(&self) -> &'static str {
-        self.told().tag
     }
 
     /// The answer, as the client understands it.
@@ -106,7 +121,8 @@ impl Refusal {
             Some((header::ALLOW, value))
         };
         match self {
-            Refusal::NoRoute(NoRoute::Method { allow: methods }) => {
+            Refusal::NoRoute(NoRoute::Method { allow: methods })
+            | Refusal::Denied(Denied::Method { allow: methods }) => {
                 let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
                 allow(&methods.join(", "))
             }
@@ -121,6 +137,24 @@ impl Refusal {
 /// The methods that some route may allow, where none has been found yet
 /// (RFC 9110 §15.5.6 asks for a list).
 const ALLOWABLE: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+fn of_head(fault: HeadFault) -> (u16, Room, &'static str) {
+    match fault {
+        HeadFault::TooSlow => (408, Room::Listen, "head_too_slow"),
+        HeadFault::UriTooLong => (414, Room::Listen, "uri_too_long"),
+        HeadFault::TooLarge => (431, Room::Listen, "head_too_large"),
+        HeadFault::CutOff => (0, Room::Listen, "head_cut_off"),
+        HeadFault::Chunks => (400, Room::Sanitise, "chunks"),
+        HeadFault::Unspoken => (505, Room::Listen, "protocol"),
+    }
+}
+
+fn of_denied(denied: &Denied) -> u16 {
+    match denied {
+        Denied::Network => 403,
+        Denied::Method { .. } => 405,
+    }
+}
 
 fn of_kind(kind: Kind) -> u16 {
     match kind {
@@ -149,6 +183,18 @@ impl From<HeadFault> for Refusal {
     }
 }
 
+impl From<Denied> for Refusal {
+    fn from(cause: Denied) -> Self {
+        Refusal::Denied(cause)
+    }
+}
+
+impl From<Exceeded> for Refusal {
+    fn from(cause: Exceeded) -> Self {
+        Refusal::Exceeded(cause)
+    }
+}
+
 impl From<NoRoute> for Refusal {
     fn from(cause: NoRoute) -> Self {
         Refusal::NoRoute(cause)
@@ -161,7 +207,7 @@ pub(super) async fn send(
     session: &mut Session,
     ctx: &mut Context,
 ) -> Result<bool> {
-    ctx.refusal = Some(refusal.tag());
+    ctx.refuse(refusal);
     if let Some(exchange) = ctx.exchange() {
         // What tells that time is up comes after that.
         exchange.no_deadline();
@@ -198,7 +244,7 @@ pub(super) async fn after_failure(
     let Some(refusal) = refusal else {
         return silent;
     };
-    ctx.refusal = Some(refusal.tag());
+    ctx.refuse(&refusal);
     if answer::has_begun(session) {
         return silent;
     }

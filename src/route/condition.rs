@@ -106,7 +106,8 @@ fn decodes_to(written: &str, text: &str) -> bool {
     normal::decoded(written).eq(text.bytes())
 }
 
-fn read_methods(written: &[String]) -> Result<Vec<Method>, Faults> {
+/// Methods as they are listed in a file, HEAD among them where GET is.
+pub(crate) fn read_methods(written: &[String]) -> Result<Vec<Method>, Faults> {
     let mut faults = Faults::none();
     let mut methods = Vec::with_capacity(written.len());
     for (index, text) in written.iter().enumerate() {

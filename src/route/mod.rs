@@ -40,6 +40,7 @@ mod reference;
 #[cfg(test)]
 mod request;
 
+pub(crate) use self::condition::read_methods;
 pub(crate) use host::read_host;
 pub(crate) use path::Matched;
 pub(crate) use redirect::{Config as RedirectConfig, Redirect};

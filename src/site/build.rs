@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::access::Access;
 use crate::client::Clients;
 use crate::config::{self, Config};
 use crate::fault::Faults;
 use crate::files::Files;
+use crate::limit::Limits;
 use crate::log::{AccessLog, Metrics};
 use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules};
 use crate::route::{self, Redirect, Rewrite, Router};
@@ -149,6 +151,7 @@ impl RouteBuilder<'_> {
             Some(own) => faults.collect("rewrite", Rewrite::new(own, &written.r#match)).map(Some),
             None => Some(None),
         };
+        let access = faults.collect("access", Access::new(&written.access));
         let headers = match own(&written.headers) {
             Some(own) => faults.collect("headers", HeaderRules::new(own)),
             None => defaults.map(|defaults| defaults.headers.clone()),
@@ -176,6 +179,8 @@ impl RouteBuilder<'_> {
             Some(Route {
                 name: name.into(),
                 action: action?,
+                access: access?,
+                limits: Limits::default(),
                 rewrite: rewrite?,
                 headers: headers?,
                 compression: compression?,

@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use crate::access::Access;
 use crate::client::Clients;
 use crate::config::Config;
 use crate::files::Files;
+use crate::limit::Limits;
 use crate::log::RouteMetrics;
 use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules, Turns};
 use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
@@ -91,6 +93,8 @@ pub(crate) struct Defaults {
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) action: Action,
+    pub(crate) access: Access,
+    pub(crate) limits: Limits,
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) headers: HeaderRules,
     pub(crate) compression: Option<Compression>,

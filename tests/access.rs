@@ -1,0 +1,4 @@
+//! Who may ask what of a route.
+
+mod methods;
+mod networks;
