@@ -29,7 +29,7 @@ use crate::control::{
 };
 use crate::fault::{Faults, KeyPath};
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
-use crate::log::{AccessLog, Drain, ErrorLog, Metrics};
+use crate::log::{Drain, ErrorLog, Logs, Metrics};
 use crate::proxy::{Conductor, FrontDoor};
 use crate::site::{Site, State};
 
@@ -70,7 +70,7 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let owner = Owner::new(settings.user.as_deref())?;
     // First, for the logs may lie in it.
     owner.keep_private(folder_of(&settings.upgrade_sock))?;
-    let dropped = metrics.error_lines_dropped();
+    let dropped = metrics.lines_dropped().error;
     let path = settings.error_log.as_deref();
     let error_log = crate::log::init(config.log.level, path, owner.uid(), dropped)?;
     if let Some(warning) = descriptors::raise(settings, threads(settings), &plan) {
@@ -251,10 +251,10 @@ struct Process {
 
 impl Process {
     fn run(self, plan: Plan, sockets: Sockets) -> Result<Place> {
-        let (access, access_drain) = self.open_access_log()?;
+        let (logs, log_drains) = self.open_logs()?;
         let conf = self.pingora_conf();
         let starter = self.leave_if_told()?;
-        let state = State::new(self.metrics, access);
+        let state = State::new(self.metrics, logs);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let settings = &self.config.server;
         let (closing, shutdown) = watch::channel(false);
@@ -301,7 +301,7 @@ impl Process {
             state: state.clone(),
             listeners,
             error_log: self.error_log.clone(),
-            access_drain,
+            log_drains,
             predecessor: sockets.predecessor,
             starter,
             signals,
@@ -314,16 +314,15 @@ impl Process {
             server.add_service(admin).add_dependency(&control);
         }
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
-        state.access.finish(LAST_LINES);
+        state.logs.finish(LAST_LINES);
         self.error_log.finish(LAST_LINES);
         let may_serve = *serving.borrow() != Serving::Never;
         anyhow::ensure!(may_serve, "nothing was served; the log says why");
         Ok(if *has_settled.borrow() { Place::Taken } else { Place::Left })
     }
 
-    fn open_access_log(&self) -> Result<(AccessLog, Option<Drain>)> {
-        let dropped = self.metrics.access_lines_dropped();
-        AccessLog::open(&self.config.log.access, self.owner.uid(), dropped).map_err(|faults| {
+    fn open_logs(&self) -> Result<(Logs, Vec<Drain>)> {
+        Logs::open(&self.config.log, self.owner.uid(), &self.metrics).map_err(|faults| {
             let whats: Vec<_> = faults.iter().map(|fault| fault.what.as_str()).collect();
             anyhow::anyhow!("{}", whats.join("; "))
         })

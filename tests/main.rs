@@ -32,6 +32,7 @@ mod reload;
 mod replace;
 mod retries;
 mod route;
+mod security_log;
 mod shutdown;
 mod smoke;
 mod streams;

@@ -8,7 +8,6 @@ use super::{Config, Loaded, Loader, Report};
 const NOT_YET: &[&str] = &[
     "server.shed",
     "server.reload_on_change",
-    "log.security",
     "log.traces",
     "clients.geo",
     "listeners[].tls.acme",

@@ -50,8 +50,8 @@ pub(crate) struct Control {
     pub(crate) state: Arc<State>,
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) error_log: ErrorLog,
-    /// The access log's writer, until it has a thread.
-    pub(crate) access_drain: Option<Drain>,
+    /// The writers of the logs of requests, until they have threads.
+    pub(crate) log_drains: Vec<Drain>,
     /// The old process, until it has our word.
     pub(crate) predecessor: Option<Answer>,
     /// Who started a daemon, until they have our word.
@@ -132,10 +132,10 @@ impl Control {
 
     /// Gives each log its thread. Not before: a daemon forks with one thread.
     fn start_logs(&mut self) -> std::io::Result<()> {
-        if let Some(drain) = self.access_drain.take() {
-            start_log("access-log", drain)?;
+        for drain in std::mem::take(&mut self.log_drains) {
+            start_log(drain)?;
         }
-        let started = self.error_log.detach().and_then(|drain| start_log("error-log", drain));
+        let started = self.error_log.detach().and_then(start_log);
         if started.is_err() {
             // What is said of it must arrive.
             self.error_log.finish(Duration::ZERO);
@@ -169,7 +169,7 @@ impl Control {
     }
 
     fn reopen_logs(&self) {
-        self.state.access.reopen();
+        self.state.logs.reopen();
         match self.error_log.reopen() {
             Ok(()) => ::log::info!("opening the logs again"),
             Err(error) => ::log::error!("the error log stays where it was: {error}"),
@@ -186,6 +186,9 @@ impl Control {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the list of background work")]
-fn start_log(name: &str, drain: Drain) -> std::io::Result<()> {
-    std::thread::Builder::new().name(name.into()).spawn(move || drain.run()).map(drop)
+fn start_log(drain: Drain) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name(drain.name().replace(' ', "-"))
+        .spawn(move || drain.run())
+        .map(drop)
 }

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::config::Written;
     use crate::listen::Bounds;
-    use crate::log::{AccessLog, Metrics};
+    use crate::log::{Logs, Metrics};
     use crate::site::Site;
 
     const FILE: &str = "
@@ -226,10 +226,9 @@ routes: [{ respond: { status: 200 } }]
         let metrics = Metrics::new();
         let built = loaded.build(|config| Site::build(config, &metrics, None));
         let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
-        let dropped = metrics.access_lines_dropped();
-        let (access, _) = AccessLog::open(&config.log.access, rustix::process::geteuid(), dropped)
-            .expect("no log");
-        let state = State::new(metrics, access);
+        let (logs, _) =
+            Logs::open(&config.log, rustix::process::geteuid(), &metrics).expect("no log");
+        let state = State::new(metrics, logs);
         let site = Arc::new(ArcSwap::from_pointee(site));
         Stop {
             reloader: Arc::new(Reloader::new(written, site, state.clone())),

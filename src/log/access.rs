@@ -6,9 +6,9 @@ use prometheus::IntCounter;
 use rustix::fs::Uid;
 
 use super::record::Record;
-use super::sink::{Sink, check_place};
+use super::sink::{self, Sink};
 use super::writer::{self, Drain, Finished, Writer};
-use super::{Access, Format, To, combined, json};
+use super::{Access, Format, combined, json};
 use crate::fault::Faults;
 
 /// Room for a common line; a longer one grows.
@@ -16,7 +16,7 @@ const LINE: usize = 1024;
 
 /// Takes records; dropped, it has what waits written.
 #[derive(Debug)]
-pub(crate) struct AccessLog {
+pub(super) struct AccessLog {
     format: Format,
     /// `None` if there is no access log.
     writer: Option<Writer>,
@@ -26,34 +26,28 @@ impl AccessLog {
     /// Says whether lines could go where `config` says, and changes nothing.
     ///
     /// For the test of a configuration, which must not make files.
-    pub(crate) fn check(config: &Access) -> Result<(), Faults> {
-        let To::Path(path) = &config.to else { return Ok(()) };
-        check_place(path).map_err(|what| Faults::at("to", what))
+    pub(super) fn check(config: &Access) -> Result<(), Faults> {
+        sink::check(&config.to).map_err(|found| found.under("to"))
     }
 
     /// Opens the log. The [`Drain`], if any, needs a thread to run on.
     ///
     /// A file is for `owner`, whom root may be about to become. Lines that are
     /// lost count as `dropped`.
-    pub(crate) fn open(
+    pub(super) fn open(
         config: &Access,
         owner: Uid,
         dropped: IntCounter,
     ) -> Result<(Self, Option<Drain>), Faults> {
-        let sink = match &config.to {
-            To::Off => return Ok((AccessLog { format: config.format, writer: None }, None)),
-            To::Stdout => Sink::stdout(),
-            To::Stderr => Sink::stderr(),
-            To::Path(path) => Sink::path(path, owner),
+        let Some(sink) = Sink::open(&config.to, owner).map_err(|found| found.under("to"))? else {
+            return Ok((AccessLog { format: config.format, writer: None }, None));
         };
-        let sink = sink
-            .map_err(|error| Faults::at("to", format!("cannot open `{}`: {error}", config.to)))?;
         let (writer, drain) = Writer::new(sink, dropped, writer::ACCESS_LOG);
         Ok((AccessLog { format: config.format, writer: Some(writer) }, Some(drain)))
     }
 
     /// Notes a request. Does not wait and makes no system call.
-    pub(crate) fn write(&self, record: &Record<'_>) {
+    pub(super) fn write(&self, record: &Record<'_>) {
         let Some(writer) = &self.writer else { return };
         // A buffer a line, as the workers would wait for each other if they wrote into theirs.
         let mut line = Vec::with_capacity(LINE);
@@ -65,14 +59,14 @@ impl AccessLog {
     }
 
     /// Goes on in a new file after a rotation by rename.
-    pub(crate) fn reopen(&self) {
+    pub(super) fn reopen(&self) {
         if let Some(writer) = &self.writer {
             writer.reopen();
         }
     }
 
     /// Waits until every line is written, no longer than `patience`. Blocks.
-    pub(crate) fn finish(&self, patience: Duration) -> Finished {
+    pub(super) fn finish(&self, patience: Duration) -> Finished {
         self.writer.as_ref().map_or(Finished::Whole, |writer| writer.finish(patience))
     }
 }
@@ -85,6 +79,7 @@ mod tests {
 
     use super::*;
     use crate::fault::KeyPath;
+    use crate::log::To;
     use crate::log::record::tests::plain;
 
     fn config(to: To, format: Format) -> Access {

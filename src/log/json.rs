@@ -6,7 +6,7 @@
 //! UTF-8 reads back as `\xHH`.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::record::Record;
 use super::secrets;
@@ -17,9 +17,7 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends the line of `record`. What is not known is left out.
 pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
-    line.extend_from_slice(b"{\"time\":\"");
-    Moment::of(record.time).rfc3339(line);
-    line.push(b'"');
+    begin(line, record.time);
     span(line, "duration_ms", Some(record.duration));
     ip(line, "client_ip", record.client_ip);
     ip(line, "peer_ip", record.peer_ip);
@@ -53,6 +51,17 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
         text(line, "rule", cause.rule);
     }
     text(line, "error", record.error);
+    end(line);
+}
+
+/// The beginning of a line, with its first field.
+pub(super) fn begin(line: &mut Vec<u8>, time: SystemTime) {
+    line.extend_from_slice(b"{\"time\":\"");
+    Moment::of(time).rfc3339(line);
+    line.push(b'"');
+}
+
+pub(super) fn end(line: &mut Vec<u8>) {
     line.extend_from_slice(b"}\n");
 }
 
@@ -62,7 +71,7 @@ fn name(line: &mut Vec<u8>, name: &str) {
     line.extend_from_slice(b"\":");
 }
 
-fn number(line: &mut Vec<u8>, key: &str, value: Option<impl Into<u64>>) {
+pub(super) fn number(line: &mut Vec<u8>, key: &str, value: Option<impl Into<u64>>) {
     if let Some(value) = value {
         name(line, key);
         decimal(line, value.into());
@@ -76,14 +85,14 @@ fn span(line: &mut Vec<u8>, key: &str, value: Option<Duration>) {
     }
 }
 
-fn ip(line: &mut Vec<u8>, key: &str, value: IpAddr) {
+pub(super) fn ip(line: &mut Vec<u8>, key: &str, value: IpAddr) {
     name(line, key);
     line.push(b'"');
     write_address(line, value);
     line.push(b'"');
 }
 
-fn text<T: AsRef<[u8]> + ?Sized>(line: &mut Vec<u8>, key: &str, value: Option<&T>) {
+pub(super) fn text<T: AsRef<[u8]> + ?Sized>(line: &mut Vec<u8>, key: &str, value: Option<&T>) {
     if let Some(value) = value {
         let (shown, rest) = cut(value.as_ref());
         name(line, key);
@@ -94,7 +103,7 @@ fn text<T: AsRef<[u8]> + ?Sized>(line: &mut Vec<u8>, key: &str, value: Option<&T
     }
 }
 
-fn masked(line: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
+pub(super) fn masked(line: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
     if let Some(value) = value {
         let (shown, rest) = cut(value);
         name(line, key);

@@ -17,6 +17,7 @@ const UNROUTED: &str = "";
 /// The logs whose lost lines are counted.
 const ACCESS: &str = "access";
 const ERROR: &str = "error";
+const SECURITY: &str = "security";
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -28,6 +29,14 @@ pub(crate) struct Metrics {
     refusals: IntCounterVec,
     connections: ConnectionMetrics,
     lines_dropped: IntCounterVec,
+    refusals_skipped: IntCounter,
+}
+
+/// Counters of lost lines, for who opens the logs.
+pub(crate) struct LinesDropped {
+    pub(super) access: IntCounter,
+    pub(crate) error: IntCounter,
+    pub(super) security: IntCounter,
 }
 
 /// What is counted by names of the configuration.
@@ -58,9 +67,14 @@ impl Metrics {
             &["log"],
         )
         .expect(NAMED_WELL);
-        for log in [ACCESS, ERROR] {
+        for log in [ACCESS, ERROR, SECURITY] {
             lines_dropped.with_label_values(&[log]);
         }
+        let refusals_skipped = IntCounter::new(
+            "tidegate_log_refusals_skipped_total",
+            "Refusals without a line in the security log: more than it takes per second.",
+        )
+        .expect(NAMED_WELL);
         let connections = ConnectionMetrics::new();
         let unrouted = Arc::new(RouteMetrics::new(UNROUTED));
         register(&registry, connections.collectors());
@@ -71,6 +85,7 @@ impl Metrics {
                 Box::new(requests.clone()),
                 Box::new(refusals.clone()),
                 Box::new(lines_dropped.clone()),
+                Box::new(refusals_skipped.clone()),
             ],
         );
         let requests = Protocol::ALL.map(|protocol| {
@@ -80,7 +95,16 @@ impl Metrics {
         let mut named = Named::default();
         named.routes.insert(UNROUTED.to_owned(), Arc::clone(&unrouted));
         let named = Mutex::new(named);
-        Metrics { registry, named, unrouted, requests, refusals, connections, lines_dropped }
+        Metrics {
+            registry,
+            named,
+            unrouted,
+            requests,
+            refusals,
+            connections,
+            lines_dropped,
+            refusals_skipped,
+        }
     }
 
     /// The figures of the route `name`, the same for every site that has it.
@@ -150,14 +174,15 @@ impl Metrics {
         &self.connections
     }
 
-    /// For [`super::AccessLog::open`].
-    pub(crate) fn access_lines_dropped(&self) -> IntCounter {
-        self.lines_dropped.with_label_values(&[ACCESS])
+    /// Lines that were lost, by log.
+    pub(crate) fn lines_dropped(&self) -> LinesDropped {
+        let of = |log| self.lines_dropped.with_label_values(&[log]);
+        LinesDropped { access: of(ACCESS), error: of(ERROR), security: of(SECURITY) }
     }
 
-    /// For [`super::init`].
-    pub(crate) fn error_lines_dropped(&self) -> IntCounter {
-        self.lines_dropped.with_label_values(&[ERROR])
+    /// Refusals without a line in the security log, for want of room.
+    pub(super) fn refusals_skipped(&self) -> IntCounter {
+        self.refusals_skipped.clone()
     }
 
     /// Prometheus' text format, `text/plain; version=0.0.4`.
@@ -343,10 +368,10 @@ mod tests {
         let metrics = Metrics::new();
         let upstream = metrics.upstream("app");
         upstream.set_servers(3, 2);
-        metrics.access_lines_dropped().inc();
+        metrics.lines_dropped().access.inc();
         check(&metrics, "tidegate_balance_servers", &["{upstream=\"app\"} 3"]);
         check(&metrics, "tidegate_balance_servers_healthy", &["{upstream=\"app\"} 2"]);
-        let lost = ["{log=\"access\"} 1", "{log=\"error\"} 0"];
+        let lost = ["{log=\"access\"} 1", "{log=\"error\"} 0", "{log=\"security\"} 0"];
         check(&metrics, "tidegate_log_lines_dropped_total", &lost);
     }
 }

@@ -1,7 +1,7 @@
 //! What is remembered of a request: its line in the access log, and figures.
 //!
-//! `proxy/deliver.rs` builds one [`Record`] a request; [`AccessLog`] and
-//! [`Metrics`] are its only readers. The error log, for what the process has
+//! `proxy/deliver.rs` builds one [`Record`] a request; [`Logs`] and [`Metrics`]
+//! are its only readers. The error log, for what the process has
 //! to say about itself, is set up here as well. Who may see any of it is for
 //! `control`.
 
@@ -10,9 +10,11 @@ mod combined;
 mod connections;
 mod error_log;
 mod json;
+mod logs;
 mod metrics;
 mod record;
 mod secrets;
+mod security;
 mod sink;
 mod text;
 mod traffic;
@@ -25,8 +27,8 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub(crate) use self::access::AccessLog;
 pub(crate) use self::error_log::{ErrorLog, init};
+pub(crate) use self::logs::Logs;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::record::{Cause, Failure, Protocol, Record, Room, Tls, split_target};
 pub(crate) use self::sink::check_place;
@@ -41,6 +43,8 @@ pub(crate) struct Config {
     pub level: Level,
     /// One line a request.
     pub access: Access,
+    /// One line a refusal.
+    pub security: security::Config,
 }
 
 /// The least urgent messages that the error log shows.
@@ -183,9 +187,14 @@ mod tests {
         let config = Config {
             level: Level::Debug,
             access: Access { to: To::Path("a.log".into()), format: Format::Combined },
+            security: security::Config { to: To::Off, per_second: 7 },
         };
         let yaml = serde_yaml::to_string(&config).expect("plain values");
-        assert_eq!(yaml, "level: debug\naccess:\n  to: a.log\n  format: combined\n");
+        assert_eq!(
+            yaml,
+            "level: debug\naccess:\n  to: a.log\n  format: combined\n\
+                        security:\n  to: off\n  per_second: 7\n"
+        );
         assert_eq!(serde_yaml::from_str::<Config>(&yaml).expect("its own words"), config);
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Cause<'a> {
 }
 
 /// The rooms that refuse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Room {
     Listen,
     Sanitise,
@@ -96,6 +96,12 @@ impl Room {
             Room::Upstream => "upstream",
             Room::Proxy => "proxy",
         }
+    }
+
+    /// Whether what it refuses is for the security log: not what a server of the
+    /// site failed at.
+    pub(super) fn judges_clients(self) -> bool {
+        !matches!(self, Room::Balance | Room::Upstream | Room::Proxy)
     }
 }
 

@@ -10,6 +10,9 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Uid, openat2};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::To;
+use crate::fault::Faults;
+
 /// What a pipe takes in one piece even if others write to it (POSIX: at least 512; Linux: 4096).
 const PIPE_BUF: usize = 4096;
 
@@ -46,6 +49,12 @@ pub(crate) fn check_place(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Says why lines could not go to `to`, and makes nothing.
+pub(super) fn check(to: &To) -> Result<(), Faults> {
+    let To::Path(path) = to else { return Ok(()) };
+    check_place(path).map_err(Faults::one)
+}
+
 /// What opening a path again has led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reopened {
@@ -54,6 +63,17 @@ pub(super) enum Reopened {
 }
 
 impl Sink {
+    /// The place that is meant, if there is one; a file is for `owner`.
+    pub(super) fn open(to: &To, owner: Uid) -> Result<Option<Self>, Faults> {
+        let sink = match to {
+            To::Off => return Ok(None),
+            To::Stdout => Sink::stdout(),
+            To::Stderr => Sink::stderr(),
+            To::Path(path) => Sink::path(path, owner),
+        };
+        sink.map(Some).map_err(|error| Faults::one(format!("cannot open `{to}`: {error}")))
+    }
+
     pub(super) fn stdout() -> io::Result<Self> {
         Sink::stream(io::stdout())
     }

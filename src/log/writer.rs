@@ -27,6 +27,9 @@ pub(super) struct Kind {
 }
 
 pub(super) const ACCESS_LOG: Kind = Kind { name: "access log", limit: 8 << 20, wake_at: 256 << 10 };
+/// Its lines per second are bounded, and so is what waits.
+pub(super) const SECURITY_LOG: Kind =
+    Kind { name: "security log", limit: 1 << 20, wake_at: 64 << 10 };
 /// Rare lines, and the last ones before a crash matter most: they do not wait.
 pub(super) const ERROR_LOG: Kind = Kind { name: "error log", limit: 1 << 20, wake_at: 1 };
 
@@ -175,6 +178,11 @@ pub(crate) enum Finished {
 }
 
 impl Drain {
+    /// The name of its log, as in warnings.
+    pub(crate) fn name(&self) -> &'static str {
+        self.shared.kind.name
+    }
+
     /// Takes lines to their place until the other end is dropped or finished.
     ///
     /// Blocks: belongs on a thread of its own.

@@ -74,12 +74,8 @@ impl House {
         let built = loaded.build(|config| Plan::new(config, &metrics));
         let (config, plan) = built.expect("a good site");
         plan.site.resolve_now().expect("addresses");
-        let access = AccessLog::open(
-            &config.log.access,
-            rustix::process::geteuid(),
-            metrics.access_lines_dropped(),
-        );
-        let state = State::new(metrics, access.expect("none").0);
+        let logs = Logs::open(&config.log, rustix::process::geteuid(), &metrics);
+        let state = State::new(metrics, logs.expect("none").0);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let conductor = Conductor::new(site.clone(), state.clone());
         let (closing, is_closing) = watch::channel(false);

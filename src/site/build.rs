@@ -9,7 +9,7 @@ use crate::config::{self, Config};
 use crate::fault::Faults;
 use crate::files::Files;
 use crate::limit::Limits;
-use crate::log::{AccessLog, Metrics};
+use crate::log::{Logs, Metrics};
 use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules};
 use crate::route::{self, Redirect, Rewrite, Router};
 use crate::sanitise::Strict;
@@ -36,8 +36,7 @@ impl Site {
         let defaults = faults.collect("defaults", Defaults::new(config));
         let shared = Shared { config, upstreams: upstreams.as_ref(), defaults: defaults.as_ref() };
         let routes = faults.collect("routes", build_routes(&shared, metrics));
-        let access = AccessLog::check(&config.log.access).map_err(|found| found.under("access"));
-        faults.collect("log", access);
+        faults.collect("log", Logs::check(&config.log));
         let strict = strict_by_listener(&config.listeners);
         faults.into_result(|| {
             let (routes, by_index) = routes?;

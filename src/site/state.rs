@@ -1,24 +1,24 @@
-//! What outlives every reload: figures, the access log, and who is connected.
+//! What outlives every reload: figures, the logs, and who is connected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::listen::{Event, Listener};
-use crate::log::{AccessLog, Metrics, Protocol, Record, UpstreamMetrics};
+use crate::log::{Logs, Metrics, Protocol, Record, UpstreamMetrics};
 
 use super::Route;
 
 /// The state of the process, besides the site.
 pub(crate) struct State {
     pub(crate) metrics: Metrics,
-    pub(crate) access: AccessLog,
+    pub(crate) logs: Logs,
     // The process is about to end: no longer ready.
     draining: AtomicBool,
 }
 
 impl State {
-    pub(crate) fn new(metrics: Metrics, access: AccessLog) -> Arc<Self> {
-        Arc::new(State { metrics, access, draining: AtomicBool::new(false) })
+    pub(crate) fn new(metrics: Metrics, logs: Logs) -> Arc<Self> {
+        Arc::new(State { metrics, logs, draining: AtomicBool::new(false) })
     }
 
     /// Gives a request's record to all its readers.
@@ -28,7 +28,7 @@ impl State {
         route: Option<&Route>,
         upstream: Option<&UpstreamMetrics>,
     ) {
-        self.access.write(record);
+        self.logs.write(record);
         self.metrics.count(record, route.map(|route| &*route.metrics), upstream);
     }
 
