@@ -12,7 +12,9 @@
 # or a header field of its own: the ground that Tidegate stands on. Not run
 # unless named: `single-2` and `stealing-2`, the same with two threads, either
 # with a runtime and a socket each, or in one runtime that steals work; and
-# `tidegate-2`, Tidegate with two threads, whose connections one task accepts.
+# `tidegate-2`, Tidegate with two threads, whose connections one task accepts;
+# and `guarded`, Tidegate with everything on that a clean request passes and that
+# is off by default: lists of networks, limits, bans, shedding, the security log.
 # Rounds are interleaved and their order turns, so that a machine that slows
 # down slows all of them; the figures are medians. Ratios are to nginx.
 
@@ -42,7 +44,7 @@ while [ $# -gt 0 ]; do
             esac
             shift 2
             ;;
-        -h | --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail "unknown option $1" ;;
     esac
 done
@@ -103,10 +105,10 @@ trap 'exit 143' TERM
 
 read -r "ports[origin]" "ports[nginx]" "ports[nginx-batch]" "ports[haproxy]" "ports[pingora]" \
     "ports[tidegate]" "ports[admin]" "ports[single-2]" "ports[stealing-2]" "ports[tidegate-2]" \
-    "ports[admin-2]" < <(
+    "ports[admin-2]" "ports[guarded]" "ports[admin-guarded]" < <(
     python3 - <<'PYTHON'
 import socket
-held = [socket.socket() for _ in range(11)]
+held = [socket.socket() for _ in range(13)]
 for each in held:
     each.bind(("127.0.0.1", 0))
 print(*(each.getsockname()[1] for each in held))
@@ -169,7 +171,7 @@ nginx_proxy() { # NAME LOG-OPTIONS
 nginx_proxy nginx ""
 nginx_proxy nginx-batch "buffer=64k flush=1s"
 
-mkdir -p "$dir"/{haproxy,pingora,single-2,stealing-2,tidegate,tidegate-2}
+mkdir -p "$dir"/{haproxy,pingora,single-2,stealing-2,tidegate,tidegate-2,guarded}
 cat > "$dir/haproxy/haproxy.cfg" << CONFIG
 global
   nbthread 1
@@ -232,6 +234,29 @@ routes:
 CONFIG
 }
 tidegate_config tidegate 1 admin
+
+# The same, and what of it concerns a clean request.
+tidegate_config guarded 1 admin-guarded
+python3 - "$dir/guarded/tidegate.yaml" "$dir/guarded" << 'PYTHON'
+import sys
+path, folder = sys.argv[1:]
+text = open(path).read()
+with open(f"{folder}/deny.txt", "w") as deny:
+    for n in range(100_000):
+        deny.write(f"100.{64 + n // 65536}.{n // 256 % 256}.{n % 256}\n")
+with open(path, "w") as out:
+    out.write(text
+        .replace("log: {", f"log: {{ security: {{ to: {folder}/security.log }},")
+        .replace("server:\n", "server:\n  shed: { queue: 10000, latency: 10s }\n")
+        .replace("{ name: bench,", "{ name: bench, rate_limits: [all, most], access: { methods: [GET], "
+            f"deny: [{{ file: {folder}/deny.txt }}], user_agents: {{ deny: [badbot, sqlmap] }} }},"))
+    out.write("rate_limits:\n"
+        "  all: { key: client_ip, rate: 1000000/s, burst: 1000000 }\n"
+        "  most: { key: { header: user-agent }, rate: 1000000/s, burst: 1000000 }\n"
+        "bans:\n  after: 20\n  list:\n")
+    for n in range(10_000):
+        out.write(f"    - 198.{18 + n // 65536}.{n // 256 % 256}.{n % 256}\n")
+PYTHON
 tidegate_config tidegate-2 2 admin-2
 
 bare() { # NAME RUNTIME THREADS
@@ -245,7 +270,7 @@ start() { # NAME: starts it and waits until it answers
         pingora) bare pingora single 1 > "$out" 2>&1 & ;;
         single-2) bare single-2 single 2 > "$out" 2>&1 & ;;
         stealing-2) bare stealing-2 stealing 2 > "$out" 2>&1 & ;;
-        tidegate | tidegate-2) (cd "$dir/$name" && exec "$tidegate" -c tidegate.yaml) > "$out" 2>&1 & ;;
+        tidegate | tidegate-2 | guarded) (cd "$dir/$name" && exec "$tidegate" -c tidegate.yaml) > "$out" 2>&1 & ;;
     esac
     pids[$name]=$!
     for _ in $(seq 200); do
