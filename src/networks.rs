@@ -1,5 +1,7 @@
 //! Networks in CIDR notation, sets of them, and what is one client.
 
+mod set;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,6 +12,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::units::Unreadable;
+
+pub(crate) use self::set::Networks;
 
 /// An IPv4 or IPv6 network: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 ///
@@ -34,9 +38,17 @@ impl Network {
         Network { base, prefix, is_v4 }
     }
 
+    /// One at a time; [`Networks`] finds an address among many.
+    #[cfg(test)]
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let (bits, width, is_v4) = bits_of(address);
         is_v4 == self.is_v4 && bits & mask(self.prefix, width) == self.base
+    }
+
+    /// Its first and its last address, as bits.
+    fn range(&self) -> (u128, u128) {
+        let width = if self.is_v4 { 32 } else { 128 };
+        (self.base, self.base | (mask(width, width) & !mask(self.prefix, width)))
     }
 }
 
@@ -141,22 +153,6 @@ impl fmt::Display for ClientKey {
             ClientKey::V4(v4) => v4.fmt(f),
             ClientKey::V6(_) => write!(f, "{}/64", self.first()),
         }
-    }
-}
-
-/// A set of networks, asked for one address at a time.
-///
-/// O(n) per question; meant for the handful that an operator writes by hand.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Networks(Vec<Network>);
-
-impl Networks {
-    pub(crate) fn new(networks: &[Network]) -> Self {
-        Networks(networks.to_vec())
-    }
-
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
     }
 }
 
