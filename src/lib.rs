@@ -9,6 +9,7 @@ mod encoding;
 mod fault;
 mod units;
 mod networks;
+mod watch;
 mod pem;
 
 // What is remembered of a request: its last stop, yet rooms on the way keep

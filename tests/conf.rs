@@ -34,11 +34,16 @@ fn faults(file: &Path, folder: &Path) -> Vec<String> {
 /// Makes every file that the files in `conf/` name, and the folders.
 fn fixtures() -> Authority {
     let made = Authority::new();
-    for folder in ["tls", "errors", "assets", "pictures", "site", "site/assets", "run", "conf.d"] {
+    for folder in
+        ["tls", "errors", "assets", "pictures", "site", "site/assets", "run", "conf.d", "lists"]
+    {
         fs::create_dir(made.dir().join(folder)).unwrap();
     }
     for file in ["errors/503.html", "assets/index.html", "site/index.html"] {
         fs::write(made.dir().join(file), "<p>a page\n").unwrap();
+    }
+    for list in ["lists/offices.txt", "lists/bad.txt"] {
+        fs::write(made.dir().join(list), "192.0.2.0/24 # an example\n").unwrap();
     }
     for pair in ["tls/example", "tls/client", "tls/shop"] {
         made.write(pair, &["example.com"]);

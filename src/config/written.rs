@@ -29,8 +29,6 @@ const NOT_YET: &[&str] = &[
     "routes[].mirror",
     "routes[].access.countries",
     "routes[].access.asns",
-    "routes[].access.referers",
-    "routes[].access.user_agents",
     "routes[].access.basic",
     "routes[].access.jwt",
     "routes[].access.forward",

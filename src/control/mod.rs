@@ -1,12 +1,13 @@
 //! What runs beside requests: the list of background work, and the only place
 //! that starts it.
 //!
-//! Reloading, looking at servers and certificates, rotating logs, and telling
+//! Reloading, looking at servers, certificates and files of rules, rotating logs, and telling
 //! an old process that this one serves. How the process ends is in `stop`.
 
 pub(crate) mod admin;
 mod background;
 mod certificates;
+mod files;
 mod guard;
 mod owner;
 mod reload;
@@ -31,6 +32,7 @@ use crate::site::State;
 
 use self::background::Background;
 use self::certificates::Certificates;
+use self::files::Files;
 
 pub(crate) use self::certificates::warnings as certificate_warnings;
 pub(crate) use self::guard::{AdminHosts, Guard};
@@ -115,11 +117,13 @@ impl Control {
             self.settled.send_replace(true);
         }
         let mut figures = tokio::time::interval(FIGURES);
+        let mut files = Files::new();
         loop {
             tokio::select! {
                 _ = hangup.recv() => self.reload().await,
                 _ = rotate.recv() => self.reopen_logs(),
                 due = certificates.due() => certificates.tend(due).await,
+                () = files.due() => files.refresh(self.reloader.site()).await,
                 _ = figures.tick() => self.set_figures(),
                 () = self.reloader.replaced() => {
                     background.follow(&self.reloader.site());

@@ -9,7 +9,6 @@ mod clients;
 mod handshake;
 mod names;
 mod pick;
-mod watch;
 
 use std::fmt;
 use std::io;
@@ -29,12 +28,12 @@ use tokio_rustls::server::TlsStream;
 
 use crate::fault::Faults;
 use crate::units::{Switch, Unreadable, Word, word};
+use crate::watch::Watch;
 
 use certificate::{Files, Pair};
 use clients::ClientAuth;
 use handshake::UnknownName;
 use pick::{Certificates, Resolver, Witness};
-use watch::Watch;
 
 pub(crate) use handshake::{Facts, reason};
 pub(crate) use names::WrongHost;

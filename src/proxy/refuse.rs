@@ -151,7 +151,7 @@ fn of_head(fault: HeadFault) -> (u16, Room, &'static str) {
 
 fn of_denied(denied: &Denied) -> u16 {
     match denied {
-        Denied::Network => 403,
+        Denied::Network | Denied::Referer | Denied::UserAgent => 403,
         Denied::Method { .. } => 405,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::access::Access;
+use crate::access::{Access, Sources};
 use crate::client::Clients;
 use crate::config::{self, Config};
 use crate::fault::Faults;
@@ -34,13 +34,20 @@ impl Site {
         let upstreams =
             faults.collect("upstreams", build_upstreams(&config.upstreams, metrics, previous));
         let defaults = faults.collect("defaults", Defaults::new(config));
-        let shared = Shared { config, upstreams: upstreams.as_ref(), defaults: defaults.as_ref() };
+        let sources = Sources::open(config.routes.iter().map(|route| &route.access));
+        let shared = Shared {
+            config,
+            upstreams: upstreams.as_ref(),
+            defaults: defaults.as_ref(),
+            sources: &sources,
+        };
         let routes = faults.collect("routes", build_routes(&shared, metrics));
         faults.collect("log", Logs::check(&config.log));
         let strict = strict_by_listener(&config.listeners);
         faults.into_result(|| {
             let (routes, by_index) = routes?;
             Some(Site {
+                files: sources.lists.files().collect(),
                 clients: clients?,
                 defaults: defaults?,
                 routes,
@@ -79,6 +86,7 @@ struct Shared<'a> {
     config: &'a Config,
     upstreams: Option<&'a Upstreams>,
     defaults: Option<&'a Defaults>,
+    sources: &'a Sources,
 }
 
 impl Defaults {
@@ -150,7 +158,7 @@ impl RouteBuilder<'_> {
             Some(own) => faults.collect("rewrite", Rewrite::new(own, &written.r#match)).map(Some),
             None => Some(None),
         };
-        let access = faults.collect("access", Access::new(&written.access));
+        let access = faults.collect("access", Access::new(&written.access, &self.shared.sources));
         let headers = match own(&written.headers) {
             Some(own) => faults.collect("headers", HeaderRules::new(own)),
             None => defaults.map(|defaults| defaults.headers.clone()),

@@ -26,6 +26,7 @@ use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
 use crate::sanitise::{Head, Strict};
 use crate::units::{ByteSize, OrOff, Period};
 use crate::upstream::Upstream;
+use crate::watch::Refresh;
 
 pub(crate) use self::state::State;
 
@@ -38,6 +39,8 @@ pub(crate) struct Site {
     // Invariant: the router's values are indices of this.
     by_index: Vec<Arc<Route>>,
     pub(crate) upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// Files of rules, to be read again when they change.
+    pub(crate) files: Vec<Arc<dyn Refresh>>,
     /// Of bodies to be compressed; the same for every site of a process.
     pub(crate) turns: Arc<Turns>,
     /// What was written, for the operator to look at.
