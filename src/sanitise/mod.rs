@@ -11,6 +11,7 @@ mod headers;
 mod host;
 mod malformed;
 mod request_line;
+mod strict;
 mod uri;
 
 use std::borrow::Cow;
@@ -22,9 +23,9 @@ use self::host::Authority;
 
 pub(crate) use self::bytes::is_token;
 pub(crate) use self::framing::{Body, judge};
-pub(crate) use self::headers::{PathForm, Strict};
 pub(crate) use self::host::{host_and_port, is_host};
 pub(crate) use self::malformed::{Kind, Malformed};
+pub(crate) use self::strict::{PathForm, Strict};
 
 /// A request head with one reading: what every later room works on.
 #[derive(Debug, Clone)]
