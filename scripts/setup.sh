@@ -2,6 +2,7 @@
 # Installs what is missing on a Debian machine with Rust and a C compiler:
 #   scripts/setup.sh build   what the build needs
 #   scripts/setup.sh test    that, and what the tests need
+#   scripts/setup.sh attack  what the build and scripts/attack.sh need
 # Packages come from apt-get, as root or by sudo. What cannot be installed is
 # named, and the exit code is 1. Does nothing where nothing is missing.
 set -euo pipefail
@@ -12,6 +13,7 @@ CARGO_DENY=0.20.2
 BUILD=(cc=gcc make=make cmake=cmake)
 TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
   shellcheck=shellcheck)
+ATTACK=(nginx=nginx-light python3=python3 slowhttptest=slowhttptest)
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 failed=0
@@ -103,8 +105,12 @@ case "${1:-}" in
       need_cargo_deny
     fi
     ;;
+  attack)
+    need_rust
+    install_packages "${BUILD[@]}" "${ATTACK[@]}"
+    ;;
   *)
-    sed -n '2,4p' "$0" >&2
+    sed -n '2,5p' "$0" >&2
     exit 2
     ;;
 esac

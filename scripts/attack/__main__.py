@@ -1,0 +1,173 @@
+"""Tries every attack on nginx and on Tidegate, and prints what was seen. See ../attack.sh."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+import attacks
+import machine
+import table
+import targets
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+VISITOR = "127.9.9.9"
+
+
+class Bench:
+    def __init__(self, folder, quick):
+        self.folder, self.quiet_seconds, self.count = folder, 3 if quick else 5, 0
+        self.quick = quick
+        self.origin = targets.Origin(os.path.join(folder, "origin"))
+        self.running = [self.origin.process]
+
+    def end(self):
+        for process in self.running:
+            process.end()
+
+    def try_once(self, attack, make, options):
+        """One round: a fresh process, a good client alone, then beside the attack."""
+        self.count += 1
+        target = make(os.path.join(self.folder, f"target-{self.count}"), self.origin, options)
+        self.running.append(target.process)
+        try:
+            return self.watch(attack, target)
+        finally:
+            target.process.end()
+            self.running.remove(target.process)
+
+    def watch(self, attack, target):
+        visit(target.port, 1)
+        cpu = target.process.cpu()
+        quiet = visit(target.port, self.quiet_seconds)
+        quiet["cpu"] = (target.process.cpu() - cpu) / self.quiet_seconds
+        seconds = attack.seconds if not self.quick else max(5, attack.seconds - 3)
+        cpu, before = target.process.cpu(), self.origin.requests()
+        port = target.h2_port if attack.is_h2 else target.port
+        attacker = start("attacker.py", attack.name, port, seconds)
+        try:
+            hostile = visit(target.port, seconds - 0.5)
+            said = finish(attacker, seconds + 30)
+        finally:
+            end(attacker)
+        passed_on = self.origin.requests() - before - 1 - hostile["sent"] + hostile["lost"]
+        return {
+            "quiet": quiet, "hostile": hostile, "attacker": said, "passed_on": passed_on,
+            "cpu": target.process.cpu() - cpu, "quiet_cpu": quiet["cpu"] * seconds,
+            "peak": target.process.peak(),
+            "died": not target.process.is_there,
+        }  # fmt: skip
+
+
+class Failed(Exception):
+    """An attacker or a good client that could not do its work."""
+
+
+def start(script, *words):
+    command = [sys.executable, os.path.join(HERE, script), *map(str, words)]
+    # With a group of its own: an attacker may have a child.
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def end(process):
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def finish(process, seconds):
+    said, _ = process.communicate(timeout=seconds)
+    if process.returncode:
+        raise Failed(f"{os.path.basename(process.args[1])} ended with {process.returncode}")
+    return json.loads(said)
+
+
+def visit(port, seconds):
+    visitor = start("visitor.py", port, VISITOR, seconds)
+    try:
+        return finish(visitor, seconds + 30)
+    finally:
+        end(visitor)
+
+
+def run(bench, chosen, rounds):
+    """Every attack on every target; the targets of one attack take turns."""
+    rows = []
+    for attack in chosen:
+        tried = [(targets.NginxProxy, "nginx", {}, False)]
+        for setting in attack.settings:
+            name = f"Tidegate, {setting.words}"
+            tried.append((targets.Tidegate, name, setting.options, setting.is_promised))
+        own = [table.Row(attack.name, name, is_promised) for _, name, _, is_promised in tried]
+        rows += own
+        for number in range(rounds):
+            for row, (make, name, options, _) in zip(own, tried, strict=True):
+                if row.fault:
+                    continue
+                try:
+                    row.rounds.append(bench.try_once(attack, make, options))
+                except targets.Refused as refused:
+                    row.fault = f"does not start: {refused}"
+                except Failed as failed:
+                    row.fault = str(failed)
+                say(f"{attack.name}, round {number + 1} of {rounds}: {row.line()}")
+    return rows
+
+
+def say(text):
+    print(f"attack: {text}", file=sys.stderr, flush=True)
+
+
+def read_arguments():
+    names = [attack.name for attack in attacks.ALL]
+    parser = argparse.ArgumentParser(prog="scripts/attack.sh", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tidegate", required=True, help="the program")
+    parser.add_argument("--folder", help="where files are made; they are left there")
+    parser.add_argument("--list", action="store_true", help="name the attacks")
+    parser.add_argument("names", nargs="*", help="attacks; all if absent")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in names]
+    if unknown:
+        parser.error(f"no such attack: {', '.join(unknown)}; there are {', '.join(names)}")
+    return arguments
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+def main():
+    arguments = read_arguments()
+    if arguments.list:
+        for attack in attacks.ALL:
+            print(f"{attack.name}: {attack.words}")
+        return 0
+    signal.signal(signal.SIGTERM, stop)
+    targets.Tidegate.program = os.path.abspath(arguments.tidegate)
+    chosen = [each for each in attacks.ALL if not arguments.names or each.name in arguments.names]
+    with tempfile.TemporaryDirectory() as made:
+        bench = Bench(arguments.folder or made, arguments.quick)
+        try:
+            rows = run(bench, chosen, 1 if arguments.quick else arguments.rounds)
+        finally:
+            bench.end()
+    print(machine.words(targets.find_nginx(), targets.Tidegate.program))
+    print()
+    print("\n".join(table.markdown(rows)))
+    faults = [(row, fault) for row in rows for fault in row.broken()]
+    for row, fault in faults:
+        say(f"BROKEN: {row.attack}, {row.target}: {fault}")
+    say(f"{len(rows)} rows, {len(faults)} broken promises")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
