@@ -18,7 +18,7 @@ use crate::config::{Config, Written};
 use crate::encoding::{Accepted, Coding, weighted};
 use crate::files::{Selection, select_range};
 use crate::listen::{Parsed, Source, parse_proxy_header};
-use crate::sanitise::{self, Body, Head, Strict, host_and_port};
+use crate::sanitise::{self, Body, Escapes, Head, Strict, host_and_port};
 
 /// More bytes than a PROXY header may have (`listen`).
 const LONGEST_PROXY_HEADER: usize = 4112;
@@ -68,8 +68,24 @@ pub fn target(bytes: &[u8]) -> bool {
 
 /// What is read of a request has one reading, and is read the same again.
 fn check_head(method: &Method, uri: &Uri, version: Version, headers: &HeaderMap) -> bool {
+    let lenient = Strict {
+        encoded_slashes: Escapes::Pass,
+        double_encoding: Escapes::Pass,
+        ..Strict::default()
+    };
     let strict = Strict::default();
-    let Ok(head) = Head::read(method, uri, version, headers, &strict) else {
+    check_head_as(method, uri, version, headers, &lenient);
+    check_head_as(method, uri, version, headers, &strict)
+}
+
+fn check_head_as(
+    method: &Method,
+    uri: &Uri,
+    version: Version,
+    headers: &HeaderMap,
+    strict: &Strict,
+) -> bool {
+    let Ok(head) = Head::read(method, uri, version, headers, strict) else {
         return false;
     };
     if !head.host.is_empty() {
@@ -88,7 +104,7 @@ fn check_head(method: &Method, uri: &Uri, version: Version, headers: &HeaderMap)
 
     let normal = Uri::try_from(&*head.path).expect("a normal path");
     let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("a.example"))]);
-    let again = Head::read(method, &normal, version, &headers, &strict);
+    let again = Head::read(method, &normal, version, &headers, strict);
     let again = again.expect("what was read once is read again");
     assert!(again.is_normal && again.path == head.path, "{} {}", head.path, again.path);
     true

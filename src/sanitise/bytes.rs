@@ -38,8 +38,13 @@ impl ByteSet {
 /// The bytes of a token (RFC 9110 §5.6.2).
 pub(super) static TOKEN: ByteSet = ByteSet::visible_without(b"\"(),/:;<=>?@[\\]{}");
 
-/// The bytes of a path: RFC 3986 §3.3, and brackets, which browsers send as they are.
-pub(super) static PATH: ByteSet = ByteSet::visible_without(b"\"#<>?\\^`{|}");
+/// The bytes that may be written in a path: RFC 3986 §3.3, and `[`, `]`, `^`
+/// and `|`, which browsers do not escape.
+pub(super) static PATH: ByteSet = ByteSet::visible_without(b"\"#<>?\\`{}");
+
+/// The bytes that stand for themselves in a path (RFC 3986 §3.3): not `%`, and
+/// none that only browsers leave as they are.
+pub(super) static PLAIN: ByteSet = ByteSet::visible_without(b"\"#%<>?[\\]^`{|}");
 
 /// The bytes of a query: those of a path, and what browsers do not escape
 /// there (WHATWG URL, query percent-encode set) save the backslash.
@@ -74,11 +79,14 @@ mod tests {
         );
         assert_eq!(
             members(&PATH),
-            "!$%&'()*+,-./0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~"
+            "!$%&'()*+,-./0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz|~"
         );
+        let escaped: String =
+            members(&PATH).chars().filter(|c| !members(&PLAIN).contains(*c)).collect();
+        assert_eq!(escaped, "%[]^|");
         let extra: String =
             members(&QUERY).chars().filter(|c| !members(&PATH).contains(*c)).collect();
-        assert_eq!(extra, "?^`{|}");
+        assert_eq!(extra, "?`{}");
     }
 
     #[test]

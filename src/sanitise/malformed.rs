@@ -86,6 +86,7 @@ causes! {
     LengthAndChunked: BadRequest, "length_and_chunked", "Content-Length beside Transfer-Encoding";
     Chunks: BadRequest, "chunks", "a chunked body whose chunks cannot be read";
     BodyLength: BadRequest, "body_length", "a body that is not as long as its Content-Length says";
+    Trailers: BadRequest, "trailers", "a trailer that says where a message ends or whom it is for";
     UpgradeWithBody: BadRequest, "upgrade_with_body", "a WebSocket handshake with a body";
 
     // Whom it is for.

@@ -16,7 +16,7 @@ mod uri;
 
 use std::borrow::Cow;
 
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use self::host::Authority;
@@ -25,6 +25,8 @@ pub(crate) use self::bytes::is_token;
 pub(crate) use self::framing::{Body, judge};
 pub(crate) use self::host::{host_and_port, is_host};
 pub(crate) use self::malformed::{Kind, Malformed};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::strict::Escapes;
 pub(crate) use self::strict::{PathForm, Strict};
 
 /// A request head with one reading: what every later room works on.
@@ -72,7 +74,7 @@ impl<'a> Head<'a> {
             Some(authority) => (authority.host(), authority.port),
             None => (Cow::Borrowed(""), None),
         };
-        let path = read_path(method, uri, version)?;
+        let path = read_path(method, uri, version, strict)?;
         let query = uri.query();
         query.map_or(Ok(()), uri::check_query)?;
         let upgrade = version == Version::HTTP_11
@@ -90,6 +92,9 @@ fn read_authority<'a>(
     headers: &'a HeaderMap,
 ) -> Result<Option<Authority<'a>>, Malformed> {
     let host = headers::single(headers, &header::HOST, Malformed::TwoHosts)?;
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Malformed::TargetForm);
+    }
     let target = uri.authority().map(|authority| authority.as_str().as_bytes());
     let text = match (target, host) {
         (Some(target), Some(host)) if target != host.as_bytes() => {
@@ -107,6 +112,7 @@ fn read_path<'a>(
     method: &Method,
     uri: &'a Uri,
     version: Version,
+    strict: &Strict,
 ) -> Result<Cow<'a, str>, Malformed> {
     let written = uri.path_and_query().map_or("", PathAndQuery::as_str);
     if version >= Version::HTTP_2 && written.starts_with('?') {
@@ -116,7 +122,7 @@ fn read_path<'a>(
     }
     match uri.path() {
         "*" if method == Method::OPTIONS => Ok(Cow::Borrowed("*")),
-        path => uri::normalise(path),
+        path => uri::normalise(path, strict),
     }
 }
 
@@ -191,6 +197,20 @@ mod tests {
         check("GET", "http://a?b", Version::HTTP_11, &[], Ok(()));
         check("GET", "http://a?b", Version::HTTP_2, &[], Err(Malformed::TargetForm));
         check("GET", "/?b", Version::HTTP_2, &[("host", "a")], Ok(()));
+    }
+
+    #[test]
+    fn serves_no_other_scheme() {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            for (uri, expected) in [
+                ("http://a/", Ok(())),
+                ("HTTPS://a/", Ok(())),
+                ("ftp://a/", Err(Malformed::TargetForm)),
+                ("ws://a/", Err(Malformed::TargetForm)),
+            ] {
+                check("GET", uri, version, &[("host", "a")], expected);
+            }
+        }
     }
 
     #[test]

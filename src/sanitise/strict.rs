@@ -14,6 +14,10 @@ pub(crate) struct Strict {
     pub underscores: Underscores,
     /// The form of the path that servers receive.
     pub path: PathForm,
+    /// What becomes of requests with `%2F` in their path.
+    pub encoded_slashes: Escapes,
+    /// What becomes of requests with an escape that decodes to an escape.
+    pub double_encoding: Escapes,
 }
 
 /// CGI and its heirs read `X_Forwarded_For` as `X-Forwarded-For`.
@@ -38,6 +42,17 @@ pub(crate) enum PathForm {
     Normal,
     /// The path as the client wrote it.
     Raw,
+}
+
+/// What becomes of escapes that some servers take for what they stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Escapes {
+    /// The request is refused.
+    #[default]
+    Refuse,
+    /// They go on as they are, and are nothing else to routes.
+    Pass,
 }
 
 impl Strict {
@@ -102,10 +117,22 @@ mod tests {
     #[test]
     fn reads_its_words() {
         let strict: Strict =
-            serde_yaml::from_str("{ underscores: drop, path: raw }").expect("good");
-        assert_eq!(strict, Strict { underscores: Underscores::Drop, path: PathForm::Raw });
+            serde_yaml::from_str("{ underscores: drop, path: raw, double_encoding: pass }")
+                .expect("good");
+        let expected = Strict {
+            underscores: Underscores::Drop,
+            path: PathForm::Raw,
+            encoded_slashes: Escapes::Refuse,
+            double_encoding: Escapes::Pass,
+        };
+        assert_eq!(strict, expected);
         assert_eq!(serde_yaml::from_str::<Strict>("{}").expect("good"), Strict::default());
-        for bad in ["{ underscores: keep }", "{ path: Normal }", "{ dots: pass }"] {
+        for bad in [
+            "{ underscores: keep }",
+            "{ path: Normal }",
+            "{ dots: pass }",
+            "{ encoded_slashes: drop }",
+        ] {
             assert!(serde_yaml::from_str::<Strict>(bad).is_err(), "{bad}");
         }
     }

@@ -7,8 +7,9 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{ByteSet, PATH, QUERY};
+use super::bytes::{ByteSet, PATH, PLAIN, QUERY};
 use super::malformed::Malformed;
+use super::strict::{Escapes, Strict};
 
 /// Judges the bytes of a path and, after `?`, a query.
 pub(super) fn check_bytes(target: &[u8]) -> Result<(), Malformed> {
@@ -28,12 +29,15 @@ pub(super) fn check_query(query: &str) -> Result<(), Malformed> {
 }
 
 /// The normal form of a path that starts with `/`; borrowed if it is normal already.
-pub(super) fn normalise(path: &str) -> Result<Cow<'_, str>, Malformed> {
+pub(super) fn normalise<'p>(path: &'p str, strict: &Strict) -> Result<Cow<'p, str>, Malformed> {
     let rest = path.strip_prefix('/').ok_or(Malformed::TargetForm)?;
     if is_plain(rest.as_bytes()) {
         return Ok(Cow::Borrowed(path));
     }
-    if survey(rest)? { Ok(Cow::Borrowed(path)) } else { Ok(Cow::Owned(rewrite(rest, path.len()))) }
+    match survey(rest, strict)? {
+        true => Ok(Cow::Borrowed(path)),
+        false => Ok(Cow::Owned(rewrite(rest, path.len()))),
+    }
 }
 
 fn check_set(text: &[u8], set: &ByteSet) -> Result<(), Malformed> {
@@ -48,7 +52,7 @@ fn check_set(text: &[u8], set: &ByteSet) -> Result<(), Malformed> {
 fn is_plain(rest: &[u8]) -> bool {
     let mut before = b'/';
     for &byte in rest {
-        if byte == b'%' || !PATH.contains(byte) || (before == b'/' && matches!(byte, b'/' | b'.')) {
+        if !PLAIN.contains(byte) || (before == b'/' && matches!(byte, b'/' | b'.')) {
             return false;
         }
         before = byte;
@@ -57,7 +61,7 @@ fn is_plain(rest: &[u8]) -> bool {
 }
 
 /// Judges a path, given without its first slash; `true` if it is in normal form.
-fn survey(rest: &str) -> Result<bool, Malformed> {
+fn survey(rest: &str, strict: &Strict) -> Result<bool, Malformed> {
     let mut is_normal = true;
     let mut depth = 0_usize;
     let (mut has_empty, mut has_parent) = (false, false);
@@ -74,7 +78,7 @@ fn survey(rest: &str) -> Result<bool, Malformed> {
             }
             _ => {
                 depth += 1;
-                is_normal &= survey_segment(segment.as_bytes())?;
+                is_normal &= survey_segment(segment.as_bytes(), strict)?;
             }
         }
     }
@@ -82,19 +86,33 @@ fn survey(rest: &str) -> Result<bool, Malformed> {
         // `/a//../b` is `/a/b` by RFC 3986 and `/b` where slashes are merged first.
         return Err(Malformed::DotsAmongSlashes);
     }
+    if has_parent && has_encoded_slash(rest.as_bytes()) {
+        // `..` leads elsewhere where slashes are decoded first.
+        return Err(Malformed::EncodedSlash);
+    }
     Ok(is_normal && !has_empty && !has_parent)
 }
 
+fn has_encoded_slash(path: &[u8]) -> bool {
+    path.windows(3).any(|bytes| bytes.eq_ignore_ascii_case(b"%2f"))
+}
+
 /// Judges a segment other than `.` and `..`; `true` if it is in normal form.
-fn survey_segment(segment: &[u8]) -> Result<bool, Malformed> {
+fn survey_segment(segment: &[u8], strict: &Strict) -> Result<bool, Malformed> {
     check_set(segment, &PATH)?;
     let mut is_normal = true;
     let mut dots = LeadingDots::default();
     let mut units = Units(segment);
     while let Some(unit) = units.next()? {
         is_normal &= unit.is_normal();
+        if unit.byte == b'/' && strict.encoded_slashes == Escapes::Pass {
+            // A server that decodes it finds a segment on either side.
+            std::mem::take(&mut dots).refuse()?;
+            continue;
+        }
         dots.note(unit.byte);
         match unit.byte {
+            b'%' if strict.double_encoding == Escapes::Pass => {}
             b'%' => refuse_double_encoding(units)?,
             0x80.. => units = end_of_character(unit.byte, units)?,
             byte if unit.is_escape() => refuse_encoded(byte)?,
@@ -172,14 +190,23 @@ fn rewrite_segment(segment: &str, out: &mut String) {
     while let Ok(Some(unit)) = units.next() {
         match unit.escape {
             Some([high, low]) if !is_unreserved(unit.byte) => {
-                out.push('%');
-                out.push(char::from(high.to_ascii_uppercase()));
-                out.push(char::from(low.to_ascii_uppercase()));
+                push_escape([high.to_ascii_uppercase(), low.to_ascii_uppercase()], out);
+            }
+            None if !PLAIN.contains(unit.byte) => {
+                let digits = [unit.byte >> 4, unit.byte & 15].map(|digit| HEX[usize::from(digit)]);
+                push_escape(digits, out);
             }
             // Unreserved, or written plainly: ASCII in either case.
             _ => out.push(char::from(unit.byte)),
         }
     }
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+fn push_escape(digits: [u8; 2], out: &mut String) {
+    out.push('%');
+    out.extend(digits.map(char::from));
 }
 
 /// The bytes that mean the same escaped and plain (RFC 3986 §2.3).
@@ -201,7 +228,7 @@ impl Unit {
 
     fn is_normal(&self) -> bool {
         match self.escape {
-            None => true,
+            None => PLAIN.contains(self.byte),
             Some(digits) => !is_unreserved(self.byte) && !digits.iter().any(u8::is_ascii_lowercase),
         }
     }
@@ -266,7 +293,11 @@ mod tests {
     use super::*;
 
     fn check(path: &str, expected: Result<&str, Malformed>) {
-        let found = normalise(path);
+        check_as(&Strict::default(), path, expected);
+    }
+
+    fn check_as(strict: &Strict, path: &str, expected: Result<&str, Malformed>) {
+        let found = normalise(path, strict);
         assert_eq!(found.as_deref(), expected.as_ref().map(|path| *path), "{path}");
         if found.as_deref() == Ok(path) {
             assert!(matches!(found, Ok(Cow::Borrowed(_))), "{path} is normal, yet copied");
@@ -290,7 +321,8 @@ mod tests {
             "/100%25/a",
             "/%25zz/%252",
             "/%3F%23%3B%5B",
-            "/a:b@c!$&'()*+,=[]~",
+            "/a:b@c!$&'()*+,=~",
+            "/%5B%5D%5E%7C",
         ] {
             check(path, Ok(path));
         }
@@ -317,6 +349,8 @@ mod tests {
         check("/a%2ehtml", Ok("/a.html"));
         check("/%2e%2e%2e", Ok("/..."));
         check("/%2ea", Ok("/.a"));
+        check("/[slug]/a|b^c", Ok("/%5Bslug%5D/a%7Cb%5Ec"));
+        check("/%5bslug%5D/./|", Ok("/%5Bslug%5D/%7C"));
     }
 
     #[test]
@@ -324,7 +358,7 @@ mod tests {
         for path in ["", "a", "*", "?", "./a"] {
             check(path, Err(Malformed::TargetForm));
         }
-        for path in ["/a b", "/\u{e9}", "/a\"", "/a?b", "/a#b", "/{", "/a\0", "/./\u{7f}"] {
+        for path in ["/a b", "/\u{e9}", "/a\"", "/a?b", "/a#b", "/{", "/`", "/a\0", "/./\u{7f}"] {
             check(path, Err(Malformed::TargetByte));
         }
     }
@@ -336,6 +370,48 @@ mod tests {
         }
         for path in ["/a%5cb", "/a%5Cb", "/a\\b", "/..\\", "/..%5c"] {
             check(path, Err(Malformed::Backslash));
+        }
+    }
+
+    #[test]
+    fn slashes_that_may_pass_part_no_segments_and_hide_no_dots() {
+        let strict = Strict { encoded_slashes: Escapes::Pass, ..Strict::default() };
+        for (path, expected) in [
+            ("/a%2Fb", Ok("/a%2Fb")),
+            ("/a%2fb/./c", Ok("/a%2Fb/c")),
+            ("/%2F/%2F", Ok("/%2F/%2F")),
+            ("/x/http:%2F%2Fa.example%2F", Ok("/x/http:%2F%2Fa.example%2F")),
+            ("/a%2F...", Ok("/a%2F...")),
+            ("/a%2F.b", Ok("/a%2F.b")),
+            ("/a%2F..", Err(Malformed::EncodedDotSegment)),
+            ("/..%2Fa", Err(Malformed::EncodedDotSegment)),
+            ("/a%2F..%2Fb", Err(Malformed::EncodedDotSegment)),
+            ("/a%2f%2E%2e%2fb", Err(Malformed::EncodedDotSegment)),
+            ("/a/.%2Fb", Err(Malformed::EncodedDotSegment)),
+            ("/a%2F./b", Err(Malformed::EncodedDotSegment)),
+            ("/a%2F..;x/b", Err(Malformed::DotSegmentParameter)),
+            ("/a/%2F/../b", Err(Malformed::EncodedSlash)),
+            ("/a/../b%2Fc", Err(Malformed::EncodedSlash)),
+            ("/a%5Cb", Err(Malformed::Backslash)),
+            ("/a%252Fb", Err(Malformed::DoubleEncoding)),
+            ("/a%2F%00", Err(Malformed::EncodedControl)),
+        ] {
+            check_as(&strict, path, expected);
+        }
+    }
+
+    #[test]
+    fn escapes_of_escapes_may_pass() {
+        let strict = Strict { double_encoding: Escapes::Pass, ..Strict::default() };
+        for (path, expected) in [
+            ("/a%252Fb", Ok("/a%252Fb")),
+            ("/%25%32%66", Ok("/%252f")),
+            ("/%252e%252e/a", Ok("/%252e%252e/a")),
+            ("/%25252f", Ok("/%25252f")),
+            ("/a%2Fb", Err(Malformed::EncodedSlash)),
+            ("/%25%", Err(Malformed::IncompleteEscape)),
+        ] {
+            check_as(&strict, path, expected);
         }
     }
 
@@ -406,9 +482,10 @@ mod tests {
 
     /// A path of pieces that matter to the rules above.
     fn some_path(random: &mut fastrand::Rng) -> String {
-        const PIECES: [&str; 26] = [
+        const PIECES: [&str; 28] = [
             "/", "/", "/", "//", ".", "..", "a", "b", "%2e", "%2E", "%2f", "%25", "25", "2f",
-            "%41", "%c3", "%a9", "%C3%A9", ";", "%", "%7e", "%20", "/../", "/./", "~", "\\",
+            "%41", "%c3", "%a9", "%C3%A9", ";", "%", "%7e", "%20", "/../", "/./", "~", "\\", "|",
+            "%7C",
         ];
         let count = random.usize(0..12);
         let pieces = std::iter::repeat_with(|| PIECES[random.usize(..PIECES.len())]).take(count);
@@ -418,18 +495,24 @@ mod tests {
     #[test]
     fn normal_paths_are_normal_for_good() {
         let mut random = fastrand::Rng::with_seed(2);
+        let lenient = Strict {
+            encoded_slashes: Escapes::Pass,
+            double_encoding: Escapes::Pass,
+            ..Strict::default()
+        };
         let mut good = 0;
-        for _ in 0..200_000 {
+        for count in 0..400_000 {
             let path = some_path(&mut random);
-            let Ok(normal) = normalise(&path) else { continue };
+            let strict = if count % 2 == 0 { Strict::default() } else { lenient };
+            let Ok(normal) = normalise(&path, &strict) else { continue };
             good += 1;
-            assert_eq!(normalise(&normal), Ok(Cow::Borrowed(&*normal)), "{path}");
+            assert_eq!(normalise(&normal, &strict), Ok(Cow::Borrowed(&*normal)), "{path}");
             assert!(normal.starts_with('/'), "{path} became {normal}");
             assert!(!normal.contains("//"), "{path} became {normal}");
             assert!(!normal.split('/').any(|s| s == "." || s == ".."), "{path} became {normal}");
             let decoded: Vec<u8> = percent_encoding::percent_decode_str(&normal).collect();
             assert!(str::from_utf8(&decoded).is_ok(), "{path} became {normal}");
-            if !path.contains('%') {
+            if !path.contains(['%', '|']) {
                 // What browsers make of it, but for doubled slashes.
                 let expected = naive(&path);
                 assert_eq!(normal, expected, "{path}");

@@ -125,6 +125,81 @@ routes:
     }
 }
 
+const ESCAPES: &str = "
+listeners:
+  - { address: '127.0.0.1:{port}', protocols: [h1, h2c] }
+  - address: '127.0.0.1:{port2}'
+    protocols: [h1, h2c]
+    strict: { encoded_slashes: pass }
+  - address: '127.0.0.1:{tls_port}'
+    protocols: [h1, h2c]
+    strict: { double_encoding: pass }
+upstreams: { app: { servers: ['{origin}'] } }
+routes:
+  - match: { path_prefix: /a/ }
+    upstream: app
+    headers: { request: { set: { x-route: a } } }
+  - match: { path_prefix: /files/ }
+    files: { root: '{site}' }
+  - upstream: app
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn escapes_that_servers_may_read_again_are_refused_or_passed() {
+    let origin = Origin::echo().await;
+    let site = tempfile::tempdir().unwrap();
+    std::fs::create_dir(site.path().join("a")).unwrap();
+    std::fs::write(site.path().join("a/b"), "a file").unwrap();
+    let places: [(&str, &dyn std::fmt::Display); 2] =
+        [("origin", &origin.addr), ("site", &site.path().display())];
+    let edge = Edge::start_with(ESCAPES, &places);
+    let (strict, slashes, escapes) = (edge.addr(), edge.addr2(), edge.tls_addr());
+    for (addr, path, expected) in [
+        (strict, "/a%2fb", Err(400)),
+        (strict, "/a%252fb", Err(400)),
+        // To routes it is no slash, and is spelled in one way.
+        (slashes, "/a%2fb", Ok(("/a%2Fb", None))),
+        (slashes, "/a/b%2Fc/./d", Ok(("/a/b%2Fc/d", Some("a")))),
+        (slashes, "/a%252fb", Err(400)),
+        // Dots stay what they are to a server that decodes first.
+        (slashes, "/a/x%2f..%2fy", Err(400)),
+        (slashes, "/a/..%2F", Err(400)),
+        (slashes, "/a/../x%2Fy", Err(400)),
+        // No name of a file has a slash.
+        (slashes, "/files/a%2Fb", Err(404)),
+        (escapes, "/a%252fb", Ok(("/a%252fb", None))),
+        (escapes, "/a/%252E%252e/x", Ok(("/a/%252E%252e/x", Some("a")))),
+        (escapes, "/a%2fb", Err(400)),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n\r\n");
+        let h1 = Client::ask(addr, request).await;
+        let url = format!("http://a.example{path}");
+        let h2 = H2Client::connect(addr).await.get(&url).await.response;
+        for answer in [h1, h2] {
+            match expected {
+                Err(status) => assert_eq!(answer.status, status, "{path}"),
+                Ok((target, route)) => {
+                    let seen = Request::echoed(&answer);
+                    assert_eq!((seen.target(), seen.header("x-route")), (target, route), "{path}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_browsers_leave_as_it_is_goes_on_as_uris_spell_it() {
+    let origin = Origin::echo().await;
+    let edge = Edge::start_with(PATHS, &[("origin", &origin.addr)]);
+    for written in ["/a/[slug]|^?q=[|]^", "/a/%5Bslug%5d%7c%5E?q=[|]^"] {
+        let request = format!("GET {written} HTTP/1.1\r\nhost: a.example\r\n\r\n");
+        let seen = Request::echoed(&Client::ask(edge.addr(), &request).await);
+        assert_eq!(seen.target(), "/a/%5Bslug%5D%7C%5E?q=[|]^");
+        let seen = Request::echoed(&Client::ask(edge.addr2(), &request).await);
+        assert_eq!(seen.target(), written);
+    }
+}
+
 const UNDERSCORES: &str = "
 listeners:
   - { address: '127.0.0.1:{port}', protocols: [h1, h2c], strict: { underscores: refuse } }
