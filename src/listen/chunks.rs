@@ -165,11 +165,16 @@ impl Chunks {
 
     fn end_name(&mut self) -> Result<At, BadChunks> {
         let name = self.name.get(..self.name_length).unwrap_or_default();
-        if FORBIDDEN.contains(&name) {
+        if is_forbidden(name) {
             return Err(BadChunks);
         }
         self.trail(At::Value)
     }
+}
+
+/// Whether no trailer may have this name, which is in lower case.
+pub(super) fn is_forbidden(name: &[u8]) -> bool {
+    FORBIDDEN.contains(&name)
 }
 
 /// What may stand in a value (RFC 9110 §5.5).

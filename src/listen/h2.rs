@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::accept::spawn_stream;
 use super::connection::{Exchange, Unrecorded};
 use super::h1::Inward;
+use super::h2_body;
 use super::h2_stream::H2Stream;
 use super::head;
 use super::io::EdgeIo;
@@ -36,6 +37,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// client that opens its windows and reads nothing.
 const SEND_BUFFER: usize = 64 * 1024;
 
+/// The library answers a head of this many times `limits.headers` by itself,
+/// and nobody sees it; what is smaller, yet too large, has a record.
+const UNSEEN: u64 = 2;
+
 /// How long a client may take to close after it was told to go away.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -45,11 +50,12 @@ type H2Connection = h2::server::Connection<Box<EdgeIo>, Bytes>;
 pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<EdgeIo>) {
     let listener = &inward.connection.listener;
     io.follow_frames(listener.timeouts.header.0);
+    let unseen = listener.limits.headers.0.saturating_mul(UNSEEN);
     let mut options = Builder::new();
     options
         .max_concurrent_streams(listener.h2.streams)
         .max_send_buffer_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(listener.limits.headers.0).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(unseen).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     let handshake = timeout(listener.timeouts.header.0, options.handshake(io));
@@ -132,15 +138,19 @@ fn serve_stream<D: Door, A: App>(
     answer: SendResponse<Bytes>,
     stay: Stay,
 ) {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let bounds = head::check(&head, &inward.connection.listener.limits);
     let exchange = Exchange::of_head(inward.connection.clone(), Instant::now(), bounds);
     let (app, door, shutdown) = (inward.app.clone(), inward.door.clone(), inward.shutdown.clone());
+    let patience = inward.connection.listener.timeouts.body.0;
     spawn_stream(async move {
+        let guard = Unrecorded::new(&*door, &exchange);
+        if !h2_body::is_as_announced(&head.headers, &mut body, patience).await {
+            return;
+        }
         let pace = Arc::<Pace>::default();
         let stream = H2Stream::new(head, body, answer, exchange.clone(), pace.clone());
         let session = ServerSession::new_custom(Box::new(stream));
-        let guard = Unrecorded::new(&*door, &exchange);
         let answered = app.process_new_http(session, shutdown.watch());
         let answered = Paced::new(answered, pace, exchange.clone());
         shutdown.notice().bound_exchange(answered, || exchange.cut()).await;

@@ -1,10 +1,15 @@
 //! The body of a request on an h2 stream.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use pingora::protocols::http::body_buffer::FixedBuffer;
 use pingora::{Error, ErrorType, Result};
+use tokio::time::timeout;
+
+use super::chunks;
 
 /// What of a body is kept, so that it can be sent to a second server; pingora
 /// keeps as much of one over h1.
@@ -12,12 +17,38 @@ const KEPT: usize = 64 * 1024;
 
 /// The error of a body that contradicts its Content-Length.
 pub(crate) const BODY_LENGTH: &str = "InvalidBodyLength";
+/// The error of trailers that say where a message ends, or whom it is for.
+pub(crate) const TRAILERS: &str = "ForbiddenTrailers";
+
+/// Waits for the end of a body that was announced to be empty: a server takes
+/// the head alone for the whole request. False if something came, or nothing
+/// within `patience`.
+pub(super) async fn is_as_announced(
+    headers: &HeaderMap,
+    frames: &mut RecvStream,
+    patience: Duration,
+) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    if frames.is_end_stream() || length.is_none_or(|length| length.as_bytes() != b"0") {
+        return true;
+    }
+    let end = async {
+        while let Some(piece) = frames.data().await {
+            if !piece?.is_empty() {
+                return Ok(false);
+            }
+        }
+        let trailers = frames.trailers().await?;
+        Ok::<_, h2::Error>(trailers.is_none_or(|trailers| !trailers.keys().any(is_forbidden)))
+    };
+    matches!(timeout(patience, end).await, Ok(Ok(true)))
+}
 
 /// Reads a body, and gives the client its window back as it does.
 pub(super) struct H2Body {
     frames: RecvStream,
-    // The client says that nothing comes, before it ends the stream.
-    is_announced_empty: bool,
+    // What the client says that comes, before it ends the stream.
+    announced: Option<usize>,
     read: usize,
     kept: Option<FixedBuffer>,
 }
@@ -25,15 +56,29 @@ pub(super) struct H2Body {
 impl H2Body {
     pub(super) fn new(frames: RecvStream, headers: &HeaderMap) -> Self {
         let length = headers.get(header::CONTENT_LENGTH);
-        let is_announced_empty = length.is_some_and(|length| length.as_bytes() == b"0");
-        H2Body { frames, is_announced_empty, read: 0, kept: None }
+        let announced = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        H2Body { frames, announced, read: 0, kept: None }
     }
 
     /// The next piece, which is never empty; none at the end.
     ///
     /// Fails where the client resets the stream, or where h2 does, because it
-    /// holds other bytes than Content-Length says (RFC 9113 §8.1.1).
+    /// holds other bytes than Content-Length says (RFC 9113 §8.1.1), and for
+    /// trailers that no client may send.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        let Some(piece) = self.piece().await? else {
+            return Ok(None);
+        };
+        // A server takes the last byte announced for the end; it gets it once
+        // the stream has ended well.
+        if self.announced == Some(self.read) && self.piece().await?.is_some() {
+            let what = "a body that goes on";
+            return Err(Error::explain(ErrorType::Custom(BODY_LENGTH), what).into_down());
+        }
+        Ok(Some(piece))
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>> {
         while let Some(piece) = self.frames.data().await {
             let piece = piece.map_err(broken)?;
             // The last frame alone may come empty: it ends the body, no more.
@@ -49,8 +94,13 @@ impl H2Body {
             return Ok(Some(piece));
         }
         // Pingora has no place for trailers, yet the stream ends after them.
-        self.frames.trailers().await.map_err(broken)?;
-        Ok(None)
+        match self.frames.trailers().await.map_err(broken)? {
+            Some(trailers) if trailers.keys().any(is_forbidden) => {
+                let what = "trailers that frame or route";
+                Err(Error::explain(ErrorType::Custom(TRAILERS), what).into_down())
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Reads the rest and drops it.
@@ -79,7 +129,7 @@ impl H2Body {
 
     /// Whether there is no body.
     pub(super) fn is_empty(&self) -> bool {
-        self.read == 0 && (self.is_announced_empty || self.frames.is_end_stream())
+        self.read == 0 && (self.announced == Some(0) || self.frames.is_end_stream())
     }
 
     /// Whether nothing is left to read.
@@ -91,6 +141,10 @@ impl H2Body {
     pub(super) fn read(&self) -> usize {
         self.read
     }
+}
+
+fn is_forbidden(name: &HeaderName) -> bool {
+    chunks::is_forbidden(name.as_str().as_bytes())
 }
 
 fn broken(error: h2::Error) -> Box<Error> {

@@ -75,8 +75,7 @@ pub(super) async fn read(
     }
 }
 
-/// Holds a head of HTTP/2 to the bounds of one of HTTP/1; its size alone the
-/// h2 library has looked at.
+/// Holds a head of HTTP/2 to the bounds of one of HTTP/1.
 pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), HeadFault> {
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target as u64 > limits.uri.0 {
@@ -84,10 +83,26 @@ pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), HeadFault> {
     }
     // A client may split its cookies (RFC 9113 §8.2.3), and is not held to it.
     let cookies = head.headers.get_all(header::COOKIE).iter().count();
-    if head.headers.len() - cookies.saturating_sub(1) > limits.header_count {
+    let count = head.headers.len() - cookies.saturating_sub(1);
+    if count > limits.header_count || size(head) > limits.headers.0 {
         return Err(HeadFault::TooLarge);
     }
     Ok(())
+}
+
+/// The size of a head of HTTP/2 as its clients count it (RFC 9113 §6.5.2).
+fn size(head: &Parts) -> u64 {
+    const EACH: usize = 32;
+    let uri = &head.uri;
+    let first = [
+        Some((":method", head.method.as_str())),
+        uri.scheme_str().map(|scheme| (":scheme", scheme)),
+        uri.authority().map(|authority| (":authority", authority.as_str())),
+        uri.path_and_query().map(|path| (":path", path.as_str())),
+    ];
+    let first = first.into_iter().flatten().map(|(name, value)| (name, value.as_bytes()));
+    let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    first.chain(fields).map(|(name, value)| (name.len() + value.len() + EACH) as u64).sum()
 }
 
 /// Waits for the first byte of the next head; empty at the end of the stream.
@@ -193,5 +208,18 @@ mod tests {
         check_h2("/", &["a", "b", "b", "b"], Err(HeadFault::TooLarge));
         check_h2("/", &["a", "b", "cookie", "cookie", "cookie"], Ok(()));
         check_h2("/", &["a", "b", "c", "cookie", "cookie"], Err(HeadFault::TooLarge));
+    }
+
+    #[test]
+    fn the_size_of_a_head_of_h2_is_that_of_its_fields() {
+        let request = Request::get("https://a.example/?b").header("x-y", "z").body(()).unwrap();
+        let (head, ()) = request.into_parts();
+        let expected = [":method", "GET", ":scheme", "https", ":authority", "a.example", ":path"];
+        let expected = expected.concat().len() + "/?b".len() + "x-yz".len() + 5 * 32;
+        assert_eq!(size(&head), expected as u64);
+        let limits =
+            |headers: usize| Limits { headers: ByteSize(headers as u64), ..Limits::default() };
+        assert_eq!(check(&head, &limits(expected)), Ok(()));
+        assert_eq!(check(&head, &limits(expected - 1)), Err(HeadFault::TooLarge));
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use accept::serve_here;
 pub(crate) use accept::{Edge, Opened, Serving};
 pub(crate) use chunks::BadChunks;
 pub(crate) use connection::{Channel, Exchange};
-pub(crate) use h2_body::BODY_LENGTH;
+pub(crate) use h2_body::{BODY_LENGTH, TRAILERS};
 pub(crate) use head::HeadFault;
 pub(crate) use io::LINGER;
 pub(crate) use listener::{Config, HttpsRedirect, Listener};

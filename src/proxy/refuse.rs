@@ -9,7 +9,7 @@ use pingora_proxy::{FailToProxy, Session};
 use crate::access::Denied;
 use crate::balance::NoServer;
 use crate::limit::Exceeded;
-use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, WrongHost};
+use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, WrongHost};
 use crate::log::Room;
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
@@ -275,6 +275,9 @@ fn of_error(error: &Error) -> Option<Refusal> {
         }
         (ErrorSource::Downstream, ErrorType::Custom(BODY_LENGTH)) => {
             Some(Refusal::Malformed(Malformed::BodyLength))
+        }
+        (ErrorSource::Downstream, ErrorType::Custom(TRAILERS)) => {
+            Some(Refusal::Malformed(Malformed::Trailers))
         }
         (ErrorSource::Downstream, _) => None,
         // What writes an answer of ours fails without a source.

@@ -178,6 +178,38 @@ fn curl_expecting(url: &str, arguments: &[&str]) -> Ran {
     curl(&[&expect[..], arguments, &[url]].concat()).good()
 }
 
+/// A server that was told the length takes the last byte for the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_over_h2_neither_frame_nor_route() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "protocols: [h2c]");
+    let mut client = H2Client::connect(edge.addr()).await;
+    let mut expected = Vec::new();
+    for (name, status) in [
+        ("content-length", 400),
+        ("host", 400),
+        ("x-forwarded-for", 400),
+        ("cookie", 400),
+        ("x-sum", 200),
+    ] {
+        for length in [None, Some(5)] {
+            let mut request = Request::post("http://a.example/");
+            if let Some(length) = length {
+                request = request.header("content-length", length);
+            }
+            let (answer, mut body) = client.open(request.body(()).unwrap(), false).await;
+            body.send_data(Bytes::from_static(b"12345"), false).unwrap();
+            let trailers = [(name.parse().unwrap(), "5".parse().unwrap())];
+            body.send_trailers(http::HeaderMap::from_iter(trailers)).unwrap();
+            assert_eq!(whole(answer).await.unwrap().response.status, status, "{name} {length:?}");
+            expected.push((u64::from(status), if status == 400 { "trailers" } else { "" }));
+            edge.access_log(expected.len());
+        }
+    }
+    assert_eq!(outcomes(&edge.stop()), expected);
+    assert_eq!(origin.requests(), 2, "{}", origin.received_text());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn expect_100_continue_works_on_h1_and_h2() {
     let origin = Origin::ok().await;

@@ -61,6 +61,7 @@ async fn malformed_heads_over_h2_are_answered_recorded_and_never_forwarded() {
         (head(&get, "/../x", &vec![]), 400, "above_root", "/../x"),
         (head(&get, "/10", &vec![("x_y", "1")]), 400, "underscore_in_name", "/10"),
         (head(&post, "/11", &vec![("expect", "the worst")]), 417, "expectation", "/11"),
+        (head(&[GET, (":scheme", "ftp"), AUTHORITY], "/12", &vec![]), 400, "target_form", "/12"),
         (vec![(":method", "CONNECT"), (":authority", "a.example:443")], 405, "connect", ""),
     ];
     let mut client = H2Frames::connect(edge.addr()).await;
