@@ -17,6 +17,7 @@ mod cli;
 mod compress;
 mod conf;
 mod connections;
+mod differential;
 mod error_log;
 mod fields;
 mod files;

@@ -3,7 +3,6 @@
 //! Everything here fails loudly: a wait has a deadline, a missing tool names
 //! its package, and a process ends with the value that started it.
 
-#![expect(unused_imports, reason = "parts for tests that are being written")]
 #![expect(clippy::needless_pass_by_ref_mut, reason = "a client is used by one at a time")]
 
 pub(crate) mod app;
