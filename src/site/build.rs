@@ -158,7 +158,7 @@ impl RouteBuilder<'_> {
             Some(own) => faults.collect("rewrite", Rewrite::new(own, &written.r#match)).map(Some),
             None => Some(None),
         };
-        let access = faults.collect("access", Access::new(&written.access, &self.shared.sources));
+        let access = faults.collect("access", Access::new(&written.access, self.shared.sources));
         let headers = match own(&written.headers) {
             Some(own) => faults.collect("headers", HeaderRules::new(own)),
             None => defaults.map(|defaults| defaults.headers.clone()),
