@@ -1,5 +1,7 @@
 //! The command line: what to do, and with which configuration.
 
+mod hash_password;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +10,8 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Written;
 use crate::server::{self, Start};
+
+use self::hash_password::Kind;
 
 /// An edge reverse proxy: one process between the internet and a site's servers.
 #[derive(Debug, Parser)]
@@ -42,6 +46,12 @@ enum Command {
         #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8080")]
         listen: String,
     },
+    /// Hash a password for a file of users, from the terminal or a pipe.
+    HashPassword {
+        /// A hash that other servers read, too, instead of argon2id.
+        #[arg(long)]
+        bcrypt: bool,
+    },
 }
 
 /// Does what the command line says; the exit code is that of the process.
@@ -50,6 +60,8 @@ pub fn main() -> ExitCode {
     let done = match &arguments.command {
         Some(Command::Demo) => crate::demo::run(),
         Some(Command::Proxy { to, listen }) => server::run(proxy(to, listen), Start::default()),
+        Some(Command::HashPassword { bcrypt: true }) => hash_password::run(Kind::Bcrypt),
+        Some(Command::HashPassword { bcrypt: false }) => hash_password::run(Kind::Argon2),
         None if arguments.test => return test(&arguments.conf),
         None => {
             let start = Start { upgrade: arguments.upgrade, daemon: arguments.daemon };

@@ -13,6 +13,12 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Keys that act only in a daemon that root has started.
 const OF_ROOT: [&str; 2] = ["user", "group"];
 
+/// A hash for a file of users.
+pub(crate) const HASH: &str = "$2y$04$N9qo8uLOickgx2ZMRZoMye5LxIOdmkBZduNc1HRtuvNL00ocRV0le";
+/// A set of keys (RFC 8037, appendix A.2).
+pub(crate) const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
+    "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
 /// The faults of a configuration, as `tidegate -t` run in `folder` tells them.
 fn faults(file: &Path, folder: &Path) -> Vec<String> {
     let ran = Command::new(env!("CARGO_BIN_EXE_tidegate"))
@@ -51,6 +57,8 @@ fn fixtures() -> Authority {
     for authority in ["tls/ca.pem", "tls/clients.pem"] {
         fs::copy(made.ca(), made.dir().join(authority)).unwrap();
     }
+    fs::write(made.dir().join("users"), format!("ann:{HASH}\n")).unwrap();
+    fs::write(made.dir().join("keys.json"), KEYS).unwrap();
     let more = "upstreams: { more: { servers: [\"127.0.0.1:9999\"] } }\n";
     fs::write(made.dir().join("conf.d/more.yaml"), more).unwrap();
     made

@@ -3,24 +3,46 @@
 //! All that a route's `access` says must hold. How much a client may ask is
 //! for the next room.
 
+mod basic;
+mod credentials;
+mod fields;
+mod forward;
+mod jwt;
 mod lists;
+mod outbound;
+mod password;
+mod passwords;
 mod referers;
+mod remembered;
 mod user_agents;
+mod users;
+mod verifiers;
 
-use http::{HeaderMap, Method};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client;
+use crate::client::{Client, RequestId};
 use crate::fault::Faults;
+use crate::listen::Channel;
 use crate::route::read_methods;
 use crate::sanitise::Head;
 
+use self::credentials::Credentials;
 use self::lists::{Item, List};
 use self::referers::Referers;
 use self::user_agents::UserAgents;
 
+pub(crate) use self::basic::Fault as BasicFault;
+pub(crate) use self::forward::{Fault as ForwardFault, Verdict};
+pub(crate) use self::jwt::Fault as JwtFault;
 pub(crate) use self::lists::ListFiles;
+pub(crate) use self::password::{
+    LONGEST as LONGEST_PASSWORD, argon2 as hash_by_argon2, bcrypt as hash_by_bcrypt,
+};
+pub(crate) use self::verifiers::Verifiers;
 
 /// The key `access` of a route.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -37,20 +59,43 @@ pub(crate) struct Config {
     pub(crate) referers: Vec<String>,
     /// Programs that may not, by User-Agent.
     pub(crate) user_agents: user_agents::Config,
+    /// Names and passwords.
+    pub(crate) basic: Option<basic::Config>,
+    /// Tokens.
+    pub(crate) jwt: Option<jwt::Config>,
+    /// Another server that is asked.
+    pub(crate) forward: Option<forward::Config>,
+}
+
+impl Config {
+    /// Hides what URLs may hold besides an address.
+    pub(crate) fn hide_secrets(&mut self) {
+        let jwks = self.jwt.as_mut().map(|jwt| &mut jwt.jwks);
+        let url = self.forward.as_mut().map(|forward| &mut forward.url);
+        for url in jwks.into_iter().chain(url) {
+            if let Some((address, _)) = url.split_once('?') {
+                *url = format!("{address}?***");
+            }
+        }
+    }
 }
 
 /// What the rules of all routes look things up in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) lists: ListFiles,
+    pub(crate) verifiers: Verifiers,
 }
 
 impl Sources {
     /// Opens the files that `configs` name; a bad one is a fault of each rule
-    /// that needs it.
-    pub(crate) fn open<'a>(configs: impl Iterator<Item = &'a Config>) -> Self {
-        let items = configs.flat_map(|config| config.allow.iter().chain(&config.deny));
-        Sources { lists: ListFiles::open(items) }
+    /// that needs it. `previous` is what there was before a reload.
+    pub(crate) fn open<'a>(
+        configs: impl Iterator<Item = &'a Config> + Clone,
+        previous: Option<&Verifiers>,
+    ) -> Self {
+        let items = configs.clone().flat_map(|config| config.allow.iter().chain(&config.deny));
+        Sources { lists: ListFiles::open(items), verifiers: Verifiers::new(configs, previous) }
     }
 }
 
@@ -59,11 +104,21 @@ impl Sources {
 pub(crate) struct Asked<'a> {
     pub(crate) head: &'a Head<'a>,
     pub(crate) client: &'a Client,
+    /// The target as the server gets it, but for the route's rewrites.
+    pub(crate) target: &'a str,
+    pub(crate) channel: Channel,
+    pub(crate) request_id: &'a RequestId,
 }
 
 /// What a request that may pass is changed by.
 #[derive(Debug, Default)]
-pub(crate) struct Granted {}
+pub(crate) struct Granted {
+    /// Who proved to be this, for the record.
+    pub(crate) user: Option<Arc<str>>,
+    /// What servers are told besides.
+    fields: Vec<(HeaderName, HeaderValue)>,
+    hides_credentials: bool,
+}
 
 /// Why a request may not pass.
 #[derive(Debug, Clone)]
@@ -76,6 +131,14 @@ pub(crate) enum Denied {
     Referer,
     /// Its program is not let in.
     UserAgent,
+    /// More than one Authorization, of which servers may read different ones.
+    TwoCredentials,
+    /// No name and password that are right; with what is asked for.
+    Basic(BasicFault, HeaderValue),
+    /// No token that is good.
+    Jwt(JwtFault),
+    /// Another server has not let it pass.
+    Forward(ForwardFault),
 }
 
 impl Denied {
@@ -86,6 +149,10 @@ impl Denied {
             Denied::Method { .. } => "method",
             Denied::Referer => "referer",
             Denied::UserAgent => "user_agent",
+            Denied::TwoCredentials => "credentials_twice",
+            Denied::Basic(fault, _) => fault.tag(),
+            Denied::Jwt(fault) => fault.tag(),
+            Denied::Forward(fault) => fault.tag(),
         }
     }
 }
@@ -106,9 +173,11 @@ struct Rules {
     methods: Vec<Method>,
     referers: Referers,
     user_agents: UserAgents,
+    credentials: Option<Credentials>,
 }
 
 impl Access {
+    /// Reads what is in files; blocks on them.
     pub(crate) fn new(config: &Config, sources: &Sources) -> Result<Self, Faults> {
         if *config == Config::default() {
             return Ok(Access::default());
@@ -119,6 +188,8 @@ impl Access {
         let deny = faults.collect("deny", List::new(&config.deny, &sources.lists));
         let referers = faults.collect("referers", Referers::new(&config.referers));
         let user_agents = faults.collect("user_agents", UserAgents::new(&config.user_agents));
+        let credentials = Credentials::new(config, &sources.verifiers);
+        let credentials = credentials.map_err(|found| faults.extend(found));
         faults.into_result(|| {
             let rules = Rules {
                 allow: allow?,
@@ -126,6 +197,7 @@ impl Access {
                 methods: methods?,
                 referers: referers?,
                 user_agents: user_agents?,
+                credentials: credentials.ok()?,
             };
             Some(Access { rules: Some(Box::new(rules)) })
         })
@@ -138,16 +210,42 @@ impl Access {
             Some(rules) => rules.check(asked).await,
         }
     }
+
+    /// Whether a request that may pass is another one then.
+    pub(crate) fn changes_requests(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.credentials.is_some())
+    }
+
+    /// The names of fields of requests that only we may fill.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let credentials = self.rules.iter().filter_map(|rules| rules.credentials.as_ref());
+        credentials.flat_map(Credentials::names)
+    }
+
+    /// Puts what was granted in the place of what the client said.
+    pub(crate) fn apply(&self, granted: &Granted, request: &mut HeaderMap) {
+        for name in self.names() {
+            request.remove(name);
+        }
+        if granted.hides_credentials {
+            request.remove(header::AUTHORIZATION);
+        }
+        for (name, value) in &granted.fields {
+            request.append(name.clone(), value.clone());
+        }
+    }
 }
 
 impl Rules {
     // Cheap questions first; what waits for others comes last.
-    #[expect(clippy::unused_async, reason = "rules that ask others wait for them")]
     async fn check(&self, asked: &Asked<'_>) -> Result<Granted, Denied> {
         self.check_network(asked)?;
         self.check_method(asked.head.method)?;
         self.check_words(asked.head.headers)?;
-        Ok(Granted::default())
+        match &self.credentials {
+            None => Ok(Granted::default()),
+            Some(credentials) => credentials.check(asked).await,
+        }
     }
 
     fn check_network(&self, asked: &Asked<'_>) -> Result<(), Denied> {

@@ -32,14 +32,15 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The same without what only the file may say: the token, and what servers
-    /// are told in header fields.
+    /// The same without what only the file may say: the token, what servers are
+    /// told in header fields, and what may open other servers.
     pub(crate) fn without_secrets(&self) -> Config {
         let mut shown = self.clone();
         shown.admin.token.clear();
         shown.defaults.headers.hide_secrets();
         for route in &mut shown.routes {
             route.headers.hide_secrets();
+            route.access.hide_secrets();
         }
         shown
     }

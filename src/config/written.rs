@@ -29,9 +29,6 @@ const NOT_YET: &[&str] = &[
     "routes[].mirror",
     "routes[].access.countries",
     "routes[].access.asns",
-    "routes[].access.basic",
-    "routes[].access.jwt",
-    "routes[].access.forward",
     "routes[].access.signed",
     "routes[].access.challenge",
     "routes[].cors",
@@ -45,6 +42,7 @@ const NOT_EMPTY: &[&str] = &[
     "defaults.compress.types",
     "routes[].match.hosts",
     "routes[].match.methods",
+    "routes[].access.jwt.algorithms",
     "routes[].compress.types",
 ];
 

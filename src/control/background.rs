@@ -1,4 +1,4 @@
-//! Work on behalf of the upstreams of the current site.
+//! Work on behalf of the current site: for its upstreams, and for keys of tokens.
 
 use tokio::task::JoinSet;
 
@@ -11,7 +11,7 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Looks after the servers of `site`, and of no site before it.
+    /// Looks after the servers and keys of `site`, and of no site before it.
     pub(super) fn follow(&mut self, site: &Site) {
         self.tasks = JoinSet::new();
         for upstream in site.upstreams.values() {
@@ -21,6 +21,9 @@ impl Background {
             if upstream.pool.checks_health() {
                 self.tasks.spawn(upstream.pool.clone().keep_checked());
             }
+        }
+        for keys in site.verifiers.key_sets() {
+            self.tasks.spawn(keys.clone().keep_fresh());
         }
     }
 }

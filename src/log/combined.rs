@@ -13,7 +13,12 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 /// Appends the line of `record`.
 pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     write_address(line, record.client_ip);
-    line.extend_from_slice(b" - - [");
+    line.extend_from_slice(b" - ");
+    match record.user {
+        Some(user) if !user.is_empty() => name(line, user.as_bytes()),
+        _ => line.push(b'-'),
+    }
+    line.extend_from_slice(b" [");
     Moment::of(record.time).common_log(line);
     line.extend_from_slice(b"] \"");
     request(line, record);
@@ -49,6 +54,21 @@ fn request(line: &mut Vec<u8>, record: &Record<'_>) {
     }
     line.push(b' ');
     line.extend_from_slice(record.protocol.as_str().as_bytes());
+}
+
+/// A name, which ends at the first space for those who read the line.
+fn name(line: &mut Vec<u8>, user: &[u8]) {
+    let (shown, rest) = cut(user);
+    for part in shown.split_inclusive(|byte| *byte == b' ') {
+        match part.strip_suffix(b" ") {
+            Some(part) => {
+                escape(line, part, odd);
+                line.extend_from_slice(b"\\x20");
+            }
+            None => escape(line, part, odd),
+        }
+    }
+    line.extend_from_slice(rest);
 }
 
 fn text(line: &mut Vec<u8>, field: &[u8]) {
@@ -102,6 +122,16 @@ mod tests {
             &bare,
             "2001:db8::1 - - [10/Oct/2000:20:55:36 +0000] \
              \"GET /x?q=1&password=*** HTTP/2.0\" 200 123 \"-\" \"-\"",
+        );
+    }
+
+    #[test]
+    fn who_signed_in_is_one_word() {
+        let record = Record { user: Some("cap'n \"hook\""), ..plain() };
+        check(
+            &record,
+            "203.0.113.9 - cap'n\\x20\\x22hook\\x22 [10/Oct/2000:20:55:36 +0000] \
+             \"GET /x HTTP/1.1\" 200 123 \"https://example.com/\" \"curl/8.5.0\"",
         );
     }
 

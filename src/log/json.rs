@@ -45,6 +45,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     masked(line, "referer", record.referer);
     text(line, "user_agent", record.user_agent);
     text(line, "request_id", Some(record.request_id));
+    text(line, "user", record.user);
     if let Some(cause) = &record.refusal {
         text(line, "refusal", Some(cause.tag));
         text(line, "room", Some(cause.room.as_str()));

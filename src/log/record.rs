@@ -52,6 +52,8 @@ pub(crate) struct Record<'a> {
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
     pub request_id: &'a str,
+    /// Who asked, if they proved who they are.
+    pub user: Option<&'a str>,
     /// Why it was refused, if it was.
     pub refusal: Option<Cause<'a>>,
     /// What went wrong, for the operator; holds no secrets.
@@ -274,6 +276,7 @@ pub(super) mod tests {
             referer: Some(b"https://example.com/"),
             user_agent: Some(b"curl/8.5.0"),
             request_id: "0123456789abcdef",
+            user: None,
             refusal: None,
             error: None,
         }

@@ -6,11 +6,11 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::access::{Asked, Granted};
+use crate::access::{Access, Asked, Granted};
 use crate::listen::{Exchange, HttpsRedirect, LINGER, Listener};
 use crate::respond::Answer;
 use crate::route::{Matched, Rewrite};
-use crate::sanitise::{Head, Malformed, PathForm, Strict};
+use crate::sanitise::{Head, Malformed, Strict};
 use crate::site::{Action, NamedBy, Route};
 use crate::upstream::{Need, headers};
 
@@ -70,8 +70,15 @@ pub(super) async fn admit(
     }
     let (route, found) = site.find(&head)?;
     ctx.route = Some(route.clone());
-    let asked = Asked { head: &head, client: &client };
-    let Granted {} = route.access.check(&asked).await?;
+    let sent = head.target(&request.uri, strict);
+    let asked = Asked {
+        head: &head,
+        client: &client,
+        target: sent.as_deref().unwrap_or_else(|| written_target(&request.uri)),
+        channel: connection.channel(),
+        request_id: ctx.request_id.as_ref().ok_or(Refusal::Internal)?,
+    };
+    let granted = route.access.check(&asked).await?;
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
     ctx.permit = Some(route.limits.take().await?);
 
@@ -86,7 +93,9 @@ pub(super) async fn admit(
     if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
         exchange.end_after(total);
     }
-    let answer = act(route, &found, &head, &request.uri, need, strict, ctx)?;
+    let answer = act(route, &found, &head, sent, need, ctx)?;
+    grant(session.req_header_mut(), &route.access, &granted);
+    ctx.granted = granted;
     if is_handshake {
         // A tunnel's silence is no body's: the exchange's deadline bounds it.
         session.set_read_timeout(None);
@@ -103,6 +112,18 @@ fn drop_fields(request: &mut RequestHeader, strict: &Strict) {
     for name in strict.names_to_drop(&request.headers) {
         request.remove_header(&name);
     }
+}
+
+/// Makes the request say what was granted, for all who look at it from here on.
+fn grant(request: &mut RequestHeader, access: &Access, granted: &Granted) {
+    if access.changes_requests() {
+        fields::change_request(request, |fields| access.apply(granted, fields));
+    }
+}
+
+/// The target as it was written; empty where it is not one of a server's.
+fn written_target(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", |target| target.as_str())
 }
 
 /// The way to https, where the listener sends every request there: none is
@@ -146,9 +167,8 @@ fn act(
     route: &Route,
     found: &Matched,
     head: &Head<'_>,
-    written: &Uri,
+    sent: Option<String>,
     need: Need,
-    strict: &Strict,
     ctx: &mut Context,
 ) -> Result<Option<Reply>, Refusal> {
     match &route.action {
@@ -172,9 +192,9 @@ fn act(
             ctx.forward = Some(Forward {
                 upstream: targets.choose().clone(),
                 need,
-                target: target.or_else(|| as_sent(head, written, strict)),
+                target: target.or(sent),
                 host,
-                client_host: host_and_port(head),
+                client_host: head.host_and_port(),
                 tried: Vec::new(),
                 lease: None,
                 attempts: 0,
@@ -190,27 +210,6 @@ fn act(
             });
             Ok(None)
         }
-    }
-}
-
-/// The target for the server where it is not the client's own: a server gets
-/// no absolute form, and the path as routes matched it unless told otherwise.
-fn as_sent(head: &Head<'_>, written: &Uri, strict: &Strict) -> Option<String> {
-    let is_changed = !head.is_normal && strict.path == PathForm::Normal;
-    if !is_changed && written.authority().is_none() {
-        return None;
-    }
-    let path = if is_changed { &*head.path } else { written.path() };
-    Some(match head.query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    })
-}
-
-fn host_and_port(head: &Head<'_>) -> String {
-    match head.port {
-        Some(port) => format!("{}:{port}", head.host),
-        None => head.host.to_string(),
     }
 }
 
@@ -249,21 +248,6 @@ mod tests {
                 _ => None,
             });
             assert_eq!(location.as_ref().map(HeaderValue::as_bytes), expected.map(str::as_bytes));
-        }
-    }
-
-    #[test]
-    fn servers_get_the_path_as_it_matched_or_as_it_was_written() {
-        for (path, target, expected) in [
-            ("normal", "/a//b?c", Some("/a/b?c")),
-            ("normal", "/a/b?c", None),
-            ("normal", "http://a.example:8080/a//b", Some("/a/b")),
-            ("raw", "/a//b?c", None),
-            ("raw", "http://a.example:8080/a//b", Some("/a//b")),
-        ] {
-            let strict: Strict = serde_yaml::from_str(&format!("path: {path}")).expect("good");
-            let sent = read(target, |head, written| as_sent(head, written, &strict));
-            assert_eq!(sent.as_deref(), expected, "{path} {target}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::access::Granted;
 use crate::balance::{Lease, ServerId};
 use crate::client::{Client, RequestId};
 use crate::limit::Permit;
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(super) client: Option<Client>,
     pub(super) request_id: Option<RequestId>,
     pub(super) route: Option<Arc<Route>>,
+    /// What the route's access has found out.
+    pub(super) granted: Granted,
     /// The right to be under way, until the request is over.
     pub(super) permit: Option<Permit>,
     /// What is asked of the server; none before a route with servers is found.
@@ -104,6 +107,7 @@ impl Context {
             client: None,
             request_id: None,
             route: None,
+            granted: Granted::default(),
             permit: None,
             forward: None,
             body_limit: u64::MAX,

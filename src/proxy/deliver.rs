@@ -173,6 +173,7 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         referer: request.headers.get(header::REFERER).map(HeaderValue::as_bytes),
         user_agent: request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
         request_id: ctx.request_id.as_ref().map_or("", |id| id.as_ref()),
+        user: ctx.granted.user.as_deref(),
         refusal: ctx.cause(),
         error: ctx.error.as_deref().or(late.as_deref()),
     };

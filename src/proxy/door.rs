@@ -76,6 +76,7 @@ impl FrontDoor {
                 referer: only_value(head, b"referer"),
                 user_agent: only_value(head, b"user-agent"),
                 request_id: id.as_ref(),
+                user: None,
                 refusal: Some(Cause { room: told.room, tag: told.tag, rule: None }),
                 error: None,
             },

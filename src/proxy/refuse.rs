@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::{Error, ErrorSource, ErrorType, ImmutStr, Result};
 use pingora_proxy::{FailToProxy, Session};
 
-use crate::access::Denied;
+use crate::access::{BasicFault, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
 use crate::limit::Exceeded;
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, WrongHost};
@@ -107,6 +107,9 @@ impl Refusal {
 
     /// The answer, as the client understands it.
     pub(super) fn page(&self, request_id: &str, form: Form, pages: &ErrorPages) -> Answer {
+        if let Refusal::Denied(Denied::Forward(ForwardFault::Refused(verdict))) = self {
+            return of_verdict(verdict);
+        }
         let status = StatusCode::from_u16(self.status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = Page { status, request_id }.answer(form, pages);
@@ -128,6 +131,7 @@ impl Refusal {
             }
             Refusal::FileMethod => allow("GET, HEAD"),
             Refusal::Malformed(cause) if cause.kind() == Kind::Method => allow(ALLOWABLE),
+            Refusal::Denied(denied) => hint_of_denied(denied, self.status()),
             Refusal::NoServer(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         }
@@ -153,7 +157,37 @@ fn of_denied(denied: &Denied) -> u16 {
     match denied {
         Denied::Network | Denied::Referer | Denied::UserAgent => 403,
         Denied::Method { .. } => 405,
+        Denied::TwoCredentials => 400,
+        Denied::Basic(BasicFault::Busy, _) | Denied::Jwt(JwtFault::NotReady) => 503,
+        Denied::Basic(..) | Denied::Jwt(_) => 401,
+        Denied::Forward(ForwardFault::Refused(verdict)) => verdict.status.as_u16(),
+        Denied::Forward(ForwardFault::Unreachable(_) | ForwardFault::TooSlow) => 503,
+        Denied::Forward(ForwardFault::Unusable(_)) => 502,
     }
+}
+
+fn hint_of_denied(denied: &Denied, status: u16) -> Option<(HeaderName, HeaderValue)> {
+    let challenge = match denied {
+        _ if status == 503 => {
+            return Some((header::RETRY_AFTER, HeaderValue::from_static("1")));
+        }
+        Denied::Basic(_, challenge) => challenge.clone(),
+        // Who shows nothing is told nothing but the scheme (RFC 6750 §3.1).
+        Denied::Jwt(JwtFault::Missing) => HeaderValue::from_static("Bearer"),
+        Denied::Jwt(_) => HeaderValue::from_static("Bearer error=\"invalid_token\""),
+        _ => return None,
+    };
+    Some((header::WWW_AUTHENTICATE, challenge))
+}
+
+/// What another server has to say to the client.
+fn of_verdict(verdict: &Verdict) -> Answer {
+    let mut headers = verdict.headers.clone();
+    headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    if !verdict.body.is_empty() {
+        headers.push((header::CONTENT_LENGTH, HeaderValue::from(verdict.body.len())));
+    }
+    Answer { status: verdict.status, headers, body: verdict.body.clone() }
 }
 
 fn of_kind(kind: Kind) -> u16 {
@@ -208,6 +242,9 @@ pub(super) async fn send(
     ctx: &mut Context,
 ) -> Result<bool> {
     ctx.refuse(refusal);
+    if let Refusal::Denied(Denied::Forward(fault)) = refusal {
+        ctx.error = Some(format!("forward: {fault}"));
+    }
     if let Some(exchange) = ctx.exchange() {
         // What tells that time is up comes after that.
         exchange.no_deadline();

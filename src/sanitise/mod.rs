@@ -52,6 +52,30 @@ pub(crate) struct Head<'a> {
     pub upgrade: bool,
 }
 
+impl Head<'_> {
+    /// The target for the server where it is not the client's own: a server gets
+    /// no absolute form, and the path as routes matched it unless told otherwise.
+    pub(crate) fn target(&self, written: &Uri, strict: &Strict) -> Option<String> {
+        let is_changed = !self.is_normal && strict.path == PathForm::Normal;
+        if !is_changed && written.authority().is_none() {
+            return None;
+        }
+        let path = if is_changed { &*self.path } else { written.path() };
+        Some(match self.query {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        })
+    }
+
+    /// The host with its port, if that was written.
+    pub(crate) fn host_and_port(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.to_string(),
+        }
+    }
+}
+
 impl<'a> Head<'a> {
     /// Reads what a parser made of a request.
     ///
@@ -148,6 +172,26 @@ mod tests {
         let strict = Strict::default();
         Head::read(request.method(), request.uri(), version, request.headers(), &strict)
             .map(|head| look(&head))
+    }
+
+    #[test]
+    fn servers_get_the_path_as_it_matched_or_as_it_was_written() {
+        for (path, target, expected) in [
+            (PathForm::Normal, "/a//b?c", Some("/a/b?c")),
+            (PathForm::Normal, "/a/b?c", None),
+            (PathForm::Normal, "http://a.example:8080/a//b", Some("/a/b")),
+            (PathForm::Raw, "/a//b?c", None),
+            (PathForm::Raw, "http://a.example:8080/a//b", Some("/a//b")),
+        ] {
+            let strict = Strict { path, ..Strict::default() };
+            let fields = [("host", "a.example:8080")];
+            let written: Uri = target.parse().expect("a target");
+            let sent = read("GET", target, Version::HTTP_11, &fields, |head| {
+                assert_eq!(head.host_and_port(), "a.example:8080");
+                head.target(&written, &strict)
+            });
+            assert_eq!(sent.expect("sound").as_deref(), expected, "{path:?} {target}");
+        }
     }
 
     fn check(

@@ -34,7 +34,10 @@ impl Site {
         let upstreams =
             faults.collect("upstreams", build_upstreams(&config.upstreams, metrics, previous));
         let defaults = faults.collect("defaults", Defaults::new(config));
-        let sources = Sources::open(config.routes.iter().map(|route| &route.access));
+        let sources = Sources::open(
+            config.routes.iter().map(|route| &route.access),
+            previous.map(|site| &site.verifiers),
+        );
         let shared = Shared {
             config,
             upstreams: upstreams.as_ref(),
@@ -53,6 +56,7 @@ impl Site {
                 routes,
                 by_index,
                 upstreams: upstreams?,
+                verifiers: sources.verifiers.clone(),
                 turns: previous.map(|site| site.turns.clone()).unwrap_or_default(),
                 config: config.clone(),
                 strict,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::access::Access;
+use crate::access::{Access, Verifiers};
 use crate::client::Clients;
 use crate::config::Config;
 use crate::files::Files;
@@ -41,6 +41,8 @@ pub(crate) struct Site {
     pub(crate) upstreams: BTreeMap<String, Arc<Upstream>>,
     /// Files of rules, to be read again when they change.
     pub(crate) files: Vec<Arc<dyn Refresh>>,
+    /// What credentials are verified by, as far as routes share it.
+    pub(crate) verifiers: Verifiers,
     /// Of bodies to be compressed; the same for every site of a process.
     pub(crate) turns: Arc<Turns>,
     /// What was written, for the operator to look at.

@@ -1,6 +1,7 @@
 //! A bad value of every key is refused: with its place, and what would be right.
 
 use super::*;
+use crate::conf::{HASH, KEYS};
 use crate::support::Authority;
 use crate::support::keys::{self, Bad};
 
@@ -27,6 +28,9 @@ fn a_bad_value_of_every_key_is_refused_at_its_place() {
     let certs = Authority::new();
     certs.write("a", &["a.example"]);
     certs.write("b", &["b.example"]);
+    fs::write(certs.dir().join("users"), format!("ann:{HASH}\nbob:$apr1$a$b\n")).unwrap();
+    fs::write(certs.dir().join("good-users"), format!("ann:{HASH}\n")).unwrap();
+    fs::write(certs.dir().join("keys.json"), KEYS).unwrap();
     let mut wrong = Vec::new();
     let mut count = 0;
     for key in keys::read(keys::TABLE).unwrap() {

@@ -2,6 +2,8 @@
 
 use futures::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 
 use super::client::Io;
@@ -26,8 +28,19 @@ pub(crate) async fn echo(conn: Conn) {
 
 /// The client's end of a WebSocket to [`echo`], which has welcomed it.
 pub(crate) async fn over(stream: impl Io + 'static, url: &str) -> WebSocket {
+    shake_hands(stream, url.into_client_request().unwrap()).await
+}
+
+/// The same, with this Authorization.
+pub(crate) async fn signed_in(stream: impl Io + 'static, url: &str, given: &str) -> WebSocket {
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("authorization", given.parse().unwrap());
+    shake_hands(stream, request).await
+}
+
+async fn shake_hands(stream: impl Io + 'static, request: Request) -> WebSocket {
     let stream: Box<dyn Io> = Box::new(stream);
-    let (mut socket, answer) = within("a handshake", client_async(url, stream)).await.unwrap();
+    let (mut socket, answer) = within("a handshake", client_async(request, stream)).await.unwrap();
     assert_eq!(answer.status(), 101);
     assert_eq!(heard(&mut socket).await, Message::text("welcome"));
     socket

@@ -1,0 +1,162 @@
+//! Asks other servers on behalf of this room: for keys, and who may pass.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Idle connections that are kept to one server, and for how long.
+const MOST_IDLE: usize = 64;
+const IDLE_FOR: Duration = Duration::from_secs(30);
+/// The largest head of an answer.
+const LARGEST_HEAD: usize = 32 * 1024;
+
+/// A client of HTTP/1.1, in the clear or over TLS with the system's authorities.
+///
+/// It follows no redirects: where a server sends us is not where the operator did.
+#[derive(Clone)]
+pub(super) struct Outbound {
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    has_roots: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unanswered {
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+impl Outbound {
+    /// `roots` are the authorities that servers' certificates are held against.
+    pub(super) fn new(roots: RootCertStore) -> Self {
+        let has_roots = !roots.is_empty();
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        let tls = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has these versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new();
+        let connector = connector.with_tls_config(tls).https_or_http().enable_http1();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(MOST_IDLE)
+            .pool_idle_timeout(IDLE_FOR)
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(LARGEST_HEAD)
+            .build(connector.wrap_connector(http));
+        Outbound { client, has_roots }
+    }
+
+    /// Whether servers can prove who they are.
+    pub(super) fn has_roots(&self) -> bool {
+        self.has_roots
+    }
+
+    /// Reads the URL of a server that can be asked.
+    pub(super) fn read_url(&self, text: &str) -> Result<Uri, String> {
+        let url = read_url(text)?;
+        if url.scheme_str() == Some("https") && !self.has_roots {
+            return Err("https needs the system's authorities, and none can be read".to_owned());
+        }
+        Ok(url)
+    }
+
+    /// The whole answer; the caller bounds how long it may take.
+    pub(super) async fn ask(
+        &self,
+        request: Request<Empty<Bytes>>,
+        largest: usize,
+    ) -> Result<Response<Bytes>, Unanswered> {
+        let answer = self.client.request(request).await.map_err(|error| unreachable(&error))?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, largest).collect().await.map_err(|error| {
+            match error.is::<http_body_util::LengthLimitError>() {
+                true => Unanswered::TooLarge,
+                false => unreachable(&*error),
+            }
+        })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+impl std::fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outbound")
+    }
+}
+
+/// The system's authorities; none that can be read is none.
+pub(super) fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    match rustls_native_certs::load_native_certs() {
+        // What cannot be used of them is not trusted.
+        Ok(found) => drop(roots.add_parsable_certificates(found)),
+        Err(error) => ::log::warn!("the system's authorities cannot be read: {error}"),
+    }
+    roots
+}
+
+/// Reads the URL of a server to ask.
+pub(super) fn read_url(text: &str) -> Result<Uri, String> {
+    let wrong = |what: &str| format!("{what}; write http://host:port/path or https://host/path");
+    let url: Uri = text.parse().map_err(|_| wrong("is no URL"))?;
+    let Some(authority) = url.authority() else {
+        return Err(wrong("names no host"));
+    };
+    if !matches!(url.scheme_str(), Some("http" | "https")) {
+        return Err(wrong("is neither http nor https"));
+    }
+    if authority.as_str().contains('@') {
+        // It would be shown wherever the configuration is.
+        return Err("must not hold a name and a password".to_owned());
+    }
+    Ok(url)
+}
+
+/// The error and what it came from, in one line.
+fn unreachable(error: &(dyn std::error::Error + 'static)) -> Unanswered {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    // As deep as errors are nested, which is as often as code wraps one.
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    Unanswered::Unreachable(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_a_scheme_and_a_host() {
+        for good in ["http://auth:9000/check", "https://a.example", "http://[::1]:1/?x=y"] {
+            assert!(read_url(good).is_ok(), "{good}");
+        }
+        for (bad, expected) in [
+            ("/check", "names no host"),
+            ("auth:9000", "is neither http nor https"),
+            ("ftp://a/", "is neither http nor https"),
+            ("http://a b/", "is no URL"),
+            ("http://user:secret@a/", "must not hold a name and a password"),
+            ("", "is no URL"),
+        ] {
+            let said = read_url(bad).expect_err(bad);
+            assert!(said.starts_with(expected), "{bad}: {said}");
+        }
+    }
+}

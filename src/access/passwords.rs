@@ -1,0 +1,238 @@
+//! Verifies passwords beside requests: few at a time, and each only once in a while.
+//!
+//! A hash is made to be slow, so whoever sends guesses would take every core
+//! and every worker. Those who have signed in before do not wait for guessers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::remembered::{Remembered, Tag, Tagger};
+use super::users::Found;
+use crate::networks::ClientKey;
+
+/// How long right and wrong passwords are remembered. Right ones end with the
+/// hash that they were verified by.
+const RIGHT_FOR: Duration = Duration::from_secs(10 * 60);
+const WRONG_FOR: Duration = Duration::from_secs(60);
+/// How many of each; a tag and its place take some 100 bytes.
+const MOST_REMEMBERED: usize = 16_384;
+/// Who may wait for a turn, in all and of one client.
+const MOST_WAITING: usize = 64;
+const MOST_OF_CLIENT: usize = 16;
+/// The longest wait for a turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a password turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Right,
+    Wrong,
+}
+
+/// Too many passwords are waiting to be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords are waiting to be verified")]
+pub(super) struct Busy;
+
+/// The verifier of a process; one for all routes, kept over reloads.
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    tagger: Tagger,
+    right: Remembered<()>,
+    wrong: Remembered<()>,
+    turns: Arc<Semaphore>,
+    waiting: Mutex<HashMap<ClientKey, usize>>,
+}
+
+/// Who wants to sign in, from where, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Claim<'a> {
+    pub(super) client: ClientKey,
+    pub(super) name: &'a str,
+    pub(super) password: &'a [u8],
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        // Half of the cores, for the other half has requests to serve.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Passwords::new((cores / 2).max(1))
+    }
+}
+
+impl Passwords {
+    /// Verifies so many at the same time.
+    fn new(at_once: usize) -> Self {
+        Passwords {
+            tagger: Tagger::new(),
+            right: Remembered::new(MOST_REMEMBERED, RIGHT_FOR),
+            wrong: Remembered::new(MOST_REMEMBERED, WRONG_FOR),
+            turns: Arc::new(Semaphore::new(at_once)),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Whether the password is that of the user found.
+    ///
+    /// A name without a user takes as long as one with.
+    pub(super) async fn verify(&self, claim: Claim<'_>, found: Found<'_>) -> Result<Verdict, Busy> {
+        let user = if found.is_known { &b"user"[..] } else { b"nobody" };
+        let hash = found.hash.text().as_bytes();
+        let tag = self.tagger.tag(&[user, claim.name.as_bytes(), hash, claim.password]);
+        if let Some(verdict) = self.recall(&tag) {
+            return Ok(verdict);
+        }
+        let _seat = self.seat(claim.client)?;
+        let turn = timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(Busy);
+        };
+        // A page brings many requests at once, all with the same password.
+        if let Some(verdict) = self.recall(&tag) {
+            return Ok(verdict);
+        }
+        let (hash, password) = (found.hash.clone(), claim.password.to_vec());
+        // The turn goes along: it is not over when a client gives up.
+        let verified = spawn_blocking(move || {
+            let is_right = hash.verify(&password);
+            (is_right, turn)
+        });
+        let Ok((is_right, _turn)) = verified.await else {
+            return Err(Busy);
+        };
+        if is_right && found.is_known {
+            self.right.note(tag, ());
+            return Ok(Verdict::Right);
+        }
+        self.wrong.note(tag, ());
+        Ok(Verdict::Wrong)
+    }
+
+    fn recall(&self, tag: &Tag) -> Option<Verdict> {
+        let right = self.right.find(tag).map(|()| Verdict::Right);
+        right.or_else(|| self.wrong.find(tag).map(|()| Verdict::Wrong))
+    }
+
+    fn seat(&self, client: ClientKey) -> Result<Seat<'_>, Busy> {
+        let mut waiting = self.waiting();
+        // O(n); n ≤ 64.
+        if waiting.values().sum::<usize>() >= MOST_WAITING {
+            return Err(Busy);
+        }
+        let own = waiting.entry(client).or_default();
+        if *own >= MOST_OF_CLIENT {
+            return Err(Busy);
+        }
+        *own += 1;
+        Ok(Seat { passwords: self, client })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<ClientKey, usize>> {
+        // Nothing that panics runs under the lock.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to wait, until it is dropped.
+struct Seat<'a> {
+    passwords: &'a Passwords,
+    client: ClientKey,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.passwords.waiting();
+        if let Some(own) = waiting.get_mut(&self.client) {
+            *own -= 1;
+            if *own == 0 {
+                waiting.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use futures::future::join_all;
+
+    use super::*;
+    use crate::access::password::Hash;
+
+    const TIDE: &str = "$2y$04$N9qo8uLOickgx2ZMRZoMye5LxIOdmkBZduNc1HRtuvNL00ocRV0le";
+
+    fn client(last: u8) -> ClientKey {
+        ClientKey::from(IpAddr::from([192, 0, 2, last]))
+    }
+
+    fn claim(last: u8, password: &str) -> Claim<'_> {
+        Claim { client: client(last), name: "ann", password: password.as_bytes() }
+    }
+
+    async fn verify(passwords: &Passwords, claim: Claim<'_>, hash: &Arc<Hash>) -> Option<Verdict> {
+        passwords.verify(claim, Found { hash, is_known: true }).await.ok()
+    }
+
+    fn tide() -> Arc<Hash> {
+        Arc::new(Hash::read(TIDE).expect("a hash"))
+    }
+
+    #[tokio::test]
+    async fn the_right_password_of_a_user_and_nothing_else_signs_in() {
+        let (passwords, hash) = (Passwords::new(1), tide());
+        // Twice: the second time from memory.
+        for _ in 0..2 {
+            assert_eq!(verify(&passwords, claim(1, "tide"), &hash).await, Some(Verdict::Right));
+            assert_eq!(verify(&passwords, claim(1, "Tide"), &hash).await, Some(Verdict::Wrong));
+            let nobody = Found { hash: &hash, is_known: false };
+            let verdict = passwords.verify(claim(1, "tide"), nobody).await;
+            assert_eq!(verdict, Ok(Verdict::Wrong), "the decoy's own password");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_needs_no_turn_and_ends_with_its_hash() {
+        let (passwords, hash) = (Passwords::new(1), tide());
+        verify(&passwords, claim(1, "tide"), &hash).await;
+        verify(&passwords, claim(1, "Tide"), &hash).await;
+        let _all = passwords.turns.acquire().await.expect("a turn");
+        assert_eq!(verify(&passwords, claim(2, "tide"), &hash).await, Some(Verdict::Right));
+        assert_eq!(verify(&passwords, claim(2, "Tide"), &hash).await, Some(Verdict::Wrong));
+        // A changed password: the old one is not taken from memory.
+        let other = TIDE.replace("5LxIO", "5LxJO");
+        let other = Arc::new(Hash::read(&other).expect("a hash"));
+        tokio::time::pause();
+        assert_eq!(verify(&passwords, claim(1, "tide"), &other).await, None, "waits in vain");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guessers_wait_in_bounds_in_all_and_for_each_client() {
+        let (passwords, hash) = (Passwords::new(1), tide());
+        let _all = passwords.turns.acquire().await.expect("a turn");
+        let guesses: Vec<String> = (0..100).map(|guess| guess.to_string()).collect();
+        let (passwords, hash) = (&passwords, &hash);
+        let of_client = |last| {
+            let claims = guesses.iter().map(move |guess| claim(last, guess));
+            join_all(claims.map(|claim| async move {
+                let start = tokio::time::Instant::now();
+                let verdict = verify(passwords, claim, hash).await;
+                (verdict, start.elapsed())
+            }))
+        };
+        let asked = join_all((0..10).map(of_client)).await;
+        let waited = |asked: &Vec<(Option<Verdict>, Duration)>| {
+            assert!(asked.iter().all(|(verdict, _)| verdict.is_none()));
+            asked.iter().filter(|(_, waited)| !waited.is_zero()).count()
+        };
+        let waited: Vec<usize> = asked.iter().map(waited).collect();
+        assert_eq!(waited.iter().max(), Some(&MOST_OF_CLIENT));
+        assert_eq!(waited.iter().sum::<usize>(), MOST_WAITING);
+        assert!(passwords.waiting().is_empty(), "every seat is given back");
+    }
+}
