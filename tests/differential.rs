@@ -11,6 +11,8 @@ mod servers;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use tokio::net::TcpStream;
+
 use cases::{Case, Expected, Meaning, Stream};
 use servers::{Kind, Line, Server};
 
@@ -70,6 +72,7 @@ async fn check(kind: Kind) {
         ("hosts", cases::hosts()),
         ("targets", cases::targets()),
         ("bodies", cases::bodies()),
+        ("dripped", cases::bodies().into_iter().map(Case::dripped).collect()),
         ("spliced", cases::spliced()),
     ] {
         asked.send(kind, edge.addr(), table, cases).await;
@@ -141,7 +144,7 @@ enum Outcome {
 impl Asked {
     /// Sends each case, and after each one a request that nobody could refuse.
     async fn send(&mut self, kind: Kind, addr: SocketAddr, table: &str, cases: Vec<Case>) {
-        let mut client = Client::connect(addr).await;
+        let mut client = connect(addr).await;
         for (index, case) in cases.into_iter().enumerate() {
             if case.declined_by.contains(&kind) {
                 continue;
@@ -151,9 +154,14 @@ impl Asked {
             let shown = bytes.escape_ascii().to_string();
             // Nothing is left of a request that may be anything.
             if case.expected == Expected::RefusedOrOnce {
-                client = Client::connect(addr).await;
+                client = connect(addr).await;
             }
-            client.try_send(&bytes).await.ok();
+            for piece in bytes.chunks(case.piece) {
+                // It may be refused before all of it is there.
+                if client.try_send(piece).await.is_err() {
+                    break;
+                }
+            }
             let answer = answer_to(&mut client, case.is_head()).await;
             let outcome = answer.as_ref().map_or(Outcome::Reset, |a| Outcome::Status(a.status));
             let said = |field| answer.as_ref().and_then(|answer| answer.header(field));
@@ -169,7 +177,7 @@ impl Asked {
                 || said("connection") == Some("close")
                 || case.expected == Expected::RefusedOrOnce
             {
-                client = Client::connect(addr).await;
+                client = connect(addr).await;
             }
             self.fence(&mut client, &name).await;
         }
@@ -249,6 +257,13 @@ impl Asked {
         self.wrong.extend(seen.values().map(|lines| format!("nobody asked this: {lines:?}")));
         self.wrong
     }
+}
+
+/// Connects so that each piece is sent at once.
+async fn connect(addr: SocketAddr) -> Client {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    Client::over(stream)
 }
 
 /// The next answer that is not interim; none if the proxy says nothing.

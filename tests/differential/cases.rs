@@ -71,11 +71,23 @@ pub(super) struct Case {
     pub(super) expected: Expected,
     /// Who takes no such request from anybody.
     pub(super) declined_by: &'static [Kind],
+    /// The most bytes that are sent at once.
+    pub(super) piece: usize,
 }
 
 impl Case {
     pub(super) fn new(text: String, expected: Expected) -> Case {
-        Case { text, expected, declined_by: &[] }
+        Case { text, expected, declined_by: &[], piece: usize::MAX }
+    }
+
+    /// The same, sent a few bytes at a time: what is wrong comes after a server
+    /// has seen how the request begins.
+    pub(super) fn dripped(self) -> Case {
+        let expected = match self.expected {
+            Expected::Refused(_) => Expected::CutOff,
+            other => other,
+        };
+        Case { expected, piece: 5, ..self }
     }
 
     /// The bytes to send, under this name.
