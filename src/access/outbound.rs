@@ -140,7 +140,63 @@ fn unreachable(error: &(dyn std::error::Error + 'static)) -> Unanswered {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use rustls::ServerConfig;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
     use super::*;
+
+    /// Answers one request over TLS, as `localhost`; how that went.
+    async fn answer_one(listener: TcpListener, config: ServerConfig) -> std::io::Result<()> {
+        let (stream, _) = listener.accept().await?;
+        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await?;
+        stream.shutdown().await
+    }
+
+    async fn ask(outbound: &Outbound, addr: SocketAddr) -> Result<Bytes, Unanswered> {
+        let url = format!("https://localhost:{}/", addr.port());
+        let request = Request::get(url).body(Empty::new()).expect("a request");
+        outbound.ask(request, 2).await.map(Response::into_body)
+    }
+
+    #[tokio::test]
+    async fn servers_over_tls_must_prove_who_they_are() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+        let certificate = made.cert.der().clone();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).expect("a certificate");
+        let config = || {
+            let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+            ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .expect("versions")
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.clone()], PrivateKeyDer::Pkcs8(key))
+                .expect("a pair")
+        };
+        for (roots, is_trusted) in [(roots, true), (RootCertStore::empty(), false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+            let addr = listener.local_addr().expect("an address");
+            let outbound = Outbound::new(roots);
+            assert_eq!(outbound.read_url("https://localhost/").is_ok(), is_trusted);
+            let (asked, served) =
+                tokio::join!(ask(&outbound, addr), answer_one(listener, config()));
+            assert_eq!((asked.is_ok(), served.is_ok()), (is_trusted, is_trusted), "{asked:?}");
+            if let Err(Unanswered::Unreachable(why)) = asked {
+                assert!(why.contains("certificate"), "{why}");
+            }
+        }
+    }
 
     #[test]
     fn a_url_says_a_scheme_and_a_host() {
