@@ -62,6 +62,12 @@ LARGE_HEADS = listener(
     {"limits": {"headers": "1023KiB", "header_count": 256}},
 )
 
+# Requests of one client at the same time.
+AT_ONCE = strong(
+    "`limits.concurrency_per_client: 50`",
+    routes=[{"upstream": "app", "limits": {"concurrency_per_client": 50}}],
+)
+
 ALL = [
     slowly(
         "slow-head",
@@ -80,6 +86,7 @@ ALL = [
             {"timeouts": {"body": "1h"}, "limits": {"min_rate": "off"}},
             {"connections_per_client": 65536},
         ),
+        AT_ONCE,
     ),
     slowly("ranges", "slowhttptest -R: 2,000 requests for hundreds of ranges of one file"),
     slowly(
@@ -90,11 +97,12 @@ ALL = [
             {"timeouts": {"write": "1h"}, "limits": {"min_rate": "off"}},
             {"connections_per_client": 65536},
         ),
+        AT_ONCE,
     ),
     over_h2(
         "h2-rapid-reset",
         floods.rapid_reset,
-        listener("`h2.resets_per_minute: off`", {"h2": {"resets_per_minute": "off"}}),
+        listener("`h2.resets_per_minute: 1000000`", {"h2": {"resets_per_minute": 1000000}}),
     ),
     over_h2(
         "h2-continuation",

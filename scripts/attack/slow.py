@@ -14,7 +14,7 @@ MODES = {
     # A few bytes of a body every 2 s.
     "slow-body": ["-B", "-i", "2", "-s", "8192", "-x", "10"],
     # Hundreds of ranges of one file that overlap.
-    "ranges": ["-R", "-t", "GET", "-a", "5", "-b", "3000"],
+    "ranges": ["-R", "-t", "GET", "-a", "5", "-b", "1000"],
     # A window of a few bytes, read from once a second.
     "slow-read": ["-X", "-w", "10", "-y", "20", "-n", "1", "-z", "5", "-k", "1"],
 }  # fmt: skip
