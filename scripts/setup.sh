@@ -3,6 +3,7 @@
 #   scripts/setup.sh build   what the build needs
 #   scripts/setup.sh test    that, and what the tests need
 #   scripts/setup.sh attack  what the build and scripts/attack.sh need
+#   scripts/setup.sh fuzz    what the build and scripts/fuzz.sh need
 # Packages come from apt-get, as root or by sudo. What cannot be installed is
 # named, and the exit code is 1. Does nothing where nothing is missing.
 set -euo pipefail
@@ -15,6 +16,7 @@ TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
   shellcheck=shellcheck apache2=apache2-bin haproxy=haproxy node=nodejs gunicorn=gunicorn
   uvicorn=uvicorn)
 ATTACK=(nginx=nginx-light python3=python3 slowhttptest=slowhttptest)
+FUZZ=("g++=g++")
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 failed=0
@@ -117,8 +119,12 @@ case "${1:-}" in
     need_rust
     install_packages "${BUILD[@]}" "${ATTACK[@]}"
     ;;
+  fuzz)
+    need_rust
+    install_packages "${BUILD[@]}" "${FUZZ[@]}"
+    ;;
   *)
-    sed -n '2,5p' "$0" >&2
+    sed -n '2,6p' "$0" >&2
     exit 2
     ;;
 esac

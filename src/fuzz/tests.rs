@@ -11,6 +11,9 @@ const CONFIGS: usize = 120;
 const MOST_CHANGES: usize = 4;
 /// No input grows beyond this.
 const LONGEST: usize = 8192;
+/// Where inputs are kept that a fuzzer found, by target.
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus");
+const TARGETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/fuzz_targets");
 
 /// What readers stumble over, whatever they read.
 const ANYWHERE: &[&[u8]] = &[
@@ -152,6 +155,45 @@ fn drive(reader: fn(&[u8]) -> bool, rounds: usize, seeds: &[&[u8]], words: &[&[u
     let taken = (0..rounds).filter(|_| give(&dice.spoil(seeds, words))).count();
     // Only so are both sides of the reader looked at.
     assert!(taken > rounds / 50 && taken < rounds, "{taken} of {rounds} taken");
+}
+
+/// The reader of each target of the fuzzer.
+const READERS: &[(&str, fn(&[u8]) -> bool)] = &[
+    ("accept_encoding", accept_encoding),
+    ("config", config),
+    ("forwarded", forwarded),
+    ("head", head),
+    ("host", host),
+    ("proxy_header", proxy_header),
+    ("range", range),
+    ("target", target),
+];
+
+#[test]
+fn kept_inputs_hold_their_promises() {
+    for (target, reader) in READERS {
+        let files = std::fs::read_dir(format!("{KEPT}/{target}")).expect("inputs of the target");
+        let mut given = 0;
+        for file in files {
+            let path = file.expect("a file").path();
+            let bytes = std::fs::read(&path).expect("an input");
+            let _given = Given(&bytes);
+            reader(&bytes);
+            given += 1;
+        }
+        assert!(given > 0, "no input of {target} is kept");
+    }
+}
+
+#[test]
+fn every_target_is_read_again() {
+    let files = std::fs::read_dir(TARGETS).expect("the targets");
+    let mut targets: Vec<String> = files
+        .map(|file| file.expect("a file").file_name().into_string().expect("a name in UTF-8"))
+        .map(|name| name.trim_end_matches(".rs").to_owned())
+        .collect();
+    targets.sort();
+    assert_eq!(targets, READERS.iter().map(|(target, _)| *target).collect::<Vec<_>>());
 }
 
 #[test]

@@ -9,8 +9,10 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Entries of the root that hold nothing anybody wrote.
 const NOT_OURS: [&str; 3] = ["target", "run", ".git"];
 /// The extensions of what somebody wrote; programs and licences have none.
-const WRITTEN: [&str; 13] =
-    ["rs", "toml", "lock", "md", "yaml", "yml", "sh", "html", "css", "svg", "proto", "js", "txt"];
+const WRITTEN: [&str; 14] = [
+    "rs", "toml", "lock", "md", "yaml", "yml", "sh", "html", "css", "svg", "proto", "js", "txt",
+    "py",
+];
 
 /// Every text file of the project, by its path from the root.
 pub(super) struct House {

@@ -16,7 +16,7 @@ const WORKPLACE: [&str; 6] = [
 ];
 
 /// Where notes are looked for: not in prose, which may speak about them.
-const CODE: [&str; 5] = [".rs", ".toml", ".yaml", ".sh", ".html"];
+const CODE: [&str; 6] = [".rs", ".toml", ".yaml", ".sh", ".html", ".py"];
 
 pub(super) fn unfinished(house: &House) -> Vec<String> {
     let mut faults = Vec::new();
