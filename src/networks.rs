@@ -38,6 +38,15 @@ impl Network {
         Network { base, prefix, is_v4 }
     }
 
+    /// How many bits of its addresses are the same.
+    pub(crate) fn prefix(self) -> u8 {
+        self.prefix
+    }
+
+    pub(crate) fn is_v4(self) -> bool {
+        self.is_v4
+    }
+
     /// One at a time; [`Networks`] finds an address among many.
     #[cfg(test)]
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
@@ -138,6 +147,14 @@ impl From<IpAddr> for ClientKey {
 }
 
 impl ClientKey {
+    /// All addresses of the client.
+    pub(crate) fn network(self) -> Network {
+        match self {
+            ClientKey::V4(v4) => Network::new(v4.into(), 32),
+            ClientKey::V6(_) => Network::new(self.first(), 64),
+        }
+    }
+
     /// The address itself, or the first one of the /64.
     pub(crate) fn first(self) -> IpAddr {
         match self {

@@ -24,10 +24,11 @@ use tokio::sync::watch;
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{
-    AdminHosts, Control, Guard, Owner, Reloader, Starter, Stop, Token, certificate_warnings,
-    folder_of,
+    AdminHosts, BanFile, Control, Guard, Owner, Reloader, Starter, Stop, Token,
+    certificate_warnings, folder_of,
 };
 use crate::fault::{Faults, KeyPath};
+use crate::limit::Ledger;
 use crate::listen::{Bounds, Edge, Listener, Opened, Seats, Serving, Shutdown};
 use crate::log::{Drain, ErrorLog, Logs, Metrics};
 use crate::proxy::{Conductor, FrontDoor};
@@ -81,14 +82,18 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let sockets = Sockets::open(&plan, inherited)?;
     let token = token(&config, &sockets, owner)?;
     plan.site.resolve_now()?;
-    crate::control::learn(&plan.site, sockets.snapshot.as_ref());
+    let ledger = Ledger::default();
+    crate::control::learn(&plan.site, &ledger, sockets.snapshot.as_ref());
+    if sockets.predecessor.is_none() {
+        BanFile::beside(&settings.upgrade_sock, owner).read(&ledger);
+    }
     let is_daemon = start.daemon || settings.daemon.0;
     if !is_daemon {
         pid_file.write()?;
     }
     let named = pid_file.clone();
     let process =
-        Process { written, config, owner, metrics, error_log, token, is_daemon, pid_file };
+        Process { written, config, owner, metrics, ledger, error_log, token, is_daemon, pid_file };
     let done = process.run(plan, sockets);
     named.leave(matches!(done, Ok(Place::Taken)));
     done.map(drop)
@@ -242,6 +247,7 @@ struct Process {
     config: Config,
     owner: Owner,
     metrics: Metrics,
+    ledger: Ledger,
     error_log: ErrorLog,
     /// Of the admin listener, if there is one.
     token: Option<Token>,
@@ -254,7 +260,7 @@ impl Process {
         let (logs, log_drains) = self.open_logs()?;
         let conf = self.pingora_conf();
         let starter = self.leave_if_told()?;
-        let state = State::new(self.metrics, logs);
+        let state = State::new(self.metrics, logs, self.ledger);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let settings = &self.config.server;
         let (closing, shutdown) = watch::channel(false);
@@ -279,9 +285,8 @@ impl Process {
             sockets: Mutex::new(sockets.all()),
             name_again: self.pid_file.keeper(),
         };
-        let threads = conf.threads;
         let mut server = Server::new_with_opt_and_conf(None, conf);
-        let apps = (0..threads).map(|_| {
+        let apps = (0..server.configuration.threads).map(|_| {
             let conductor = Conductor::new(site.clone(), state.clone());
             Arc::new(proxy(&server.configuration, conductor))
         });
@@ -301,6 +306,7 @@ impl Process {
             state: state.clone(),
             listeners,
             error_log: self.error_log.clone(),
+            ban_file: BanFile::beside(&settings.upgrade_sock, self.owner),
             log_drains,
             predecessor: sockets.predecessor,
             starter,

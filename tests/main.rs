@@ -27,6 +27,7 @@ mod h2_servers;
 mod health;
 mod ipv6;
 mod keep_alive;
+mod limit;
 mod listen;
 mod preset;
 mod reload;

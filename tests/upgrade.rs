@@ -518,3 +518,59 @@ async fn a_new_process_knows_which_servers_are_down() {
     let last = edge.records().split_off(edge.records().len() - 12);
     assert!(last.iter().all(|record| record["attempts"] == 1), "{last:#?}");
 }
+
+/// Bans a network for an hour.
+async fn ban(edge: &Edge, network: &str) {
+    let body = format!("{{\"network\": \"{network}\", \"for\": \"1h\"}}");
+    let head = format!(
+        "POST /api/bans HTTP/1.1\r\nhost: {}\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        edge.admin(),
+        edge.token(),
+        body.len()
+    );
+    assert_eq!(Client::ask(edge.admin(), head).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_knows_who_was_banned_by_one_that_was_killed() {
+    let mut edge = Edge::start(SITE);
+    ban(&edge, "127.0.0.7").await;
+    let file = edge.dir().join("run/bans.json");
+    poll("the bans to be written", || {
+        fs::read_to_string(&file).ok().filter(|text| text.contains("127.0.0.7/32"))
+    });
+    edge.signal(Signal::KILL);
+    edge.wait_exit();
+    let _next = Next(edge.spawn_beside(&[]));
+    poll("the next one", || TcpStream::connect(edge.addr()).ok());
+    for (from, is_banned) in [("127.0.0.7", true), ("127.0.0.8", false)] {
+        let mut client = Client::connect_from(from, edge.addr()).await;
+        client.try_send(ASK).await.ok();
+        assert_eq!(client.response_or_closed().await.is_none(), is_banned, "{from}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_knows_who_is_banned() {
+    let mut edge = Edge::start(SITE);
+    for network in ["127.0.0.7", "127.0.3.0/24"] {
+        ban(&edge, network).await;
+    }
+    let before = edge.admin_get("/api/bans").text();
+    let mut next = Next::waiting(&edge);
+    edge.signal(Signal::QUIT);
+    assert!(edge.wait_exit().success());
+    for (from, is_banned) in [("127.0.0.7", true), ("127.0.3.9", true), ("127.0.0.8", false)] {
+        let mut client = Client::connect_from(from, edge.addr()).await;
+        client.try_send(ASK).await.ok();
+        assert_eq!(client.response_or_closed().await.is_none(), is_banned, "{from}");
+    }
+    let networks = |text: &str| {
+        let told: Vec<Json> = serde_json::from_str(text).unwrap();
+        told.iter().map(|ban| ban["network"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(networks(&edge.admin_get("/api/bans").text()), networks(&before));
+    next.signal(Signal::TERM);
+    assert!(next.wait_exit().success());
+}

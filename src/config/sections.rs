@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::access;
 use crate::client;
 use crate::files;
+use crate::limit;
 use crate::listen;
 use crate::log;
 use crate::respond;
@@ -27,6 +28,9 @@ pub(crate) struct Config {
     pub(crate) clients: client::Config,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) upstreams: BTreeMap<String, upstream::Config>,
+    /// Named; each acts on the routes that list it.
+    pub(crate) rate_limits: BTreeMap<String, limit::RateConfig>,
+    pub(crate) bans: limit::BansConfig,
     pub(crate) defaults: Defaults,
     pub(crate) routes: Vec<Route>,
 }
@@ -73,6 +77,8 @@ pub(crate) struct Server {
     pub(crate) connections: usize,
     /// Open connections of one client network.
     pub(crate) connections_per_client: usize,
+    /// Requests of one client under way, on all its connections together.
+    pub(crate) requests_per_client: u32,
 }
 
 impl Default for Server {
@@ -88,6 +94,7 @@ impl Default for Server {
             drain: Period::from_secs(10),
             connections: 65_536,
             connections_per_client: 1024,
+            requests_per_client: 1024,
         }
     }
 }
@@ -121,6 +128,8 @@ impl std::fmt::Debug for Admin {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Defaults {
+    /// Names of rate limits that every route has.
+    pub(crate) rate_limits: Vec<String>,
     pub(crate) headers: respond::HeadersConfig,
     pub(crate) compress: Option<respond::CompressConfig>,
     pub(crate) error_pages: respond::ErrorPagesConfig,
@@ -144,6 +153,8 @@ pub(crate) struct Route {
     pub(crate) rewrite: Option<route::RewriteConfig>,
     /// Who may ask; all that is given must hold.
     pub(crate) access: access::Config,
+    /// Names of rate limits, besides those of `defaults`; or `none`.
+    pub(crate) rate_limits: limit::Listed,
     pub(crate) headers: respond::HeadersConfig,
     pub(crate) compress: Option<respond::CompressConfig>,
     pub(crate) error_pages: respond::ErrorPagesConfig,
@@ -167,4 +178,8 @@ pub(crate) struct RouteTimeouts {
 pub(crate) struct RouteLimits {
     /// The largest request body; the listener's if absent.
     pub(crate) body: Option<ByteSize>,
+    /// Requests under way on this route; no bound if absent.
+    pub(crate) concurrency: Option<u32>,
+    /// The same of one client.
+    pub(crate) concurrency_per_client: Option<u32>,
 }

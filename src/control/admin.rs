@@ -16,6 +16,7 @@ use crate::listen::{Door, Event, Exchange, Framing, HeadFault, Listener, Refused
 use crate::sanitise::{self, Body};
 use crate::site::State;
 
+use super::bans::{self, BANS};
 use super::guard::{Asked, Denied, Guard};
 use super::reload::Reloader;
 
@@ -44,11 +45,11 @@ impl ServeHttp for Admin {
         if let Some(exchange) = &exchange {
             exchange.set_recorded();
         }
-        let request = session.req_header();
+        let request = session.req_header().clone();
         let asked =
             Asked { method: &request.method, uri: &request.uri, headers: &request.headers, peer };
         let (status, media_type, body) = match self.guard.check(&asked) {
-            Ok(()) => self.answer(&asked).await,
+            Ok(()) => self.answer(&asked, session).await,
             Err(denied) => deny(denied),
         };
         let mut response = respond(status, media_type, body);
@@ -65,7 +66,8 @@ impl ServeHttp for Admin {
 }
 
 impl Admin {
-    async fn answer(&self, asked: &Asked<'_>) -> Answer {
+    async fn answer(&self, asked: &Asked<'_>, session: &mut ServerSession) -> Answer {
+        let site = || self.reloader.site();
         match (asked.method.as_str(), asked.uri.path()) {
             ("GET" | "HEAD", "/healthz") => plain(StatusCode::OK, "ok\n"),
             ("GET" | "HEAD", "/readyz") => self.readiness(),
@@ -75,6 +77,15 @@ impl Admin {
             ("GET", "/api/config") => self.config(),
             ("GET", "/api/upstreams") => self.upstreams(),
             ("POST", "/api/reload") => self.reload(asked).await,
+            ("GET", BANS) => json(&bans::list(&site(), &self.state)),
+            ("POST", BANS) => match body(session).await {
+                Some(body) => said(bans::add(&body, asked.peer, &site(), &self.state)),
+                None => plain(StatusCode::PAYLOAD_TOO_LARGE, "more than 4 KiB, or cut off\n"),
+            },
+            ("DELETE", path) if one_ban(path).is_some() => {
+                let network = one_ban(path).unwrap_or_default();
+                said(bans::lift(network, asked.peer, &self.state))
+            }
             (_, path) if methods(path).is_some() => {
                 plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")
             }
@@ -128,6 +139,27 @@ impl Admin {
     }
 }
 
+/// The network of a path below that of all bans.
+fn one_ban(path: &str) -> Option<&str> {
+    path.strip_prefix(BANS)?.strip_prefix('/').filter(|network| !network.is_empty())
+}
+
+/// The whole body; none if it is too large, or did not come to its end.
+async fn body(session: &mut ServerSession) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    while let Some(piece) = session.read_request_body().await.ok()? {
+        whole.extend_from_slice(&piece);
+        if whole.len() > bans::MOST_BODY {
+            return None;
+        }
+    }
+    Some(whole)
+}
+
+fn said((status, line): (StatusCode, String)) -> Answer {
+    (status, TEXT, line.into_bytes())
+}
+
 fn deny(denied: Denied) -> Answer {
     match denied {
         Denied::Host => plain(
@@ -145,6 +177,8 @@ fn methods(path: &str) -> Option<&'static str> {
         "/healthz" | "/readyz" | "/metrics" => Some("GET, HEAD"),
         "/api/config" | "/api/upstreams" => Some("GET"),
         "/api/reload" => Some("POST"),
+        BANS => Some("GET, POST"),
+        _ if one_ban(path).is_some() => Some("DELETE"),
         _ => None,
     }
 }
@@ -201,6 +235,10 @@ impl Door for AdminDoor {
 
     fn trusts(&self, _: IpAddr) -> bool {
         false
+    }
+
+    fn admits(&self, _: IpAddr) -> bool {
+        true
     }
 
     fn count(&self, _: &Listener, _: Event) {}

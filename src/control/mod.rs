@@ -6,6 +6,8 @@
 
 pub(crate) mod admin;
 mod background;
+mod ban_file;
+mod bans;
 mod certificates;
 mod files;
 mod guard;
@@ -34,6 +36,7 @@ use self::background::Background;
 use self::certificates::Certificates;
 use self::files::Files;
 
+pub(crate) use self::ban_file::BanFile;
 pub(crate) use self::certificates::warnings as certificate_warnings;
 pub(crate) use self::guard::{AdminHosts, Guard};
 pub(crate) use self::owner::{Owner, folder_of, group_named, user_named};
@@ -45,6 +48,8 @@ pub(crate) use self::token::Token;
 
 /// How often the figures of servers are set.
 const FIGURES: Duration = Duration::from_secs(1);
+/// How often bans are written, if there are new ones.
+const KEEP_BANS: Duration = Duration::from_secs(5);
 
 /// Everything beside requests, as a pingora service.
 pub(crate) struct Control {
@@ -52,6 +57,7 @@ pub(crate) struct Control {
     pub(crate) state: Arc<State>,
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) error_log: ErrorLog,
+    pub(crate) ban_file: BanFile,
     /// The writers of the logs of requests, until they have threads.
     pub(crate) log_drains: Vec<Drain>,
     /// The old process, until it has our word.
@@ -65,6 +71,13 @@ pub(crate) struct Control {
     pub(crate) closing: watch::Receiver<bool>,
     /// Told once the process has taken its place.
     pub(crate) settled: watch::Sender<bool>,
+}
+
+/// Which bans have been written.
+#[derive(Default)]
+struct Kept {
+    changes: u64,
+    writing: Option<tokio::task::JoinHandle<()>>,
 }
 
 #[async_trait]
@@ -117,6 +130,8 @@ impl Control {
             self.settled.send_replace(true);
         }
         let mut figures = tokio::time::interval(FIGURES);
+        let mut keep_bans = tokio::time::interval(KEEP_BANS);
+        let mut kept = Kept::default();
         let mut files = Files::new();
         loop {
             tokio::select! {
@@ -125,6 +140,7 @@ impl Control {
                 due = certificates.due() => certificates.tend(due).await,
                 () = files.due() => files.refresh(self.reloader.site()).await,
                 _ = figures.tick() => self.set_figures(),
+                _ = keep_bans.tick() => self.keep_bans(&mut kept),
                 () = self.reloader.replaced() => {
                     background.follow(&self.reloader.site());
                     // Whoever reloads looks at what is said.
@@ -180,7 +196,25 @@ impl Control {
         }
     }
 
+    /// Writes who is banned, beside all else: a disk may take its time.
+    fn keep_bans(&self, kept: &mut Kept) {
+        let changes = self.state.ledger.ban_changes();
+        let is_busy = kept.writing.as_ref().is_some_and(|writing| !writing.is_finished());
+        // Who drains may have a successor, whose file it is.
+        if changes == kept.changes || is_busy || self.state.is_draining() {
+            return;
+        }
+        kept.changes = changes;
+        let (file, state) = (self.ban_file.clone(), self.state.clone());
+        kept.writing = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = file.write(&state.ledger) {
+                ::log::error!("bans are not written to {}: {error}", file.path().display());
+            }
+        }));
+    }
+
     fn set_figures(&self) {
+        self.state.tidy();
         for upstream in self.reloader.site().upstreams.values() {
             let status = upstream.pool.status();
             let up = status.iter().filter(|server| server.is_up()).count();

@@ -1,7 +1,7 @@
 //! What a process tells the one that replaces it, beside its sockets.
 //!
-//! For now what is known of servers: who is down, and who is out. What a
-//! process does not understand it leaves, and begins without.
+//! What is known of servers, who is down and who is out, and of clients: who is
+//! banned. What a process does not understand it leaves, and begins without.
 
 use std::collections::BTreeMap;
 
@@ -10,41 +10,49 @@ use serde::{Deserialize, Serialize};
 use tidegate_sockets::Snapshot;
 
 use crate::balance::Known;
+use crate::limit::{self, Ledger};
 use crate::site::Site;
 
 /// The format of what is told. A new one gets a new number.
 const VERSION: u32 = 1;
-/// The most that is told, some 40,000 servers; the rest is found out anew.
-const MOST: usize = 8 << 20;
+/// The most that is told: as many bans as there may be and some 40,000 servers.
+const MOST: usize = 16 << 20;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Told {
     upstreams: BTreeMap<String, Vec<Known>>,
+    // None from a process that knew of no bans.
+    #[serde(default)]
+    bans: Vec<limit::Told>,
 }
 
 /// What to tell the next process; `None` if there is nothing to tell.
-pub(super) fn take(site: &Site) -> Option<Snapshot> {
+pub(super) fn take(site: &Site, ledger: &Ledger) -> Option<Snapshot> {
     let known = site.upstreams.iter().map(|(name, upstream)| (name, upstream.pool.known()));
     let known = known.filter(|(_, known)| !known.is_empty());
-    let told = Told { upstreams: known.map(|(name, known)| (name.to_string(), known)).collect() };
-    if told.upstreams.is_empty() {
+    let upstreams = known.map(|(name, known)| (name.to_string(), known)).collect();
+    let told = Told { upstreams, bans: ledger.bans() };
+    if told.upstreams.is_empty() && told.bans.is_empty() {
         return None;
     }
     match serde_json::to_vec(&told) {
         Ok(bytes) if bytes.len() <= MOST => Some(Snapshot { version: VERSION, bytes }),
         Ok(bytes) => {
-            ::log::warn!("what is known of servers is not handed over: {} bytes", bytes.len());
+            ::log::warn!(
+                "what is known of servers and clients is not handed over: {} bytes",
+                bytes.len()
+            );
             None
         }
         Err(error) => {
-            ::log::warn!("what is known of servers is not handed over: {error}");
+            ::log::warn!("what is known of servers and clients is not handed over: {error}");
             None
         }
     }
 }
 
 /// Has a site that does not serve yet know what the process before knew.
-pub(crate) fn learn(site: &Site, snapshot: Option<&Snapshot>) {
+pub(crate) fn learn(site: &Site, ledger: &Ledger, snapshot: Option<&Snapshot>) {
     let Some(snapshot) = snapshot else { return };
     match read(snapshot) {
         Ok(told) => {
@@ -53,8 +61,11 @@ pub(crate) fn learn(site: &Site, snapshot: Option<&Snapshot>) {
                     upstream.pool.learn(known);
                 }
             }
+            ledger.learn(&told.bans);
         }
-        Err(error) => ::log::warn!("what is known of servers is not taken over: {error:#}"),
+        Err(error) => {
+            ::log::warn!("what is known of servers and clients is not taken over: {error:#}")
+        }
     }
 }
 
@@ -67,9 +78,12 @@ fn read(snapshot: &Snapshot) -> Result<Told> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Written;
     use crate::log::Metrics;
+    use crate::networks::Network;
 
     const SERVER: &str = "127.0.0.1:9";
 
@@ -100,12 +114,28 @@ mod tests {
     #[test]
     fn tells_the_next_process() {
         let (old, new) = (site("{ tcp: {} }"), site("{ tcp: {} }"));
-        assert_eq!(take(&old), None);
+        let none = Ledger::default();
+        assert_eq!(take(&old, &none), None);
         let bytes = told("{\"Err\":\"refused\"}");
-        learn(&old, Some(&Snapshot { version: VERSION, bytes }));
+        learn(&old, &none, Some(&Snapshot { version: VERSION, bytes }));
         assert!(is_down(&old));
-        learn(&new, take(&old).as_ref());
+        learn(&new, &none, take(&old, &none).as_ref());
         assert!(is_down(&new));
+    }
+
+    #[test]
+    fn tells_the_next_process_who_is_banned() {
+        let (old, new, site) = (Ledger::default(), Ledger::default(), site("{ tcp: {} }"));
+        for n in 0..10_000_u32 {
+            let address = std::net::IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+            old.ban(Network::new(address, 32), Duration::from_secs(3600));
+        }
+        learn(&site, &new, take(&site, &old).as_ref());
+        assert_eq!(new.bans().len(), 10_000);
+        let bytes = told("{\"Ok\":null}");
+        let before = Snapshot { version: VERSION, bytes };
+        learn(&site, &old, Some(&before));
+        assert_eq!(old.bans().len(), 10_000, "one that tells of no bans");
     }
 
     #[test]
@@ -122,12 +152,12 @@ mod tests {
         ];
         for (version, bytes) in bad {
             let (site, snapshot) = (site("{ tcp: {} }"), Snapshot { version, bytes });
-            learn(&site, Some(&snapshot));
+            learn(&site, &Ledger::default(), Some(&snapshot));
             assert!(!is_down(&site));
             assert!(read(&snapshot).is_err());
         }
         let site = site("{ tcp: {} }");
-        learn(&site, Some(&Snapshot { version: VERSION, bytes: good }));
+        learn(&site, &Ledger::default(), Some(&Snapshot { version: VERSION, bytes: good }));
         assert!(is_down(&site));
     }
 }

@@ -160,11 +160,12 @@ impl Stop {
     fn offer(&self, breaker: Arc<Breaker>) -> JoinHandle<Result<(), HandoverError>> {
         let path = self.upgrade_sock.clone();
         let (sockets, site) = (self.sockets().clone(), self.reloader.site());
+        let state = self.state.clone();
         tokio::task::spawn_blocking(move || {
             let named =
                 sockets.iter().map(|opened| (&*opened.listener.name, opened.socket.as_fd()));
             let named: Vec<_> = named.collect();
-            let snapshot = snapshot::take(&site);
+            let snapshot = snapshot::take(&site, &state.ledger);
             tidegate_sockets::offer(&path, &named, snapshot.as_ref(), PATIENCE, &breaker)
         })
     }
@@ -209,6 +210,7 @@ mod tests {
 
     use super::*;
     use crate::config::Written;
+    use crate::limit::Ledger;
     use crate::listen::Bounds;
     use crate::log::{Logs, Metrics};
     use crate::site::Site;
@@ -228,7 +230,7 @@ routes: [{ respond: { status: 200 } }]
         let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
         let (logs, _) =
             Logs::open(&config.log, rustix::process::geteuid(), &metrics).expect("no log");
-        let state = State::new(metrics, logs);
+        let state = State::new(metrics, logs, Ledger::default());
         let site = Arc::new(ArcSwap::from_pointee(site));
         Stop {
             reloader: Arc::new(Reloader::new(written, site, state.clone())),

@@ -1,37 +1,490 @@
 //! How much: whether a client, or all of them, ask too much of a route.
 //!
-//! A request that passes holds a [`Permit`] until it is over.
+//! A request that passes holds a [`Permit`] until it is over. Who goes on
+//! asking too much, or does other wrong, is banned for a while. What a client
+//! may ask for at all is for `access`.
 
+mod allowance;
+mod bans;
+mod config;
+mod counts;
+mod offence;
+mod rate;
+mod table;
+
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::networks::{ClientKey, Network};
+
+pub(crate) use self::allowance::{Ask, RateLimit, Who, whole_seconds};
+pub(crate) use self::bans::Told;
+pub(crate) use self::config::{BansConfig, Listed, RateConfig};
+pub(crate) use self::counts::Held;
+pub(crate) use self::offence::{BanPolicy, Offence};
+pub(crate) use self::rate::Rate;
+
+use self::allowance::Taken;
+use self::bans::{Bans, Reason};
+use self::config::Count;
+use self::counts::Counts;
+use self::offence::{BanRule, Weighed};
+use self::table::{Table, TooEarly};
+
+/// Requests that may wait for their turn at the same time, of all routes.
+const MOST_WAITING: usize = 10_000;
+/// How many parts of the table there are, one of which is swept at a time.
+const SWEEPS: usize = 16;
+/// When to come back where nothing says how long it will take.
+const SOON: Duration = Duration::from_secs(1);
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The right of one request to be under way.
-#[derive(Debug)]
-pub(crate) struct Permit {}
+#[derive(Debug, Default)]
+pub(crate) struct Permit {
+    // Given back when it is dropped.
+    _held: [Option<Held>; 2],
+    // What the answer says of its allowances.
+    shown: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Permit {
+    /// What the answer says of allowances.
+    pub(crate) fn shown(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.shown
+    }
+}
 
 /// Why there is no permit.
 #[derive(Debug, Clone)]
-pub(crate) enum Exceeded {}
+pub(crate) enum Exceeded {
+    /// The client is banned.
+    Banned,
+    /// A rate limit's allowance is used up.
+    Rate { limit: Arc<RateLimit>, retry: Duration },
+    /// The client has as many requests under way as one may.
+    Client,
+    /// The same, on this route.
+    ClientOfRoute,
+    /// The route has as many requests under way as it may.
+    Route,
+}
 
 impl Exceeded {
     /// Why, as a word of the log.
     pub(crate) fn tag(&self) -> &'static str {
-        match *self {}
+        match self {
+            Exceeded::Banned => "banned",
+            Exceeded::Rate { .. } => "rate",
+            Exceeded::Client => "requests_per_client",
+            Exceeded::ClientOfRoute => "concurrency_per_client",
+            Exceeded::Route => "concurrency",
+        }
     }
 
     /// What of the configuration says so, by its name.
     pub(crate) fn rule(&self) -> Option<Arc<str>> {
-        match *self {}
+        match self {
+            Exceeded::Rate { limit, .. } => Some(limit.name.clone()),
+            _ => None,
+        }
+    }
+
+    /// When to come back, if that is worth it.
+    pub(crate) fn retry(&self) -> Option<Duration> {
+        match self {
+            Exceeded::Banned => None,
+            Exceeded::Rate { retry, .. } => Some(*retry),
+            Exceeded::Client | Exceeded::ClientOfRoute | Exceeded::Route => Some(SOON),
+        }
+    }
+
+    /// What the answer says of allowances.
+    pub(crate) fn shown(&self) -> Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Exceeded::Rate { limit, retry } => {
+                fields(limit.shown_rejected(*retry).into_iter().collect())
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
 /// What one route allows.
 #[derive(Debug, Default)]
-pub(crate) struct Limits {}
+pub(crate) struct Limits {
+    requests: Vec<Arc<RateLimit>>,
+    // Of bytes of bodies.
+    bytes: Vec<Arc<RateLimit>>,
+    // Requests under way.
+    concurrency: Option<u32>,
+    concurrency_per_client: Option<u32>,
+}
 
 impl Limits {
+    pub(crate) fn new(
+        limits: Vec<Arc<RateLimit>>,
+        concurrency: Option<u32>,
+        concurrency_per_client: Option<u32>,
+    ) -> Self {
+        let (requests, bytes) =
+            limits.into_iter().partition(|limit| limit.count == Count::Requests);
+        Limits { requests, bytes, concurrency, concurrency_per_client }
+    }
+
+    /// Whether bodies have to be told to [`Limits::take_body`].
+    pub(crate) fn bound_bodies(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
     /// A permit for a request, which may have to wait for it.
-    #[expect(clippy::unused_async, reason = "a rate may be kept by waiting")]
-    pub(crate) async fn take(&self) -> Result<Permit, Exceeded> {
-        Ok(Permit {})
+    pub(crate) async fn take(&self, ledger: &Ledger, ask: &Ask<'_>) -> Result<Permit, Exceeded> {
+        let held = [self.take_route(ledger, ask)?, self.take_client(ledger, ask)?];
+        let taken = ledger.take(&self.requests, ask, 1)?;
+        let shown =
+            self.requests.iter().zip(&taken).filter_map(|(limit, taken)| limit.shown(taken));
+        let shown = fields(shown.collect());
+        ledger.wait(&self.requests, &taken).await?;
+        Ok(Permit { _held: held, shown })
+    }
+
+    /// Takes a piece of a body into account; it may have to wait for that.
+    pub(crate) async fn take_body(
+        &self,
+        ledger: &Ledger,
+        ask: &Ask<'_>,
+        bytes: u64,
+    ) -> Result<(), Exceeded> {
+        let taken = ledger.take(&self.bytes, ask, bytes)?;
+        ledger.wait(&self.bytes, &taken).await
+    }
+
+    fn take_route(&self, ledger: &Ledger, ask: &Ask<'_>) -> Result<Option<Held>, Exceeded> {
+        let Some(most) = self.concurrency else { return Ok(None) };
+        let held = ledger.counts.take(("route", ask.route), most);
+        held.map(Some).ok_or(Exceeded::Route)
+    }
+
+    fn take_client(&self, ledger: &Ledger, ask: &Ask<'_>) -> Result<Option<Held>, Exceeded> {
+        let Some(most) = self.concurrency_per_client else { return Ok(None) };
+        if ask.who == Who::Proxy {
+            return Ok(None);
+        }
+        let held = ledger.counts.take((ask.client, ask.route), most);
+        held.map(Some).ok_or(Exceeded::ClientOfRoute)
+    }
+}
+
+/// What is known of keys and clients; it lives as long as the process.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    table: Table,
+    counts: Arc<Counts>,
+    bans: Bans,
+    waiting: AtomicUsize,
+}
+
+impl Ledger {
+    /// The right of a client's request to be under way at all.
+    pub(crate) fn enter(&self, client: ClientKey, most: u32) -> Result<Held, Exceeded> {
+        self.counts.take(client, most).ok_or(Exceeded::Client)
+    }
+
+    /// Whether requests and connections of `address` are refused.
+    pub(crate) fn is_banned(&self, policy: &BanPolicy, address: IpAddr) -> bool {
+        policy.list.contains(address) || self.bans.hold(address, self.table.now())
+    }
+
+    /// Remembers an offence, which may be the one that gets its client banned.
+    pub(crate) fn penalise(&self, policy: &BanPolicy, client: ClientKey, offence: Offence) {
+        if let Some(rule) = &policy.rule {
+            let scope = ("offences", client);
+            self.weigh(rule, scope, client, Weighed::As(offence), Reason::Offences);
+        }
+    }
+
+    /// Bans `network` for `period`, as an operator says.
+    pub(crate) fn ban(&self, network: Network, period: Duration) {
+        self.bans.ban_for(network, period, self.table.now());
+    }
+
+    /// Lets `network` in again; whether it was banned.
+    pub(crate) fn lift(&self, network: Network) -> bool {
+        self.bans.lift(network)
+    }
+
+    /// Every ban that is remembered.
+    pub(crate) fn bans(&self) -> Vec<Told> {
+        self.bans.list(self.table.now())
+    }
+
+    /// How often somebody was banned or let in so far.
+    pub(crate) fn ban_changes(&self) -> u64 {
+        self.bans.changes()
+    }
+
+    /// Takes over bans that another process knew.
+    pub(crate) fn learn(&self, told: &[Told]) {
+        self.bans.learn(told, self.table.now());
+    }
+
+    /// Drops what has become worthless; for every second.
+    pub(crate) fn tidy(&self) -> Figures {
+        self.table.sweep(SWEEPS);
+        Figures {
+            bans: self.bans.tidy(self.table.now()),
+            keys: self.table.keys(),
+            forgotten: self.table.forgotten(),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes from the allowances of all `limits`, or of none.
+    fn take(
+        &self,
+        limits: &[Arc<RateLimit>],
+        ask: &Ask<'_>,
+        amount: u64,
+    ) -> Result<Vec<Taken>, Exceeded> {
+        if limits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.table.now();
+        let mut taken: Vec<Taken> = Vec::with_capacity(limits.len());
+        for limit in limits {
+            match limit.take(&self.table, ask, amount, now) {
+                Ok(one) => taken.push(one),
+                Err(TooEarly(nanos)) => {
+                    self.give_back(&taken);
+                    self.rejected(limit, ask);
+                    let retry = Duration::from_nanos(nanos);
+                    return Err(Exceeded::Rate { limit: limit.clone(), retry });
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Waits until all that was taken is there.
+    async fn wait(&self, limits: &[Arc<RateLimit>], taken: &[Taken]) -> Result<(), Exceeded> {
+        let waits = limits.iter().zip(taken).map(|(limit, taken)| (limit.wait_of(taken), limit));
+        let Some((wait, limit)) = waits.max_by_key(|(wait, _)| *wait) else { return Ok(()) };
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let Some(_waiting) = Waiting::begin(&self.waiting) else {
+            self.give_back(taken);
+            return Err(Exceeded::Rate { limit: limit.clone(), retry: wait });
+        };
+        limit.metrics.delayed();
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    fn give_back(&self, taken: &[Taken]) {
+        for taken in taken {
+            self.table.give_back(taken.key, taken.cost);
+        }
+    }
+
+    fn rejected(&self, limit: &RateLimit, ask: &Ask<'_>) {
+        limit.metrics.rejected();
+        if let (Some(rule), Who::Client) = (&limit.ban, ask.who) {
+            let scope = ("limit", &*limit.name, ask.client);
+            self.weigh(rule, scope, ask.client, Weighed::InFull, Reason::RateLimit);
+        }
+    }
+
+    fn weigh(
+        &self,
+        rule: &BanRule,
+        scope: impl std::hash::Hash,
+        client: ClientKey,
+        weighed: Weighed,
+        reason: Reason,
+    ) {
+        let (key, now) = (self.table.hash(scope), self.table.now());
+        let weight = self.table.count(key, weighed.weight(), rule.within, now);
+        if !rule.is_reached(weight) {
+            return;
+        }
+        self.table.forget(key);
+        let period = self.bans.ban(client.network(), rule.lasts, reason, now);
+        if let Some(bans) = self.bans.may_say(now) {
+            let seconds = period.as_secs();
+            ::log::warn!("{bans} clients banned, the last {client} for {seconds} s: {reason}");
+        }
+    }
+}
+
+/// What there is to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Bans that hold.
+    pub(crate) bans: usize,
+    /// Keys with an allowance that is not whole.
+    pub(crate) keys: usize,
+    /// Keys that were forgotten before it was, for want of memory.
+    pub(crate) forgotten: u64,
+    /// Requests that wait for their turn.
+    pub(crate) waiting: usize,
+}
+
+/// One of those who wait.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
+        if waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Waiting(waiting))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The fields of several limits, each a list of items (RFC 9651).
+fn fields(said: Vec<(String, String)>) -> Vec<(HeaderName, HeaderValue)> {
+    if said.is_empty() {
+        return Vec::new();
+    }
+    let (limits, policies): (Vec<String>, Vec<String>) = said.into_iter().unzip();
+    [(RATE_LIMIT, limits), (RATE_LIMIT_POLICY, policies)]
+        .into_iter()
+        .filter_map(|(name, items)| Some((name, HeaderValue::try_from(items.join(", ")).ok()?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::log::Metrics;
+    use crate::units::Period;
+
+    fn limits(yaml: &str) -> Limits {
+        let config: RateConfig = serde_yaml::from_str(yaml).expect("well-formed");
+        let metrics = Metrics::new().rate_limit("a");
+        let limit = RateLimit::new("a", &config, Period::from_secs(86_400), metrics);
+        Limits::new(vec![Arc::new(limit.expect("good"))], Some(20), Some(10))
+    }
+
+    fn policy(yaml: &str) -> BanPolicy {
+        BanPolicy::new(&serde_yaml::from_str(yaml).expect("well-formed")).expect("good")
+    }
+
+    fn ask(headers: &HeaderMap, address: [u8; 4], who: Who) -> Ask<'_> {
+        let address = IpAddr::from(address);
+        Ask { address, client: ClientKey::from(address), who, route: "r", headers }
+    }
+
+    fn is_banned(ledger: &Ledger, policy: &BanPolicy, address: [u8; 4]) -> bool {
+        ledger.is_banned(policy, IpAddr::from(address))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_over_the_rate_waits_for_its_turn() {
+        let (limits, ledger) = (limits("{ rate: 1/s, burst: 1, over: delay }"), Ledger::default());
+        let headers = HeaderMap::new();
+        let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
+        let began = tokio::time::Instant::now();
+        for seconds in 0..3 {
+            limits.take(&ledger, &ask).await.expect("a permit");
+            assert_eq!(began.elapsed().as_secs(), seconds);
+        }
+        assert_eq!(ledger.tidy().waiting, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_wait_than_may() {
+        let (limits, ledger) = (limits("{ rate: 1/s, burst: 1, over: delay }"), Ledger::default());
+        let headers = HeaderMap::new();
+        let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
+        limits.take(&ledger, &ask).await.expect("a permit");
+        ledger.waiting.store(MOST_WAITING, Ordering::Relaxed);
+        for _ in 0..10 {
+            let refused = limits.take(&ledger, &ask).await.expect_err("too many wait");
+            assert_eq!(refused.retry(), Some(Duration::from_secs(1)), "nothing was taken");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_on_beyond_a_rate_limit_is_banned_for_longer_each_time() {
+        let limits = limits("{ rate: 1/h, ban: { after: 3, within: 10s, for: 1m } }");
+        let (ledger, policy, headers) = (Ledger::default(), policy("{}"), HeaderMap::new());
+        let asks = [([192, 0, 2, 1], Who::Client), ([192, 0, 2, 2], Who::Proxy)];
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for minutes in [1, 2, 4] {
+            for (address, who) in asks {
+                for _ in 0..3 {
+                    assert!(!is_banned(&ledger, &policy, address));
+                    drop(limits.take(&ledger, &ask(&headers, address, who)).await);
+                }
+                limits.take(&ledger, &ask(&headers, address, who)).await.expect_err("over");
+            }
+            assert!(is_banned(&ledger, &policy, [192, 0, 2, 1]), "the fourth was refused");
+            assert!(!is_banned(&ledger, &policy, [192, 0, 2, 2]), "a proxy");
+            tokio::time::advance(Duration::from_secs(minutes * 60 - 1)).await;
+            assert!(is_banned(&ledger, &policy, [192, 0, 2, 1]), "{minutes} min");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!is_banned(&ledger, &policy, [192, 0, 2, 1]), "{minutes} min");
+            // Until there is an allowance again.
+            tokio::time::advance(Duration::from_secs(4000)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn offences_of_every_kind_count_together() {
+        let (ledger, policy) = (Ledger::default(), policy("{ after: 2, within: 10s }"));
+        let client = ClientKey::from(IpAddr::from([192, 0, 2, 1]));
+        let offend = |offence| ledger.penalise(&policy, client, offence);
+        offend(Offence::Malformed);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        for _ in 0..10 {
+            offend(Offence::NotFound);
+            assert!(!is_banned(&ledger, &policy, [192, 0, 2, 1]), "the first is forgotten");
+        }
+        offend(Offence::Malformed);
+        assert!(is_banned(&ledger, &policy, [192, 0, 2, 1]));
+        assert!(!is_banned(&ledger, &policy, [192, 0, 2, 2]));
+        assert_eq!(ledger.tidy().bans, 1);
+    }
+
+    #[test]
+    fn listed_networks_are_banned_for_good() {
+        let (ledger, policy) = (Ledger::default(), policy("{ list: [192.0.2.0/24] }"));
+        assert!(is_banned(&ledger, &policy, [192, 0, 2, 9]));
+        assert!(!is_banned(&ledger, &policy, [192, 0, 3, 9]));
+    }
+
+    #[tokio::test]
+    async fn requests_under_way_are_bounded_by_route_and_by_client() {
+        let (limits, ledger) = (limits("{ rate: 1000/s }"), Ledger::default());
+        let headers = HeaderMap::new();
+        let mut held = Vec::new();
+        for address in [[192, 0, 2, 1], [192, 0, 2, 2]] {
+            let ask = ask(&headers, address, Who::Client);
+            for _ in 0..10 {
+                held.push(limits.take(&ledger, &ask).await.expect("a permit"));
+            }
+            let tag = limits.take(&ledger, &ask).await.expect_err("over").tag();
+            let all = if held.len() == 20 { "concurrency" } else { "concurrency_per_client" };
+            assert_eq!(tag, all);
+        }
+        held.pop();
+        limits.take(&ledger, &ask(&headers, [192, 0, 2, 3], Who::Client)).await.expect("a permit");
     }
 }

@@ -314,6 +314,9 @@ impl<D: Door> Acceptor<D> {
     fn seat(&self, stream: TcpStream, peer: SocketAddr) {
         let listener = &self.opened.listener;
         let who = if self.door.trusts(peer.ip()) { Who::Proxy } else { Who::Client };
+        if !self.door.admits(peer.ip()) {
+            return self.door.count(listener, Event::Banned);
+        }
         let seat = match self.seats.take(peer.ip(), who) {
             Ok(seat) => seat,
             Err(full) => {

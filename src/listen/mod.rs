@@ -61,6 +61,9 @@ pub(crate) trait Door: Send + Sync + 'static {
     /// Whether `peer` may say whom it speaks for.
     fn trusts(&self, peer: IpAddr) -> bool;
 
+    /// Whether `peer` may connect at all.
+    fn admits(&self, peer: IpAddr) -> bool;
+
     /// Counts an event in the life of connections.
     fn count(&self, listener: &Listener, event: Event);
 }
@@ -86,6 +89,8 @@ pub(crate) enum Event {
     Closed,
     /// Refused because all connections, or those of its network, are taken.
     Full,
+    /// Refused because its client is banned.
+    Banned,
     /// The first request came, in HTTP/1 or in HTTP/2.
     SpeaksH1,
     SpeaksH2,

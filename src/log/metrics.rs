@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use super::connections::ConnectionMetrics;
+use super::limits::{LimitMetrics, RateMetrics};
 use super::record::{Method, Protocol, Record};
 use super::traffic::{NAMED_WELL, RouteMetrics, UpstreamMetrics, register, unregister};
 
@@ -28,6 +29,7 @@ pub(crate) struct Metrics {
     requests: [[IntCounter; Method::ALL.len()]; Protocol::ALL.len()],
     refusals: IntCounterVec,
     connections: ConnectionMetrics,
+    limits: LimitMetrics,
     lines_dropped: IntCounterVec,
     refusals_skipped: IntCounter,
 }
@@ -44,6 +46,7 @@ pub(crate) struct LinesDropped {
 struct Named {
     routes: HashMap<String, Arc<RouteMetrics>>,
     upstreams: HashMap<String, Arc<UpstreamMetrics>>,
+    rate_limits: HashMap<String, Arc<RateMetrics>>,
 }
 
 impl Metrics {
@@ -77,7 +80,9 @@ impl Metrics {
         .expect(NAMED_WELL);
         let connections = ConnectionMetrics::new();
         let unrouted = Arc::new(RouteMetrics::new(UNROUTED));
+        let limits = LimitMetrics::new();
         register(&registry, connections.collectors());
+        register(&registry, limits.collectors());
         register(&registry, unrouted.collectors());
         register(
             &registry,
@@ -102,6 +107,7 @@ impl Metrics {
             requests,
             refusals,
             connections,
+            limits,
             lines_dropped,
             refusals_skipped,
         }
@@ -131,6 +137,18 @@ impl Metrics {
         upstream
     }
 
+    /// The figures of the rate limit `name`, the same for every site that has it.
+    pub(crate) fn rate_limit(&self, name: &str) -> Arc<RateMetrics> {
+        let mut named = self.named();
+        if let Some(known) = named.rate_limits.get(name) {
+            return Arc::clone(known);
+        }
+        let limit = Arc::new(RateMetrics::new(name));
+        register(&self.registry, limit.collectors());
+        named.rate_limits.insert(name.to_owned(), Arc::clone(&limit));
+        limit
+    }
+
     /// Drops figures of names that no site has any more; for after a reload.
     ///
     /// Without it, a configuration whose names change would grow without end.
@@ -147,6 +165,13 @@ impl Metrics {
             let is_used = Arc::strong_count(upstream) > 1;
             if !is_used {
                 unregister(&self.registry, upstream.collectors());
+            }
+            is_used
+        });
+        named.rate_limits.retain(|_, limit| {
+            let is_used = Arc::strong_count(limit) > 1;
+            if !is_used {
+                unregister(&self.registry, limit.collectors());
             }
             is_used
         });
@@ -172,6 +197,10 @@ impl Metrics {
 
     pub(crate) fn connections(&self) -> &ConnectionMetrics {
         &self.connections
+    }
+
+    pub(crate) fn limits(&self) -> &LimitMetrics {
+        &self.limits
     }
 
     /// Lines that were lost, by log.

@@ -10,6 +10,7 @@ mod combined;
 mod connections;
 mod error_log;
 mod json;
+mod limits;
 mod logs;
 mod metrics;
 mod record;
@@ -23,17 +24,26 @@ mod writer;
 use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub(crate) use self::error_log::{ErrorLog, init};
+pub(crate) use self::limits::RateMetrics;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::record::{Cause, Failure, Protocol, Record, Room, Tls, split_target};
 pub(crate) use self::sink::check_place;
 pub(crate) use self::traffic::{RouteMetrics, UpstreamMetrics};
 pub(crate) use self::writer::Drain;
+
+/// A time as logs write it: `2026-01-31T12:00:00.000Z`.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let mut line = Vec::new();
+    text::Moment::of(time).rfc3339(&mut line);
+    String::from_utf8_lossy(&line).into_owned()
+}
 
 /// The section `log`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

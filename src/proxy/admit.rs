@@ -11,12 +11,13 @@ use crate::listen::{Exchange, HttpsRedirect, LINGER, Listener};
 use crate::respond::Answer;
 use crate::route::{Matched, Rewrite};
 use crate::sanitise::{Head, Malformed, Strict};
-use crate::site::{Action, NamedBy, Route};
+use crate::site::{Action, NamedBy, Route, State};
 use crate::upstream::{Need, headers};
 
 use super::answer::Reply;
 use super::context::{Context, Forward};
 use super::fields;
+use super::meter;
 use super::persist;
 use super::refuse::Refusal;
 
@@ -52,6 +53,7 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
 pub(super) async fn admit(
     session: &mut Session,
     ctx: &mut Context,
+    state: &State,
 ) -> Result<Option<Reply>, Refusal> {
     let exchange = ctx.exchange.clone().ok_or(Refusal::Internal)?;
     let (connection, site) = (&exchange.connection, ctx.site.clone());
@@ -61,6 +63,7 @@ pub(super) async fn admit(
     let client = site.clients.identify(connection.peer.ip(), &request.headers);
     ctx.request_id = Some(client.request_id(&request.headers));
     ctx.client = Some(client.clone());
+    ctx.under_way = meter::enter(&client, &site, state)?;
     exchange.check_head()?;
     let head =
         Head::read(&request.method, &request.uri, request.version, &request.headers, strict)?;
@@ -70,6 +73,9 @@ pub(super) async fn admit(
     }
     let (route, found) = site.find(&head)?;
     ctx.route = Some(route.clone());
+    // Before access: a guess at a password is a request, too.
+    let permit = meter::permit(&client, route, &request.headers, &site, state).await;
+    ctx.permit = Some(permit?);
     let sent = head.target(&request.uri, strict);
     let asked = Asked {
         head: &head,
@@ -80,7 +86,6 @@ pub(super) async fn admit(
     };
     let granted = route.access.check(&asked).await?;
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
-    ctx.permit = Some(route.limits.take().await?);
 
     let is_handshake = head.upgrade;
     let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);

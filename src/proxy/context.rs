@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::access::Granted;
 use crate::balance::{Lease, ServerId};
 use crate::client::{Client, RequestId};
-use crate::limit::Permit;
+use crate::limit::{Held, Permit};
 use crate::listen::Exchange;
 use crate::log::{Cause, Failure};
 use crate::respond::Encoder;
@@ -26,7 +26,9 @@ pub(crate) struct Context {
     pub(super) route: Option<Arc<Route>>,
     /// What the route's access has found out.
     pub(super) granted: Granted,
-    /// The right to be under way, until the request is over.
+    /// That it is counted among its client's requests, until it is over.
+    pub(super) under_way: Option<Held>,
+    /// The right to be under way on its route, until it is over.
     pub(super) permit: Option<Permit>,
     /// What is asked of the server; none before a route with servers is found.
     pub(super) forward: Option<Forward>,
@@ -108,6 +110,7 @@ impl Context {
             request_id: None,
             route: None,
             granted: Granted::default(),
+            under_way: None,
             permit: None,
             forward: None,
             body_limit: u64::MAX,

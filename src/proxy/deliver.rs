@@ -19,6 +19,7 @@ use super::bare;
 use super::context::{Context, Piece};
 use super::fields;
 use super::forward;
+use super::meter;
 use super::persist;
 use super::refuse;
 
@@ -62,6 +63,11 @@ pub(super) fn finish_head(
     persist::settle(session);
     if let Some(id) = &ctx.request_id {
         response.insert(X_REQUEST_ID, id.to_value());
+    }
+    if let (Some(permit), None) = (&ctx.permit, &ctx.refusal) {
+        for (name, value) in permit.shown() {
+            response.append(name, value.clone());
+        }
     }
     let request = session.req_header();
     let (headers, compression) = match &ctx.route {
@@ -134,6 +140,7 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         return ::log::error!("a request that is not from `listen` is not recorded");
     };
     exchange.set_recorded();
+    meter::judge(session, ctx, state);
     let connection = &exchange.connection;
     let request = session.req_header();
     let duration = exchange.began().elapsed();

@@ -33,7 +33,12 @@ impl FrontDoor {
         let channel = exchange.connection.channel();
         let Rendered { answer, body } =
             render(refusal, &id, head, channel, &self.site.load().defaults);
-        self.remember(exchange, refusal.told(), body, head, &id);
+        let told = refusal.told();
+        self.remember(exchange, told, body, head, &id);
+        if let Some(offence) = told.offence {
+            let site = self.site.load();
+            self.state.penalise(&site, exchange.connection.peer.ip(), offence);
+        }
         Refused(answer)
     }
 
@@ -104,12 +109,17 @@ impl Door for FrontDoor {
     }
 
     fn lost(&self, exchange: &Exchange) {
-        let told = Told { status: 0, room: Room::Listen, tag: "ended_early" };
+        let told = Told { status: 0, room: Room::Listen, tag: "ended_early", offence: None };
         self.remember(exchange, told, 0, b"", &RequestId::new());
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {
         self.site.load().clients.trust(peer)
+    }
+
+    fn admits(&self, peer: IpAddr) -> bool {
+        let site = self.site.load();
+        site.clients.trust(peer) || !self.state.ledger.is_banned(&site.bans, peer)
     }
 
     fn count(&self, listener: &Listener, event: Event) {

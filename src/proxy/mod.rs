@@ -3,7 +3,7 @@
 //! This is pingora's `ProxyHttp` as a table of short hooks. What happens is in
 //! the files: `admit` (may it come in), `forward` (to a server and back),
 //! `attempt` (how that ends, and whether once more), `deliver` (what the client
-//! gets and what is remembered), `persist` (whether its connection stays),
+//! gets and what is remembered), `meter` (how much it asks), `persist` (whether its connection stays),
 //! `refuse` (every answer that is a no). `door` is the same conductor before
 //! pingora begins.
 
@@ -16,6 +16,7 @@ mod deliver;
 mod door;
 mod fields;
 mod forward;
+mod meter;
 mod persist;
 mod refuse;
 
@@ -73,7 +74,7 @@ impl ProxyHttp for Conductor {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         self.note_draining(session);
-        match admit::admit(session, ctx).await {
+        match admit::admit(session, ctx, &self.state).await {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
             Err(refusal) => refuse::send(&refusal, session, ctx).await,
@@ -87,7 +88,8 @@ impl ProxyHttp for Conductor {
         end_of_stream: bool,
         ctx: &mut Context,
     ) -> Result<()> {
-        forward::request_body(session, body, piece(end_of_stream), ctx)
+        forward::request_body(session, body, piece(end_of_stream), ctx)?;
+        meter::body(session, body.as_ref().map_or(0, Bytes::len), ctx, &self.state).await
     }
 
     async fn upstream_peer(

@@ -8,7 +8,7 @@ use pingora_proxy::{FailToProxy, Session};
 
 use crate::access::{BasicFault, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
-use crate::limit::Exceeded;
+use crate::limit::{Exceeded, Offence, whole_seconds};
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, WrongHost};
 use crate::log::Room;
 use crate::respond::{Answer, ErrorPages, Form, Page};
@@ -17,6 +17,7 @@ use crate::sanitise::{Kind, Malformed};
 
 use super::answer;
 use super::context::Context;
+use super::meter;
 
 /// Everything a request may be refused for, or fail with.
 #[derive(Debug, Clone)]
@@ -64,6 +65,8 @@ pub(super) struct Told {
     pub(super) room: Room,
     /// Why, as a word of the log.
     pub(super) tag: &'static str,
+    /// What the client did wrong, if anybody could have known it.
+    pub(super) offence: Option<Offence>,
 }
 
 impl Refusal {
@@ -77,7 +80,7 @@ impl Refusal {
             Refusal::NoRoute(NoRoute::Unknown) => (404, Route, "no_route"),
             Refusal::NoRoute(NoRoute::Method { .. }) => (405, Route, "method"),
             Refusal::Denied(denied) => (of_denied(denied), Access, denied.tag()),
-            Refusal::Exceeded(exceeded) => (429, Limit, exceeded.tag()),
+            Refusal::Exceeded(exceeded) => (of_exceeded(exceeded), Limit, exceeded.tag()),
             Refusal::BodyTooLarge => (413, Listen, "body_too_large"),
             Refusal::ClientTooSlow => (408, Listen, "body_too_slow"),
             Refusal::NoFile => (404, Files, "no_file"),
@@ -90,7 +93,7 @@ impl Refusal {
             Refusal::TookTooLong => (504, Proxy, "took_too_long"),
             Refusal::Internal => (500, Proxy, "internal"),
         };
-        Told { status, room, tag }
+        Told { status, room, tag, offence: meter::offence(self, status) }
     }
 
     /// What of the configuration it is by, for the log.
@@ -101,19 +104,18 @@ impl Refusal {
         }
     }
 
-    fn status(&self) -> u16 {
-        self.told().status
-    }
-
     /// The answer, as the client understands it.
     pub(super) fn page(&self, request_id: &str, form: Form, pages: &ErrorPages) -> Answer {
         if let Refusal::Denied(Denied::Forward(ForwardFault::Refused(verdict))) = self {
             return of_verdict(verdict);
         }
-        let status = StatusCode::from_u16(self.status());
+        let status = StatusCode::from_u16(self.told().status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = Page { status, request_id }.answer(form, pages);
         answer.headers.extend(self.hint());
+        if let Refusal::Exceeded(exceeded) = self {
+            answer.headers.extend(exceeded.shown());
+        }
         answer
     }
 
@@ -131,7 +133,11 @@ impl Refusal {
             }
             Refusal::FileMethod => allow("GET, HEAD"),
             Refusal::Malformed(cause) if cause.kind() == Kind::Method => allow(ALLOWABLE),
-            Refusal::Denied(denied) => hint_of_denied(denied, self.status()),
+            Refusal::Denied(denied) => hint_of_denied(denied, self.told().status),
+            Refusal::Exceeded(exceeded) => {
+                let seconds = whole_seconds(exceeded.retry()?).max(1);
+                Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
+            }
             Refusal::NoServer(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         }
@@ -188,6 +194,14 @@ fn of_verdict(verdict: &Verdict) -> Answer {
         headers.push((header::CONTENT_LENGTH, HeaderValue::from(verdict.body.len())));
     }
     Answer { status: verdict.status, headers, body: verdict.body.clone() }
+}
+
+fn of_exceeded(exceeded: &Exceeded) -> u16 {
+    match exceeded {
+        Exceeded::Banned => 403,
+        Exceeded::Rate { .. } | Exceeded::Client | Exceeded::ClientOfRoute => 429,
+        Exceeded::Route => 503,
+    }
 }
 
 fn of_kind(kind: Kind) -> u16 {
@@ -285,7 +299,7 @@ pub(super) async fn after_failure(
     if answer::has_begun(session) {
         return silent;
     }
-    let status = refusal.status();
+    let status = refusal.told().status;
     session.set_keepalive(None);
     if let Err(error) = send(&refusal, session, ctx).await {
         ::log::debug!("a refusal did not reach the client: {error}");

@@ -27,6 +27,7 @@ pub(super) fn check(server: &Server) -> Result<(), Faults> {
     for (key, most) in [
         ("connections", server.connections),
         ("connections_per_client", server.connections_per_client),
+        ("requests_per_client", server.requests_per_client as usize),
     ] {
         if most == 0 {
             fault(key, "must be more than 0".to_owned());

@@ -75,7 +75,7 @@ impl House {
         let (config, plan) = built.expect("a good site");
         plan.site.resolve_now().expect("addresses");
         let logs = Logs::open(&config.log, rustix::process::geteuid(), &metrics);
-        let state = State::new(metrics, logs.expect("none").0);
+        let state = State::new(metrics, logs.expect("none").0, Ledger::default());
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let conductor = Conductor::new(site.clone(), state.clone());
         let (closing, is_closing) = watch::channel(false);

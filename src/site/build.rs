@@ -8,7 +8,7 @@ use crate::client::Clients;
 use crate::config::{self, Config};
 use crate::fault::Faults;
 use crate::files::Files;
-use crate::limit::Limits;
+use crate::limit::BanPolicy;
 use crate::log::{Logs, Metrics};
 use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules};
 use crate::route::{self, Redirect, Rewrite, Router};
@@ -16,7 +16,8 @@ use crate::sanitise::Strict;
 use crate::units::{OrOff, Period};
 use crate::upstream::Upstream;
 
-use super::{Action, Defaults, NamedBy, Route, Site, Targets, names};
+use super::limits::RateLimits;
+use super::{Action, Defaults, NamedBy, Route, Site, Targets, limits, names};
 
 type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
@@ -33,7 +34,10 @@ impl Site {
         let clients = faults.collect("clients", Clients::new(&config.clients));
         let upstreams =
             faults.collect("upstreams", build_upstreams(&config.upstreams, metrics, previous));
+        let rate_limits = faults.collect("rate_limits", limits::build(config, metrics));
+        let bans = faults.collect("bans", BanPolicy::new(&config.bans));
         let defaults = faults.collect("defaults", Defaults::new(config));
+        faults.collect("defaults", limits::check_defaults(config));
         let sources = Sources::open(
             config.routes.iter().map(|route| &route.access),
             previous.map(|site| &site.verifiers),
@@ -41,6 +45,7 @@ impl Site {
         let shared = Shared {
             config,
             upstreams: upstreams.as_ref(),
+            rate_limits: rate_limits.as_ref(),
             defaults: defaults.as_ref(),
             sources: &sources,
         };
@@ -52,6 +57,7 @@ impl Site {
             Some(Site {
                 files: sources.lists.files().collect(),
                 clients: clients?,
+                bans: bans?,
                 defaults: defaults?,
                 routes,
                 by_index,
@@ -89,6 +95,7 @@ fn build_upstreams(
 struct Shared<'a> {
     config: &'a Config,
     upstreams: Option<&'a Upstreams>,
+    rate_limits: Option<&'a RateLimits>,
     defaults: Option<&'a Defaults>,
     sources: &'a Sources,
 }
@@ -163,6 +170,8 @@ impl RouteBuilder<'_> {
             None => Some(None),
         };
         let access = faults.collect("access", Access::new(&written.access, self.shared.sources));
+        let limits = limits::of_route(written, self.shared.config, self.shared.rate_limits);
+        let limits = limits.map_err(|found| faults.extend(found)).ok().flatten();
         let headers = match own(&written.headers) {
             Some(own) => faults.collect("headers", HeaderRules::new(own)),
             None => defaults.map(|defaults| defaults.headers.clone()),
@@ -191,7 +200,7 @@ impl RouteBuilder<'_> {
                 name: name.into(),
                 action: action?,
                 access: access?,
-                limits: Limits::default(),
+                limits: limits?,
                 rewrite: rewrite?,
                 headers: headers?,
                 compression: compression?,

@@ -5,6 +5,7 @@
 //! the pointer. What must outlive that is in [`State`].
 
 mod build;
+mod limits;
 mod names;
 mod state;
 
@@ -19,7 +20,7 @@ use crate::access::{Access, Verifiers};
 use crate::client::Clients;
 use crate::config::Config;
 use crate::files::Files;
-use crate::limit::Limits;
+use crate::limit::{BanPolicy, Limits};
 use crate::log::RouteMetrics;
 use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules, Turns};
 use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
@@ -33,6 +34,7 @@ pub(crate) use self::state::State;
 /// Everything that requests are served by.
 pub(crate) struct Site {
     pub(crate) clients: Clients,
+    pub(crate) bans: BanPolicy,
     /// What answers have that belong to no route.
     pub(crate) defaults: Defaults,
     routes: Router<usize>,

@@ -1,24 +1,28 @@
 //! What outlives every reload: figures, the logs, and who is connected.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::limit::{Figures, Ledger, Offence};
 use crate::listen::{Event, Listener};
 use crate::log::{Logs, Metrics, Protocol, Record, UpstreamMetrics};
+use crate::networks::ClientKey;
 
-use super::Route;
+use super::{Route, Site};
 
 /// The state of the process, besides the site.
 pub(crate) struct State {
     pub(crate) metrics: Metrics,
     pub(crate) logs: Logs,
+    pub(crate) ledger: Ledger,
     // The process is about to end: no longer ready.
     draining: AtomicBool,
 }
 
 impl State {
-    pub(crate) fn new(metrics: Metrics, logs: Logs) -> Arc<Self> {
-        Arc::new(State { metrics, logs, draining: AtomicBool::new(false) })
+    pub(crate) fn new(metrics: Metrics, logs: Logs, ledger: Ledger) -> Arc<Self> {
+        Arc::new(State { metrics, logs, ledger, draining: AtomicBool::new(false) })
     }
 
     /// Gives a request's record to all its readers.
@@ -32,6 +36,21 @@ impl State {
         self.metrics.count(record, route.map(|route| &*route.metrics), upstream);
     }
 
+    /// Remembers what a client did wrong. A trusted proxy is never banned: it
+    /// does what its clients do.
+    pub(crate) fn penalise(&self, site: &Site, address: IpAddr, offence: Offence) {
+        if !site.clients.trust(address) {
+            self.ledger.penalise(&site.bans, ClientKey::from(address), offence);
+            self.metrics.limits().offence(offence.as_str());
+        }
+    }
+
+    /// Drops what has become worthless of clients, and sets the figures.
+    pub(crate) fn tidy(&self) {
+        let Figures { bans, keys, forgotten, waiting } = self.ledger.tidy();
+        self.metrics.limits().set(keys, forgotten, waiting, bans);
+    }
+
     pub(crate) fn count(&self, _listener: &Listener, event: Event) {
         let connections = self.metrics.connections();
         match event {
@@ -39,6 +58,7 @@ impl State {
             Event::Closed => connections.closed(),
             Event::SpeaksH1 => connections.speaks(Protocol::Http11),
             Event::SpeaksH2 => connections.speaks(Protocol::Http2),
+            Event::Banned => connections.refused("banned"),
             Event::Full => connections.refused("full"),
             Event::ProxyHeader => connections.refused("proxy_header"),
             Event::Handshake(reason) => connections.handshake_failed(reason),

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::limit::Rate;
 use crate::networks::Network;
 use crate::units::{ByteSize, OrOff, Period, Share, Switch, Unreadable, Word};
 
@@ -17,13 +18,14 @@ pub(super) struct Format {
 }
 
 /// Every format that is judged here; any other says nothing about the text.
-const FORMATS: [Format; 7] = [
+const FORMATS: [Format; 8] = [
     format::<Period>(Period::FORMAT, "a duration", "1s"),
     format::<ByteSize>(ByteSize::FORMAT, "a size", "1KiB"),
     format::<Share>(Share::FORMAT, "a share", "1%"),
     format::<Switch>(Switch::FORMAT, "on or off", "off"),
     format::<OrOff<Period>>(<OrOff<Period> as Word>::FORMAT, "a duration or off", "off"),
     format::<OrOff<ByteSize>>(<OrOff<ByteSize> as Word>::FORMAT, "a size or off", "off"),
+    format::<Rate>(Rate::FORMAT, "a rate", "1/s"),
     format::<Network>("network", "a network", "127.0.0.1"),
 ];
 

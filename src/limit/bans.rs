@@ -1,0 +1,397 @@
+//! Who is shut out for a while, and what that takes.
+//!
+//! A ban lasts longer each time, and is remembered for a while after it has
+//! ended. 10,000 of them are asked as fast as one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{Moment, nanos};
+use crate::networks::Network;
+
+/// The most bans that are remembered, some 8 MiB. Beyond it, those that would
+/// be forgotten the soonest go first.
+const MOST: usize = 50_000;
+/// How many go at once, so that making room is rare.
+const ROOM: usize = MOST / 16;
+/// The least time between two lines of the log about bans.
+const QUIET: u64 = 1_000_000_000;
+
+/// How long bans last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lasts {
+    /// The first one; each further one lasts twice as long as the one before.
+    pub(crate) first: Duration,
+    /// The longest, and how long it takes to forget that there was one.
+    pub(crate) longest: Duration,
+}
+
+/// Why somebody is banned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reason {
+    /// For what was done wrong in any room.
+    Offences,
+    /// For going on beyond a rate limit.
+    RateLimit,
+    /// An operator said so.
+    Operator,
+}
+
+impl Reason {
+    /// As operators read it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Reason::Offences => "offences",
+            Reason::RateLimit => "rate_limit",
+            Reason::Operator => "operator",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Offences => "offences",
+            Reason::RateLimit => "a rate limit",
+            Reason::Operator => "an operator's word",
+        })
+    }
+}
+
+/// One ban as it is told: to operators, and to the next process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) network: Network,
+    /// Seconds until it ends, 0 for one that is only remembered.
+    pub(crate) ends_in: u64,
+    /// Seconds until it is forgotten.
+    pub(crate) forgotten_in: u64,
+    pub(crate) reason: Reason,
+    /// How often the network has been banned.
+    pub(crate) times: u32,
+}
+
+/// All bans there are.
+#[derive(Debug, Default)]
+pub(crate) struct Bans {
+    held: RwLock<Held>,
+    // How many are held, for those who need not look.
+    count: AtomicUsize,
+    changes: AtomicU64,
+    said: Mutex<Said>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    by_network: HashMap<Network, Ban>,
+    // How many networks there are of each length, IPv4 and IPv6 apart.
+    // Invariant: no entry is 0. One look-up each; most often there are two.
+    lengths: BTreeMap<(bool, u8), usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ban {
+    ends: Moment,
+    forgotten: Moment,
+    reason: Reason,
+    times: u32,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    next: Moment,
+    unsaid: usize,
+}
+
+impl Bans {
+    /// Whether `address` is in a network that is banned.
+    pub(super) fn hold(&self, address: IpAddr, now: Moment) -> bool {
+        self.count.load(Ordering::Relaxed) > 0 && self.held().holds(address, now)
+    }
+
+    /// Bans `network`, longer than the last time; says for how long.
+    pub(super) fn ban(
+        &self,
+        network: Network,
+        lasts: Lasts,
+        reason: Reason,
+        now: Moment,
+    ) -> Duration {
+        let mut held = self.held_mut();
+        let before = held.by_network.get(&network).filter(|ban| ban.forgotten > now);
+        let times = before.map_or(0, |ban| ban.times).saturating_add(1);
+        let doubled = lasts.first.saturating_mul(1 << (times - 1).min(31));
+        let period = doubled.min(lasts.longest.max(lasts.first));
+        let ends = now.saturating_add(nanos(period));
+        // One that an operator made longer is not made shorter by an offence.
+        let ends = before.map_or(ends, |ban| ban.ends.max(ends));
+        let forgotten = ends.saturating_add(nanos(lasts.longest));
+        held.put(network, Ban { ends, forgotten, reason, times });
+        self.changed(&held);
+        drop(held);
+        Duration::from_nanos(ends - now)
+    }
+
+    /// Bans `network` for as long as an operator says.
+    pub(super) fn ban_for(&self, network: Network, period: Duration, now: Moment) {
+        let mut held = self.held_mut();
+        let times = held.by_network.get(&network).map_or(0, |ban| ban.times);
+        let ends = now.saturating_add(nanos(period));
+        let times = times.saturating_add(1);
+        let ban = Ban { ends, forgotten: ends, reason: Reason::Operator, times };
+        held.put(network, ban);
+        self.changed(&held);
+    }
+
+    /// Forgets that `network` was ever banned; whether it was.
+    pub(super) fn lift(&self, network: Network) -> bool {
+        let mut held = self.held_mut();
+        let was = held.take(&network).is_some();
+        self.changed(&held);
+        was
+    }
+
+    /// Drops what is to be forgotten; how many bans hold.
+    pub(super) fn tidy(&self, now: Moment) -> usize {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        let mut held = self.held_mut();
+        let old = held.by_network.iter().filter(|(_, ban)| ban.forgotten <= now);
+        let old: Vec<Network> = old.map(|(network, _)| *network).collect();
+        for network in &old {
+            held.take(network);
+        }
+        self.count.store(held.by_network.len(), Ordering::Relaxed);
+        held.by_network.values().filter(|ban| ban.ends > now).count()
+    }
+
+    /// Every ban, those that end last first.
+    pub(super) fn list(&self, now: Moment) -> Vec<Told> {
+        let held = self.held();
+        let seconds = |moment: Moment| moment.saturating_sub(now).div_ceil(1_000_000_000);
+        let told = held.by_network.iter().filter(|(_, ban)| ban.forgotten > now);
+        let told = told.map(|(network, ban)| Told {
+            network: *network,
+            ends_in: seconds(ban.ends),
+            forgotten_in: seconds(ban.forgotten),
+            reason: ban.reason,
+            times: ban.times,
+        });
+        let mut told: Vec<Told> = told.collect();
+        told.sort_by_key(|told| (std::cmp::Reverse(told.ends_in), told.network));
+        told
+    }
+
+    /// Takes over what another process knew; what is known here already stays.
+    pub(super) fn learn(&self, told: &[Told], now: Moment) {
+        let mut held = self.held_mut();
+        let moment = |secs: u64| now.saturating_add(secs.saturating_mul(1_000_000_000));
+        for told in told.iter().take(MOST).filter(|told| told.forgotten_in > 0) {
+            if !held.by_network.contains_key(&told.network) {
+                let (ends, forgotten) = (moment(told.ends_in), moment(told.forgotten_in));
+                let (reason, times) = (told.reason, told.times);
+                held.put(told.network, Ban { ends, forgotten, reason, times });
+            }
+        }
+        self.count.store(held.by_network.len(), Ordering::Relaxed);
+    }
+
+    /// How many bans have come since a line was written, if it is time for one:
+    /// an attack is no reason to fill a disk.
+    pub(super) fn may_say(&self, now: Moment) -> Option<usize> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.unsaid += 1;
+        if now < said.next {
+            return None;
+        }
+        said.next = now.saturating_add(QUIET);
+        Some(std::mem::take(&mut said.unsaid))
+    }
+
+    /// How often somebody was banned or let in.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    fn changed(&self, held: &Held) {
+        self.count.store(held.by_network.len(), Ordering::Relaxed);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_mut(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn holds(&self, address: IpAddr, now: Moment) -> bool {
+        let is_v4 = address.to_canonical().is_ipv4();
+        let lengths = self.lengths.range((is_v4, 0)..=(is_v4, u8::MAX));
+        lengths
+            .map(|((_, length), _)| Network::new(address, *length))
+            .any(|network| self.by_network.get(&network).is_some_and(|ban| ban.ends > now))
+    }
+
+    fn put(&mut self, network: Network, ban: Ban) {
+        if self.by_network.len() >= MOST && !self.by_network.contains_key(&network) {
+            self.make_room();
+        }
+        if self.by_network.insert(network, ban).is_none() {
+            *self.lengths.entry(length(network)).or_insert(0) += 1;
+        }
+    }
+
+    fn take(&mut self, network: &Network) -> Option<Ban> {
+        let ban = self.by_network.remove(network)?;
+        let length = length(*network);
+        if let Some(count) = self.lengths.get_mut(&length) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&length);
+            }
+        }
+        Some(ban)
+    }
+
+    fn make_room(&mut self) {
+        let soon = self.by_network.iter().map(|(network, ban)| (ban.forgotten, *network));
+        let mut soon: Vec<(Moment, Network)> = soon.collect();
+        soon.select_nth_unstable(ROOM);
+        for (_, network) in soon.iter().take(ROOM) {
+            self.take(network);
+        }
+    }
+}
+
+fn length(network: Network) -> (bool, u8) {
+    (network.is_v4(), network.prefix())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const LASTS: Lasts = Lasts { first: Duration::from_secs(10), longest: Duration::from_secs(35) };
+
+    fn network(text: &str) -> Network {
+        text.parse().expect("a network")
+    }
+
+    fn holds(bans: &Bans, address: &str, second: u64) -> bool {
+        bans.hold(address.parse().expect("an address"), second * SECOND)
+    }
+
+    fn ban(bans: &Bans, text: &str, second: u64) -> u64 {
+        bans.ban(network(text), LASTS, Reason::Offences, second * SECOND).as_secs()
+    }
+
+    #[test]
+    fn a_ban_ends_and_lasts_longer_the_next_time() {
+        let bans = Bans::default();
+        assert!(!holds(&bans, "192.0.2.1", 0));
+        assert_eq!(ban(&bans, "192.0.2.1", 0), 10);
+        for (second, expected) in [(0, true), (9, true), (10, false)] {
+            assert_eq!(holds(&bans, "192.0.2.1", second), expected, "{second} s");
+        }
+        assert!(!holds(&bans, "192.0.2.2", 0));
+        assert_eq!(ban(&bans, "192.0.2.1", 20), 20);
+        assert_eq!(ban(&bans, "192.0.2.1", 50), 35, "never longer than the longest");
+        assert_eq!(bans.list(60 * SECOND)[0].times, 3);
+    }
+
+    #[test]
+    fn a_ban_is_forgotten_after_a_quiet_while() {
+        let bans = Bans::default();
+        ban(&bans, "192.0.2.1", 0);
+        assert_eq!(bans.tidy(44 * SECOND), 0, "it has ended");
+        assert_eq!(bans.list(44 * SECOND).len(), 1, "it is remembered");
+        bans.tidy(45 * SECOND);
+        assert!(bans.list(45 * SECOND).is_empty());
+        assert_eq!(ban(&bans, "192.0.2.1", 46), 10, "as if it were the first");
+        // Not tidied, it is forgotten all the same.
+        assert_eq!(ban(&bans, "192.0.2.1", 200), 10);
+    }
+
+    #[test]
+    fn networks_of_any_length_are_banned_and_let_in_again() {
+        let bans = Bans::default();
+        for text in ["192.0.2.0/24", "2001:db8::/64", "198.51.100.7"] {
+            bans.ban_for(network(text), Duration::from_secs(60), 0);
+        }
+        for (address, expected) in [
+            ("192.0.2.200", true),
+            ("::ffff:192.0.2.200", true),
+            ("192.0.3.1", false),
+            ("2001:db8::9", true),
+            ("2001:db8:0:1::9", false),
+            ("198.51.100.7", true),
+            ("198.51.100.8", false),
+        ] {
+            assert_eq!(holds(&bans, address, 1), expected, "{address}");
+        }
+        assert!(bans.lift(network("192.0.2.0/24")) && !bans.lift(network("192.0.2.0/24")));
+        assert!(!holds(&bans, "192.0.2.200", 1) && holds(&bans, "198.51.100.7", 1));
+        assert_eq!(bans.held().lengths.len(), 2);
+    }
+
+    #[test]
+    fn an_offence_does_not_shorten_what_an_operator_said() {
+        let bans = Bans::default();
+        bans.ban_for(network("192.0.2.1"), Duration::from_secs(600), 0);
+        assert_eq!(ban(&bans, "192.0.2.1", 1), 599);
+        bans.ban_for(network("192.0.2.1"), Duration::from_secs(5), 2 * SECOND);
+        assert!(!holds(&bans, "192.0.2.1", 7), "an operator may");
+    }
+
+    #[test]
+    fn beyond_the_most_those_forgotten_soonest_go() {
+        let bans = Bans::default();
+        let address = |n: usize| IpAddr::from((n as u32).to_be_bytes());
+        for n in 0..MOST + 1 {
+            let period = Duration::from_secs(10 + n as u64);
+            bans.ban_for(Network::new(address(n), 32), period, 0);
+        }
+        assert_eq!(bans.held().by_network.len(), MOST + 1 - ROOM);
+        assert!(!bans.hold(address(ROOM - 1), 1) && bans.hold(address(ROOM), 1));
+        assert!(bans.hold(address(MOST), 1), "the new one is there");
+        assert_eq!(bans.held().lengths.values().sum::<usize>(), MOST + 1 - ROOM);
+    }
+
+    #[test]
+    fn ten_thousand_are_told_to_the_next_process() {
+        let (old, new) = (Bans::default(), Bans::default());
+        for n in 0..10_000_u32 {
+            let address = IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+            old.ban(Network::new(address, 32), LASTS, Reason::RateLimit, SECOND);
+        }
+        let told = serde_json::to_vec(&old.list(SECOND)).expect("plain values");
+        assert!(told.len() < 2 << 20, "{} bytes", told.len());
+        let told: Vec<Told> = serde_json::from_slice(&told).expect("its own words");
+        assert_eq!(told.len(), 10_000);
+        // Another process has another clock.
+        new.learn(&told, 100 * SECOND);
+        assert!(holds(&new, "10.0.39.15", 109) && !holds(&new, "10.0.39.15", 110));
+        assert!(!holds(&new, "10.0.39.16", 109));
+        assert_eq!(ban(&new, "10.0.39.15", 120), 20, "the first one counts");
+    }
+
+    #[test]
+    fn bans_are_said_once_a_second_with_their_number() {
+        let bans = Bans::default();
+        let said = |second: u64| bans.may_say(second * SECOND);
+        assert_eq!([said(1), said(1), said(1), said(2)], [Some(1), None, None, Some(3)]);
+    }
+}

@@ -1,0 +1,127 @@
+//! What the path asks of the room `limit`, and tells it.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use pingora::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+
+use crate::client::Client;
+use crate::limit::{Ask, Exceeded, Held, Offence, Permit, Who};
+use crate::listen::HeadFault;
+use crate::route::NoRoute;
+use crate::sanitise::{Kind, Malformed};
+use crate::site::{Route, Site, State};
+
+use super::context::Context;
+use super::refuse::Refusal;
+
+/// Lets a client in at all, unless it is banned or has too much under way.
+pub(super) fn enter(client: &Client, site: &Site, state: &State) -> Result<Option<Held>, Exceeded> {
+    if who(client, site) == Who::Proxy {
+        return Ok(None);
+    }
+    if state.ledger.is_banned(&site.bans, client.address) {
+        return Err(Exceeded::Banned);
+    }
+    let most = site.config.server.requests_per_client;
+    state.ledger.enter(client.network, most).map(Some)
+}
+
+/// The permit of a request on its route.
+pub(super) async fn permit(
+    client: &Client,
+    route: &Route,
+    headers: &HeaderMap,
+    site: &Site,
+    state: &State,
+) -> Result<Permit, Exceeded> {
+    route.limits.take(&state.ledger, &ask(client, route, headers, site)).await
+}
+
+/// Lets a piece of a body pass, in its time.
+pub(super) async fn body(
+    session: &Session,
+    bytes: usize,
+    ctx: &mut Context,
+    state: &State,
+) -> Result<()> {
+    let (Some(client), Some(route)) = (&ctx.client, &ctx.route) else {
+        return Ok(());
+    };
+    if bytes == 0 || !route.limits.bound_bodies() {
+        return Ok(());
+    }
+    let ask = ask(client, route, &session.req_header().headers, &ctx.site);
+    let taken = route.limits.take_body(&state.ledger, &ask, bytes as u64).await;
+    taken.map_err(|exceeded| {
+        ctx.failure = Some(Refusal::Exceeded(exceeded));
+        Error::explain(ErrorType::HTTPStatus(429), "the body comes too fast").into_down()
+    })
+}
+
+/// Remembers what was wrong with a request, if anything was.
+pub(super) fn judge(session: &Session, ctx: &Context, state: &State) {
+    let Some(client) = &ctx.client else { return };
+    let shows_credentials = session.req_header().headers.contains_key(AUTHORIZATION);
+    let offence = match &ctx.refusal {
+        Some((told, _)) => told.offence,
+        None => of_answer(ctx.forward.as_ref().and_then(|forward| forward.status)),
+    };
+    match offence {
+        None => {}
+        // Browsers ask without at first.
+        Some(Offence::Credentials) if !shows_credentials => {}
+        Some(offence) => state.penalise(&ctx.site, client.address, offence),
+    }
+}
+
+/// What the client did wrong whose request is refused with this status, if
+/// anybody could have known that it is wrong.
+pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
+    match refusal {
+        // Which some honest software sends.
+        Refusal::Malformed(Malformed::UnderscoreInName) => None,
+        Refusal::Malformed(cause) => match cause.kind() {
+            Kind::BadRequest | Kind::Method => Some(Offence::Malformed),
+            Kind::Version | Kind::Expectation => None,
+        },
+        Refusal::Head(HeadFault::Chunks) => Some(Offence::Malformed),
+        Refusal::Head(HeadFault::TooSlow | HeadFault::UriTooLong | HeadFault::TooLarge) => {
+            Some(Offence::Head)
+        }
+        Refusal::NoRoute(NoRoute::Unknown) | Refusal::NoFile => Some(Offence::NotFound),
+        Refusal::Denied(_) => match status {
+            401 => Some(Offence::Credentials),
+            403 => Some(Offence::Forbidden),
+            _ => None,
+        },
+        // A ban ends when it was said to.
+        Refusal::Exceeded(Exceeded::Banned | Exceeded::Route) => None,
+        Refusal::Exceeded(_) => Some(Offence::Exceeded),
+        _ => None,
+    }
+}
+
+/// What a server's answer says of the request.
+fn of_answer(status: Option<u16>) -> Option<Offence> {
+    match status {
+        Some(401) => Some(Offence::Credentials),
+        Some(404 | 410) => Some(Offence::NotFound),
+        _ => None,
+    }
+}
+
+fn ask<'a>(client: &Client, route: &'a Route, headers: &'a HeaderMap, site: &Site) -> Ask<'a> {
+    Ask {
+        address: client.address,
+        client: client.network,
+        who: who(client, site),
+        route: &route.name,
+        headers,
+    }
+}
+
+fn who(client: &Client, site: &Site) -> Who {
+    let is_proxy = client.peer_trusted && site.clients.trust(client.address);
+    if is_proxy { Who::Proxy } else { Who::Client }
+}
