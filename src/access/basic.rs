@@ -132,7 +132,7 @@ fn challenge(realm: &str) -> Result<HeaderValue, Faults> {
 }
 
 /// The name and the password in a field.
-fn read(given: &HeaderValue) -> Result<(String, Vec<u8>), Fault> {
+pub(super) fn read(given: &HeaderValue) -> Result<(String, Vec<u8>), Fault> {
     let given = given.as_bytes();
     let end = given.iter().position(|byte| *byte == b' ').unwrap_or(given.len());
     let (scheme, coded) = given.split_at(end);

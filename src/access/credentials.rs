@@ -91,3 +91,22 @@ impl Credentials {
         of_jwt.chain(self.forward.iter().flat_map(Forward::names))
     }
 }
+
+/// What a request shows, whoever it is true of; for those who try any bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) enum Shown<'a> {
+    Password { name: String, password: Vec<u8> },
+    Token { text: &'a str, signed: &'a [u8], signature: Vec<u8> },
+}
+
+#[cfg(any(test, fuzzing))]
+impl<'a> Shown<'a> {
+    pub(crate) fn read(headers: &'a http::HeaderMap) -> Option<Self> {
+        if let Ok((name, password)) = super::basic::read(headers.get(header::AUTHORIZATION)?) {
+            return Some(Shown::Password { name, password });
+        }
+        let text = super::jwt::bearer(headers)?;
+        let (signed, signature) = super::jwt::parts(text).ok()?;
+        Some(Shown::Token { text, signed, signature })
+    }
+}

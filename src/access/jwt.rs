@@ -29,6 +29,16 @@ use self::token::{Claims, Demands, Token};
 
 pub(crate) use self::key_set::KeySet;
 
+/// What of a token is signed and the signature, for who only reads it.
+#[cfg(any(test, fuzzing))]
+pub(super) fn parts(token: &str) -> Result<(&[u8], Vec<u8>), Fault> {
+    // Claims are read once a signature is good; here whatever they are.
+    Token::read(token).map(|token| {
+        drop(token.claims());
+        (token.signed, token.signature)
+    })
+}
+
 /// Tokens that are remembered of a route, and for how long at most.
 const MOST_REMEMBERED: usize = 4096;
 const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
@@ -299,7 +309,7 @@ fn read_headers(headers: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, S
 }
 
 /// The token of a request: that of the scheme Bearer (RFC 6750 §2.1).
-fn bearer(request: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(request: &HeaderMap) -> Option<&str> {
     let given = request.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = given.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())

@@ -36,6 +36,8 @@ use self::referers::Referers;
 use self::user_agents::UserAgents;
 
 pub(crate) use self::basic::Fault as BasicFault;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::credentials::Shown;
 pub(crate) use self::forward::{Fault as ForwardFault, Verdict};
 pub(crate) use self::jwt::Fault as JwtFault;
 pub(crate) use self::lists::ListFiles;

@@ -11,8 +11,11 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
+use crate::access::Shown;
 use crate::client::{self, Clients};
 use crate::config::{Config, Written};
 use crate::encoding::{Accepted, Coding, weighted};
@@ -199,6 +202,31 @@ pub fn accept_encoding(bytes: &[u8]) -> bool {
         assert!(listed.any(|(name, _)| is_it(name)), "{coding:?} was not asked for");
     }
     chosen.is_some()
+}
+
+/// An Authorization: a password, or a token.
+pub fn authorization(bytes: &[u8]) -> bool {
+    let Some(headers) = one_field(header::AUTHORIZATION, bytes) else {
+        return false;
+    };
+    // Nothing is read that the field does not say in full.
+    let said = |scheme: usize| bytes.get(scheme..).unwrap_or_default().trim_ascii();
+    match Shown::read(&headers) {
+        Some(Shown::Password { name, password }) => {
+            assert!(!name.contains(':') && !name.chars().any(char::is_control), "{name:?}");
+            let shown = [name.as_bytes(), b":", &password].concat();
+            assert_eq!(STANDARD.encode(shown).as_bytes(), said("basic".len()));
+            true
+        }
+        Some(Shown::Token { text, signed, signature }) => {
+            assert_eq!(text.as_bytes(), said("bearer".len()));
+            assert_eq!(text.matches('.').count(), 2);
+            let again = [signed, b".", URL_SAFE_NO_PAD.encode(signature).as_bytes()].concat();
+            assert_eq!(again, text.as_bytes());
+            true
+        }
+        None => false,
+    }
 }
 
 /// A Range of a file.

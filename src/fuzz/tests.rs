@@ -311,6 +311,35 @@ fn accepted_encodings() {
 }
 
 #[test]
+fn authorizations() {
+    drive(
+        authorization,
+        ROUNDS,
+        &[
+            b"Basic YW5uOnRpZGU=",
+            b"basic  w6k6w6k=",
+            b"Basic YTpiOmM=",
+            b"Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.e30.c2lnbmF0dXJl",
+            b"BEARER eyJhbGciOiJub25lIn0.eyJleHAiOjF9.",
+        ],
+        &[
+            b"=",
+            b"==",
+            b".",
+            b"..",
+            b"Basic ",
+            b"Bearer ",
+            b"Og==",
+            b"eyJjcml0IjpbXX0",
+            b"e30",
+            b"AAAA",
+            b"_-",
+            b"+/",
+        ],
+    );
+}
+
+#[test]
 fn ranges() {
     drive(
         range,
