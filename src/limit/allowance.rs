@@ -257,6 +257,7 @@ pub(crate) fn whole_seconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::ALLOWANCES;
     use crate::log::Metrics;
 
     const SECOND: u64 = 1_000_000_000;
@@ -287,7 +288,8 @@ mod tests {
 
     /// Whether two requests share an allowance.
     fn share(key: &str, one: Ask<'_>, other: Ask<'_>) -> bool {
-        let (table, limit) = (Table::default(), limit(&format!("{{ key: {key}, rate: 1/s }}")));
+        let (table, limit) =
+            (Table::new(ALLOWANCES), limit(&format!("{{ key: {key}, rate: 1/s }}")));
         limit.hash(&table, &one) == limit.hash(&table, &other)
     }
 
@@ -333,7 +335,7 @@ mod tests {
 
     #[test]
     fn requests_over_the_burst_are_rejected_or_delayed() {
-        let (none, table) = (HeaderMap::new(), Table::default());
+        let (none, table) = (HeaderMap::new(), Table::new(ALLOWANCES));
         let ask = ask("192.0.2.1", "r", &none);
         let reject = limit("{ rate: 2/s, burst: 3 }");
         for left in [2, 1, 0] {
@@ -352,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_piece_after_the_one_over_the_burst_waits() {
-        let (none, table) = (HeaderMap::new(), Table::default());
+        let (none, table) = (HeaderMap::new(), Table::new(ALLOWANCES));
         let ask = ask("192.0.2.1", "r", &none);
         let limit = limit("{ count: body_bytes, rate: 1KiB/s, burst: 1KiB, over: delay }");
         let wait = |bytes| limit.take(&table, &ask, bytes, 1).map(|taken| limit.wait_of(&taken));

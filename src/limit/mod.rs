@@ -33,8 +33,14 @@ use self::bans::{Bans, Reason};
 use self::config::Count;
 use self::counts::Counts;
 use self::offence::{BanRule, Weighed};
-use self::table::{Table, TooEarly};
+use self::table::{Shards, Table, TooEarly};
 
+/// Places for 4,194,304 keys in 48 MiB. 1,000,000 fill a quarter of them, and
+/// fewer than one in a million of those finds its group full.
+const ALLOWANCES: Shards = Shards(8192);
+/// Places for the offences of 1,048,576 clients in 12 MiB. They are remembered
+/// for longer than most allowances, which would have to give way to them.
+const OFFENCES: Shards = Shards(2048);
 /// Requests that may wait for their turn at the same time, of all routes.
 const MOST_WAITING: usize = 10_000;
 /// How many parts of the table there are, one of which is swept at a time.
@@ -182,12 +188,25 @@ impl Limits {
 }
 
 /// What is known of keys and clients; it lives as long as the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ledger {
-    table: Table,
+    allowances: Table,
+    offences: Table,
     counts: Arc<Counts>,
     bans: Bans,
     waiting: AtomicUsize,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Ledger {
+            allowances: Table::new(ALLOWANCES),
+            offences: Table::new(OFFENCES),
+            counts: Arc::default(),
+            bans: Bans::default(),
+            waiting: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl Ledger {
@@ -198,7 +217,7 @@ impl Ledger {
 
     /// Whether requests and connections of `address` are refused.
     pub(crate) fn is_banned(&self, policy: &BanPolicy, address: IpAddr) -> bool {
-        policy.list.contains(address) || self.bans.hold(address, self.table.now())
+        policy.list.contains(address) || self.bans.hold(address, self.allowances.now())
     }
 
     /// Remembers an offence, which may be the one that gets its client banned.
@@ -211,7 +230,7 @@ impl Ledger {
 
     /// Bans `network` for `period`, as an operator says.
     pub(crate) fn ban(&self, network: Network, period: Duration) {
-        self.bans.ban_for(network, period, self.table.now());
+        self.bans.ban_for(network, period, self.allowances.now());
     }
 
     /// Lets `network` in again; whether it was banned.
@@ -221,7 +240,7 @@ impl Ledger {
 
     /// Every ban that is remembered.
     pub(crate) fn bans(&self) -> Vec<Told> {
-        self.bans.list(self.table.now())
+        self.bans.list(self.allowances.now())
     }
 
     /// How often somebody was banned or let in so far.
@@ -231,16 +250,17 @@ impl Ledger {
 
     /// Takes over bans that another process knew.
     pub(crate) fn learn(&self, told: &[Told]) {
-        self.bans.learn(told, self.table.now());
+        self.bans.learn(told, self.allowances.now());
     }
 
     /// Drops what has become worthless; for every second.
     pub(crate) fn tidy(&self) -> Figures {
-        self.table.sweep(SWEEPS);
+        self.allowances.sweep(SWEEPS);
+        self.offences.sweep(SWEEPS);
         Figures {
-            bans: self.bans.tidy(self.table.now()),
-            keys: self.table.keys(),
-            forgotten: self.table.forgotten(),
+            bans: self.bans.tidy(self.allowances.now()),
+            keys: self.allowances.keys(),
+            forgotten: self.allowances.forgotten(),
             waiting: self.waiting.load(Ordering::Relaxed),
         }
     }
@@ -255,10 +275,10 @@ impl Ledger {
         if limits.is_empty() {
             return Ok(Vec::new());
         }
-        let now = self.table.now();
+        let now = self.allowances.now();
         let mut taken: Vec<Taken> = Vec::with_capacity(limits.len());
         for limit in limits {
-            match limit.take(&self.table, ask, amount, now) {
+            match limit.take(&self.allowances, ask, amount, now) {
                 Ok(one) => taken.push(one),
                 Err(TooEarly(nanos)) => {
                     self.give_back(&taken);
@@ -289,7 +309,7 @@ impl Ledger {
 
     fn give_back(&self, taken: &[Taken]) {
         for taken in taken {
-            self.table.give_back(taken.key, taken.cost);
+            self.allowances.give_back(taken.key, taken.cost);
         }
     }
 
@@ -309,12 +329,13 @@ impl Ledger {
         weighed: Weighed,
         reason: Reason,
     ) {
-        let (key, now) = (self.table.hash(scope), self.table.now());
-        let weight = self.table.count(key, weighed.weight(), rule.within, now);
+        let (key, now) = (self.offences.hash(scope), self.offences.now());
+        let weight = self.offences.count(key, weighed.weight(), rule.within, now);
         if !rule.is_reached(weight) {
             return;
         }
-        self.table.forget(key);
+        self.offences.forget(key);
+        let now = self.allowances.now();
         let period = self.bans.ban(client.network(), rule.lasts, reason, now);
         if let Some(bans) = self.bans.may_say(now) {
             let seconds = period.as_secs();
@@ -460,7 +481,8 @@ mod tests {
         offend(Offence::Malformed);
         assert!(is_banned(&ledger, &policy, [192, 0, 2, 1]));
         assert!(!is_banned(&ledger, &policy, [192, 0, 2, 2]));
-        assert_eq!(ledger.tidy().bans, 1);
+        let figures = ledger.tidy();
+        assert_eq!((figures.bans, figures.keys), (1, 0), "an offence takes no allowance's place");
     }
 
     #[test]

@@ -15,13 +15,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Locks; each has a part of the memory, which is taken when its first key comes.
-const SHARDS: usize = 8192;
 /// Groups of places in a shard; the hash of a key chooses one.
 const GROUPS: usize = 32;
-/// Places of a group. 1,000,000 keys fill a quarter of the 4,194,304 places,
-/// and fewer than one in a million of them finds its group full.
+/// Places of a group.
 const PLACES: usize = 16;
+
+/// How many shards a table has; each has a lock and 6 KiB of memory, which are
+/// taken when its first key comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shards(pub(super) usize);
 
 /// The hash of a limit and a key under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +51,7 @@ struct Shard {
     groups: Box<[Group]>,
 }
 
-/// The places that a key may have, side by side in memory: 12 bytes each, 48
-/// MiB in all.
+/// The places that a key may have, side by side in memory: 12 bytes each.
 #[derive(Debug, Clone, Copy)]
 struct Group {
     // The lower half of the hash; the upper half chose the group. A key takes
@@ -69,20 +70,18 @@ pub(super) struct Ahead(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooEarly(pub(super) u64);
 
-impl Default for Table {
-    fn default() -> Self {
+impl Table {
+    pub(super) fn new(Shards(shards): Shards) -> Self {
         Table {
             hasher: RandomState::new(),
             began: Instant::now(),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
             used: AtomicUsize::new(0),
             forgotten: AtomicU64::new(0),
             swept: AtomicUsize::new(0),
         }
     }
-}
 
-impl Table {
     pub(super) fn now(&self) -> Moment {
         // 0 would be a free place.
         nanos(self.began.elapsed()).max(1)
@@ -198,8 +197,9 @@ impl Table {
     /// The shard of a key, locked, its group there, and its print in the group.
     fn find(&self, key: KeyHash) -> (MutexGuard<'_, Shard>, usize, u32) {
         let upper = (key.0 >> 32) as usize;
-        let shard = lock(&self.shards[upper % SHARDS]);
-        (shard, upper / SHARDS % GROUPS, key.0 as u32)
+        let shards = self.shards.len();
+        let shard = lock(&self.shards[upper % shards]);
+        (shard, upper / shards % GROUPS, key.0 as u32)
     }
 }
 
@@ -236,8 +236,13 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::ALLOWANCES;
 
     const SECOND: u64 = 1_000_000_000;
+
+    fn table() -> Table {
+        Table::new(ALLOWANCES)
+    }
 
     fn bytes(table: &Table) -> usize {
         let of_shards = table.shards.iter().map(|shard| {
@@ -249,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_million_keys_are_held_in_64_mib() {
-        let table = Table::default();
+        let table = table();
         assert!(bytes(&table) < 1 << 20, "an empty one is small");
         let key = |n: u32| table.hash(("limit", n));
         for n in 0..1_000_000 {
@@ -264,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_oldest_keys_are_forgotten_first() {
-        let table = Table::default();
+        let table = table();
         // Keys of one group, one after the other.
         let key = |n: u64| KeyHash(7 << 32 | n);
         let take = |n: u64, now| table.take(key(n), SECOND, SECOND, now);
@@ -280,7 +285,7 @@ mod tests {
 
     #[test]
     fn an_allowance_is_used_up_and_fills_up_again() {
-        let table = Table::default();
+        let table = table();
         let key = table.hash("a");
         let take = |now| table.take(key, SECOND, 3 * SECOND, now);
         assert_eq!(take(5), Ok(Ahead(SECOND)));
@@ -300,7 +305,7 @@ mod tests {
 
     #[test]
     fn counts_what_falls_in_one_window() {
-        let table = Table::default();
+        let table = table();
         let (key, other) = (table.hash("a"), table.hash("b"));
         let count = |second: u64| table.count(key, 10, 60 * SECOND, second * SECOND);
         assert_eq!([count(1), count(30), count(60)], [10, 20, 30]);
@@ -313,7 +318,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn keys_whose_allowance_is_whole_lose_their_place() {
-        let table = Table::default();
+        let table = table();
         for (n, cost) in [(1, SECOND), (2, 60 * SECOND)] {
             table.take(table.hash(n), cost, cost, table.now()).expect("a new key");
         }
@@ -328,8 +333,9 @@ mod tests {
     #[test]
     fn keys_that_collide_elsewhere_do_not_here() {
         // Chosen for one table's key, they are nothing special to another.
-        let (ours, theirs) = (Table::default(), Table::default());
-        let group = |table: &Table, n: &u32| (table.hash(*n).0 >> 32) % (SHARDS * GROUPS) as u64;
+        let (ours, theirs) = (table(), table());
+        let group =
+            |table: &Table, n: &u32| (table.hash(*n).0 >> 32) % (ALLOWANCES.0 * GROUPS) as u64;
         let chosen: Vec<u32> = (0..4_000_000).filter(|n| group(&theirs, n) == 7).collect();
         assert!(chosen.len() > 4);
         let mut groups: Vec<u64> = chosen.iter().map(|n| group(&ours, n)).collect();
