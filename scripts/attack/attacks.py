@@ -10,8 +10,9 @@ LONG, SHORT = 16, 8
 
 # Ten thousand networks, and the attacker's.
 BANNED = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(10_000)] + ["127.1.0.0/16"]
-LIMIT = {"per_cookie": {"key": {"cookie": "id"}, "rate": "1/s", "burst": 1, "over": "reject"}}
-LIMIT_BY_CLIENT = {"per_client": {"key": "client_ip", "rate": "100/s", "burst": 200, "over": "reject"}}
+# More than the good client asks, which shows no cookie and is limited as a client.
+LIMIT = {"key": {"cookie": "id"}, "rate": "250/s", "burst": 500, "over": "reject"}
+LIMIT_BY_CLIENT = LIMIT | {"key": "client_ip"}
 
 
 class Setting:
@@ -64,8 +65,8 @@ LARGE_HEADS = listener(
 
 # Requests of one client at the same time.
 AT_ONCE = strong(
-    "`limits.concurrency_per_client: 50`",
-    routes=[{"upstream": "app", "limits": {"concurrency_per_client": 50}}],
+    "`limits.concurrency_per_client: 200`",
+    routes=[{"upstream": "app", "limits": {"concurrency_per_client": 200}}],
 )
 
 ALL = [
@@ -148,10 +149,10 @@ ALL = [
         heads.many_keys,
         SHORT,
         strong(
-            "a limit for each cookie, and X-Forwarded-For believed",
-            rate_limits=LIMIT,
+            "a `rate` for each cookie, X-Forwarded-For believed",
+            rate_limits={"limit": LIMIT},
             clients={"trusted_proxies": ["127.1.0.0/16"]},
-            defaults={"rate_limits": ["per_cookie"]},
+            defaults={"rate_limits": ["limit"]},
         ),
     ),
     Attack(
@@ -172,9 +173,9 @@ ALL = [
         SHORT,
         strong("`bans.after: 20`", bans={"after": 20}),
         strong(
-            "`rate: 100/s` for each client",
-            rate_limits=LIMIT_BY_CLIENT,
-            defaults={"rate_limits": ["per_client"]},
+            "`rate: 250/s` for each client",
+            rate_limits={"limit": LIMIT_BY_CLIENT},
+            defaults={"rate_limits": ["limit"]},
         ),
     ),
 ]

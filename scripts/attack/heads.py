@@ -155,4 +155,4 @@ def malformed(port, seconds):
 
 def not_found(port, seconds):
     """Paths that are not there, as a scanner tries them."""
-    return flood(port, seconds, 2000, lambda n: request(f"/missing/{n}.php"))
+    return flood(port, seconds, 2000, lambda n: request(f"/missing/{n}.php"), lines=4)
