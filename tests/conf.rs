@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::Authority;
+use crate::support::mmdb::{self, Entry};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -18,6 +19,8 @@ pub(crate) const HASH: &str = "$2y$04$N9qo8uLOickgx2ZMRZoMye5LxIOdmkBZduNc1HRtuv
 /// A set of keys (RFC 8037, appendix A.2).
 pub(crate) const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+/// Keys that are a fault without another one.
+const NEEDS: [(&str, &str); 2] = [("countries", "geo"), ("asns", "geo")];
 
 /// The faults of a configuration, as `tidegate -t` run in `folder` tells them.
 fn faults(file: &Path, folder: &Path) -> Vec<String> {
@@ -40,14 +43,19 @@ fn faults(file: &Path, folder: &Path) -> Vec<String> {
 /// Makes every file that the files in `conf/` name, and the folders.
 fn fixtures() -> Authority {
     let made = Authority::new();
-    for folder in
-        ["tls", "errors", "assets", "pictures", "site", "site/assets", "run", "conf.d", "lists"]
-    {
+    for folder in ["tls", "errors", "assets", "pictures", "site", "site/assets"] {
+        fs::create_dir(made.dir().join(folder)).unwrap();
+    }
+    for folder in ["run", "conf.d", "lists", "geo"] {
         fs::create_dir(made.dir().join(folder)).unwrap();
     }
     for file in ["errors/503.html", "assets/index.html", "site/index.html"] {
         fs::write(made.dir().join(file), "<p>a page\n").unwrap();
     }
+    let country = mmdb::database("Country", &[("192.0.2.0/24", Entry::Country("DE"))]);
+    fs::write(made.dir().join("geo/country.mmdb"), country).unwrap();
+    let asn = mmdb::database("ASN", &[("192.0.2.0/24", Entry::Asn(64_500))]);
+    fs::write(made.dir().join("geo/asn.mmdb"), asn).unwrap();
     for list in ["lists/offices.txt", "lists/bad.txt"] {
         fs::write(made.dir().join(list), "192.0.2.0/24 # an example\n").unwrap();
     }
@@ -124,7 +132,13 @@ fn every_unused_key_may_be_used_alone() {
     assert!(all.len() >= 20, "{} unused keys", all.len());
     for unused in all {
         let file = made.dir().join("edge.yaml");
-        fs::write(&file, in_use(&text, |line| unused.lines.contains(&line))).unwrap();
+        let keys: Vec<_> = text.lines().map(|line| unused_key(line).map(|(key, _)| key)).collect();
+        let has = |key: &str| unused.lines.clone().any(|line| keys[line] == Some(key));
+        let needed: Vec<_> =
+            NEEDS.iter().filter(|(key, _)| has(key)).map(|(_, needed)| *needed).collect();
+        let is_needed = |line: usize| keys[line].is_some_and(|key| needed.contains(&key));
+        let is_used = |line: usize| unused.lines.contains(&line) || is_needed(line);
+        fs::write(&file, in_use(&text, is_used)).unwrap();
         let found = faults(&file, made.dir());
         if OF_ROOT.contains(&unused.key) {
             let is_expected = found.len() == 1 && found[0].contains("server.");

@@ -12,19 +12,23 @@ mod lists;
 mod outbound;
 mod password;
 mod passwords;
+mod places;
 mod referers;
 mod remembered;
+mod signed;
 mod user_agents;
 mod users;
 mod verifiers;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, RequestId};
+use crate::client::{Client, Country, Geo, GeoConfig, Place, RequestId};
 use crate::fault::Faults;
 use crate::listen::Channel;
 use crate::route::read_methods;
@@ -32,7 +36,9 @@ use crate::sanitise::Head;
 
 use self::credentials::Credentials;
 use self::lists::{Item, List};
+use self::places::Places;
 use self::referers::Referers;
+use self::signed::Signed;
 use self::user_agents::UserAgents;
 
 pub(crate) use self::basic::Fault as BasicFault;
@@ -54,6 +60,10 @@ pub(crate) struct Config {
     pub(crate) allow: Vec<Item>,
     /// Networks that may not, whatever else is said.
     pub(crate) deny: Vec<Item>,
+    /// Countries that clients may and may not be from.
+    pub(crate) countries: places::Config<Country>,
+    /// The same of autonomous systems.
+    pub(crate) asns: places::Config<u32>,
     /// Methods that may be used, HEAD where GET is; empty is every method.
     pub(crate) methods: Vec<String>,
     /// Hosts whose pages may lead here, by Referer; `none` takes requests
@@ -61,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) referers: Vec<String>,
     /// Programs that may not, by User-Agent.
     pub(crate) user_agents: user_agents::Config,
+    /// Links must be signed.
+    pub(crate) signed: Option<signed::Config>,
     /// Names and passwords.
     pub(crate) basic: Option<basic::Config>,
     /// Tokens.
@@ -70,8 +82,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Hides what URLs may hold besides an address.
+    /// Hides keys, and what URLs may hold besides an address.
     pub(crate) fn hide_secrets(&mut self) {
+        if let Some(signed) = &mut self.signed {
+            signed.hide_secrets();
+        }
         let jwks = self.jwt.as_mut().map(|jwt| &mut jwt.jwks);
         let url = self.forward.as_mut().map(|forward| &mut forward.url);
         for url in jwks.into_iter().chain(url) {
@@ -87,6 +102,8 @@ impl Config {
 pub(crate) struct Sources {
     pub(crate) lists: ListFiles,
     pub(crate) verifiers: Verifiers,
+    /// Which databases there are.
+    geo: GeoConfig,
 }
 
 impl Sources {
@@ -94,11 +111,32 @@ impl Sources {
     /// that needs it. `previous` is what there was before a reload.
     pub(crate) fn open<'a>(
         configs: impl Iterator<Item = &'a Config> + Clone,
+        geo: &GeoConfig,
         previous: Option<&Verifiers>,
     ) -> Self {
         let items = configs.clone().flat_map(|config| config.allow.iter().chain(&config.deny));
-        Sources { lists: ListFiles::open(items), verifiers: Verifiers::new(configs, previous) }
+        let verifiers = Verifiers::new(configs, previous);
+        Sources { lists: ListFiles::open(items), verifiers, geo: geo.clone() }
     }
+}
+
+/// What a request shows before anybody else is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Screened<'a> {
+    pub(crate) head: &'a Head<'a>,
+    pub(crate) address: IpAddr,
+    /// Where that is, as [`Access::locate`] found.
+    pub(crate) place: Place,
+    /// The target as the client wrote it.
+    pub(crate) written: &'a Uri,
+}
+
+/// The query that rooms and servers see from here on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    AsWritten,
+    /// What is left without the parameters that only we were to read.
+    Left(Option<String>),
 }
 
 /// What is asked of this room.
@@ -127,12 +165,20 @@ pub(crate) struct Granted {
 pub(crate) enum Denied {
     /// Its client's network is denied, or not among those allowed.
     Network,
+    /// Its client's country is denied, or not among those allowed.
+    Country,
+    /// The same of its client's autonomous system.
+    Asn,
     /// The route takes other methods.
     Method { allow: Vec<Method> },
     /// It was led here by another site, or does not say by which.
     Referer,
     /// Its program is not let in.
     UserAgent,
+    /// Its link is not signed, or not with the key.
+    Signature,
+    /// Its link was good once.
+    Expired,
     /// More than one Authorization, of which servers may read different ones.
     TwoCredentials,
     /// No name and password that are right; with what is asked for.
@@ -148,9 +194,13 @@ impl Denied {
     pub(crate) fn tag(&self) -> &'static str {
         match self {
             Denied::Network => "network",
+            Denied::Country => "country",
+            Denied::Asn => "asn",
             Denied::Method { .. } => "method",
             Denied::Referer => "referer",
             Denied::UserAgent => "user_agent",
+            Denied::Signature => "signature",
+            Denied::Expired => "expired",
             Denied::TwoCredentials => "credentials_twice",
             Denied::Basic(fault, _) => fault.tag(),
             Denied::Jwt(fault) => fault.tag(),
@@ -171,10 +221,13 @@ struct Rules {
     // None where everybody is allowed.
     allow: Option<List>,
     deny: Option<List>,
+    countries: Places<Country>,
+    asns: Places<u32>,
     // Empty is every method.
     methods: Vec<Method>,
     referers: Referers,
     user_agents: UserAgents,
+    signed: Option<Signed>,
     credentials: Option<Credentials>,
 }
 
@@ -190,26 +243,69 @@ impl Access {
         let deny = faults.collect("deny", List::new(&config.deny, &sources.lists));
         let referers = faults.collect("referers", Referers::new(&config.referers));
         let user_agents = faults.collect("user_agents", UserAgents::new(&config.user_agents));
+        let (countries, asns) = (Places::new(&config.countries), Places::new(&config.asns));
+        let has = &sources.geo;
+        for (key, is_asked, name, database) in [
+            ("countries", countries.ask(), "country", &has.country),
+            ("asns", asns.ask(), "asn", &has.asn),
+        ] {
+            if is_asked && database.is_none() {
+                let what = format!("needs a database; write its path at clients.geo.{name}");
+                faults.extend(Faults::at(key, what));
+            }
+        }
+        let signed = match &config.signed {
+            Some(signed) => faults.collect("signed", Signed::new(signed)).map(Some),
+            None => Some(None),
+        };
         let credentials = Credentials::new(config, &sources.verifiers);
         let credentials = credentials.map_err(|found| faults.extend(found));
         faults.into_result(|| {
             let rules = Rules {
                 allow: allow?,
                 deny: deny?,
+                countries,
+                asns,
                 methods: methods?,
                 referers: referers?,
                 user_agents: user_agents?,
+                signed: signed?,
                 credentials: credentials.ok()?,
             };
             Some(Access { rules: Some(Box::new(rules)) })
         })
     }
 
-    /// Whether the request may pass, and how it is changed then.
-    pub(crate) async fn check(&self, asked: &Asked<'_>) -> Result<Granted, Denied> {
+    /// Where a client is from, as far as the rules ask for it.
+    pub(crate) fn locate(&self, geo: &Geo, address: IpAddr) -> Place {
+        let Some(rules) = &self.rules else {
+            return Place::default();
+        };
+        Place {
+            country: rules.countries.ask().then(|| geo.country(address)).flatten(),
+            asn: rules.asns.ask().then(|| geo.asn(address)).flatten(),
+        }
+    }
+
+    /// The query parameter whose value no log shows, if there is one.
+    pub(crate) fn secret_parameter(&self) -> Option<&str> {
+        self.rules.as_ref()?.signed.as_ref().map(Signed::parameter)
+    }
+
+    /// Whether the request may pass by what it shows.
+    pub(crate) fn screen(&self, screened: &Screened<'_>) -> Result<Query, Denied> {
         match &self.rules {
+            None => Ok(Query::AsWritten),
+            Some(rules) => rules.screen(screened),
+        }
+    }
+
+    /// Whether a request that passed [`Access::screen`] is by somebody who may,
+    /// and how it is changed then. Others may be asked, and waited for.
+    pub(crate) async fn check(&self, asked: &Asked<'_>) -> Result<Granted, Denied> {
+        match self.rules.as_ref().and_then(|rules| rules.credentials.as_ref()) {
             None => Ok(Granted::default()),
-            Some(rules) => rules.check(asked).await,
+            Some(credentials) => credentials.check(asked).await,
         }
     }
 
@@ -239,23 +335,30 @@ impl Access {
 }
 
 impl Rules {
-    // Cheap questions first; what waits for others comes last.
-    async fn check(&self, asked: &Asked<'_>) -> Result<Granted, Denied> {
-        self.check_network(asked)?;
-        self.check_method(asked.head.method)?;
-        self.check_words(asked.head.headers)?;
-        match &self.credentials {
-            None => Ok(Granted::default()),
-            Some(credentials) => credentials.check(asked).await,
-        }
+    // Cheap questions first.
+    fn screen(&self, screened: &Screened<'_>) -> Result<Query, Denied> {
+        self.check_network(screened.address)?;
+        self.check_place(screened.place)?;
+        self.check_method(screened.head.method)?;
+        self.check_words(screened.head.headers)?;
+        self.check_link(screened)
     }
 
-    fn check_network(&self, asked: &Asked<'_>) -> Result<(), Denied> {
-        let address = asked.client.address;
+    fn check_network(&self, address: IpAddr) -> Result<(), Denied> {
         let is_allowed = self.allow.as_ref().is_none_or(|allow| allow.contains(address));
         let is_denied = self.deny.as_ref().is_some_and(|deny| deny.contains(address));
         if !is_allowed || is_denied {
             return Err(Denied::Network);
+        }
+        Ok(())
+    }
+
+    fn check_place(&self, place: Place) -> Result<(), Denied> {
+        if !self.countries.take(place.country) {
+            return Err(Denied::Country);
+        }
+        if !self.asns.take(place.asn) {
+            return Err(Denied::Asn);
         }
         Ok(())
     }
@@ -276,5 +379,19 @@ impl Rules {
             return Err(Denied::UserAgent);
         }
         Ok(())
+    }
+
+    fn check_link(&self, screened: &Screened<'_>) -> Result<Query, Denied> {
+        let Some(signed) = &self.signed else {
+            return Ok(Query::AsWritten);
+        };
+        // While the clock is plainly wrong, no link is good.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(u64::MAX, |since| since.as_secs());
+        let Screened { head, written, .. } = screened;
+        match signed.check(head.method, written.path(), head.query, now) {
+            Ok(left) => Ok(Query::Left(left)),
+            Err(bad) => Err(bad.into()),
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Who is asking: the address behind trusted proxies, and what servers are told of it.
 //!
 //! A header that names a client is believed only if a trusted proxy sent it.
-//! What a client may do is for later rooms.
+//! Where its address is registered is looked up for those who ask. What a client
+//! may do is for later rooms.
 
 mod forwarded;
+mod geo;
 mod outgoing;
 mod request_id;
 
@@ -17,6 +19,7 @@ use crate::fault::Faults;
 use crate::listen::Channel;
 use crate::networks::{ClientKey, Network, Networks};
 
+pub(crate) use self::geo::{Config as GeoConfig, Country, Geo, Place};
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::request_id::{RequestId, X_REQUEST_ID};
 
@@ -26,17 +29,26 @@ pub(crate) use self::request_id::{RequestId, X_REQUEST_ID};
 pub(crate) struct Config {
     /// Networks whose X-Forwarded-For, Forwarded and PROXY header are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Databases that tell where an address is registered.
+    pub geo: GeoConfig,
 }
 
 /// Tells clients from the proxies in front of us.
 #[derive(Debug)]
 pub(crate) struct Clients {
     trusted_proxies: Networks,
+    geo: Geo,
 }
 
 impl Clients {
     pub(crate) fn new(config: &Config) -> Result<Self, Faults> {
-        Ok(Clients { trusted_proxies: Networks::new(&config.trusted_proxies) })
+        let geo = Geo::new(&config.geo).map_err(|found| found.under("geo"))?;
+        Ok(Clients { trusted_proxies: Networks::new(&config.trusted_proxies), geo })
+    }
+
+    /// Where addresses are registered.
+    pub(crate) fn geo(&self) -> &Geo {
+        &self.geo
     }
 
     /// Whether `address` is that of a trusted proxy.
@@ -90,7 +102,7 @@ mod tests {
     pub(super) fn clients() -> Clients {
         let networks = ["10.0.0.0/8", "2001:db8:ffff::/48"];
         let trusted_proxies = networks.iter().map(|text| text.parse().expect("good")).collect();
-        Clients::new(&Config { trusted_proxies }).expect("good")
+        Clients::new(&Config { trusted_proxies, ..Config::default() }).expect("good")
     }
 
     /// Headers written as `name: value` lines.

@@ -11,13 +11,15 @@ use crate::fault::{Fault, KeyPath, Step};
 
 /// Faults that hang on another key, too: inside the first, what is said of the
 /// second is not to be believed once the third, or what it is a part of, has a fault.
-const HANGS_ON: [(&str, &str, &str); 19] = [
+const HANGS_ON: [(&str, &str, &str); 21] = [
     // What a file says that could not be read is not known.
     ("", "listeners", "listeners"),
     ("", "routes[].upstream", "upstreams"),
     ("", "routes[].upstreams.*", "upstreams"),
     ("", "routes[].rate_limits[]", "rate_limits"),
     ("", "defaults.rate_limits[]", "rate_limits"),
+    ("", "routes[].access.countries", "clients.geo"),
+    ("", "routes[].access.asns", "clients.geo"),
     ("", "server.pid_file", "server.upgrade_sock"),
     ("", "server.error_log", "server.upgrade_sock"),
     ("", "server.user", "server.daemon"),

@@ -37,7 +37,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// The same without what only the file may say: the token, what servers are
-    /// told in header fields, and what may open other servers.
+    /// told in header fields, keys of links, and what may open other servers.
     pub(crate) fn without_secrets(&self) -> Config {
         let mut shown = self.clone();
         shown.admin.token.clear();
@@ -155,6 +155,8 @@ pub(crate) struct Route {
     pub(crate) access: access::Config,
     /// Names of rate limits, besides those of `defaults`; or `none`.
     pub(crate) rate_limits: limit::Listed,
+    /// What pages of other origins may do.
+    pub(crate) cors: Option<respond::CorsConfig>,
     pub(crate) headers: respond::HeadersConfig,
     pub(crate) compress: Option<respond::CompressConfig>,
     pub(crate) error_pages: respond::ErrorPagesConfig,

@@ -9,7 +9,6 @@ const NOT_YET: &[&str] = &[
     "server.shed",
     "server.reload_on_change",
     "log.traces",
-    "clients.geo",
     "listeners[].tls.acme",
     "listeners[].limits.min_rate",
     "listeners[].h2.resets_per_minute",
@@ -23,11 +22,7 @@ const NOT_YET: &[&str] = &[
     "routes[].cache",
     "routes[].priority",
     "routes[].mirror",
-    "routes[].access.countries",
-    "routes[].access.asns",
-    "routes[].access.signed",
     "routes[].access.challenge",
-    "routes[].cors",
 ];
 
 /// Lists that choose among something. An empty one is a slip: it would choose

@@ -262,7 +262,9 @@ pub fn forwarded(bytes: &[u8]) -> bool {
     let proxy: IpAddr = Ipv4Addr::new(10, 0, 0, 1).into();
     let visitor: IpAddr = Ipv4Addr::new(203, 0, 113, 7).into();
     let trusted = vec!["10.0.0.0/8".parse().expect("a network")];
-    let clients = Clients::new(&client::Config { trusted_proxies: trusted }).expect("clients");
+    let clients =
+        Clients::new(&client::Config { trusted_proxies: trusted, ..client::Config::default() })
+            .expect("clients");
     let mut is_believed = false;
     for (name, own) in [
         (HeaderName::from_static("x-forwarded-for"), "203.0.113.7"),

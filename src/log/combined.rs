@@ -28,7 +28,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     decimal(line, record.bytes_out);
     line.extend_from_slice(b" \"");
     match record.referer {
-        Some(referer) if !referer.is_empty() => masked(line, referer),
+        Some(referer) if !referer.is_empty() => masked(line, referer, record.secrets),
         _ => line.push(b'-'),
     }
     line.extend_from_slice(b"\" \"");
@@ -50,7 +50,7 @@ fn request(line: &mut Vec<u8>, record: &Record<'_>) {
     text(line, record.path);
     if let Some(query) = record.query {
         line.push(b'?');
-        masked(line, query);
+        masked(line, query, record.secrets);
     }
     line.push(b' ');
     line.extend_from_slice(record.protocol.as_str().as_bytes());
@@ -77,9 +77,9 @@ fn text(line: &mut Vec<u8>, field: &[u8]) {
     line.extend_from_slice(rest);
 }
 
-fn masked(line: &mut Vec<u8>, field: &[u8]) {
+fn masked(line: &mut Vec<u8>, field: &[u8], secrets: &[String]) {
     let (shown, rest) = cut(field);
-    secrets::mask(shown, |piece| escape(line, piece, odd));
+    secrets::mask(shown, secrets, |piece| escape(line, piece, odd));
     line.extend_from_slice(rest);
 }
 

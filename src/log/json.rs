@@ -21,6 +21,8 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     span(line, "duration_ms", Some(record.duration));
     ip(line, "client_ip", record.client_ip);
     ip(line, "peer_ip", record.peer_ip);
+    text(line, "country", record.country);
+    number(line, "asn", record.asn);
     text(line, "listener", Some(record.listener));
     text(line, "protocol", Some(record.protocol.as_str()));
     if let Some(tls) = &record.tls {
@@ -31,7 +33,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     text(line, "method", Some(record.method));
     text(line, "host", Some(record.host));
     text(line, "path", Some(record.path));
-    masked(line, "query", record.query);
+    masked(line, "query", record.query, record.secrets);
     number(line, "status", Some(record.status));
     number(line, "bytes_in", Some(record.bytes_in));
     number(line, "bytes_out", Some(record.bytes_out));
@@ -42,7 +44,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     number(line, "upstream_status", record.upstream_status);
     span(line, "connect_ms", record.connect);
     span(line, "first_byte_ms", record.first_byte);
-    masked(line, "referer", record.referer);
+    masked(line, "referer", record.referer, record.secrets);
     text(line, "user_agent", record.user_agent);
     text(line, "request_id", Some(record.request_id));
     text(line, "user", record.user);
@@ -104,12 +106,12 @@ pub(super) fn text<T: AsRef<[u8]> + ?Sized>(line: &mut Vec<u8>, key: &str, value
     }
 }
 
-pub(super) fn masked(line: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
+pub(super) fn masked(line: &mut Vec<u8>, key: &str, value: Option<&[u8]>, secrets: &[String]) {
     if let Some(value) = value {
         let (shown, rest) = cut(value);
         name(line, key);
         line.push(b'"');
-        secrets::mask(shown, |piece| escape(line, piece, odd));
+        secrets::mask(shown, secrets, |piece| escape(line, piece, odd));
         line.extend_from_slice(rest);
         line.push(b'"');
     }
@@ -188,6 +190,8 @@ mod tests {
         let record = Record {
             tls: Some(Tls { version: "TLSv1.3", cipher: "AES", sni: Some("example.com") }),
             client_ip: "2001:db8::1".parse().expect("an address"),
+            country: Some("DE"),
+            asn: Some(64500),
             query: Some(b"a=1&token=t"),
             connect: Some(Duration::from_millis(3)),
             failures: &[Failure::Connect],
@@ -199,7 +203,8 @@ mod tests {
         let value: Value = serde_json::from_slice(&line(&record)).expect("JSON");
         let expected = json!({
             "time": "2000-10-10T20:55:36.042Z", "duration_ms": 12.345,
-            "client_ip": "2001:db8::1", "peer_ip": "10.0.0.1", "listener": "0.0.0.0:8443",
+            "client_ip": "2001:db8::1", "peer_ip": "10.0.0.1", "country": "DE", "asn": 64500,
+            "listener": "0.0.0.0:8443",
             "protocol": "HTTP/1.1", "tls_version": "TLSv1.3", "tls_cipher": "AES",
             "sni": "example.com", "method": "GET", "host": "example.com", "path": "/x",
             "query": "a=1&token=***", "status": 200, "bytes_in": 0, "bytes_out": 123,

@@ -18,6 +18,10 @@ pub(crate) struct Record<'a> {
     pub client_ip: IpAddr,
     /// The other end of the connection.
     pub peer_ip: IpAddr,
+    /// Where the client is from, where its route asks: two letters.
+    pub country: Option<&'a str>,
+    /// The autonomous system of the client, where its route asks.
+    pub asn: Option<u32>,
     /// The address of the listener, as configured.
     pub listener: &'a str,
     pub protocol: Protocol,
@@ -29,6 +33,8 @@ pub(crate) struct Record<'a> {
     pub path: &'a [u8],
     /// As the client wrote it; the readers mask well-known secrets.
     pub query: Option<&'a [u8]>,
+    /// Names of query parameters whose values are masked as well.
+    pub secrets: &'a [String],
     /// What the client got; 0 if nothing was sent.
     pub status: u16,
     /// Bytes of the request's body.
@@ -255,6 +261,8 @@ pub(super) mod tests {
             duration: Duration::from_micros(12_345),
             client_ip: Ipv4Addr::new(203, 0, 113, 9).into(),
             peer_ip: Ipv4Addr::new(10, 0, 0, 1).into(),
+            country: None,
+            asn: None,
             listener: "0.0.0.0:8443",
             protocol: Protocol::Http11,
             tls: None,
@@ -262,6 +270,7 @@ pub(super) mod tests {
             host: b"example.com",
             path: b"/x",
             query: None,
+            secrets: &[],
             status: 200,
             bytes_in: 0,
             bytes_out: 123,

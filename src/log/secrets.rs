@@ -2,7 +2,8 @@
 //!
 //! A link that carries a token is a password on its way into every log it
 //! passes. The value of a parameter named below is shown as `***`, in the
-//! query and in the referer.
+//! query and in the referer; so is that of a parameter whose name the operator
+//! gave to a secret of theirs.
 
 const MASK: &[u8] = b"***";
 
@@ -45,18 +46,19 @@ const SECRETS: [&[u8]; 31] = [
 
 const LONGEST: usize = 20;
 
-/// Hands out `text` in pieces, with a mask in place of every secret value.
+/// Hands out `text` in pieces, with a mask in place of every secret value; `own`
+/// are names of secrets besides those that are well known.
 ///
 /// Works on a query as on a whole URL. A name counts after any separator a
 /// server may know, a value ends only where every server ends it, so a secret
 /// with a `;` in it is masked whole.
-pub(super) fn mask<'t>(text: &'t [u8], mut put: impl FnMut(&'t [u8])) {
+pub(super) fn mask<'t>(text: &'t [u8], own: &[String], mut put: impl FnMut(&'t [u8])) {
     let mut rest = text;
     let mut harmless = 0; // So much of `rest` may be shown.
     while let Some(at) = memchr::memchr(b'=', &rest[harmless..]) {
         harmless += at + 1;
         let (named, value) = rest.split_at(harmless);
-        if !ends_with_secret_name(named) {
+        if !ends_with_secret_name(named, own) {
             continue;
         }
         put(named);
@@ -69,9 +71,14 @@ pub(super) fn mask<'t>(text: &'t [u8], mut put: impl FnMut(&'t [u8])) {
 }
 
 /// Whether `named` ends with `NAME=` after a separator, and NAME is a secret's.
-fn ends_with_secret_name(named: &[u8]) -> bool {
+fn ends_with_secret_name(named: &[u8], own: &[String]) -> bool {
     let name = named.strip_suffix(b"=").unwrap_or(named);
-    name.rsplit(|byte| b"&;?#=".contains(byte)).next().is_some_and(is_secret)
+    let name = name.rsplit(|byte| b"&;?#=".contains(byte)).next();
+    name.is_some_and(|name| is_secret(name) || own.iter().any(|own| is_named(name, own)))
+}
+
+fn is_named(name: &[u8], own: &str) -> bool {
+    percent_encoding::percent_decode(name).eq(own.bytes())
 }
 
 fn is_secret(name: &[u8]) -> bool {
@@ -91,7 +98,9 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let mut masked = Vec::new();
-        mask(text.as_bytes(), |piece| masked.extend_from_slice(piece));
+        mask(text.as_bytes(), &["a-name-of-ours-that-is-long".to_owned()], |piece| {
+            masked.extend_from_slice(piece)
+        });
         assert_eq!(String::from_utf8(masked).expect("text"), expected);
     }
 
@@ -108,6 +117,8 @@ mod tests {
         check("X-Amz-Security-Token=abc", "X-Amz-Security-Token=***");
         check("a=1;password=x", "a=1;password=***");
         check("=&&==", "=&&==");
+        check("a-name-of-ours-that-is-long=x&b", "a-name-of-ours-that-is-long=***&b");
+        check("%61-name-of-ours-that-is-long=x", "%61-name-of-ours-that-is-long=***");
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! The path of a request into the site, one line a room.
 
+use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, Uri, Version, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::access::{Access, Asked, Granted};
+use crate::access::{Access, Asked, Denied, Granted, Query, Screened};
+use crate::client::Client;
 use crate::listen::{Exchange, HttpsRedirect, LINGER, Listener};
-use crate::respond::Answer;
+use crate::respond::{Answer, asked_before};
 use crate::route::{Matched, Rewrite};
 use crate::sanitise::{Head, Malformed, Strict};
-use crate::site::{Action, NamedBy, Route, State};
+use crate::site::{Action, NamedBy, Route, Site, State};
 use crate::upstream::{Need, headers};
 
 use super::answer::Reply;
@@ -65,10 +67,12 @@ pub(super) async fn admit(
     ctx.client = Some(client.clone());
     ctx.under_way = meter::enter(&client, &site, state)?;
     exchange.check_head()?;
-    let head =
-        Head::read(&request.method, &request.uri, request.version, &request.headers, strict)?;
+    let head = read_head(request, strict)?;
     connection.check_host(&head.host)?;
     if let Some(answer) = to_https(&connection.listener, &head)? {
+        return Ok(Some(answer));
+    }
+    if let Some(answer) = preflight(&site, &head, ctx) {
         return Ok(Some(answer));
     }
     let (route, found) = site.find(&head)?;
@@ -76,6 +80,14 @@ pub(super) async fn admit(
     // Before access: a guess at a password is a request, too.
     let permit = meter::permit(&client, route, &request.headers, &site, state).await;
     ctx.permit = Some(permit?);
+    let (request, head) = match screen(route, &client, &head, &request.uri, ctx)? {
+        Query::AsWritten => (request, head),
+        Query::Left(left) => {
+            set_query(session.req_header_mut(), left.as_deref(), ctx)?;
+            let request = session.req_header();
+            (request, read_head(request, strict)?)
+        }
+    };
     let sent = head.target(&request.uri, strict);
     let asked = Asked {
         head: &head,
@@ -89,11 +101,7 @@ pub(super) async fn admit(
 
     let is_handshake = head.upgrade;
     let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);
-    let need = match is_handshake {
-        true => Need::Upgrade,
-        false if headers::is_call(&request.headers) => Need::Call,
-        false => Need::Exchange,
-    };
+    let need = need(&head, request);
     // The longest calls of gRPC look like the shortest, and say `grpc-timeout`.
     if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
         exchange.end_after(total);
@@ -110,6 +118,61 @@ pub(super) async fn admit(
         session.req_header_mut().remove_header(&header::UPGRADE);
     }
     Ok(answer)
+}
+
+fn read_head<'a>(request: &'a RequestHeader, strict: &Strict) -> Result<Head<'a>, Malformed> {
+    Head::read(&request.method, &request.uri, request.version, &request.headers, strict)
+}
+
+/// What the request needs of a connection to a server.
+fn need(head: &Head<'_>, request: &RequestHeader) -> Need {
+    match head.upgrade {
+        true => Need::Upgrade,
+        false if headers::is_call(&request.headers) => Need::Call,
+        false => Need::Exchange,
+    }
+}
+
+/// The answer to a browser that asks whether a page may use a method: by the
+/// route that the method would lead to. It asks before it shows who it is.
+fn preflight(site: &Site, head: &Head<'_>, ctx: &mut Context) -> Option<Reply> {
+    let method = asked_before(head.method, head.headers)?;
+    let (route, _) = site.find(&Head { method: &method, ..head.clone() }).ok()?;
+    let cors = route.cors.as_ref()?;
+    ctx.route = Some(route.clone());
+    Some(Reply::Answer(cors.preflight(head.headers)))
+}
+
+/// Whether the request may pass by what it shows, and the query it goes on with.
+fn screen(
+    route: &Route,
+    client: &Client,
+    head: &Head<'_>,
+    written: &Uri,
+    ctx: &mut Context,
+) -> Result<Query, Denied> {
+    let address = client.address;
+    ctx.place = route.access.locate(ctx.site.clients.geo(), address);
+    route.access.screen(&Screened { head, address, place: ctx.place, written })
+}
+
+/// Takes from a request what only we were to read: no room, server or cache
+/// sees it from here on, and the record has it still.
+fn set_query(
+    request: &mut RequestHeader,
+    query: Option<&str>,
+    ctx: &mut Context,
+) -> Result<(), Refusal> {
+    ctx.written_query = request.uri.query().map(str::to_owned);
+    let path = request.uri.path();
+    let target = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = request.uri.clone().into_parts();
+    parts.path_and_query = PathAndQuery::try_from(target).ok();
+    request.set_uri(Uri::from_parts(parts).map_err(|_| Refusal::Internal)?);
+    Ok(())
 }
 
 /// Removes the fields that the listener drops before anybody reads them.

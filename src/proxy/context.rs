@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::access::Granted;
 use crate::balance::{Lease, ServerId};
-use crate::client::{Client, RequestId};
+use crate::client::{Client, Place, RequestId};
 use crate::limit::{Held, Permit};
 use crate::listen::Exchange;
 use crate::log::{Cause, Failure};
@@ -22,10 +22,14 @@ pub(crate) struct Context {
     pub(super) site: Arc<Site>,
     pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) client: Option<Client>,
+    /// Where the client is from, as far as its route asks.
+    pub(super) place: Place,
     pub(super) request_id: Option<RequestId>,
     pub(super) route: Option<Arc<Route>>,
     /// What the route's access has found out.
     pub(super) granted: Granted,
+    /// The query as the client wrote it, where the request has another one since.
+    pub(super) written_query: Option<String>,
     /// That it is counted among its client's requests, until it is over.
     pub(super) under_way: Option<Held>,
     /// The right to be under way on its route, until it is over.
@@ -107,9 +111,11 @@ impl Context {
             site,
             exchange: None,
             client: None,
+            place: Place::default(),
             request_id: None,
             route: None,
             granted: Granted::default(),
+            written_query: None,
             under_way: None,
             permit: None,
             forward: None,

@@ -8,7 +8,7 @@ use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_proxy::Session;
 
-use crate::client::X_REQUEST_ID;
+use crate::client::{Country, X_REQUEST_ID};
 use crate::listen::Channel;
 use crate::log::{Protocol, Record, Tls};
 use crate::respond::{Asked, remove_hop_by_hop};
@@ -74,6 +74,9 @@ pub(super) fn finish_head(
         Some(route) => (&route.headers, &route.compression),
         None => (&ctx.site.defaults.headers, &ctx.site.defaults.compression),
     };
+    if let Some(cors) = ctx.route.as_ref().and_then(|route| route.cors.as_ref()) {
+        cors.apply(&request.headers, response);
+    }
     headers.response.apply(response, channel(ctx));
     if let Some(compression) = compression {
         let asked =
@@ -155,6 +158,8 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         duration,
         client_ip: ctx.client.as_ref().map_or(peer, |client| client.address),
         peer_ip: peer,
+        country: ctx.place.country.as_ref().map(Country::as_str),
+        asn: ctx.place.asn,
         listener: &connection.listener.name,
         protocol: protocol(request.version),
         tls: connection.tls.as_ref().map(|tls| Tls {
@@ -165,7 +170,8 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         method: request.method.as_str().as_bytes(),
         host: host(request),
         path: path.as_bytes(),
-        query: request.uri.query().map(str::as_bytes),
+        query: ctx.written_query.as_deref().or_else(|| request.uri.query()).map(str::as_bytes),
+        secrets: &ctx.site.secrets,
         status,
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,

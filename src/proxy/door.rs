@@ -50,12 +50,15 @@ impl FrontDoor {
         let duration = exchange.began().elapsed();
         let line = RequestLine::guess(head);
         let (path, query) = split_target(line.target);
+        let site = self.site.load();
         self.state.remember(
             &Record {
                 time: SystemTime::now() - duration,
                 duration,
                 client_ip: connection.peer.ip(),
                 peer_ip: connection.peer.ip(),
+                country: None,
+                asn: None,
                 listener: &connection.listener.name,
                 protocol: line.protocol,
                 tls: connection.tls.as_ref().map(|tls| Tls {
@@ -67,6 +70,7 @@ impl FrontDoor {
                 host: only_value(head, b"host").unwrap_or_default(),
                 path,
                 query,
+                secrets: &site.secrets,
                 status: told.status,
                 bytes_in: 0,
                 bytes_out: body,

@@ -161,7 +161,13 @@ fn of_head(fault: HeadFault) -> (u16, Room, &'static str) {
 
 fn of_denied(denied: &Denied) -> u16 {
     match denied {
-        Denied::Network | Denied::Referer | Denied::UserAgent => 403,
+        Denied::Network
+        | Denied::Country
+        | Denied::Asn
+        | Denied::Referer
+        | Denied::UserAgent
+        | Denied::Signature
+        | Denied::Expired => 403,
         Denied::Method { .. } => 405,
         Denied::TwoCredentials => 400,
         Denied::Basic(BasicFault::Busy, _) | Denied::Jwt(JwtFault::NotReady) => 503,

@@ -4,6 +4,7 @@
 //! Which answer a request gets is for `proxy` to decide; how it looks, for us.
 
 mod compress;
+mod cors;
 mod error_pages;
 mod fixed;
 mod form;
@@ -19,6 +20,7 @@ use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 pub(crate) use self::compress::Encoder;
+pub(crate) use self::cors::{Config as CorsConfig, Cors, asked_before};
 pub(crate) use self::error_pages::{Config as ErrorPagesConfig, ErrorPages};
 pub(crate) use self::fixed::{Config as FixedConfig, Fixed};
 pub(crate) use self::form::Form;

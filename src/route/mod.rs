@@ -42,6 +42,7 @@ mod request;
 
 pub(crate) use self::condition::read_methods;
 pub(crate) use host::read_host;
+pub(crate) use normal::decoded;
 pub(crate) use path::Matched;
 pub(crate) use redirect::{Config as RedirectConfig, Redirect};
 pub(crate) use rewrite::{Config as RewriteConfig, Rewrite};

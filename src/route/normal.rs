@@ -92,7 +92,7 @@ pub(super) fn is_query(text: &str) -> bool {
 }
 
 /// Decodes a name or a value of a query, where `+` is a space.
-pub(super) fn decoded(text: &str) -> impl Iterator<Item = u8> + '_ {
+pub(crate) fn decoded(text: &str) -> impl Iterator<Item = u8> + '_ {
     let mut bytes = text.as_bytes();
     std::iter::from_fn(move || {
         let (first, rest) = bytes.split_first()?;

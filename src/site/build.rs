@@ -10,7 +10,7 @@ use crate::fault::Faults;
 use crate::files::Files;
 use crate::limit::BanPolicy;
 use crate::log::{Logs, Metrics};
-use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules};
+use crate::respond::{Compression, Cors, ErrorPages, Fixed, HeaderRules};
 use crate::route::{self, Redirect, Rewrite, Router};
 use crate::sanitise::Strict;
 use crate::units::{OrOff, Period};
@@ -40,6 +40,7 @@ impl Site {
         faults.collect("defaults", limits::check_defaults(config));
         let sources = Sources::open(
             config.routes.iter().map(|route| &route.access),
+            &config.clients.geo,
             previous.map(|site| &site.verifiers),
         );
         let shared = Shared {
@@ -53,10 +54,11 @@ impl Site {
         faults.collect("log", Logs::check(&config.log));
         let strict = strict_by_listener(&config.listeners);
         faults.into_result(|| {
-            let (routes, by_index) = routes?;
+            let ((routes, by_index), clients) = (routes?, clients?);
             Some(Site {
-                files: sources.lists.files().collect(),
-                clients: clients?,
+                files: clients.geo().files().chain(sources.lists.files()).collect(),
+                secrets: secret_parameters(&by_index),
+                clients,
                 bans: bans?,
                 defaults: defaults?,
                 routes,
@@ -154,6 +156,17 @@ fn build_routes(
     faults.into_result(|| Some((router?, built)))
 }
 
+/// Names of query parameters whose values no log shows, each once.
+fn secret_parameters(routes: &[Arc<Route>]) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in routes.iter().filter_map(|route| route.access.secret_parameter()) {
+        if !names.iter().any(|other| other == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
 struct RouteBuilder<'a> {
     written: &'a config::Route,
     shared: &'a Shared<'a>,
@@ -184,6 +197,10 @@ impl RouteBuilder<'_> {
             Some(own) => faults.collect("error_pages", ErrorPages::new(own)),
             None => defaults.map(|defaults| defaults.error_pages.clone()),
         };
+        let cors = match &written.cors {
+            Some(cors) => faults.collect("cors", Cors::new(cors)).map(Some),
+            None => Some(None),
+        };
         let total = faults.collect("timeouts", total(&written.timeouts));
         let total = total.map(|own| own.or_else(|| Some(defaults?.total)));
         if written.rewrite.is_some() && !matches!(action, Some(Action::Proxy(_)) | None) {
@@ -200,6 +217,7 @@ impl RouteBuilder<'_> {
                 name: name.into(),
                 action: action?,
                 access: access?,
+                cors: cors?,
                 limits: limits?,
                 rewrite: rewrite?,
                 headers: headers?,

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::files::Files;
 use crate::limit::{BanPolicy, Limits};
 use crate::log::RouteMetrics;
-use crate::respond::{Compression, ErrorPages, Fixed, HeaderRules, Turns};
+use crate::respond::{Compression, Cors, ErrorPages, Fixed, HeaderRules, Turns};
 use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
 use crate::sanitise::{Head, Strict};
 use crate::units::{ByteSize, OrOff, Period};
@@ -41,6 +41,8 @@ pub(crate) struct Site {
     // Invariant: the router's values are indices of this.
     by_index: Vec<Arc<Route>>,
     pub(crate) upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// Names of query parameters whose values no log shows, besides the well-known.
+    pub(crate) secrets: Vec<String>,
     /// Files of rules, to be read again when they change.
     pub(crate) files: Vec<Arc<dyn Refresh>>,
     /// What credentials are verified by, as far as routes share it.
@@ -101,6 +103,7 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) action: Action,
     pub(crate) access: Access,
+    pub(crate) cors: Option<Cors>,
     pub(crate) limits: Limits,
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) headers: HeaderRules,

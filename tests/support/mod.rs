@@ -13,6 +13,7 @@ pub(crate) mod h2_client;
 pub(crate) mod h2_frames;
 pub(crate) mod h2_origin;
 pub(crate) mod keys;
+pub(crate) mod mmdb;
 pub(crate) mod nginx;
 pub(crate) mod origin;
 pub(crate) mod ports;

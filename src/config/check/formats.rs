@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::client::Country;
 use crate::limit::Rate;
 use crate::networks::Network;
 use crate::units::{ByteSize, OrOff, Period, Share, Switch, Unreadable, Word};
@@ -18,7 +19,7 @@ pub(super) struct Format {
 }
 
 /// Every format that is judged here; any other says nothing about the text.
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 9] = [
     format::<Period>(Period::FORMAT, "a duration", "1s"),
     format::<ByteSize>(ByteSize::FORMAT, "a size", "1KiB"),
     format::<Share>(Share::FORMAT, "a share", "1%"),
@@ -27,6 +28,7 @@ const FORMATS: [Format; 8] = [
     format::<OrOff<ByteSize>>(<OrOff<ByteSize> as Word>::FORMAT, "a size or off", "off"),
     format::<Rate>(Rate::FORMAT, "a rate", "1/s"),
     format::<Network>("network", "a network", "127.0.0.1"),
+    format::<Country>(Country::FORMAT, "a country", "DE"),
 ];
 
 const fn format<T: FromStr<Err = Unreadable>>(

@@ -1,0 +1,107 @@
+//! Links that are signed.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::support::origin::Request;
+use crate::support::tools::run;
+use crate::support::{Client, Edge, Origin};
+
+const SITE: &str = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['{origin}'] } }
+routes:
+  - match: { path_prefix: /media/ }
+    upstream: app
+    access: { signed: { key: the key } }
+  - match: { path_prefix: /other/ }
+    upstream: app
+    rewrite: { strip_prefix: /other }
+    access: { signed: { key: [new-key, old-key], parameter: x-ticket, expires: until } }
+";
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// The signature by the commands of docs/access.md, as an operator would run them.
+fn signature(key: &str, text: &str) -> String {
+    let page = include_str!("../../docs/access.md");
+    let block = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let signs = block.lines().find(|line| line.contains("openssl")).unwrap();
+    let script = format!("key='{key}'; text='{text}'; {signs}; printf %s \"$sig\"");
+    run("bash", "bash", &["-c", &script], "").good().stdout
+}
+
+async fn ask(edge: &Edge, method: &str, target: &str) -> crate::support::Response {
+    let head = format!("{method} {target} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+    Client::ask(edge.addr(), head).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_good_until_it_expires_and_for_nothing_else() {
+    let origin = Origin::echo().await;
+    let edge = Edge::start_with(SITE, &[("origin", &origin.addr)]);
+    let until = now() + 3600;
+    let target = format!("/media/a.mp4?quality=hd&exp={until}");
+    let sig = signature("the key", &format!("GET {target}"));
+    let link = format!("{target}&sig={sig}");
+
+    let answer = ask(&edge, "GET", &link).await;
+    assert_eq!(answer.status, 200, "{link}");
+    assert_eq!(Request::echoed(&answer).target(), "/media/a.mp4?quality=hd");
+
+    let longer = link.replace(&until.to_string(), &(until + 1).to_string());
+    let elsewhere = link.replace("a.mp4", "b.mp4");
+    let another = link.replace("quality=hd", "quality=sd");
+    let twice = format!("{link}&sig={sig}");
+    let unsigned = "/media/a.mp4".to_owned();
+    for bad in [&longer, &elsewhere, &another, &twice, &unsigned, &target] {
+        assert_eq!(ask(&edge, "GET", bad).await.status, 403, "{bad}");
+    }
+    assert_eq!(ask(&edge, "POST", &link).await.status, 403);
+
+    let over = format!("/media/a.mp4?exp={}", now() - 1);
+    let sig = signature("the key", &format!("GET {over}"));
+    assert_eq!(ask(&edge, "GET", &format!("{over}&sig={sig}")).await.status, 403);
+
+    let records = edge.stop();
+    let tags: Vec<_> = records.iter().map(|record| record["refusal"].as_str()).collect();
+    assert_eq!(tags[0], None);
+    assert!(tags[1..8].iter().all(|tag| *tag == Some("signature")), "{tags:?}");
+    assert_eq!(tags[8], Some("expired"));
+    // Who signed it and until when is told, with what is not.
+    assert_eq!(records[0]["query"], format!("quality=hd&exp={until}&sig=***"));
+    assert!(records.iter().all(|record| record["room"] != "proxy"), "{records:?}");
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_have_names_of_the_operators_and_keys_replace_each_other() {
+    let origin = Origin::echo().await;
+    let edge = Edge::start_with(SITE, &[("origin", &origin.addr)]);
+    let until = now() + 3600;
+    for (method, key, status) in [
+        ("PUT", "new-key", 200),
+        ("PUT", "old-key", 200),
+        ("HEAD", "old-key", 200),
+        ("PUT", "no-key", 403),
+    ] {
+        let signed_as = if method == "HEAD" { "GET" } else { method };
+        let sig = signature(key, &format!("{signed_as} /other/a?until={until}"));
+        let link = format!("/other/a?x-ticket={sig}&until={until}");
+        let mut client = Client::connect(edge.addr()).await;
+        let head = format!("{method} {link} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        client.send(head).await;
+        assert_eq!(client.response_head().await.status, status, "{method} by {key}");
+    }
+    // No log shows a signature: not where it is wrong, nor where no route asks for it.
+    ask(&edge, "GET", "/none?x-ticket=secret").await;
+    let seen = origin.received_text();
+    assert!(seen.contains("PUT /a HTTP/1.1\r\n") && !seen.contains("until"), "{seen}");
+    assert!(!seen.contains("x-ticket"), "{seen}");
+    let shown = edge.admin_get("/api/config").text();
+    assert!(!shown.contains("the key") && !shown.contains("old-key"), "{shown}");
+    for record in edge.stop() {
+        assert!(record["query"].as_str().unwrap().starts_with("x-ticket=***"), "{record}");
+    }
+}
