@@ -74,7 +74,7 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let dropped = metrics.lines_dropped().error;
     let path = settings.error_log.as_deref();
     let error_log = crate::log::init(config.log.level, path, owner.uid(), dropped)?;
-    if let Some(warning) = descriptors::raise(settings, threads(settings), &plan) {
+    if let Some(warning) = descriptors::raise(settings, settings.workers(), &plan) {
         ::log::warn!("{warning}");
     }
     let pid_file = PidFile::new(&settings.pid_file, owner);
@@ -97,12 +97,6 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let done = process.run(plan, sockets);
     named.leave(matches!(done, Ok(Place::Taken)));
     done.map(drop)
-}
-
-/// The number of workers.
-fn threads(settings: &config::Server) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    settings.threads.unwrap_or_else(cores)
 }
 
 /// The admin token, if it is asked for. The file that a made one is in is
@@ -286,8 +280,8 @@ impl Process {
             name_again: self.pid_file.keeper(),
         };
         let mut server = Server::new_with_opt_and_conf(None, conf);
-        let apps = (0..server.configuration.threads).map(|_| {
-            let conductor = Conductor::new(site.clone(), state.clone());
+        let apps = (0..server.configuration.threads).map(|worker| {
+            let conductor = Conductor::new(site.clone(), state.clone(), worker);
             Arc::new(proxy(&server.configuration, conductor))
         });
         let door = Arc::new(FrontDoor::new(site.clone(), state.clone()));
@@ -345,7 +339,7 @@ impl Process {
     /// What pingora is told; the rest is done here.
     fn pingora_conf(&self) -> ServerConf {
         ServerConf {
-            threads: threads(&self.config.server),
+            threads: self.config.server.workers(),
             upstream_keepalive_pool_size: POOL,
             max_retries: MOST_ATTEMPTS,
             ..ServerConf::default()

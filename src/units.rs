@@ -103,6 +103,26 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A number of things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Count(pub usize);
+
+impl FromStr for Count {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let number = split_number(text).filter(|(_, unit)| unit.is_empty());
+        let number = number.and_then(|(number, _)| usize::try_from(number).ok());
+        number.map(Count).ok_or_else(|| Unreadable(format!("`{text}` is no number; write 1000")))
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A share of a whole: `20%`. Invariant: 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) struct Share(f64);
@@ -241,6 +261,10 @@ impl Word for OrOff<ByteSize> {
     const FORMAT: &'static str = "size-or-off";
 }
 
+impl Word for OrOff<Count> {
+    const FORMAT: &'static str = "count-or-off";
+}
+
 /// Reads a [`Word`] from a string, a boolean or a number.
 pub(crate) struct WordVisitor<T>(std::marker::PhantomData<T>);
 
@@ -309,7 +333,7 @@ macro_rules! word {
 }
 pub(crate) use word;
 
-word!(Period, ByteSize, Share, Switch, OrOff<Period>, OrOff<ByteSize>);
+word!(Period, ByteSize, Share, Switch, OrOff<Period>, OrOff<ByteSize>, OrOff<Count>);
 
 #[cfg(test)]
 mod tests {
@@ -353,6 +377,11 @@ mod tests {
         check::<Switch>("yes", None);
         check("off", Some(OrOff::<Period>::Off));
         check("5s", Some(OrOff::Set(Period::from_secs(5))));
+        check("12", Some(OrOff::Set(Count(12))));
+        check("false", Some(OrOff::<Count>::Off));
+        for bad in ["", "-1", "12x", "1.5", "on"] {
+            check::<OrOff<Count>>(bad, None);
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod replace;
 mod retries;
 mod route;
 mod security_log;
+mod shed;
 mod shutdown;
 mod smoke;
 mod streams;

@@ -79,6 +79,16 @@ pub(crate) struct Server {
     pub(crate) connections_per_client: usize,
     /// Requests of one client under way, on all its connections together.
     pub(crate) requests_per_client: u32,
+    /// Past which load new requests are refused, by the priority of their routes.
+    pub(crate) shed: limit::ShedConfig,
+}
+
+impl Server {
+    /// The number of workers.
+    pub(crate) fn workers(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(cores)
+    }
 }
 
 impl Default for Server {
@@ -95,6 +105,7 @@ impl Default for Server {
             connections: 65_536,
             connections_per_client: 1024,
             requests_per_client: 1024,
+            shed: limit::ShedConfig::default(),
         }
     }
 }
@@ -134,6 +145,8 @@ pub(crate) struct Defaults {
     pub(crate) compress: Option<respond::CompressConfig>,
     pub(crate) error_pages: respond::ErrorPagesConfig,
     pub(crate) timeouts: RouteTimeouts,
+    /// Which requests are refused first when all are too many: low ones.
+    pub(crate) priority: limit::Priority,
 }
 
 /// One entry of `routes`: a match and one action.
@@ -162,6 +175,8 @@ pub(crate) struct Route {
     pub(crate) error_pages: respond::ErrorPagesConfig,
     pub(crate) timeouts: RouteTimeouts,
     pub(crate) limits: RouteLimits,
+    /// That of `defaults` if absent.
+    pub(crate) priority: Option<limit::Priority>,
 }
 
 /// The key `timeouts` of a route and of `defaults`.

@@ -6,7 +6,6 @@ use super::{Config, Loaded, Loader, Report};
 
 /// Keys of the contract whose rooms are not built yet.
 const NOT_YET: &[&str] = &[
-    "server.shed",
     "server.reload_on_change",
     "log.traces",
     "listeners[].tls.acme",
@@ -17,10 +16,8 @@ const NOT_YET: &[&str] = &[
     "cache",
     "defaults.waf",
     "defaults.cache",
-    "defaults.priority",
     "routes[].waf",
     "routes[].cache",
-    "routes[].priority",
     "routes[].mirror",
     "routes[].access.challenge",
 ];

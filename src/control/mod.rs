@@ -215,10 +215,18 @@ impl Control {
 
     fn set_figures(&self) {
         self.state.tidy();
-        for upstream in self.reloader.site().upstreams.values() {
+        let site = self.reloader.site();
+        for upstream in site.upstreams.values() {
             let status = upstream.pool.status();
             let up = status.iter().filter(|server| server.is_up()).count();
             upstream.metrics.set_servers(status.len(), up);
+        }
+        if let Some(shed) = &site.shed {
+            let routes = site.routes().filter(|route| site.is_shedding(route)).count();
+            shed.look(
+                site.upstreams.values().filter_map(|upstream| upstream.gate.as_ref()),
+                routes,
+            );
         }
     }
 }

@@ -1,16 +1,21 @@
 //! How much: whether a client, or all of them, ask too much of a route.
 //!
 //! A request that passes holds a [`Permit`] until it is over. Who goes on
-//! asking too much, or does other wrong, is banned for a while. What a client
-//! may ask for at all is for `access`.
+//! asking too much, or does other wrong, is banned for a while. Whether all
+//! requests together are too many is for `shed`. What a client may ask for at
+//! all is for `access`.
 
 mod allowance;
 mod bans;
+mod bound;
 mod config;
 mod counts;
+mod gate;
 mod offence;
 mod rate;
+mod shed;
 mod table;
+mod uploads;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,8 +30,10 @@ pub(crate) use self::allowance::{Ask, RateLimit, Who, whole_seconds};
 pub(crate) use self::bans::Told;
 pub(crate) use self::config::{BansConfig, Listed, RateConfig};
 pub(crate) use self::counts::Held;
+pub(crate) use self::gate::{Body, Gate};
 pub(crate) use self::offence::{BanPolicy, Offence};
 pub(crate) use self::rate::Rate;
+pub(crate) use self::shed::{Arrival, Config as ShedConfig, Crowded, Priority, Shed, Slot, Waits};
 
 use self::allowance::Taken;
 use self::bans::{Bans, Reason};

@@ -17,6 +17,7 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::listener::Listener;
 use super::seats::{Seat, Seats, Who};
@@ -200,6 +201,9 @@ impl<D: Door, A: App> Inner<D, A> {
         mut arrivals: mpsc::UnboundedReceiver<Arrived>,
     ) -> io::Result<()> {
         let serve = async move {
+            if let Some(pulse) = self.door.pulse() {
+                tokio::spawn(beat(self.door.clone(), index, pulse));
+            }
             while let Some(arrived) = arrivals.recv().await {
                 let Arrived { stream, peer, listener, seat, load } = arrived;
                 let (door, app) = (self.door.clone(), self.app.clone());
@@ -225,6 +229,17 @@ impl<D: Door, A: App> Inner<D, A> {
         };
         std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
         told.await.map_err(io::Error::other)?
+    }
+}
+
+/// Says again and again how late the worker is: how long a task that is ready
+/// has waited for its turn, and so what has arrived, to be read. For as long as
+/// the runtime is there.
+async fn beat<D: Door>(door: Arc<D>, worker: usize, pulse: Duration) {
+    loop {
+        let due = Instant::now() + pulse;
+        tokio::time::sleep_until(due).await;
+        door.beat(worker, due.elapsed());
     }
 }
 

@@ -25,6 +25,7 @@ mod transport;
 mod welcome;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pingora::apps::HttpServerApp;
@@ -66,6 +67,14 @@ pub(crate) trait Door: Send + Sync + 'static {
 
     /// Counts an event in the life of connections.
     fn count(&self, listener: &Listener, event: Event);
+
+    /// How often each worker is to say how late it is; never if none.
+    fn pulse(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Hears that a worker came `late` to what it was to do at once.
+    fn beat(&self, _worker: usize, _late: Duration) {}
 }
 
 /// The bytes of an answer after which the connection ends.

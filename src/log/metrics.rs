@@ -11,6 +11,7 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 use super::connections::ConnectionMetrics;
 use super::limits::{LimitMetrics, RateMetrics};
 use super::record::{Method, Protocol, Record};
+use super::shed::ShedMetrics;
 use super::traffic::{NAMED_WELL, RouteMetrics, UpstreamMetrics, register, unregister};
 
 /// Requests that no route took count under this name.
@@ -32,6 +33,7 @@ pub(crate) struct Metrics {
     limits: LimitMetrics,
     lines_dropped: IntCounterVec,
     refusals_skipped: IntCounter,
+    shed: ShedMetrics,
 }
 
 /// Counters of lost lines, for who opens the logs.
@@ -79,6 +81,8 @@ impl Metrics {
         )
         .expect(NAMED_WELL);
         let connections = ConnectionMetrics::new();
+        let shed = ShedMetrics::new();
+        register(&registry, shed.collectors());
         let unrouted = Arc::new(RouteMetrics::new(UNROUTED));
         let limits = LimitMetrics::new();
         register(&registry, connections.collectors());
@@ -110,6 +114,7 @@ impl Metrics {
             limits,
             lines_dropped,
             refusals_skipped,
+            shed,
         }
     }
 
@@ -193,6 +198,11 @@ impl Metrics {
         if let Some(cause) = &record.refusal {
             self.refusals.with_label_values(&[cause.room.as_str(), cause.tag]).inc();
         }
+    }
+
+    /// For who sheds load.
+    pub(crate) fn shed(&self) -> ShedMetrics {
+        self.shed.clone()
     }
 
     pub(crate) fn connections(&self) -> &ConnectionMetrics {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::access::{Access, Asked, Denied, Granted, Query, Screened};
 use crate::client::Client;
+use crate::limit::{Arrival, Body, Crowded, Slot, Waits};
 use crate::listen::{Exchange, HttpsRedirect, LINGER, Listener};
 use crate::respond::{Answer, asked_before};
 use crate::route::{Matched, Rewrite};
@@ -109,6 +110,7 @@ pub(super) async fn admit(
     let answer = act(route, &found, &head, sent, need, ctx)?;
     grant(session.req_header_mut(), &route.access, &granted);
     ctx.granted = granted;
+    ctx.slot = find_slot(route, session, ctx)?;
     if is_handshake {
         // A tunnel's silence is no body's: the exchange's deadline bounds it.
         session.set_read_timeout(None);
@@ -228,6 +230,21 @@ fn body_bound(route: &Route, listener: &Listener, request: &RequestHeader) -> Re
         return Err(Refusal::BodyTooLarge);
     }
     Ok(limit)
+}
+
+/// A slot for the request, where there is a bound on those who wait.
+fn find_slot(route: &Route, session: &mut Session, ctx: &Context) -> Result<Option<Slot>, Crowded> {
+    let Some(shed) = &ctx.site.shed else {
+        return Ok(None);
+    };
+    let waits = match (&route.action, &ctx.forward) {
+        (Action::Redirect(_) | Action::Respond(_), _) => return Ok(None),
+        (_, Some(forward)) => Waits::ForServers(forward.upstream.gate.as_ref()),
+        (_, None) => Waits::ForUs,
+    };
+    let body = if session.is_body_empty() { Body::Here } else { Body::ToCome };
+    let arrival = Arrival { priority: route.priority, worker: ctx.worker, body, waits };
+    shed.enter(&arrival).map(Some)
 }
 
 /// What the route does with the request.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::access::Granted;
 use crate::balance::{Lease, ServerId};
 use crate::client::{Client, Place, RequestId};
-use crate::limit::{Held, Permit};
+use crate::limit::{Held, Permit, Slot};
 use crate::listen::Exchange;
 use crate::log::{Cause, Failure};
 use crate::respond::Encoder;
@@ -20,6 +20,8 @@ use super::refuse::{Refusal, Told};
 /// The state of one request. Rooms do not see it; they take what they need.
 pub(crate) struct Context {
     pub(super) site: Arc<Site>,
+    /// The index of the worker that serves it.
+    pub(super) worker: usize,
     pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) client: Option<Client>,
     /// Where the client is from, as far as its route asks.
@@ -34,6 +36,8 @@ pub(crate) struct Context {
     pub(super) under_way: Option<Held>,
     /// The right to be under way on its route, until it is over.
     pub(super) permit: Option<Permit>,
+    /// The right to be waited for, until its answer begins.
+    pub(super) slot: Option<Slot>,
     /// What is asked of the server; none before a route with servers is found.
     pub(super) forward: Option<Forward>,
     /// The most bytes of body that may come.
@@ -106,9 +110,10 @@ pub(super) enum Piece {
 }
 
 impl Context {
-    pub(super) fn new(site: Arc<Site>) -> Self {
+    pub(super) fn new(site: Arc<Site>, worker: usize) -> Self {
         Context {
             site,
+            worker,
             exchange: None,
             client: None,
             place: Place::default(),
@@ -118,6 +123,7 @@ impl Context {
             written_query: None,
             under_way: None,
             permit: None,
+            slot: None,
             forward: None,
             body_limit: u64::MAX,
             encoder: None,

@@ -21,7 +21,7 @@ use super::fields;
 use super::forward;
 use super::meter;
 use super::persist;
-use super::refuse;
+use super::summary;
 
 /// The head of a server's answer, as the client is to see it.
 pub(super) fn response_head(
@@ -61,6 +61,8 @@ pub(super) fn finish_head(
     ctx: &mut Context,
 ) -> Result<()> {
     persist::settle(session);
+    // Whoever answers, nobody is waited for any more.
+    ctx.slot = None;
     if let Some(id) = &ctx.request_id {
         response.insert(X_REQUEST_ID, id.to_value());
     }
@@ -150,7 +152,7 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
     let written = session.response_written().map(|head| head.status);
     let status = written.filter(|status| !is_interim(*status)).map_or(0, |status| status.as_u16());
     let forward = ctx.forward.as_ref();
-    let late = error.filter(|_| ctx.error.is_none()).map(refuse::summary);
+    let late = error.filter(|_| ctx.error.is_none()).map(summary::of);
     let peer = connection.peer.ip();
     let path = request.uri.path();
     let record = Record {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -128,6 +128,16 @@ impl Door for FrontDoor {
 
     fn count(&self, listener: &Listener, event: Event) {
         self.state.count(listener, event);
+    }
+
+    fn pulse(&self) -> Option<Duration> {
+        self.site.load().shed.as_ref()?.pulse()
+    }
+
+    fn beat(&self, worker: usize, late: Duration) {
+        if let Some(shed) = &self.site.load().shed {
+            shed.beat(worker, late);
+        }
     }
 }
 

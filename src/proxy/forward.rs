@@ -180,6 +180,9 @@ pub(super) fn request_body(
     }
     if piece == Piece::Last {
         await_answer(exchange, forward);
+        if let Some(slot) = &mut ctx.slot {
+            slot.sent();
+        }
     }
     Ok(())
 }
@@ -222,6 +225,9 @@ pub(super) fn answered(
         let mut error = Error::explain(ErrorType::HTTPStatus(status), "tried elsewhere");
         error.set_retry(true);
         return Err(error.into_up());
+    }
+    if let Some(slot) = ctx.slot.take() {
+        slot.answered();
     }
     let is_tunnel = status == 101 || headers::is_stream(&response.headers);
     let silence = if is_tunnel {

@@ -19,6 +19,7 @@ mod forward;
 mod meter;
 mod persist;
 mod refuse;
+mod summary;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,11 +43,13 @@ pub(crate) use self::door::FrontDoor;
 pub(crate) struct Conductor {
     site: Arc<ArcSwap<Site>>,
     state: Arc<State>,
+    worker: usize,
 }
 
 impl Conductor {
-    pub(crate) fn new(site: Arc<ArcSwap<Site>>, state: Arc<State>) -> Self {
-        Conductor { site, state }
+    /// `worker` is the index of the worker that it serves requests on.
+    pub(crate) fn new(site: Arc<ArcSwap<Site>>, state: Arc<State>, worker: usize) -> Self {
+        Conductor { site, state, worker }
     }
 
     /// Pingora asks only when a request begins.
@@ -62,7 +65,7 @@ impl ProxyHttp for Conductor {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new(self.site.load_full())
+        Context::new(self.site.load_full(), self.worker)
     }
 
     // Pingora's own compression module would cost every request its context.

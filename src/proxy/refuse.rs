@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use pingora::{Error, ErrorSource, ErrorType, ImmutStr, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, Session};
 
 use crate::access::{BasicFault, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
-use crate::limit::{Exceeded, Offence, whole_seconds};
+use crate::limit::{Crowded, Exceeded, Offence, whole_seconds};
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, WrongHost};
 use crate::log::Room;
 use crate::respond::{Answer, ErrorPages, Form, Page};
@@ -18,6 +18,7 @@ use crate::sanitise::{Kind, Malformed};
 use super::answer;
 use super::context::Context;
 use super::meter;
+use super::summary;
 
 /// Everything a request may be refused for, or fail with.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub(crate) enum Refusal {
     Denied(Denied),
     /// Who asks asks too much.
     Exceeded(Exceeded),
+    /// All requests together are too many.
+    Crowded(Crowded),
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The client stopped sending its body.
@@ -81,6 +84,7 @@ impl Refusal {
             Refusal::NoRoute(NoRoute::Method { .. }) => (405, Route, "method"),
             Refusal::Denied(denied) => (of_denied(denied), Access, denied.tag()),
             Refusal::Exceeded(exceeded) => (of_exceeded(exceeded), Limit, exceeded.tag()),
+            Refusal::Crowded(_) => (503, Limit, "shed"),
             Refusal::BodyTooLarge => (413, Listen, "body_too_large"),
             Refusal::ClientTooSlow => (408, Listen, "body_too_slow"),
             Refusal::NoFile => (404, Files, "no_file"),
@@ -100,6 +104,7 @@ impl Refusal {
     pub(super) fn rule(&self) -> Option<Arc<str>> {
         match self {
             Refusal::Exceeded(exceeded) => exceeded.rule(),
+            Refusal::Crowded(crowded) => Some(crowded.rule.clone()),
             _ => None,
         }
     }
@@ -137,6 +142,9 @@ impl Refusal {
             Refusal::Exceeded(exceeded) => {
                 let seconds = whole_seconds(exceeded.retry()?).max(1);
                 Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
+            }
+            Refusal::Crowded(crowded) => {
+                Some((header::RETRY_AFTER, HeaderValue::from(u16::from(crowded.retry_after))))
             }
             Refusal::NoServer(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
@@ -249,6 +257,12 @@ impl From<Exceeded> for Refusal {
     }
 }
 
+impl From<Crowded> for Refusal {
+    fn from(cause: Crowded) -> Self {
+        Refusal::Crowded(cause)
+    }
+}
+
 impl From<NoRoute> for Refusal {
     fn from(cause: NoRoute) -> Self {
         Refusal::NoRoute(cause)
@@ -273,6 +287,9 @@ pub(super) async fn send(
             exchange.set_malformed();
         }
     }
+    if let Refusal::Crowded(Crowded { pause: Some(pause), .. }) = refusal {
+        tokio::time::sleep(*pause).await;
+    }
     let (site, route) = (ctx.site.clone(), ctx.route.clone());
     let pages = route.as_ref().map_or(&site.defaults.error_pages, |route| &route.error_pages);
     let form = Form::wanted(&session.req_header().headers);
@@ -296,7 +313,7 @@ pub(super) async fn after_failure(
         _ if is_over => Some(Refusal::TookTooLong),
         told => told.or_else(|| of_error(error)),
     };
-    ctx.error = Some(summary(error));
+    ctx.error = Some(summary::of(error));
     let silent = FailToProxy { error_code: 0, can_reuse_downstream: false };
     let Some(refusal) = refusal else {
         return silent;
@@ -348,57 +365,4 @@ fn is_of_chunks(error: &Error) -> bool {
     let cause = error.cause.as_ref();
     let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()?.get_ref());
     cause.is_some_and(|cause| cause.is::<BadChunks>())
-}
-
-/// The error in one line, cut so that a record stays a line of bearable length.
-///
-/// What pingora made up at run time may quote what it read, cookies and bodies
-/// included; before there is a connection to a server, it has read nothing.
-pub(super) fn summary(error: &Error) -> String {
-    const LONGEST: usize = 300;
-    let mut line = error.esource().as_str().to_owned();
-    append(&mut line, error);
-    line.trim_start().chars().take(LONGEST).collect()
-}
-
-// As deep as errors are nested, which is as often as code above wraps one.
-fn append(line: &mut String, error: &Error) {
-    line.push(' ');
-    line.push_str(error.etype().as_str());
-    match &error.context {
-        Some(ImmutStr::Owned(_)) if !is_of_connecting(error.etype()) => {}
-        Some(context) => {
-            line.push_str(" context: ");
-            line.push_str(context.as_str());
-        }
-        None => {}
-    }
-    let Some(cause) = &error.cause else {
-        return;
-    };
-    line.push_str(" cause:");
-    match cause.downcast_ref::<Box<Error>>() {
-        Some(error) => append(line, error),
-        None => {
-            line.push(' ');
-            line.push_str(&cause.to_string());
-        }
-    }
-}
-
-/// Whether an error is one of making a connection, TLS included.
-fn is_of_connecting(kind: &ErrorType) -> bool {
-    matches!(
-        kind,
-        ErrorType::ConnectTimedout
-            | ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::BindError
-            | ErrorType::SocketError
-            | ErrorType::TLSHandshakeFailure
-            | ErrorType::TLSHandshakeTimedout
-            | ErrorType::InvalidCert
-            | ErrorType::HandshakeError
-    )
 }

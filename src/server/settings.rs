@@ -57,6 +57,7 @@ pub(super) fn check(server: &Server) -> Result<(), Faults> {
             fault(key, what);
         }
     }
+    faults.collect("shed", server.shed.check());
     faults.into_result(|| Some(()))
 }
 

@@ -77,7 +77,7 @@ impl House {
         let logs = Logs::open(&config.log, rustix::process::geteuid(), &metrics);
         let state = State::new(metrics, logs.expect("none").0, Ledger::default());
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
-        let conductor = Conductor::new(site.clone(), state.clone());
+        let conductor = Conductor::new(site.clone(), state.clone(), 0);
         let (closing, is_closing) = watch::channel(false);
         let (cut, is_cut) = watch::channel(false);
         House {

@@ -8,7 +8,7 @@ use crate::client::Clients;
 use crate::config::{self, Config};
 use crate::fault::Faults;
 use crate::files::Files;
-use crate::limit::BanPolicy;
+use crate::limit::{BanPolicy, Shed};
 use crate::log::{Logs, Metrics};
 use crate::respond::{Compression, Cors, ErrorPages, Fixed, HeaderRules};
 use crate::route::{self, Redirect, Rewrite, Router};
@@ -32,8 +32,12 @@ impl Site {
     ) -> Result<Site, Faults> {
         let mut faults = Faults::none();
         let clients = faults.collect("clients", Clients::new(&config.clients));
-        let upstreams =
-            faults.collect("upstreams", build_upstreams(&config.upstreams, metrics, previous));
+        let shed = match previous {
+            Some(previous) => previous.shed.clone(),
+            None => Shed::new(&config.server.shed, config.server.workers(), metrics.shed()),
+        };
+        let upstreams = build_upstreams(&config.upstreams, metrics, previous, shed.as_deref());
+        let upstreams = faults.collect("upstreams", upstreams);
         let rate_limits = faults.collect("rate_limits", limits::build(config, metrics));
         let bans = faults.collect("bans", BanPolicy::new(&config.bans));
         let defaults = faults.collect("defaults", Defaults::new(config));
@@ -65,6 +69,7 @@ impl Site {
                 by_index,
                 upstreams: upstreams?,
                 verifiers: sources.verifiers.clone(),
+                shed,
                 turns: previous.map(|site| site.turns.clone()).unwrap_or_default(),
                 config: config.clone(),
                 strict,
@@ -78,6 +83,7 @@ fn build_upstreams(
     configs: &BTreeMap<String, crate::upstream::Config>,
     metrics: &Metrics,
     previous: Option<&Site>,
+    shed: Option<&Shed>,
 ) -> Result<Upstreams, Faults> {
     let mut faults = Faults::none();
     let mut upstreams = Upstreams::new();
@@ -86,7 +92,9 @@ fn build_upstreams(
         let before = previous.and_then(|site| site.upstreams.get(name));
         let built = Upstream::new(name, config, before.map(|u| &**u), metrics.upstream(name));
         if let Some(upstream) = faults.collect(name.as_str(), built) {
-            upstreams.insert(name.clone(), Arc::new(upstream));
+            let gate = before.and_then(|before| before.gate.clone());
+            let gate = gate.or_else(|| shed?.gate(name));
+            upstreams.insert(name.clone(), Arc::new(upstream.behind(gate)));
         }
     }
     faults.into_result(|| Some(upstreams))
@@ -219,6 +227,7 @@ impl RouteBuilder<'_> {
                 access: access?,
                 cors: cors?,
                 limits: limits?,
+                priority: written.priority.unwrap_or(self.shared.config.defaults.priority),
                 rewrite: rewrite?,
                 headers: headers?,
                 compression: compression?,

@@ -20,7 +20,7 @@ use crate::access::{Access, Verifiers};
 use crate::client::Clients;
 use crate::config::Config;
 use crate::files::Files;
-use crate::limit::{BanPolicy, Limits};
+use crate::limit::{BanPolicy, Limits, Priority, Shed, Waits};
 use crate::log::RouteMetrics;
 use crate::respond::{Compression, Cors, ErrorPages, Fixed, HeaderRules, Turns};
 use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
@@ -47,6 +47,9 @@ pub(crate) struct Site {
     pub(crate) files: Vec<Arc<dyn Refresh>>,
     /// What credentials are verified by, as far as routes share it.
     pub(crate) verifiers: Verifiers,
+    /// The bounds on requests that wait, if there are any; the same for every
+    /// site of a process.
+    pub(crate) shed: Option<Arc<Shed>>,
     /// Of bodies to be compressed; the same for every site of a process.
     pub(crate) turns: Arc<Turns>,
     /// What was written, for the operator to look at.
@@ -61,6 +64,24 @@ impl Site {
         let found = self.routes.find(head)?;
         let route = self.by_index.get(*found.route).ok_or(NoRoute::Unknown)?;
         Ok((route, found.matched))
+    }
+
+    /// Whether requests of `route` are being refused because all are too many.
+    pub(crate) fn is_shedding(&self, route: &Route) -> bool {
+        let Some(shed) = &self.shed else {
+            return false;
+        };
+        match &route.action {
+            Action::Proxy(targets) => targets
+                .all()
+                .any(|upstream| shed.is_shedding(Waits::ForServers(upstream.gate.as_ref()))),
+            Action::Files { .. } => shed.is_shedding(Waits::ForUs),
+            Action::Redirect(_) | Action::Respond(_) => false,
+        }
+    }
+
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.by_index.iter().map(|route| &**route)
     }
 
     /// How strictly heads are read on the listener of this name.
@@ -105,6 +126,7 @@ pub(crate) struct Route {
     pub(crate) access: Access,
     pub(crate) cors: Option<Cors>,
     pub(crate) limits: Limits,
+    pub(crate) priority: Priority,
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) headers: HeaderRules,
     pub(crate) compression: Option<Compression>,
@@ -154,6 +176,10 @@ impl Targets {
             (sum, upstream)
         });
         Targets { bounds: bounds.collect() }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.bounds.iter().map(|(_, upstream)| upstream)
     }
 
     /// The upstream for one request.

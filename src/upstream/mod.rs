@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::balance::{self, Budget, Pool, Server};
 use crate::fault::Faults;
+use crate::limit::Gate;
 use crate::log::UpstreamMetrics;
 use crate::units::{Period, Switch};
 
@@ -79,6 +80,8 @@ pub(crate) struct Upstream {
     pub(crate) budget: Budget,
     pub(crate) retries: Retries,
     pub(crate) metrics: Arc<UpstreamMetrics>,
+    /// Where requests for it may be too many.
+    pub(crate) gate: Option<Arc<Gate>>,
     connector: Arc<Connector>,
 }
 
@@ -122,9 +125,15 @@ impl Upstream {
                 budget: Budget::new(config.retries.budget),
                 retries: retries?,
                 metrics,
+                gate: None,
                 connector: connector?,
             })
         })
+    }
+
+    /// The same behind a gate.
+    pub(crate) fn behind(self, gate: Option<Arc<Gate>>) -> Self {
+        Upstream { gate, ..self }
     }
 
     /// How pingora is to connect to `server`, and the use of that connection;

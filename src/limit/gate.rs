@@ -1,0 +1,511 @@
+//! Who waits within one bound, and who is refused by it.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::bound::{Bound, Judge, Now};
+use super::shed::Priority;
+use super::uploads::Uploads;
+
+/// How often a bound is looked at, at most.
+const STEP: Duration = Duration::from_millis(100);
+/// Nothing is shed any more when nothing was refused for so long.
+const CALM: Duration = Duration::from_secs(5);
+
+/// A bound, and the requests within it.
+// Two lines of cache: what one worker counts slows nobody else down.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Gate {
+    name: Arc<str>,
+    bound: Bound,
+    began: Instant,
+    // Requests whose answers are awaited, those of them of high priority, and
+    // those that still arrive.
+    waiting: AtomicUsize,
+    high: AtomicUsize,
+    uploads: Uploads,
+    // When to look next, in nanoseconds after `began`.
+    look_at: AtomicU64,
+    is_shedding: AtomicBool,
+    // Since the last look.
+    refused: AtomicUsize,
+    look: Mutex<Look>,
+}
+
+/// What only who looks at a bound sees.
+#[derive(Debug)]
+struct Look {
+    judge: Judge,
+    refused_at: Instant,
+    // Since the last judgement, and since shedding began.
+    refused: usize,
+    refused_in_all: usize,
+}
+
+impl Gate {
+    /// A gate for so many requests.
+    pub(super) fn fixed(name: &str, most: usize, now: Instant) -> Arc<Gate> {
+        Gate::new(name, Bound::fixed(most), Duration::ZERO, now)
+    }
+
+    /// One behind which answers begin after `latency`.
+    pub(super) fn of_answers(name: &str, latency: Duration, now: Instant) -> Arc<Gate> {
+        Gate::new(name, Bound::of_answers(latency), latency, now)
+    }
+
+    /// One behind which a worker is late by no more than `latency`.
+    pub(super) fn of_worker(name: &str, latency: Duration, now: Instant) -> Arc<Gate> {
+        Gate::new(name, Bound::of_worker(latency), latency, now)
+    }
+
+    fn new(name: &str, bound: Bound, latency: Duration, now: Instant) -> Arc<Gate> {
+        let judge = Judge::new(latency, now);
+        Arc::new(Gate {
+            name: name.into(),
+            bound,
+            began: now,
+            waiting: AtomicUsize::new(0),
+            high: AtomicUsize::new(0),
+            uploads: Uploads::default(),
+            look_at: AtomicU64::new(nanos(STEP)),
+            is_shedding: AtomicBool::new(false),
+            refused: AtomicUsize::new(0),
+            look: Mutex::new(Look { judge, refused_at: now, refused: 0, refused_in_all: 0 }),
+        })
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The most requests that may wait at present, if there is a bound.
+    pub(super) fn bound(&self) -> Option<usize> {
+        self.bound.get()
+    }
+
+    /// The requests that wait for an answer.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed) + self.uploads.count()
+    }
+
+    /// Whether requests were refused in the last seconds.
+    pub(super) fn is_shedding(&self) -> bool {
+        self.is_shedding.load(Relaxed)
+    }
+
+    /// Lets a request in, if there is room for its priority.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        priority: Priority,
+        body: Body,
+        now: Instant,
+    ) -> Option<Stay> {
+        self.look(now);
+        // Counted before it is judged, lest two take the last place.
+        let (before, upload) = match body {
+            Body::Here => (self.waiting.fetch_add(1, Relaxed) + self.uploads.count(), None),
+            Body::ToCome => {
+                let age = self.age(now);
+                (self.uploads.begin(age) + self.waiting.load(Relaxed), Some(age))
+            }
+        };
+        let is_high = priority == Priority::High;
+        let high = if is_high { self.high.fetch_add(1, Relaxed) } else { 0 };
+        let changes = self.bound.changes();
+        let stay = Stay { gate: self.clone(), changes, since: now, upload, is_high };
+        let bound = self.bound.number();
+        // Who was let in before a bound was narrowed takes nothing of the part
+        // that is for high priority alone.
+        let is_spared = is_high && high < bound / 5;
+        if before >= priority.part_of(bound) && !is_spared {
+            self.refused.fetch_add(1, Relaxed);
+            return None;
+        }
+        self.bound.crowd(before + 1);
+        Some(stay)
+    }
+
+    /// Hears how late its worker is.
+    pub(super) fn beat(&self, late: Duration, now: Instant) {
+        self.bound.beat(late);
+        self.look(now);
+    }
+
+    /// Looks at the bound, if it is time to.
+    pub(super) fn look(&self, now: Instant) {
+        let age = self.age(now);
+        if nanos(age) < self.look_at.load(Relaxed) {
+            return;
+        }
+        // Who comes second need not look.
+        let Ok(mut look) = self.look.try_lock() else { return };
+        self.look_at.store(nanos(age + STEP), Relaxed);
+        self.uploads.forget(age);
+        self.count_refused(&mut look, now);
+        let is_calm = look.is_calm(now);
+        let now = Now { at: now, waiting: self.waiting(), refused: look.refused, is_calm };
+        if self.bound.judge(&mut look.judge, &now) {
+            look.refused = 0;
+        }
+    }
+
+    fn count_refused(&self, look: &mut Look, now: Instant) {
+        let (name, refused) = (&self.name, self.refused.swap(0, Relaxed));
+        look.refused += refused;
+        look.refused_in_all += refused;
+        if refused > 0 {
+            look.refused_at = now;
+            if !self.is_shedding.swap(true, Relaxed) {
+                let bound = self.bound.number();
+                ::log::warn!("shedding load: at most {bound} requests may wait for {name}");
+            }
+        } else if self.is_shedding() && look.is_calm(now) {
+            self.is_shedding.store(false, Relaxed);
+            let refused = std::mem::take(&mut look.refused_in_all);
+            ::log::warn!("no load is shed for {name} any more; {refused} requests were refused");
+        }
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+}
+
+impl Look {
+    fn is_calm(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.refused_at) >= CALM
+    }
+}
+
+/// Whether the body of a request has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    Here,
+    ToCome,
+}
+
+/// One request's stay within a gate, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Stay {
+    gate: Arc<Gate>,
+    // Of the bound, when it was let in.
+    changes: usize,
+    since: Instant,
+    // While its body arrives: the age of the gate when it began.
+    upload: Option<Duration>,
+    is_high: bool,
+}
+
+impl Stay {
+    /// The body is here: what is waited for from now on is the answer.
+    pub(super) fn sent(&mut self, now: Instant) {
+        if let Some(age) = self.upload.take() {
+            self.gate.waiting.fetch_add(1, Relaxed);
+            self.gate.uploads.end(age);
+            self.since = now;
+        }
+    }
+
+    /// The answer begins.
+    pub(super) fn answered(self, now: Instant) {
+        let took = now.saturating_duration_since(self.since);
+        self.gate.bound.answered(took, self.changes);
+        self.gate.look(now);
+    }
+
+    /// There will be no answer.
+    pub(super) fn given_up(self, now: Instant) {
+        if self.upload.is_none() {
+            let waited = now.saturating_duration_since(self.since);
+            self.gate.bound.given_up(waited, self.changes);
+        }
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if self.is_high {
+            self.gate.high.fetch_sub(1, Relaxed);
+        }
+        match self.upload {
+            Some(age) => self.gate.uploads.end(age),
+            None => {
+                self.gate.waiting.fetch_sub(1, Relaxed);
+            }
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+    use std::collections::{BinaryHeap, VecDeque};
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A number of servers that take work of this length, one at a time each,
+    /// from one queue, in simulated time.
+    #[derive(Clone, Copy)]
+    struct Servers {
+        number: usize,
+        work: Duration,
+        // Whether all work is as long, or exponentially distributed.
+        is_even: bool,
+    }
+
+    /// What came of a load, of requests of high priority the times they took.
+    #[derive(Default)]
+    struct Came {
+        answered: usize,
+        refused: [usize; 3],
+        high: Vec<Duration>,
+    }
+
+    impl Came {
+        fn p99(&self) -> Duration {
+            let mut sorted = self.high.clone();
+            sorted.sort();
+            sorted[sorted.len() * 99 / 100]
+        }
+    }
+
+    impl Servers {
+        /// Answers in a second, at most.
+        fn capacity(self) -> f64 {
+            self.number as f64 / self.work.as_secs_f64()
+        }
+
+        /// Requests at random moments, so many a second, for a minute; of ten, one is of
+        /// high priority and three of low. The first `warm` seconds are left out of the times.
+        fn bear(self, rate: f64, gate: Option<&Arc<Gate>>, start: Instant, warm: u64) -> Came {
+            let mut random = fastrand::Rng::with_seed(7);
+            let mut pause = |mean: f64| Duration::from_secs_f64(-mean * (1.0 - random.f64()).ln());
+            let mut choice = fastrand::Rng::with_seed(8);
+            let (mut came, mut now) = (Came::default(), start);
+            let mut next = now + pause(1.0 / rate);
+            let mut work = fastrand::Rng::with_seed(9);
+            let mut work = || match self.is_even {
+                true => self.work,
+                false => self.work.mul_f64(-(1.0 - work.f64()).ln()),
+            };
+            let mut busy: BinaryHeap<Reverse<(Instant, usize)>> = BinaryHeap::new();
+            let mut queue = VecDeque::new();
+            let mut requests: Vec<(Instant, Priority, Option<Stay>)> = Vec::new();
+            while now < start + Duration::from_secs(60) {
+                if let Some(Reverse((end, _))) = busy.peek().filter(|Reverse((end, _))| *end < next)
+                {
+                    now = *end;
+                    let Some(Reverse((_, done))) = busy.pop() else { unreachable!() };
+                    let (since, priority, stay) = &mut requests[done];
+                    came.answered += 1;
+                    if *priority == Priority::High && now > start + Duration::from_secs(warm) {
+                        came.high.push(now - *since);
+                    }
+                    stay.take().into_iter().for_each(|stay| stay.answered(now));
+                    if let Some(waiting) = queue.pop_front() {
+                        busy.push(Reverse((now + work(), waiting)));
+                    }
+                    continue;
+                }
+                now = next;
+                next += pause(1.0 / rate);
+                let priority = match choice.u8(0..10) {
+                    0 => Priority::High,
+                    1..4 => Priority::Low,
+                    _ => Priority::Normal,
+                };
+                let stay = gate.map(|gate| gate.enter(priority, Body::Here, now));
+                if matches!(stay, Some(None)) {
+                    came.refused[priority as usize] += 1;
+                    continue;
+                }
+                requests.push((now, priority, stay.flatten()));
+                match busy.len() < self.number {
+                    true => busy.push(Reverse((now + work(), requests.len() - 1))),
+                    false => queue.push_back(requests.len() - 1),
+                }
+            }
+            came
+        }
+    }
+
+    fn gate(latency: Duration, start: Instant) -> Arc<Gate> {
+        Gate::of_answers("the servers", latency, start)
+    }
+
+    #[test]
+    fn at_three_times_what_servers_can_do_they_do_it() {
+        let start = Instant::now();
+        for (number, work, is_even) in [
+            (1, 20 * MS, true),
+            (4, 50 * MS, false),
+            (20, 50 * MS, true),
+            (20, 50 * MS, false),
+            (20, 200 * MS, false),
+            (100, 50 * MS, false),
+            (50, 1000 * MS, true),
+        ] {
+            let servers = Servers { number, work, is_even };
+            let (capacity, latency) = (servers.capacity(), work * 3 / 2);
+            let quiet = servers.bear(capacity / 2.0, None, start, 0);
+            let busy = servers.bear(3.0 * capacity, Some(&gate(latency, start)), start, 12);
+            let shown = format!("{number} servers, {work:?}, even: {is_even}");
+            let good = busy.answered as f64 / 60.0 / capacity;
+            assert!(good > 0.9, "{shown}: {good}");
+            let (high, before) = (busy.p99(), quiet.p99());
+            assert!(high <= 2 * before, "{shown}: {high:?}, {before:?} before");
+            let [low, normal, high] = busy.refused;
+            assert!(low > normal / 2 && high * 20 < normal, "{shown}: {:?}", busy.refused);
+        }
+    }
+
+    #[test]
+    fn without_a_gate_the_same_load_is_a_queue_without_end() {
+        let servers = Servers { number: 20, work: 50 * MS, is_even: true };
+        let came = servers.bear(3.0 * servers.capacity(), None, Instant::now(), 12);
+        assert!(came.p99() > 200 * servers.work, "{:?}", came.p99());
+    }
+
+    #[test]
+    fn what_servers_can_do_is_not_refused() {
+        let start = Instant::now();
+        let servers = Servers { number: 20, work: 50 * MS, is_even: false };
+        let came = servers.bear(0.8 * servers.capacity(), Some(&gate(100 * MS, start)), start, 0);
+        // Chance alone makes them late for a moment, now and then.
+        let refused: usize = came.refused.iter().sum();
+        assert!(refused * 500 < came.answered, "{:?}", came.refused);
+    }
+
+    #[test]
+    fn nothing_is_refused_for_long_that_is_slow_whatever_the_load() {
+        let start = Instant::now();
+        let servers = Servers { number: 1000, work: 300 * MS, is_even: false };
+        let came = servers.bear(1500.0, Some(&gate(100 * MS, start)), start, 0);
+        assert!(came.answered > 1500 * 60 * 9 / 10, "{}", came.answered);
+    }
+
+    #[test]
+    fn a_bound_is_lifted_when_it_is_calm() {
+        let start = Instant::now();
+        let servers = Servers { number: 20, work: 50 * MS, is_even: true };
+        let gate = gate(75 * MS, start);
+        servers.bear(3.0 * servers.capacity(), Some(&gate), start, 0);
+        assert!(gate.bound().is_some() && gate.is_shedding());
+        let later = start + Duration::from_secs(60);
+        assert_eq!(gate.waiting(), 0, "whose stay is over has left");
+        servers.bear(servers.capacity() / 2.0, Some(&gate), later, 0);
+        assert!(gate.bound().is_none() && !gate.is_shedding());
+    }
+
+    #[test]
+    fn a_late_worker_lets_in_less_until_it_is_on_time() {
+        let start = Instant::now();
+        let gate = Gate::of_worker("worker 0", 50 * MS, start);
+        let enter = |now| gate.enter(Priority::Low, Body::Here, now);
+        let held: Vec<Stay> = (0..100).filter_map(|_| enter(start)).collect();
+        assert_eq!(held.len(), 100);
+        let beat = |number: u32, late| {
+            (1..=number).for_each(|at| gate.beat(late, start + at * 100 * MS));
+        };
+        beat(4, 40 * MS);
+        assert_eq!(gate.bound(), None, "it is not late");
+        beat(10, 75 * MS);
+        assert_eq!(gate.bound(), Some(66));
+        assert!(enter(start + 1000 * MS).is_none());
+        drop(held);
+        assert!(enter(start + 1000 * MS).is_some());
+    }
+
+    #[test]
+    fn a_worker_that_is_late_for_others_lets_in_what_comes() {
+        let start = Instant::now();
+        let gate = Gate::of_worker("worker 0", 50 * MS, start);
+        let (mut answered, mut refused) = (0, 0);
+        // It is late whatever it lets in; each request waits for five beats.
+        let mut waiting = VecDeque::new();
+        for beat in 1..600 {
+            let now = start + beat * 100 * MS;
+            for _ in 0..20 {
+                match gate.enter(Priority::Normal, Body::Here, now) {
+                    Some(stay) => waiting.push_back((beat, stay)),
+                    None => refused += 1,
+                }
+            }
+            while waiting.front().is_some_and(|(since, _)| beat - since >= 5) {
+                waiting.pop_front().into_iter().for_each(|(_, stay)| stay.answered(now));
+                answered += 1;
+            }
+            gate.beat(if beat < 20 { MS } else { 90 * MS }, now);
+        }
+        assert!(refused > 0 && refused * 10 < answered, "{refused} of {answered}");
+    }
+
+    #[test]
+    fn few_are_no_crowd() {
+        let start = Instant::now();
+        let gate = gate(50 * MS, start);
+        for turn in 0..100 {
+            let now = start + turn * 1000 * MS;
+            let enter = |_| gate.enter(Priority::Low, Body::Here, now).expect("no crowd");
+            let stays: Vec<Stay> = (0..8).map(enter).collect();
+            stays.into_iter().for_each(|stay| stay.answered(now + 900 * MS));
+        }
+        assert_eq!(gate.bound(), None);
+    }
+
+    #[test]
+    fn priorities_have_their_parts_of_a_bound() {
+        let now = Instant::now();
+        for (bound, parts) in [(1, [1, 1, 1]), (2, [1, 1, 2]), (4, [2, 3, 4]), (100, [60, 80, 100])]
+        {
+            let gate = Gate::fixed("any server", bound, now);
+            let mut held = Vec::new();
+            for (priority, part) in
+                [Priority::Low, Priority::Normal, Priority::High].into_iter().zip(parts)
+            {
+                held.extend(std::iter::from_fn(|| gate.enter(priority, Body::Here, now)));
+                assert_eq!(held.len(), part, "{priority:?} of {bound}");
+            }
+            assert_eq!(gate.waiting(), bound);
+        }
+    }
+
+    #[test]
+    fn what_was_let_in_before_takes_nothing_from_high_priority() {
+        let start = Instant::now();
+        let gate = Gate::of_worker("worker 0", 50 * MS, start);
+        let enter = |priority| gate.enter(priority, Body::Here, start + 1000 * MS);
+        let low: Vec<_> = std::iter::repeat_with(|| enter(Priority::Low)).take(40).collect();
+        (11..20).for_each(|at| gate.beat(100 * MS, start + at * 100 * MS));
+        assert_eq!((gate.bound(), low.len()), (Some(20), 40));
+        assert!(enter(Priority::Normal).is_none());
+        let high: Vec<_> = std::iter::from_fn(|| enter(Priority::High)).collect();
+        assert_eq!(high.len(), 4, "a fifth");
+    }
+
+    #[test]
+    fn who_waits_for_a_body_waits_for_nobody_for_long() {
+        let start = Instant::now();
+        let gate = Gate::fixed("any server", 1, start);
+        let mut slow = gate.enter(Priority::High, Body::ToCome, start).expect("room");
+        assert!(gate.enter(Priority::High, Body::Here, start + 900 * MS).is_none());
+        let later = start + 2000 * MS;
+        let other = gate.enter(Priority::High, Body::Here, later).expect("room");
+        slow.sent(later);
+        assert_eq!(gate.waiting(), 2, "it was let in, and is waited for now");
+        drop((slow, other));
+        assert_eq!(gate.waiting(), 0);
+    }
+}
