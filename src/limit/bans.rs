@@ -113,7 +113,12 @@ struct Said {
 impl Bans {
     /// Whether `address` is in a network that is banned.
     pub(super) fn hold(&self, address: IpAddr, now: Moment) -> bool {
-        self.count.load(Ordering::Relaxed) > 0 && self.held().holds(address, now)
+        !self.are_none() && self.held().holds(address, now)
+    }
+
+    /// Whether nobody is, so that no clock need be asked.
+    pub(super) fn are_none(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
     }
 
     /// Bans `network`, longer than the last time; says for how long.
@@ -160,7 +165,7 @@ impl Bans {
 
     /// Drops what is to be forgotten; how many bans hold.
     pub(super) fn tidy(&self, now: Moment) -> usize {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        if self.are_none() {
             return 0;
         }
         let mut held = self.held_mut();

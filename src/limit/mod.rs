@@ -224,7 +224,8 @@ impl Ledger {
 
     /// Whether requests and connections of `address` are refused.
     pub(crate) fn is_banned(&self, policy: &BanPolicy, address: IpAddr) -> bool {
-        policy.list.contains(address) || self.bans.hold(address, self.allowances.now())
+        policy.list.contains(address)
+            || !self.bans.are_none() && self.bans.hold(address, self.allowances.now())
     }
 
     /// Remembers an offence, which may be the one that gets its client banned.

@@ -27,6 +27,15 @@ pub(super) fn enter(client: &Client, site: &Site, state: &State) -> Result<Optio
     state.ledger.enter(client.network, most).map(Some)
 }
 
+/// Has the connection of a banned client end with its answer: it is from before
+/// the ban. That of a trusted proxy is not its own.
+pub(super) fn part(refusal: &Refusal, session: &mut Session, ctx: &Context) {
+    let is_its_own = ctx.client.as_ref().is_some_and(|client| !client.peer_trusted);
+    if is_its_own && matches!(refusal, Refusal::Exceeded(Exceeded::Banned)) {
+        session.set_keepalive(None);
+    }
+}
+
 /// The permit of a request on its route.
 pub(super) async fn permit(
     client: &Client,

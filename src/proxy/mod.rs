@@ -80,7 +80,10 @@ impl ProxyHttp for Conductor {
         match admit::admit(session, ctx, &self.state).await {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
-            Err(refusal) => refuse::send(&refusal, session, ctx).await,
+            Err(refusal) => {
+                meter::part(&refusal, session, ctx);
+                refuse::send(&refusal, session, ctx).await
+            }
         }
     }
 
