@@ -250,7 +250,7 @@ fn cost(rate: Rate, amount: u64) -> u64 {
 }
 
 /// Rounded up: who comes back after so many seconds comes not too early.
-pub(crate) fn whole_seconds(duration: Duration) -> u64 {
+pub(super) fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 

@@ -22,11 +22,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 
 use crate::networks::{ClientKey, Network};
 
-pub(crate) use self::allowance::{Ask, RateLimit, Who, whole_seconds};
+pub(crate) use self::allowance::{Ask, RateLimit, Who};
 pub(crate) use self::bans::Told;
 pub(crate) use self::config::{BansConfig, Listed, RateConfig};
 pub(crate) use self::counts::Held;
@@ -35,7 +35,7 @@ pub(crate) use self::offence::{BanPolicy, Offence};
 pub(crate) use self::rate::Rate;
 pub(crate) use self::shed::{Arrival, Config as ShedConfig, Crowded, Priority, Shed, Slot, Waits};
 
-use self::allowance::Taken;
+use self::allowance::{Taken, whole_seconds};
 use self::bans::{Bans, Reason};
 use self::config::Count;
 use self::counts::Counts;
@@ -110,7 +110,7 @@ impl Exceeded {
     }
 
     /// When to come back, if that is worth it.
-    pub(crate) fn retry(&self) -> Option<Duration> {
+    fn retry(&self) -> Option<Duration> {
         match self {
             Exceeded::Banned => None,
             Exceeded::Rate { retry, .. } => Some(*retry),
@@ -118,14 +118,17 @@ impl Exceeded {
         }
     }
 
-    /// What the answer says of allowances.
-    pub(crate) fn shown(&self) -> Vec<(HeaderName, HeaderValue)> {
-        match self {
+    /// What the answer says: when to come back, and of allowances.
+    pub(crate) fn fields(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut said = match self {
             Exceeded::Rate { limit, retry } => {
                 fields(limit.shown_rejected(*retry).into_iter().collect())
             }
             _ => Vec::new(),
-        }
+        };
+        let seconds = self.retry().map(|retry| whole_seconds(retry).max(1));
+        said.extend(seconds.map(|seconds| (header::RETRY_AFTER, seconds.into())));
+        said
     }
 }
 

@@ -8,7 +8,7 @@ use pingora_proxy::{FailToProxy, Session};
 
 use crate::access::{BasicFault, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
-use crate::limit::{Crowded, Exceeded, Offence, whole_seconds};
+use crate::limit::{Crowded, Exceeded, Offence};
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, WrongHost};
 use crate::log::Room;
 use crate::respond::{Answer, ErrorPages, Form, Page};
@@ -119,7 +119,7 @@ impl Refusal {
         let mut answer = Page { status, request_id }.answer(form, pages);
         answer.headers.extend(self.hint());
         if let Refusal::Exceeded(exceeded) = self {
-            answer.headers.extend(exceeded.shown());
+            answer.headers.extend(exceeded.fields());
         }
         answer
     }
@@ -139,10 +139,6 @@ impl Refusal {
             Refusal::FileMethod => allow("GET, HEAD"),
             Refusal::Malformed(cause) if cause.kind() == Kind::Method => allow(ALLOWABLE),
             Refusal::Denied(denied) => hint_of_denied(denied, self.told().status),
-            Refusal::Exceeded(exceeded) => {
-                let seconds = whole_seconds(exceeded.retry()?).max(1);
-                Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
-            }
             Refusal::Crowded(crowded) => {
                 Some((header::RETRY_AFTER, HeaderValue::from(u16::from(crowded.retry_after))))
             }
