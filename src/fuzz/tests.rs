@@ -160,6 +160,7 @@ fn drive(reader: fn(&[u8]) -> bool, rounds: usize, seeds: &[&[u8]], words: &[&[u
 /// The reader of each target of the fuzzer.
 const READERS: &[(&str, fn(&[u8]) -> bool)] = &[
     ("accept_encoding", accept_encoding),
+    ("authorization", authorization),
     ("config", config),
     ("forwarded", forwarded),
     ("head", head),
