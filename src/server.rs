@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{
-    AdminHosts, BanFile, Control, Guard, Owner, Reloader, Starter, Stop, Token,
+    AdminHosts, BanFile, Control, Guard, Naming, Owner, Reloader, Starter, Stop, Token,
     certificate_warnings, folder_of,
 };
 use crate::fault::{Faults, KeyPath};
@@ -88,9 +88,6 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
         BanFile::beside(&settings.upgrade_sock, owner).read(&ledger);
     }
     let is_daemon = start.daemon || settings.daemon.0;
-    if !is_daemon {
-        pid_file.write()?;
-    }
     let named = pid_file.clone();
     let process =
         Process { written, config, owner, metrics, ledger, error_log, token, is_daemon, pid_file };
@@ -305,6 +302,7 @@ impl Process {
             predecessor: sockets.predecessor,
             starter,
             signals,
+            name_process: naming(self.is_daemon, &self.pid_file),
             serves: served,
             closing: shutdown.watch().clone(),
             settled,
@@ -345,6 +343,12 @@ impl Process {
             ..ServerConf::default()
         }
     }
+}
+
+/// Writes the pid file, but for a daemon, which has written it as root.
+fn naming(is_daemon: bool, pid_file: &PidFile) -> Option<Naming> {
+    let pid_file = pid_file.clone();
+    (!is_daemon).then(|| Box::new(move || pid_file.write()) as Naming)
 }
 
 fn bounds(settings: &config::Server) -> Bounds {

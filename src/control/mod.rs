@@ -51,6 +51,9 @@ const FIGURES: Duration = Duration::from_secs(1);
 /// How often bans are written, if there are new ones.
 const KEEP_BANS: Duration = Duration::from_secs(5);
 
+/// Writes the pid file.
+pub(crate) type Naming = Box<dyn FnOnce() -> anyhow::Result<()> + Send + Sync>;
+
 /// Everything beside requests, as a pingora service.
 pub(crate) struct Control {
     pub(crate) reloader: Arc<Reloader>,
@@ -66,6 +69,8 @@ pub(crate) struct Control {
     pub(crate) starter: Option<Starter>,
     /// True once the signals to end are handled.
     pub(crate) signals: watch::Receiver<bool>,
+    /// Has the pid file name this process, where that is not done yet.
+    pub(crate) name_process: Option<Naming>,
     pub(crate) serves: watch::Sender<Serving>,
     /// True once the process is to end.
     pub(crate) closing: watch::Receiver<bool>,
@@ -117,6 +122,10 @@ impl Control {
         // Listeners wait for this: who can reach us may send us a signal, which
         // would end a process that does not handle it yet.
         self.signals.wait_for(|handled| *handled).await?;
+        // And so it is with the pid file.
+        if let Some(name_process) = self.name_process.take() {
+            name_process()?;
+        }
         ready.notify_ready();
         let mut background = Background::default();
         background.follow(&self.reloader.site());

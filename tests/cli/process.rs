@@ -188,6 +188,24 @@ async fn the_pid_file_goes_with_the_process_that_it_names() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_named_by_the_pid_file_handles_its_signals() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let [port, admin] = ports::free();
+        let folder = Folder::with(&told(port, admin, "threads: 1"));
+        let mut running = folder.start(&["-c", "tidegate.yaml"]);
+        poll("the pid file", || folder.pid("run/tidegate.pid"));
+        running.signal(signal);
+        if signal == Signal::HUP {
+            running.await_listening(loopback(port), &folder);
+            assert_eq!(Client::ask(loopback(port), ASK).await.text(), "hello");
+            running.signal(Signal::TERM);
+        }
+        assert!(running.wait_exit().success(), "{signal:?}");
+        assert!(!folder.path().join("run/tidegate.pid").exists(), "{signal:?}");
+    }
+}
+
 /// Starts with a soft and a hard limit of file descriptors; what it says at the start.
 async fn said_with(limits: &str, server: &str) -> String {
     let [port, admin] = ports::free();
