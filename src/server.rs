@@ -314,8 +314,10 @@ impl Process {
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         state.logs.finish(LAST_LINES);
         self.error_log.finish(LAST_LINES);
-        let may_serve = *serving.borrow() != Serving::Never;
-        anyhow::ensure!(may_serve, "nothing was served; the log says why");
+        anyhow::ensure!(
+            *serving.borrow() != Serving::Never,
+            "nothing was served; the log says why"
+        );
         Ok(if *has_settled.borrow() { Place::Taken } else { Place::Left })
     }
 

@@ -123,6 +123,29 @@ impl fmt::Display for Count {
     }
 }
 
+/// Bytes per second: `200B/s`, `10KiB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct ByteRate(pub u64);
+
+impl FromStr for ByteRate {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let size = text.strip_suffix("/s").filter(|size| size.ends_with('B'));
+        let size = size.and_then(|size| ByteSize::from_str(size).ok());
+        let rate = size.map(|ByteSize(bytes)| ByteRate(bytes));
+        rate.ok_or_else(|| Unreadable(format!("`{text}` is no rate; write 200B/s or 10KiB/s")))
+    }
+}
+
+impl fmt::Display for ByteRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = ByteSize(self.0).to_string();
+        let unit = if size.ends_with('B') { "" } else { "B" };
+        write!(f, "{size}{unit}/s")
+    }
+}
+
 /// A share of a whole: `20%`. Invariant: 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) struct Share(f64);
@@ -265,6 +288,10 @@ impl Word for OrOff<Count> {
     const FORMAT: &'static str = "count-or-off";
 }
 
+impl Word for OrOff<ByteRate> {
+    const FORMAT: &'static str = "byte-rate-or-off";
+}
+
 /// Reads a [`Word`] from a string, a boolean or a number.
 pub(crate) struct WordVisitor<T>(std::marker::PhantomData<T>);
 
@@ -333,7 +360,16 @@ macro_rules! word {
 }
 pub(crate) use word;
 
-word!(Period, ByteSize, Share, Switch, OrOff<Period>, OrOff<ByteSize>, OrOff<Count>);
+word!(
+    Period,
+    ByteSize,
+    Share,
+    Switch,
+    OrOff<Period>,
+    OrOff<ByteSize>,
+    OrOff<Count>,
+    OrOff<ByteRate>
+);
 
 #[cfg(test)]
 mod tests {
@@ -369,6 +405,16 @@ mod tests {
     }
 
     #[test]
+    fn reads_rates() {
+        check("200B/s", Some(OrOff::Set(ByteRate(200))));
+        check("2KiB/s", Some(OrOff::Set(ByteRate(2048))));
+        check("off", Some(OrOff::<ByteRate>::Off));
+        for bad in ["", "200", "200/s", "200B", "B/s", "200 B/s", "200B/min", "-1B/s"] {
+            check::<OrOff<ByteRate>>(bad, None);
+        }
+    }
+
+    #[test]
     fn reads_shares_and_switches() {
         check("20%", Some(Share::percent(20)));
         check::<Share>("120%", None);
@@ -388,6 +434,9 @@ mod tests {
     fn prints_what_it_reads() {
         for text in ["250ms", "5s", "10m", "1h", "7d"] {
             assert_eq!(text.parse::<Period>().expect("good").to_string(), text);
+        }
+        for text in ["200B/s", "2KiB/s"] {
+            assert_eq!(text.parse::<ByteRate>().expect("good").to_string(), text);
         }
         for text in ["64KiB", "10MiB", "2GiB", "1000"] {
             assert_eq!(text.parse::<ByteSize>().expect("good").to_string(), text);

@@ -3,6 +3,7 @@
 mod bodies;
 mod connections;
 mod h2_answers;
+mod h2_floods;
 mod h2_heads;
 mod heads;
 mod proxy_protocol;

@@ -9,8 +9,6 @@ const NOT_YET: &[&str] = &[
     "server.reload_on_change",
     "log.traces",
     "listeners[].tls.acme",
-    "listeners[].limits.min_rate",
-    "listeners[].h2.resets_per_minute",
     "upstreams.*.discover",
     "waf",
     "cache",

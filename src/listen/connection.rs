@@ -82,6 +82,7 @@ pub(crate) struct Exchange {
     recorded: AtomicBool,
     head_is_all: AtomicBool,
     malformed: AtomicBool,
+    open_ended: AtomicBool,
     cut: AtomicBool,
 }
 
@@ -109,6 +110,7 @@ impl Exchange {
             recorded: AtomicBool::new(false),
             head_is_all: AtomicBool::new(false),
             malformed: AtomicBool::new(false),
+            open_ended: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         })
     }
@@ -195,6 +197,16 @@ impl Exchange {
 
     pub(super) fn is_malformed(&self) -> bool {
         self.malformed.load(Ordering::Acquire)
+    }
+
+    /// Says that what is sent either way comes when there is something to say,
+    /// so that no rate is asked of the client.
+    pub(crate) fn set_open_ended(&self) {
+        self.open_ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_open_ended(&self) -> bool {
+        self.open_ended.load(Ordering::Acquire)
     }
 
     /// Lets every read and write of the exchange fail from now on; it must be

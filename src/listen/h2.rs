@@ -1,13 +1,15 @@
 //! Serves HTTP/2 on a connection: many requests at the same time.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::server::{Builder, SendResponse};
+use h2::{Reason, RecvStream};
 use http::Request;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::Notify;
@@ -17,7 +19,8 @@ use super::accept::spawn_stream;
 use super::connection::{Exchange, Unrecorded};
 use super::h1::Inward;
 use super::h2_body;
-use super::h2_stream::H2Stream;
+use super::h2_flood::{Flood, Flooded};
+use super::h2_stream::{H2Stream, Shared};
 use super::head;
 use super::io::EdgeIo;
 use super::pace::{Pace, Paced};
@@ -39,22 +42,26 @@ const SEND_BUFFER: usize = 64 * 1024;
 
 /// The library answers a head of this many times `limits.headers` by itself,
 /// and nobody sees it; what is smaller, yet too large, has a record.
-const UNSEEN: u64 = 2;
+pub(super) const UNSEEN: u64 = 2;
 
 /// How long a client may take to close after it was told to go away.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 type H2Connection = h2::server::Connection<Box<EdgeIo>, Bytes>;
+/// A stream, or why there are no more.
+type Opened = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
 
 /// Serves streams until the connection ends or has been idle too long.
 pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Box<EdgeIo>) {
     let listener = &inward.connection.listener;
-    io.follow_frames(listener.timeouts.header.0);
+    let flooded = io.follow_frames();
     let unseen = listener.limits.headers.0.saturating_mul(UNSEEN);
     let mut options = Builder::new();
     options
         .max_concurrent_streams(listener.h2.streams)
         .max_send_buffer_size(SEND_BUFFER)
+        // We count them ourselves, those that nobody has looked at yet included.
+        .max_pending_accept_reset_streams(listener.h2.resets_per_minute as usize)
         .max_header_list_size(u32::try_from(unseen).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
@@ -69,10 +76,18 @@ pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Bo
         None
     };
     let Some(mut h2) = inward.shutdown.bound_beginning(h2).await else { return };
-    accept_streams(inward, &mut h2).await;
+    if let Some(flood) = accept_streams(inward, &mut h2, &flooded).await {
+        ::log::debug!("h2 with {peer}: cut off, for {}", flood.as_str());
+        inward.door.count(listener, Event::Cut(flood.as_str()));
+    }
 }
 
-async fn accept_streams<D: Door, A: App>(inward: &Inward<'_, D, A>, h2: &mut H2Connection) {
+/// Serves streams to the end of the connection; what it was cut off for.
+async fn accept_streams<D: Door, A: App>(
+    inward: &Inward<'_, D, A>,
+    h2: &mut H2Connection,
+    flooded: &Flooded,
+) -> Option<Flood> {
     let listener = &inward.connection.listener;
     let streams = Arc::new(Streams::default());
     let mut is_closing = false;
@@ -87,17 +102,18 @@ async fn accept_streams<D: Door, A: App>(inward: &Inward<'_, D, A>, h2: &mut H2C
             () = inward.shutdown.closing(), if !is_closing => None,
             () = streams.malformed(bound) => {
                 if is_closing {
-                    return cut_off(h2).await;
+                    return Some(cut_off(h2, Flood::Malformed).await);
                 }
                 None
             }
-            accepted = h2.accept() => match accepted {
-                Some(accepted) => Some(accepted),
-                None => return,
+            accepted = next_stream(h2, flooded) => match accepted {
+                Ok(Some(accepted)) => Some(accepted),
+                Ok(None) => return None,
+                Err(flood) => return Some(cut_off(h2, flood).await),
             },
             () = streams.idle_for(patience) => {
                 if is_closing {
-                    return;
+                    return None;
                 }
                 None
             }
@@ -119,17 +135,31 @@ async fn accept_streams<D: Door, A: App>(inward: &Inward<'_, D, A>, h2: &mut H2C
                 serve_stream(inward, request, answer, Stay::new(&streams));
             }
             Some(Err(error)) => {
-                return ::log::debug!("h2 with {}: {error}", inward.connection.peer);
+                ::log::debug!("h2 with {}: {error}", inward.connection.peer);
+                let is_flood = error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+                return (is_flood && error.is_library()).then_some(Flood::Library);
             }
         }
     }
 }
 
+/// The next stream, if there is one, unless the client floods us.
+async fn next_stream(h2: &mut H2Connection, flooded: &Flooded) -> Result<Option<Opened>, Flood> {
+    poll_fn(|cx| match (h2.poll_accept(cx), flooded.get()) {
+        (Poll::Ready(opened), _) => Poll::Ready(Ok(opened)),
+        (Poll::Pending, Some(flood)) => Poll::Ready(Err(*flood)),
+        (Poll::Pending, None) => Poll::Pending,
+    })
+    .await
+}
+
 /// Ends a connection whatever is under way on it.
-async fn cut_off(h2: &mut H2Connection) {
-    h2.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
-    let closed = timeout(GOODBYE, std::future::poll_fn(|cx| h2.poll_closed(cx))).await;
-    ::log::debug!("an h2 connection was cut off: {closed:?}");
+async fn cut_off(h2: &mut H2Connection, flood: Flood) -> Flood {
+    h2.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+    if timeout(GOODBYE, poll_fn(|cx| h2.poll_closed(cx))).await.is_err() {
+        ::log::debug!("a client that is cut off does not take a word");
+    }
+    flood
 }
 
 fn serve_stream<D: Door, A: App>(
@@ -149,7 +179,8 @@ fn serve_stream<D: Door, A: App>(
             return;
         }
         let pace = Arc::<Pace>::default();
-        let stream = H2Stream::new(head, body, answer, exchange.clone(), pace.clone());
+        let shared = Shared { pace: pace.clone(), streams: stay.0.clone() };
+        let stream = H2Stream::new(head, body, answer, exchange.clone(), shared);
         let session = ServerSession::new_custom(Box::new(stream));
         let answered = app.process_new_http(session, shutdown.watch());
         let answered = Paced::new(answered, pace, exchange.clone());
@@ -164,7 +195,7 @@ fn serve_stream<D: Door, A: App>(
 /// The streams of a connection that are being served, and how those ended
 /// that are over.
 #[derive(Default)]
-struct Streams {
+pub(super) struct Streams {
     active: AtomicUsize,
     malformed: AtomicUsize,
     // Of every change that somebody waits for.
@@ -172,9 +203,14 @@ struct Streams {
 }
 
 impl Streams {
+    /// How many are being served.
+    pub(super) fn active(&self) -> usize {
+        self.active.load(Ordering::Acquire)
+    }
+
     /// Returns once no stream has been served for `idle`.
     async fn idle_for(&self, idle: Duration) {
-        self.until(|| self.active.load(Ordering::Acquire) == 0).await;
+        self.until(|| self.active() == 0).await;
         tokio::time::sleep(idle).await;
     }
 

@@ -88,36 +88,40 @@ impl H2Answer {
         self.stream.send_informational(response).map_err(lost)
     }
 
-    /// Writes a piece of body as the client makes room; after `ends` there is
-    /// nothing more.
-    pub(super) async fn write_body(&mut self, mut data: Bytes, ends: bool) -> Result<()> {
+    /// Writes as much of `data` as the client makes room for, and waits until
+    /// that is something; after `ends` there is nothing more. How much it was.
+    pub(super) async fn write_body(&mut self, data: &mut Bytes, ends: bool) -> Result<usize> {
         if self.is_ended {
             ::log::debug!("what follows the end of an answer is not sent");
-            return Ok(());
+            data.clear();
+            return Ok(0);
         }
         let Some(body) = self.body.as_mut() else {
             return Error::e_explain(ErrorType::InternalError, "a body before its head");
         };
-        if data.is_empty() && ends {
-            body.send_data(Bytes::new(), true).map_err(lost)?;
-        }
-        while !data.is_empty() {
-            body.reserve_capacity(data.len());
-            let room = match poll_fn(|cx| body.poll_capacity(cx)).await {
-                Some(room) => room.map_err(lost)?,
-                None => {
-                    let what = "the stream has ended";
-                    return Err(Error::explain(ErrorType::WriteError, what).into_down());
-                }
-            };
-            let piece = data.split_to(room.min(data.len()));
-            self.sent += piece.len();
-            if !piece.is_empty() {
-                body.send_data(piece, ends && data.is_empty()).map_err(lost)?;
+        if data.is_empty() {
+            if ends {
+                body.send_data(Bytes::new(), true).map_err(lost)?;
+                self.is_ended = true;
             }
+            return Ok(0);
         }
-        self.is_ended = ends;
-        Ok(())
+        body.reserve_capacity(data.len());
+        let room = match poll_fn(|cx| body.poll_capacity(cx)).await {
+            Some(room) => room.map_err(lost)?,
+            None => {
+                let what = "the stream has ended";
+                return Err(Error::explain(ErrorType::WriteError, what).into_down());
+            }
+        };
+        let piece = data.split_to(room.min(data.len()));
+        let taken = piece.len();
+        self.sent += taken;
+        self.is_ended = ends && data.is_empty();
+        if taken > 0 {
+            body.send_data(piece, self.is_ended).map_err(lost)?;
+        }
+        Ok(taken)
     }
 
     /// Writes trailers, which end the answer.

@@ -1,4 +1,5 @@
-//! Follows the frames that an h2 client sends, to see which it leaves open.
+//! Follows the frames of an h2 connection, to see which its client leaves open,
+//! and which are too many.
 //!
 //! The h2 library waits without end for the rest of a frame or of a header
 //! block. A head has as long over h2 as over h1, so somebody must know where
@@ -8,45 +9,81 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::h2::UNSEEN;
+use super::h2_flood::{Allowances, Flood, Flooded};
+use super::listener::Listener;
+
 /// What comes before the first frame (RFC 9113 §3.4).
 const PREFACE: u32 = 24;
 /// Length, type, flags and stream of a frame (RFC 9113 §4.1).
 const HEAD: usize = 9;
+/// The largest frame that we allow; the protocol's default.
+const MOST_FRAME: u64 = 16 * 1024;
 
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
+const PRIORITY: u8 = 0x2;
+const RST_STREAM: u8 = 0x3;
+const SETTINGS: u8 = 0x4;
+const PING: u8 = 0x6;
+const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
+/// How a browser says PRIORITY now (RFC 9218 §7.1).
+const PRIORITY_UPDATE: u8 = 0x10;
+const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
-/// Where a client is in what it sends.
+/// Where a client is in what it sends, and where we are in what we send.
 #[derive(Debug)]
 pub(super) struct Frames {
     patience: Duration,
+    // The most frames of a header block between its first and its last one.
+    fragments: u64,
     head: [u8; HEAD],
     // Bytes of `head` that have come. Invariant: fewer than HEAD.
     have: usize,
     // Bytes of the current frame's payload, or of the preface, still to come.
     left: u32,
     is_data: bool,
-    // A header block has begun, and its last frame has not.
-    in_block: bool,
+    // Frames of a header block that has begun and not ended.
+    in_block: Option<u64>,
     // When what is open now began; none between two units, and within DATA,
     // whose silence is that of a body.
     open_since: Option<Instant>,
+    allowances: Allowances,
+    flooded: Flooded,
+    ours: Ours,
 }
 
 impl Frames {
-    /// Whatever begins must end within `patience`.
-    pub(super) fn new(patience: Duration) -> Self {
+    /// Follows a connection of `listener`, whose bounds it has to keep.
+    pub(super) fn new(listener: &Listener, now: Instant) -> Self {
+        // As many frames as the bytes of the largest head that is answered
+        // fill, and a quarter more; the h2 library counts so, too.
+        let full = (listener.limits.headers.0.saturating_mul(UNSEEN) / MOST_FRAME).max(1);
         Frames {
-            patience,
+            patience: listener.timeouts.header.0,
+            fragments: (full + full / 4).max(LEAST_FRAGMENTS),
             head: [0; HEAD],
             have: 0,
             left: PREFACE,
             is_data: false,
-            in_block: false,
+            in_block: None,
             open_since: None,
+            allowances: Allowances::new(listener.h2.resets_per_minute, now),
+            flooded: Flooded::default(),
+            ours: Ours::default(),
         }
+    }
+
+    /// Where it is said that there were too many of some kind.
+    pub(super) fn flooded(&self) -> &Flooded {
+        &self.flooded
+    }
+
+    /// Whether nothing more is to be read.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flooded.get().is_some()
     }
 
     /// When what the client has left open must have come.
@@ -67,12 +104,30 @@ impl Frames {
                 self.have += 1;
                 bytes = rest;
                 self.open(now);
-                if self.have == HEAD {
-                    self.begin_frame();
+                if self.have == HEAD
+                    && let Err(flood) = self.begin_frame(now)
+                {
+                    return self.flood(flood);
                 }
             }
             self.close();
         }
+    }
+
+    /// Looks at what was sent to the client next.
+    pub(super) fn follow_ours(&mut self, bytes: &[u8]) {
+        for _ in 0..self.ours.useful_in(bytes) {
+            self.allowances.useful();
+        }
+        for _ in 0..std::mem::take(&mut self.ours.blames) {
+            if let Err(flood) = self.allowances.take(Flood::Resets, Instant::now()) {
+                self.flood(flood);
+            }
+        }
+    }
+
+    fn flood(&mut self, flood: Flood) {
+        self.flooded.get_or_init(|| flood);
     }
 
     fn open(&mut self, now: Instant) {
@@ -83,7 +138,7 @@ impl Frames {
 
     /// Notes the end of a unit: of a frame, or of all frames of a header block.
     fn close(&mut self) {
-        let is_open = self.have > 0 || self.in_block || (self.left > 0 && !self.is_data);
+        let is_open = self.have > 0 || self.in_block.is_some() || (self.left > 0 && !self.is_data);
         if !is_open {
             self.open_since = None;
         }
@@ -92,22 +147,115 @@ impl Frames {
         }
     }
 
-    fn begin_frame(&mut self) {
+    fn begin_frame(&mut self, now: Instant) -> Result<(), Flood> {
         let [l0, l1, l2, kind, flags, ..] = self.head;
         self.have = 0;
         self.left = u32::from_be_bytes([0, l0, l1, l2]);
         self.is_data = kind == DATA;
-        if matches!(kind, HEADERS | CONTINUATION) {
-            self.in_block = flags & END_HEADERS == 0;
+        let flood = match kind {
+            DATA if self.left == 0 && flags & END_STREAM == 0 => Flood::EmptyData,
+            HEADERS | CONTINUATION => return self.piece_of_block(flags),
+            DATA => {
+                self.allowances.useful();
+                return Ok(());
+            }
+            RST_STREAM => Flood::Resets,
+            SETTINGS => Flood::Settings,
+            PING => Flood::Pings,
+            PRIORITY | PRIORITY_UPDATE => Flood::Priorities,
+            WINDOW_UPDATE => Flood::WindowUpdates,
+            _ => Flood::Others,
+        };
+        self.allowances.take(flood, now)
+    }
+
+    fn piece_of_block(&mut self, flags: u8) -> Result<(), Flood> {
+        if flags & END_HEADERS != 0 {
+            self.in_block = None;
+            self.allowances.useful();
+            return Ok(());
         }
+        let pieces = self.in_block.map_or(0, |pieces| pieces + 1);
+        self.in_block = Some(pieces);
+        if pieces > self.fragments { Err(Flood::Fragments) } else { Ok(()) }
+    }
+}
+
+/// Pieces of a header block that every client may send.
+const LEAST_FRAGMENTS: u64 = 5;
+
+/// Where we are in what we send. A client can have the library reset its
+/// streams, and thus do what it could do by resets of its own.
+#[derive(Debug, Default)]
+struct Ours {
+    // With the reason of a reset.
+    head: [u8; HEAD + REASON],
+    have: usize,
+    left: u32,
+    // Resets for what the client did.
+    blames: u32,
+}
+
+/// The payload of a reset (RFC 9113 §6.4).
+const REASON: usize = 4;
+
+/// Reasons of resets that are not the client's: the answer came before the end
+/// of the request, it broke off, or nobody is there to give it.
+const OURS: [h2::Reason; 3] =
+    [h2::Reason::NO_ERROR, h2::Reason::INTERNAL_ERROR, h2::Reason::CANCEL];
+
+impl Ours {
+    /// How many of these frames carry an answer on; notes resets.
+    fn useful_in(&mut self, mut bytes: &[u8]) -> u32 {
+        let mut useful = 0;
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let sent = bytes.len().min(self.left as usize);
+                self.left -= sent as u32;
+                bytes = bytes.get(sent..).unwrap_or_default();
+                continue;
+            }
+            let whole = if self.is_reset() { HEAD + REASON } else { HEAD };
+            let (come, rest) = bytes.split_at(bytes.len().min(whole - self.have));
+            self.head[self.have..self.have + come.len()].copy_from_slice(come);
+            self.have += come.len();
+            bytes = rest;
+            if self.have < HEAD || (self.is_reset() && self.have < HEAD + REASON) {
+                continue;
+            }
+            let [l0, l1, l2, kind, _, _, _, _, _, r0, r1, r2, r3] = self.head;
+            let length = u32::from_be_bytes([0, l0, l1, l2]);
+            let reason = h2::Reason::from(u32::from_be_bytes([r0, r1, r2, r3]));
+            let is_reset = self.is_reset();
+            self.have = 0;
+            self.left = if is_reset { 0 } else { length };
+            if is_reset && !OURS.contains(&reason) {
+                self.blames += 1;
+            }
+            if kind == HEADERS || (kind == DATA && length > 0) {
+                useful += 1;
+            }
+        }
+        useful
+    }
+
+    fn is_reset(&self) -> bool {
+        self.have >= HEAD && self.head[3] == RST_STREAM
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::listener::Config;
     use super::*;
 
+    /// What a listener has where nothing is written.
     const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn following(now: Instant) -> Frames {
+        let config = Config::<()> { address: "127.0.0.1:1".into(), ..Config::default() };
+        Frames::new(&Listener::new(&config).unwrap(), now)
+    }
 
     fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
         let length = u32::try_from(payload).unwrap().to_be_bytes();
@@ -122,7 +270,7 @@ mod tests {
         bytes.truncate(bytes.len() - cut);
         let now = Instant::now();
         for step in [1, 2, 7, bytes.len()] {
-            let mut follow = Frames::new(PATIENCE);
+            let mut follow = following(now);
             for piece in bytes.chunks(step) {
                 follow.follow(piece, now);
             }
@@ -133,7 +281,6 @@ mod tests {
 
     #[test]
     fn frames_and_header_blocks_are_open_until_their_ends() {
-        const SETTINGS: u8 = 0x4;
         let whole = frame(HEADERS, END_HEADERS, 20);
         let begun = frame(HEADERS, 0, 20);
         let last = frame(CONTINUATION, END_HEADERS, 5);
@@ -161,8 +308,8 @@ mod tests {
 
     #[test]
     fn each_of_them_has_the_whole_time() {
-        let mut follow = Frames::new(PATIENCE);
         let began = Instant::now();
+        let mut follow = following(began);
         let later = began + Duration::from_secs(7);
         follow.follow(&[b'p'; 24], began);
         follow.follow(&frame(HEADERS, 0, 20), began);
@@ -172,5 +319,76 @@ mod tests {
         let end = frame(CONTINUATION, END_HEADERS, 1);
         follow.follow(&[end, frame(HEADERS, 0, 0)].concat(), later);
         assert_eq!(follow.deadline(), Some(later + PATIENCE));
+    }
+
+    /// How many times `frame` may come, or be sent, in whatever pieces.
+    fn most(frame: &[u8], follow: impl Fn(&mut Frames, &[u8], Instant), flood: Flood) -> usize {
+        let now = Instant::now();
+        let counts = [1, 2, 7, frame.len()].map(|step| {
+            let mut frames = following(now);
+            frames.follow(&[b'p'; PREFACE as usize], now);
+            let count = (0..).find(|_| {
+                frame.chunks(step).for_each(|piece| follow(&mut frames, piece, now));
+                frames.is_flooded()
+            });
+            assert_eq!(frames.flooded().get(), Some(&flood));
+            count.unwrap()
+        });
+        assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+        counts[0]
+    }
+
+    #[test]
+    fn frames_of_no_use_are_counted() {
+        let theirs = |frame: Vec<u8>, flood| most(&frame, Frames::follow, flood);
+        assert_eq!(theirs(frame(RST_STREAM, 0, 4), Flood::Resets), 200);
+        assert_eq!(theirs(frame(SETTINGS, 0, 0), Flood::Settings), 60);
+        assert_eq!(theirs(frame(DATA, 0, 0), Flood::EmptyData), 60);
+        assert_eq!(theirs(frame(PING, 0, 8), Flood::Pings), 1000);
+        assert_eq!(theirs(frame(PRIORITY, 0, 5), Flood::Priorities), 1000);
+        assert_eq!(theirs(frame(PRIORITY_UPDATE, 0, 9), Flood::Priorities), 1000);
+        assert_eq!(theirs(frame(WINDOW_UPDATE, 0, 4), Flood::WindowUpdates), 1000);
+        assert_eq!(theirs(frame(0xfa, 0, 1), Flood::Others), 1000);
+        // Twice 64 KiB fill eight frames; two more are for those that are not full.
+        assert_eq!(theirs(frame(CONTINUATION, 0, 0), Flood::Fragments), 11);
+        assert_eq!(theirs(frame(HEADERS, 0, 0), Flood::Fragments), 11);
+    }
+
+    #[test]
+    fn resets_of_ours_count_where_the_client_has_us_reset() {
+        let ours = |frames: &mut Frames, bytes: &[u8], _| frames.follow_ours(bytes);
+        for reason in [1, 3, 5, 7, 0xb] {
+            let mut reset = frame(RST_STREAM, 0, 4);
+            reset[HEAD..].copy_from_slice(&[0, 0, 0, reason]);
+            assert_eq!(most(&reset, ours, Flood::Resets), 200, "{reason}");
+        }
+        let now = Instant::now();
+        let mut frames = following(now);
+        for reason in OURS {
+            let mut reset = frame(RST_STREAM, 0, 4);
+            reset[HEAD..].copy_from_slice(&u32::from(reason).to_be_bytes());
+            (0..1000).for_each(|_| frames.follow_ours(&reset));
+        }
+        // What stands in a body is no frame.
+        let mut body = frame(DATA, 0, 0);
+        body[..3].copy_from_slice(&[0, 0, 130]);
+        body.extend(frame(RST_STREAM, 0, 4).repeat(10));
+        (0..1000).for_each(|_| frames.follow_ours(&body));
+        assert!(!frames.is_flooded());
+    }
+
+    #[test]
+    fn much_may_come_beside_much_that_is_of_use() {
+        let now = Instant::now();
+        let mut frames = following(now);
+        frames.follow(&[b'p'; PREFACE as usize], now);
+        let update = [frame(WINDOW_UPDATE, 0, 4).repeat(2), frame(PING, 0, 8)].concat();
+        for _ in 0..100_000 {
+            frames.follow_ours(&frame(DATA, 0, 10));
+            frames.follow(&update, now);
+            frames.follow(&frame(DATA, 0, 10), now);
+            frames.follow(&update, now);
+        }
+        assert!(!frames.is_flooded());
     }
 }

@@ -27,10 +27,13 @@ use pingora::{Error, ErrorType, Result};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::{CUT, Exchange};
+use super::h2::Streams;
 use super::h2_answer::H2Answer;
 use super::h2_body::H2Body;
 use super::io::LINGER;
+use super::listener::Listener;
 use super::pace::Pace;
+use super::speed::{Least, Speed, TooSlow, Wait};
 
 /// A request, its answer, and the exchange that they are.
 pub(super) struct H2Stream {
@@ -38,11 +41,20 @@ pub(super) struct H2Stream {
     body: H2Body,
     answer: H2Answer,
     exchange: Arc<Exchange>,
-    pace: Arc<Pace>,
+    shared: Shared,
+    // Of the client's sending, and of its taking.
+    sends: Speed,
+    takes: Speed,
     digest: Digest,
     body_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     drain_timeout: Option<Duration>,
+}
+
+/// What others know of a stream, and of those beside it.
+pub(super) struct Shared {
+    pub(super) pace: Arc<Pace>,
+    pub(super) streams: Arc<Streams>,
 }
 
 type Messages = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
@@ -53,7 +65,7 @@ impl H2Stream {
         body: RecvStream,
         answer: SendResponse<Bytes>,
         exchange: Arc<Exchange>,
-        pace: Arc<Pace>,
+        shared: Shared,
     ) -> Self {
         H2Stream {
             body: H2Body::new(body, &head.headers),
@@ -61,7 +73,9 @@ impl H2Stream {
             answer: H2Answer::new(answer),
             digest: Digest { proxy_digest: Some(exchange.digest()), ..Digest::default() },
             exchange,
-            pace,
+            shared,
+            sends: Speed::default(),
+            takes: Speed::default(),
             body_timeout: None,
             write_timeout: None,
             drain_timeout: None,
@@ -71,6 +85,31 @@ impl H2Stream {
     /// Whether a client may be waiting for 100 before it sends its body.
     fn is_body_awaited(&self) -> bool {
         self.body.read() == 0 && !self.body.is_done()
+    }
+
+    /// What is asked of this client, with all that it does beside.
+    fn least(&self, of: impl Fn(&Listener) -> Option<Least>) -> Option<Least> {
+        if self.exchange.is_open_ended() {
+            return None;
+        }
+        Some(of(&self.exchange.connection.listener)?.among(self.shared.streams.active()))
+    }
+}
+
+/// The outcome of one step that the client is waited for, within `patience`
+/// and what it still may owe.
+async fn step<T>(
+    wait: &Wait<'_>,
+    patience: Option<Duration>,
+    late: ErrorType,
+    step: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match (wait.left(), patience) {
+        (Some(left), patience) if patience.is_none_or(|patience| left < patience) => {
+            let done = timeout(left, step).await;
+            done.unwrap_or_else(|_| Err(Error::because(late, "a stream", TooSlow).into_down()))
+        }
+        (_, patience) => within(patience, late, step).await,
     }
 }
 
@@ -134,8 +173,11 @@ impl Session for H2Stream {
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        let wait = self.sends.begin(self.least(Least::of_bodies));
         let read = before_deadline(&self.exchange, self.body.next());
-        within(self.body_timeout, ErrorType::ReadTimedout, read).await
+        let piece = step(&wait, self.body_timeout, ErrorType::ReadTimedout, read).await?;
+        wait.moved(piece.as_ref().map_or(0, Bytes::len));
+        Ok(piece)
     }
 
     async fn drain_request_body(&mut self) -> Result<()> {
@@ -155,9 +197,22 @@ impl Session for H2Stream {
         self.write_response_header(Box::new(resp.clone()), end).await
     }
 
-    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        let write = unless_cut(&self.exchange, self.answer.write_body(data, end));
-        self.pace.keep(within(self.write_timeout, ErrorType::WriteTimedout, write)).await
+    async fn write_body(&mut self, mut data: Bytes, end: bool) -> Result<()> {
+        let least = self.least(Least::of_answers);
+        let (takes, answer, patience) = (&mut self.takes, &mut self.answer, self.write_timeout);
+        let write = async {
+            loop {
+                let wait = takes.begin(least);
+                let piece = answer.write_body(&mut data, end);
+                let taken = step(&wait, patience, ErrorType::WriteTimedout, piece).await?;
+                wait.moved(taken);
+                if data.is_empty() {
+                    return Ok(());
+                }
+            }
+        };
+        let write = within(self.exchange.left(), ErrorType::WriteTimedout, write);
+        self.shared.pace.keep(unless_cut(&self.exchange, write)).await
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {

@@ -6,24 +6,27 @@
 
 mod linger;
 mod stream;
+mod write;
 
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Framing;
 use super::chunks::{BadChunks, Chunks};
 use super::connection::{CUT, Connection, Exchange};
+use super::h2_flood::Flooded;
 use super::h2_frames::Frames;
+use super::speed::{Least, Speed, TooSlow};
 use super::transport::Transport;
 
 /// Writes up to this many bytes are gathered until a flush.
@@ -70,6 +73,8 @@ pub(super) struct EdgeIo {
     belongs: Belongs,
     // Of HTTP/2 alone, which has many exchanges and hence none here.
     frames: Option<Box<Frames>>,
+    // Of the body that is read.
+    speed: Speed,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -84,6 +89,7 @@ impl EdgeIo {
             ahead: BytesMut::new(),
             belongs: Belongs::All,
             frames: None,
+            speed: Speed::default(),
             alarm: None,
         }
     }
@@ -122,10 +128,11 @@ impl EdgeIo {
         }
     }
 
-    /// From here on HTTP/2 is read, and each frame and header block must come
-    /// whole within `patience`.
-    pub(super) fn follow_frames(&mut self, patience: Duration) {
-        self.frames = Some(Box::new(Frames::new(patience)));
+    /// From here on HTTP/2 is read, within the bounds of the listener. Once it
+    /// is flooded, nothing more is read.
+    pub(super) fn follow_frames(&mut self) -> Flooded {
+        let frames = Frames::new(&self.connection.listener, Instant::now());
+        self.frames.insert(Box::new(frames)).flooded().clone()
     }
 
     /// Lets the hooks find `exchange` through pingora's session.
@@ -134,9 +141,12 @@ impl EdgeIo {
         self.exchange = Some(exchange.clone());
     }
 
-    /// Whether the client may still be sending a body that nobody will read.
+    /// Whether the client may still be sending what nobody will read.
     fn is_unread(&self) -> bool {
-        self.exchange.is_some() && !matches!(self.belongs, Belongs::Bytes(0))
+        match &self.frames {
+            Some(frames) => frames.is_flooded(),
+            None => self.exchange.is_some() && !matches!(self.belongs, Belongs::Bytes(0)),
+        }
     }
 
     /// Gives the memory back that only a request needs.
@@ -146,6 +156,7 @@ impl EdgeIo {
         self.digest = None;
         self.alarm = None;
         self.belongs = Belongs::All;
+        self.speed = Speed::default();
     }
 
     /// What has been read of the next request already.
@@ -174,44 +185,6 @@ impl EdgeIo {
             }
         }
         Ok(())
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut sent = 0;
-        while sent < self.unsent.len() {
-            let (_, rest) = self.unsent.split_at(sent);
-            match self.transport.poll_write(cx, rest) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => sent += n,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.unsent.drain(..sent);
-                    return Poll::Pending;
-                }
-            }
-        }
-        self.unsent.clear();
-        Poll::Ready(Ok(()))
-    }
-
-    /// Sends what has been gathered, down to the socket.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(cx))?;
-        self.transport.poll_flush(cx)
-    }
-
-    /// Sends what no flush will send any more, as far as the socket takes it:
-    /// pingora drops a connection whose server broke off, and the client is to
-    /// see how far the answer came.
-    fn send_unsent(&mut self) {
-        if self.unsent.is_empty() {
-            return;
-        }
-        let mut cx = Context::from_waker(Waker::noop());
-        let sent = self.poll_drain(&mut cx).map(|drained| drained.is_ok());
-        if sent.is_pending() || self.transport.poll_flush(&mut cx).is_pending() {
-            ::log::debug!("the end of an answer to {} is lost", self.connection.peer);
-        }
     }
 
     /// The request has been read to its end: notice that the client leaves,
@@ -253,11 +226,28 @@ impl EdgeIo {
 
     fn poll_all(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(self.transport.poll_read(cx, buf))?;
-        if let (Some(frames), Some(come)) = (&mut self.frames, buf.filled().get(before..)) {
+        let Some(frames) = &mut self.frames else {
+            return self.transport.poll_read(cx, buf);
+        };
+        if !frames.is_flooded() {
+            ready!(self.transport.poll_read(cx, buf))?;
+            let (_, come) = buf.filled().split_at(before);
             frames.follow(come, Instant::now());
         }
+        if frames.is_flooded() {
+            // Who serves the streams is told, and ends the connection.
+            buf.set_filled(before);
+            return Poll::Pending;
+        }
         Poll::Ready(Ok(()))
+    }
+
+    /// What is asked of who sends the body that is read now.
+    fn least(&self) -> Option<Least> {
+        let is_body = matches!(self.belongs, Belongs::Bytes(1..) | Belongs::Chunks(_));
+        let exchange = self.exchange.as_ref().filter(|_| is_body)?;
+        let least = Least::of_bodies(&self.connection.listener)?;
+        (!exchange.is_open_ended()).then_some(least)
     }
 
     fn check_cut(&self) -> io::Result<()> {
@@ -270,9 +260,14 @@ impl EdgeIo {
     /// When the client, or the server for it, must have moved.
     fn deadline(&self) -> Option<Instant> {
         match &self.exchange {
-            Some(exchange) => exchange.deadline(),
+            Some(exchange) => exchange.deadline().into_iter().chain(self.late_at()).min(),
             None => self.frames.as_ref()?.deadline(),
         }
+    }
+
+    /// When the client will have been too slow to send a body.
+    fn late_at(&self) -> Option<Instant> {
+        self.speed.late_at(self.least()?)
     }
 
     fn expire(&self, now: Instant) -> bool {
@@ -294,6 +289,9 @@ impl EdgeIo {
                 alarm.as_mut().reset(deadline);
             }
             ready!(alarm.as_mut().poll(cx));
+            if self.late_at().is_some_and(|late| late <= Instant::now()) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, TooSlow)));
+            }
             if self.expire(Instant::now()) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -330,6 +328,7 @@ impl AsyncRead for EdgeIo {
         {
             return Poll::Ready(Err(error));
         }
+        let (before, least) = (buf.filled().len(), me.least());
         let read = match &me.belongs {
             Belongs::All => me.poll_all(cx, buf),
             Belongs::Chunks(_) => me.poll_chunks(cx, buf),
@@ -345,49 +344,19 @@ impl AsyncRead for EdgeIo {
                 read
             }
         };
-        match read {
-            Poll::Pending => me.poll_alarm(cx),
-            ready => ready,
-        }
-    }
-}
-
-impl AsyncWrite for EdgeIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let me = &mut *self;
-        me.check_cut()?;
-        if me.unsent.len() + buf.len() <= COALESCE {
-            if me.unsent.capacity() == 0 {
-                me.unsent.reserve_exact(COALESCE);
+        match (read, least) {
+            (Poll::Pending, least) => {
+                if let Some(least) = least {
+                    me.speed.wait(least);
+                }
+                me.poll_alarm(cx)
             }
-            me.unsent.extend_from_slice(buf);
-            return Poll::Ready(Ok(buf.len()));
-        }
-        while !me.unsent.is_empty() {
-            let held = me.unsent.len();
-            let sent = ready!(me.transport.poll_write_both(cx, &me.unsent, buf))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            (ready, Some(least)) => {
+                me.speed.moved(buf.filled().len() - before, least);
+                ready
             }
-            me.unsent.drain(..sent.min(held));
-            if sent > held {
-                return Poll::Ready(Ok(sent - held));
-            }
+            (ready, None) => ready,
         }
-        me.transport.poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(cx))?;
-        self.transport.poll_shutdown(cx)
     }
 }
 

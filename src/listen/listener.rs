@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::units::{ByteSize, Period, Unreadable, Word, word};
+use crate::units::{ByteRate, ByteSize, OrOff, Period, Unreadable, Word, word};
 
 use super::proxy_protocol;
 use super::tls::{self, Tls};
@@ -102,6 +102,8 @@ pub(crate) struct Limits {
     pub(crate) body: ByteSize,
     /// Requests until a connection is closed.
     pub(crate) requests_per_connection: u32,
+    /// The least average of a request body, and of an answer as it is read.
+    pub(crate) min_rate: OrOff<ByteRate>,
 }
 
 impl Default for Limits {
@@ -112,6 +114,7 @@ impl Default for Limits {
             header_count: 100,
             body: ByteSize::mib(10),
             requests_per_connection: 10_000,
+            min_rate: OrOff::Set(ByteRate(200)),
         }
     }
 }
@@ -122,11 +125,13 @@ impl Default for Limits {
 pub(crate) struct H2 {
     /// Requests at the same time.
     pub(crate) streams: u32,
+    /// Requests that a client may give up, or have us give up, until it is cut off.
+    pub(crate) resets_per_minute: u32,
 }
 
 impl Default for H2 {
     fn default() -> Self {
-        H2 { streams: 100 }
+        H2 { streams: 100, resets_per_minute: 200 }
     }
 }
 
@@ -300,8 +305,16 @@ fn check_bounds<S>(config: &Config<S>, faults: &mut Faults) {
         let what = format!("must be at most {MOST_HEADER_COUNT}");
         faults.extend(Faults::at("header_count", what).under("limits"));
     }
-    if config.h2.streams == 0 {
-        faults.extend(Faults::at("streams", "must be more than 0").under("h2"));
+    if limits.min_rate == OrOff::Set(ByteRate(0)) {
+        let what = "must be more than 0; write off for no bound";
+        faults.extend(Faults::at("min_rate", what).under("limits"));
+    }
+    for (key, value) in
+        [("streams", config.h2.streams), ("resets_per_minute", config.h2.resets_per_minute)]
+    {
+        if value == 0 {
+            faults.extend(Faults::at(key, "must be more than 0").under("h2"));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod h1;
 mod h2;
 mod h2_answer;
 mod h2_body;
+mod h2_flood;
 mod h2_frames;
 mod h2_stream;
 mod head;
@@ -20,6 +21,7 @@ mod pace;
 mod proxy_protocol;
 mod seats;
 mod shutdown;
+mod speed;
 mod tls;
 mod transport;
 mod welcome;
@@ -43,6 +45,7 @@ pub(crate) use listener::{Config, HttpsRedirect, Listener};
 pub(crate) use proxy_protocol::{Parsed, Source, parse as parse_proxy_header};
 pub(crate) use seats::{Bounds, Seats};
 pub(crate) use shutdown::Shutdown;
+pub(crate) use speed::TooSlow;
 pub(crate) use tls::WrongHost;
 
 /// What `listen` asks of the rooms further in; the conductor answers.
@@ -107,6 +110,8 @@ pub(crate) enum Event {
     ProxyHeader,
     /// The TLS handshake failed, for a reason out of a closed set.
     Handshake(&'static str),
+    /// A connection was cut off, for a reason out of a closed set.
+    Cut(&'static str),
 }
 
 /// A pingora application and the door to the rooms behind it.

@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
+use super::speed::{Least, Speed, TooSlow};
+
 /// A TCP connection, and what was read of it before its protocol was known.
 #[derive(Debug)]
 pub(super) struct Tcp {
@@ -24,7 +26,18 @@ pub(super) struct Tcp {
 impl Tcp {
     /// A write that does not move for `patience` fails.
     pub(super) fn new(stream: TcpStream, early: Bytes, patience: Duration) -> Self {
-        Tcp { stream, early, stall: Stall { patience, since: None, alarm: None } }
+        let speed = Speed::default();
+        Tcp {
+            stream,
+            early,
+            stall: Stall { patience, since: None, least: None, speed, alarm: None },
+        }
+    }
+
+    /// What is written must be taken at this rate at least.
+    pub(super) fn at_least(mut self, least: Option<Least>) -> Self {
+        self.stall.least = least;
+        self
     }
 
     /// Puts bytes back that were read to tell the protocol.
@@ -82,7 +95,7 @@ impl AsyncWrite for Tcp {
     }
 }
 
-/// How long the socket has taken nothing of a write.
+/// How long the socket has taken nothing of a write, or too little.
 ///
 /// Pingora bounds its writes of bodies alone, neither those of heads nor
 /// flushes; here, under TLS too, nothing is written past the bound.
@@ -91,28 +104,40 @@ struct Stall {
     patience: Duration,
     // None while writes move.
     since: Option<Instant>,
+    least: Option<Least>,
+    speed: Speed,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stall {
-    /// The outcome of a write; a failure once it has stood still too long.
+    /// The outcome of a write; a failure once it has stood still too long, or
+    /// writes are taken too slowly.
     fn bound(
         &mut self,
         written: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
+        if let Poll::Ready(outcome) = &written {
             self.since = None;
+            if let (Ok(bytes), Some(least)) = (outcome, self.least) {
+                self.speed.moved(*bytes, least);
+            }
             return written;
         }
-        let deadline = *self.since.get_or_insert_with(Instant::now) + self.patience;
+        let stands_until = *self.since.get_or_insert_with(Instant::now) + self.patience;
+        let late_at = self.least.map(|least| self.speed.wait(least));
+        let deadline = late_at.unwrap_or(stands_until).min(stands_until);
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         // An alarm of an earlier stall is looked at when it rings: re-arming it
         // for every write would cost more than it gives.
         loop {
             ready!(alarm.as_mut().poll(cx));
-            if Instant::now() >= deadline {
+            let now = Instant::now();
+            if now >= stands_until {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            if now >= deadline {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, TooSlow)));
             }
             alarm.as_mut().reset(deadline);
         }
@@ -176,6 +201,17 @@ impl Transport {
     }
 }
 
+impl Transport {
+    /// Forgets how slowly the client took what was written.
+    pub(super) fn forgive(&mut self) {
+        let tcp = match self {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_mut().0,
+        };
+        tcp.stall.speed = Speed::default();
+    }
+}
+
 impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -190,6 +226,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
+    use super::super::listener::{Config, Listener};
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -221,6 +258,35 @@ mod tests {
         let late = Instant::now();
         assert_eq!(fill(&mut tcp).await.kind(), io::ErrorKind::TimedOut);
         assert!(late.elapsed() < PATIENCE);
+    }
+
+    /// Writes for two minutes to who reads 2 MiB every five seconds; why that
+    /// failed, if it did.
+    async fn drip(rate: &str) -> Option<io::Error> {
+        let (tcp, mut client) = pair().await;
+        let limits = format!("{{ address: '127.0.0.1:1', limits: {{ min_rate: {rate} }} }}");
+        let config: Config<()> = serde_yaml::from_str(&limits).unwrap();
+        let listener = Listener::new(&config).unwrap();
+        let mut tcp = tcp.at_least(Least::of_answers(&listener));
+        let reader = async {
+            let mut taken = vec![0; 2 << 20];
+            for _ in 0..24 {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                client.read_exact(&mut taken).await.unwrap();
+            }
+        };
+        tokio::select! {
+            error = fill(&mut tcp) => Some(error),
+            () = reader => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_are_taken_too_slowly_fail() {
+        let why = |error: &io::Error| error.get_ref().is_some_and(|why| why.is::<TooSlow>());
+        assert!(drip("1MiB/s").await.as_ref().is_some_and(why));
+        assert!(drip("10KiB/s").await.is_none());
+        assert!(drip("off").await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

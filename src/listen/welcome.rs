@@ -15,6 +15,7 @@ use super::listener::Listener;
 use super::proxy_protocol::{self, Mode, Parsed, Source};
 use super::seats::Seat;
 use super::shutdown::Shutdown;
+use super::speed::Least;
 use super::tls::{self, Tls};
 use super::transport::{Tcp, Transport};
 use super::{App, Door, Event, h2};
@@ -150,8 +151,11 @@ async fn announced<D: Door>(
     listener: &Listener,
     door: &Arc<D>,
 ) -> Option<Announced> {
-    let write = listener.timeouts.write.0;
-    let plain = |tcp, early| Some(Announced { tcp: Tcp::new(tcp, early, write), peer });
+    let written = |tcp, early| {
+        let tcp = Tcp::new(tcp, early, listener.timeouts.write.0);
+        tcp.at_least(Least::of_answers(listener))
+    };
+    let plain = |tcp, early| Some(Announced { tcp: written(tcp, early), peer });
     match (listener.proxy_protocol, door.trusts(peer.ip())) {
         (Mode::Off, _) | (Mode::Accept, false) => return plain(tcp, Bytes::new()),
         (Mode::Require, false) => return None,
@@ -176,7 +180,7 @@ async fn announced<D: Door>(
                 Source::Local => peer,
                 Source::Addresses { source, .. } => source,
             };
-            Some(Announced { tcp: Tcp::new(tcp, early.freeze(), write), peer })
+            Some(Announced { tcp: written(tcp, early.freeze()), peer })
         }
         Ok(Ok(_)) if listener.proxy_protocol == Mode::Accept => plain(tcp, early.freeze()),
         Ok(Ok(_)) => None,

@@ -13,6 +13,7 @@ pub(crate) struct ConnectionMetrics {
     accepted: IntCounter,
     refused: IntCounterVec,
     handshakes_failed: IntCounterVec,
+    cut: IntCounterVec,
     sessions: [IntCounter; Protocol::ALL.len()],
     sessions_by_protocol: IntCounterVec,
 }
@@ -42,6 +43,11 @@ impl ConnectionMetrics {
                 "tidegate_listen_handshakes_failed_total",
                 "TLS handshakes that failed, by reason.",
             ),
+            cut: by(
+                "reason",
+                "tidegate_listen_connections_cut_total",
+                "Client connections cut off for what they asked of us, by reason.",
+            ),
             sessions: Protocol::ALL
                 .map(|protocol| sessions_by_protocol.with_label_values(&[protocol.as_str()])),
             sessions_by_protocol,
@@ -69,6 +75,11 @@ impl ConnectionMetrics {
         self.handshakes_failed.with_label_values(&[reason]).inc();
     }
 
+    /// A connection was cut off. `reason` is a word of a closed set.
+    pub(crate) fn cut(&self, reason: &'static str) {
+        self.cut.with_label_values(&[reason]).inc();
+    }
+
     /// The first request of a connection came in `protocol`.
     pub(crate) fn speaks(&self, protocol: Protocol) {
         self.sessions[protocol as usize].inc();
@@ -80,6 +91,7 @@ impl ConnectionMetrics {
             Box::new(self.accepted.clone()),
             Box::new(self.refused.clone()),
             Box::new(self.handshakes_failed.clone()),
+            Box::new(self.cut.clone()),
             Box::new(self.sessions_by_protocol.clone()),
         ]
     }

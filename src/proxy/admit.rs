@@ -34,7 +34,10 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     let patience = match request.version {
         // A gRPC call may be open for long without a word of the client; it
         // takes HTTP/2, so that nothing else becomes patient by its type.
-        Version::HTTP_2 if headers::is_call(&request.headers) => timeouts.tunnel.0,
+        Version::HTTP_2 if headers::is_call(&request.headers) => {
+            exchange.set_open_ended();
+            timeouts.tunnel.0
+        }
         _ => timeouts.body.0,
     };
     session.set_read_timeout(Some(patience));

@@ -233,6 +233,7 @@ pub(super) fn answered(
     let silence = if is_tunnel {
         // Its end is nobody's fault: a stream may be open for days.
         exchange.no_end();
+        exchange.set_open_ended();
         exchange.connection.listener.timeouts.tunnel.0
     } else {
         forward.upstream.timeouts().between_bytes.0

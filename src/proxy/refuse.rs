@@ -9,7 +9,7 @@ use pingora_proxy::{FailToProxy, Session};
 use crate::access::{BasicFault, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
 use crate::limit::{Crowded, Exceeded, Offence};
-use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, WrongHost};
+use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, TooSlow, WrongHost};
 use crate::log::Room;
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
@@ -340,8 +340,11 @@ fn of_error(error: &Error) -> Option<Refusal> {
         (ErrorSource::Downstream, ErrorType::Custom("InvalidChunk" | "InvalidTrailerEnd")) => {
             Some(Refusal::Malformed(Malformed::Chunks))
         }
-        (ErrorSource::Downstream, _) if is_of_chunks(error) => {
+        (ErrorSource::Downstream, _) if is_by::<BadChunks>(error) => {
             Some(Refusal::Malformed(Malformed::Chunks))
+        }
+        (ErrorSource::Downstream, ErrorType::ReadError) if is_by::<TooSlow>(error) => {
+            Some(Refusal::ClientTooSlow)
         }
         (ErrorSource::Downstream, ErrorType::Custom(BODY_LENGTH)) => {
             Some(Refusal::Malformed(Malformed::BodyLength))
@@ -356,9 +359,9 @@ fn of_error(error: &Error) -> Option<Refusal> {
     }
 }
 
-/// Whether `listen` stopped reading a body for its chunks.
-fn is_of_chunks(error: &Error) -> bool {
+/// Whether `listen` stopped reading a body for this.
+fn is_by<T: std::error::Error + 'static>(error: &Error) -> bool {
     let cause = error.cause.as_ref();
     let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()?.get_ref());
-    cause.is_some_and(|cause| cause.is::<BadChunks>())
+    cause.is_some_and(|cause| cause.is::<T>())
 }

@@ -4,6 +4,8 @@
 //! and sockets are real, yet one runtime runs client, proxy and server, and
 //! every deadline, pingora's too, is on its clock.
 
+mod rate;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -34,6 +36,7 @@ listeners:
   - address: 127.0.0.1:1
     protocols: [h1, h2c]
     timeouts: { header: 10s, body: 10s, write: 10s, idle: 10s, tunnel: 1h }
+    limits: { min_rate: {rate} }
 upstreams:
   app:
     servers: ['{server}']
@@ -65,9 +68,10 @@ struct House {
 }
 
 impl House {
-    fn new(protocol: &str, server: SocketAddr, tasks: JoinSet<()>) -> House {
+    fn new(protocol: &str, server: SocketAddr, rate: &str, tasks: JoinSet<()>) -> House {
         set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         let text = SITE.replace("{server}", &server.to_string()).replace("{protocol}", protocol);
+        let text = text.replace("{rate}", rate);
         let written = Written::Text { name: "silence".to_owned(), text };
         let metrics = Metrics::new();
         let loaded = written.load().expect("a configuration");
@@ -97,17 +101,25 @@ impl House {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        House::with_h1_at("200B/s", script).await
+    }
+
+    /// The same, where clients must move bytes at this rate.
+    async fn with_h1_at<F>(rate: &str, script: impl Fn(TcpStream) -> F + Send + 'static) -> House
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (listener, addr) = listen().await;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((mut stream, _)) = listener.accept().await {
-                let head = read_to(&mut stream, b"\r\n\r\n");
-                assert!(head.await.starts_with(b"GET / HTTP/1.1\r\n"));
+                let head = read_to(&mut stream, b"\r\n\r\n").await;
+                assert!(head.starts_with(b"GET / HTTP/1.1\r\n") || head.starts_with(b"POST / "));
                 connections.spawn(script(stream));
             }
         });
-        House::new("h1", addr, tasks)
+        House::new("h1", addr, rate, tasks)
     }
 
     /// In front of a server of HTTP/2 that says everything again.
@@ -134,7 +146,7 @@ impl House {
                 });
             }
         });
-        House::new("h2c", addr, tasks)
+        House::new("h2c", addr, "200B/s", tasks)
     }
 
     /// A client connected to the proxy.
@@ -158,8 +170,12 @@ impl House {
     }
 
     async fn h2_client(&mut self) -> SendRequest<Bytes> {
+        self.h2_client_of(h2::client::Builder::new()).await
+    }
+
+    async fn h2_client_of(&mut self, options: h2::client::Builder) -> SendRequest<Bytes> {
         let client = self.client().await;
-        let shaken = soon("a connection", h2::client::handshake(client)).await;
+        let shaken = soon("a connection", options.handshake(client)).await;
         let (send, connection) = shaken.expect("h2");
         self.tasks.spawn(async move {
             if let Err(error) = connection.await {
@@ -402,12 +418,8 @@ async fn what_is_no_stream_must_not_be_silent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_must_not_be_silent_within_its_body() {
-    // Whatever comes, no answer: the client is the one to be waited for.
-    let mut house = House::with_h1(|stream| async move {
-        let _open = stream;
-        std::future::pending().await
-    })
-    .await;
+    // The client is the one to be waited for.
+    let mut house = House::with_h1_at("off", hear).await;
     let mut client = house.client().await;
     let head = "GET / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 100\r\n\r\n";
     say(&mut client, head).await;
@@ -419,6 +431,12 @@ async fn a_client_must_not_be_silent_within_its_body() {
     pass(2 * SECOND).await;
     let head = soon("a head", read_to(&mut client, b"\r\n\r\n")).await;
     assert!(head.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&head));
+}
+
+/// A server that answers nothing, whatever comes.
+async fn hear(stream: TcpStream) {
+    let _open = stream;
+    std::future::pending().await
 }
 
 /// A server that answers every request at once.

@@ -62,6 +62,7 @@ impl State {
             Event::Full => connections.refused("full"),
             Event::ProxyHeader => connections.refused("proxy_header"),
             Event::Handshake(reason) => connections.handshake_failed(reason),
+            Event::Cut(reason) => connections.cut(reason),
         }
     }
 

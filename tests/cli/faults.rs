@@ -299,8 +299,6 @@ const NOT_YET: [(&str, &str); 22] = [
     ("log.traces", "log: { traces: { otlp: 'http://a' } }"),
     ("clients.geo", "clients: { geo: { country: a.mmdb } }"),
     ("listeners[].tls.acme", "listeners: [{ tls: { acme: { names: [a.example] } } }]"),
-    ("listeners[].limits.min_rate", "listeners: [{ limits: { min_rate: 200B/s } }]"),
-    ("listeners[].h2.resets_per_minute", "listeners: [{ h2: { resets_per_minute: 200 } }]"),
     ("upstreams.*.discover", "upstreams: { app: { discover: { dns: a.example, port: 1 } } }"),
     ("waf", "waf: { standard: { mode: block } }"),
     ("cache", "cache: { memory: 1MiB }"),

@@ -1,0 +1,172 @@
+//! How much an h2 client may ask of us that is no request.
+//!
+//! Each of these frames costs it nothing and us some work; honest clients send
+//! few of them, or many beside much that is of use. The h2 library bounds what
+//! they make us hold, here is bounded what they make us do.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Frames a minute that clients send once or twice in a connection: SETTINGS,
+/// and DATA without a byte and without an end.
+const RARE: u32 = 60;
+/// Frames a minute that clients send at will, though nothing is under way:
+/// PING, WINDOW_UPDATE, PRIORITY, and extensions (RFC 9113 §5.5).
+const FREE: u32 = 1000;
+/// How many more of those one frame of use allows, ours or theirs. A client
+/// gives a window back for the stream and for the connection, gRPC measures its
+/// path by a PING at the same time; Envoy allows ten WINDOW_UPDATE as well.
+const FREE_PER_USEFUL: u32 = 10;
+
+/// What a client sent too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flood {
+    Resets,
+    Settings,
+    Pings,
+    Priorities,
+    WindowUpdates,
+    EmptyData,
+    /// A header block in more pieces than any needs.
+    Fragments,
+    /// Frames of no or of other use.
+    Others,
+    /// Heads that were refused.
+    Malformed,
+    /// What the h2 library counts.
+    Library,
+}
+
+impl Flood {
+    /// The word of a closed set.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Flood::Resets => "resets",
+            Flood::Settings => "settings",
+            Flood::Pings => "pings",
+            Flood::Priorities => "priorities",
+            Flood::WindowUpdates => "window_updates",
+            Flood::EmptyData => "empty_data",
+            Flood::Fragments => "continuations",
+            Flood::Others => "other_frames",
+            Flood::Malformed => "malformed",
+            Flood::Library => "h2",
+        }
+    }
+}
+
+/// What a connection is cut off for, once it is; told by who reads and writes
+/// frames to who serves streams.
+pub(super) type Flooded = Arc<OnceLock<Flood>>;
+
+/// What a client may still send.
+#[derive(Debug)]
+pub(super) struct Allowances {
+    resets: Bucket,
+    rare: Bucket,
+    free: Bucket,
+}
+
+impl Allowances {
+    pub(super) fn new(resets_per_minute: u32, now: Instant) -> Self {
+        Allowances {
+            resets: Bucket::new(resets_per_minute, now),
+            rare: Bucket::new(RARE, now),
+            free: Bucket::new(FREE, now),
+        }
+    }
+
+    /// A frame that carries a request or an answer on.
+    pub(super) fn useful(&mut self) {
+        self.free.give(FREE_PER_USEFUL);
+    }
+
+    /// A frame of the kind of `flood`; it is one if there were too many.
+    pub(super) fn take(&mut self, flood: Flood, now: Instant) -> Result<(), Flood> {
+        let bucket = match flood {
+            Flood::Resets => &mut self.resets,
+            Flood::Settings | Flood::EmptyData => &mut self.rare,
+            _ => &mut self.free,
+        };
+        if bucket.take(now) { Ok(()) } else { Err(flood) }
+    }
+}
+
+/// As many as come in a minute may come at once, and no more in the long run.
+#[derive(Debug)]
+struct Bucket {
+    per_minute: f64,
+    // Invariant: at most `per_minute`.
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn new(per_minute: u32, now: Instant) -> Self {
+        Bucket { per_minute: per_minute.into(), left: per_minute.into(), at: now }
+    }
+
+    fn give(&mut self, count: u32) {
+        self.left = (self.left + f64::from(count)).min(self.per_minute);
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let minutes = now.saturating_duration_since(self.at).div_duration_f64(MINUTE);
+        self.at = now;
+        self.left = (self.left + minutes * self.per_minute).min(self.per_minute);
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of `flood` pass at `now`.
+    fn pass(allowances: &mut Allowances, flood: Flood, now: Instant) -> u32 {
+        (0..).find(|_| allowances.take(flood, now).is_err()).unwrap()
+    }
+
+    #[test]
+    fn a_minutes_worth_may_come_at_once_and_comes_back_in_a_minute() {
+        let began = Instant::now();
+        let mut allowances = Allowances::new(200, began);
+        for (flood, most) in
+            [(Flood::Resets, 200), (Flood::Settings, RARE), (Flood::WindowUpdates, FREE)]
+        {
+            assert_eq!(pass(&mut allowances, flood, began), most, "{flood:?}");
+            let half = began + MINUTE / 2;
+            assert_eq!(pass(&mut allowances, flood, half), most / 2, "{flood:?}");
+            assert_eq!(pass(&mut allowances, flood, half), 0, "{flood:?}");
+            let much_later = began + 10 * MINUTE;
+            assert_eq!(pass(&mut allowances, flood, much_later), most, "{flood:?}");
+        }
+    }
+
+    #[test]
+    fn frames_of_use_allow_more_of_what_comes_beside_them() {
+        let began = Instant::now();
+        let mut allowances = Allowances::new(200, began);
+        for _ in 0..100_000 {
+            allowances.useful();
+            for _ in 0..FREE_PER_USEFUL {
+                assert_eq!(allowances.take(Flood::WindowUpdates, began), Ok(()));
+            }
+        }
+        for _ in 0..100_000 {
+            allowances.useful();
+        }
+        assert_eq!(pass(&mut allowances, Flood::Pings, began), FREE, "none is saved up");
+        assert_eq!(pass(&mut allowances, Flood::Settings, began), RARE);
+        allowances.useful();
+        assert_eq!(pass(&mut allowances, Flood::Settings, began), 0);
+    }
+}

@@ -1,0 +1,143 @@
+//! Clients that move, but too slowly.
+
+use super::*;
+
+/// What is asked of clients: 200 B/s, over any stretch longer than this.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A server that reads whatever comes, and answers nothing.
+async fn swallow(mut stream: TcpStream) {
+    // It ends with the connection.
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.ok();
+}
+
+const POST: &str = "POST / HTTP/1.1\r\nhost: a.example\r\n";
+
+/// Sends `piece` every 5 s, as a body of 100,000 bytes or in chunks; how long
+/// the client was borne, and what it was told then.
+async fn upload(head: &str, piece: &str) -> (Duration, String) {
+    let mut house = House::with_h1(swallow).await;
+    let mut client = house.client().await;
+    say(&mut client, &format!("{POST}{head}\r\n\r\n")).await;
+    let began = Instant::now();
+    while began.elapsed() < MINUTES {
+        say(&mut client, piece).await;
+        pass(5 * SECOND).await;
+        if !is_quiet(&client) {
+            let told = soon("a head", read_to(&mut client, b"\r\n\r\n")).await;
+            return (began.elapsed(), String::from_utf8(told).expect("text"));
+        }
+    }
+    (began.elapsed(), String::new())
+}
+
+/// Whether the client has been told nothing.
+fn is_quiet(client: &TcpStream) -> bool {
+    let mut space = [0; 1];
+    let peeked = std::pin::pin!(client.peek(&mut space));
+    futures::FutureExt::now_or_never(peeked).is_none()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_is_408() {
+    for (head, piece) in
+        [("content-length: 100000", "x"), ("transfer-encoding: chunked", "1\r\nx\r\n")]
+    {
+        let (borne, told) = upload(head, piece).await;
+        assert!(told.starts_with("HTTP/1.1 408 "), "{head}: {told:?} after {borne:?}");
+        assert!(told.to_ascii_lowercase().contains("connection: close"), "{told}");
+        assert!(borne >= GRACE && borne <= GRACE + 10 * SECOND, "{borne:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_as_fast_as_asked_is_borne_for_minutes() {
+    let (borne, told) = upload("content-length: 100000", &"x".repeat(1000)).await;
+    assert_eq!((borne, told.as_str()), (MINUTES, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_for_its_answer_is_not_slow() {
+    let mut house = House::with_h1(swallow).await;
+    let mut client = house.client().await;
+    say(&mut client, &format!("{POST}content-length: 4\r\n\r\nbody")).await;
+    pass(MINUTES).await;
+    assert!(is_quiet(&client));
+}
+
+/// Uploads over h2 at this many bytes every 5 s; how long it is borne.
+async fn upload_over_h2(piece: usize, streams: usize) -> Duration {
+    let mut house = House::with_h1(swallow).await;
+    let mut send = house.h2_client().await;
+    let mut bodies = Vec::new();
+    let mut answers = Vec::new();
+    for _ in 0..streams {
+        send = soon("room", send.ready()).await.expect("room");
+        let request = Request::post("http://a.example/").body(()).expect("a request");
+        let (answer, body) = send.send_request(request, false).expect("sent");
+        answers.push(Box::pin(answer));
+        bodies.push(body);
+    }
+    let began = Instant::now();
+    while began.elapsed() < MINUTES {
+        for body in &mut bodies {
+            // With more room than is used, h2 sends at once.
+            body.reserve_capacity(2 * piece);
+            body.send_data(vec![b'x'; piece].into(), false).expect("sent");
+        }
+        pass(5 * SECOND).await;
+        for answer in &mut answers {
+            if let std::task::Poll::Ready(told) = futures::poll!(answer.as_mut()) {
+                assert_eq!(told.expect("an answer").status(), 408);
+                return began.elapsed();
+            }
+        }
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_over_h2_is_408() {
+    let borne = upload_over_h2(1, 1).await;
+    assert!(borne >= GRACE && borne <= GRACE + 10 * SECOND, "{borne:?}");
+    assert_eq!(upload_over_h2(1000, 1).await, MINUTES);
+    // Ten that share a path need not be as fast as one each.
+    assert_eq!(upload_over_h2(100, 10).await, MINUTES);
+}
+
+/// Reads an answer over h2, `window` bytes every 5 s; how long that is borne.
+async fn download_over_h2(window: usize) -> Duration {
+    let mut house = House::with_h1(|mut stream| async move {
+        say(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await;
+        say(&mut stream, &"x".repeat(100_000)).await;
+        std::future::pending().await
+    })
+    .await;
+    let mut options = h2::client::Builder::new();
+    options.initial_window_size(u32::try_from(window).expect("small"));
+    let send = house.h2_client_of(options).await;
+    let request = Request::get("http://a.example/").body(()).expect("a request");
+    let mut send = soon("room", send.ready()).await.expect("room");
+    let (answer, _) = send.send_request(request, true).expect("sent");
+    let mut body = soon("a head", answer).await.expect("a head").into_body();
+    let began = Instant::now();
+    while began.elapsed() < MINUTES {
+        let mut read = 0;
+        while read < window {
+            let Ok(piece) = next(&mut body).await.expect("no end") else {
+                return began.elapsed();
+            };
+            read += piece.len();
+        }
+        pass(5 * SECOND).await;
+        body.flow_control().release_capacity(read).expect("held");
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_in_drips_over_h2_is_broken_off() {
+    let borne = download_over_h2(10).await;
+    assert!(borne >= GRACE && borne <= GRACE + 10 * SECOND, "{borne:?}");
+    assert_eq!(download_over_h2(1000).await, MINUTES);
+}
