@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::complaint::Complaint;
 use super::listener::Listener;
 use super::seats::{Seat, Seats, Who};
 use super::shutdown::Shutdown;
@@ -209,8 +210,9 @@ impl<D: Door, A: App> Inner<D, A> {
                 let (door, app) = (self.door.clone(), self.app.clone());
                 let shutdown = self.shutdown.clone();
                 tokio::spawn(async move {
+                    let lost = seat.lost();
                     let connection = welcome(stream, peer, &listener, seat, &door, &app, &shutdown);
-                    shutdown.bound(connection).await;
+                    shutdown.bound(connection, lost).await;
                     door.count(&listener, Event::Closed);
                     drop(load);
                 });
@@ -291,20 +293,28 @@ impl<D: Door> Acceptor<D> {
             Ok(socket) => socket,
             Err(error) => return ::log::error!("cannot accept on {name}: {error}"),
         };
+        let complaint = Complaint::default();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.shutdown.closing() => return self.accept_waiting(),
                 accepted = socket.accept() => accepted,
             };
-            // The worker's runtime is another one: the stream moves there bare.
-            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-                Ok((stream, peer)) => self.seat(stream, peer),
+            let welcomed = accepted.and_then(|(stream, peer)| match self.seat(peer) {
+                // The worker's runtime is another one: the stream moves there bare.
+                Some(seat) => Ok(self.hand_over(stream.into_std()?, peer, seat)),
+                // Nothing of it is left then, not even in the kernel.
+                None => stream.set_zero_linger(),
+            });
+            match welcomed {
+                Ok(()) => {}
                 Err(error) if is_of_one_connection(&error) => {
                     ::log::debug!("a connection to {name} ended before it began: {error}");
                 }
                 Err(error) => {
-                    ::log::error!("cannot accept on {name}: {error}");
+                    if let Some(times) = complaint.say() {
+                        ::log::error!("cannot accept on {name} ({times} times): {error}");
+                    }
                     tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
                 }
             }
@@ -315,7 +325,11 @@ impl<D: Door> Acceptor<D> {
     fn accept_waiting(&self) {
         for _ in 0..MOST_WAITING {
             match self.opened.socket.accept() {
-                Ok((stream, peer)) => self.seat(stream, peer),
+                Ok((stream, peer)) => {
+                    if let Some(seat) = self.seat(peer) {
+                        self.hand_over(stream, peer, seat);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -326,20 +340,33 @@ impl<D: Door> Acceptor<D> {
         }
     }
 
-    fn seat(&self, stream: TcpStream, peer: SocketAddr) {
+    /// A seat for who comes, if there is one.
+    fn seat(&self, peer: SocketAddr) -> Option<Seat> {
         let listener = &self.opened.listener;
         let who = if self.door.trusts(peer.ip()) { Who::Proxy } else { Who::Client };
         if !self.door.admits(peer.ip()) {
-            return self.door.count(listener, Event::Banned);
+            self.door.count(listener, Event::Banned);
+            return None;
         }
-        let seat = match self.seats.take(peer.ip(), who) {
-            Ok(seat) => seat,
+        match self.seats.take(peer.ip(), who) {
+            Ok(seat) => {
+                if seat.made_room() {
+                    self.door.count(listener, Event::Cut("made_room"));
+                }
+                self.door.count(listener, Event::Accepted);
+                Some(seat)
+            }
             Err(full) => {
                 self.seats.complain(full, peer.ip());
-                return self.door.count(listener, Event::Full);
+                self.door.count(listener, Event::Full);
+                None
             }
-        };
-        self.door.count(listener, Event::Accepted);
+        }
+    }
+
+    /// Gives a connection to a worker.
+    fn hand_over(&self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+        let listener = &self.opened.listener;
         // One whose thread is gone has no load, and must not look idle for it.
         let alive = self.workers.iter().filter(|worker| !worker.queue.is_closed());
         let least = alive.min_by_key(|worker| worker.load.load(Ordering::Relaxed));

@@ -33,7 +33,7 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     pub(crate) tls: Option<tls::Facts>,
     // Kept until nothing of the connection is left, its descriptor included.
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Connection {
@@ -43,7 +43,11 @@ impl Connection {
         tls: Option<tls::Facts>,
         seat: Seat,
     ) -> Arc<Self> {
-        Arc::new(Connection { listener, peer, tls, _seat: seat })
+        Arc::new(Connection { listener, peer, tls, seat })
+    }
+
+    pub(super) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -197,6 +201,11 @@ impl Exchange {
 
     pub(super) fn is_malformed(&self) -> bool {
         self.malformed.load(Ordering::Acquire)
+    }
+
+    /// Says that the client got what it asked for: it is one to keep a seat for.
+    pub(crate) fn set_served(&self) {
+        self.connection.seat.note_served();
     }
 
     /// Says that what is sent either way comes when there is something to say,

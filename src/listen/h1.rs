@@ -37,11 +37,18 @@ impl<D: Door, A: App> Inward<'_, D, A> {
             let Some(first) = next_request(&mut io, &mut patience).await else {
                 return;
             };
+            let seat = self.connection.seat();
             if served == 1 {
                 self.door.count(listener, Event::SpeaksH1);
+            } else if !seat.ask() {
+                return;
             }
             let began = began.take().unwrap_or_else(Instant::now);
             let read = head::read(&mut io, first, began, listener).await;
+            // Until a stranger's first head is there, it has asked for nothing.
+            if served == 1 && !seat.ask() {
+                return;
+            }
             let outcome = match read {
                 Ok(head) => self.admit(head, &mut io),
                 Err(broken) => {
@@ -58,6 +65,7 @@ impl<D: Door, A: App> Inward<'_, D, A> {
                 Some(reused) => io = reused,
                 None => return,
             }
+            seat.rest();
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::accept::spawn_stream;
-use super::connection::{Exchange, Unrecorded};
+use super::connection::{Connection, Exchange, Unrecorded};
 use super::h1::Inward;
 use super::h2_body;
 use super::h2_flood::{Flood, Flooded};
@@ -89,7 +89,7 @@ async fn accept_streams<D: Door, A: App>(
     flooded: &Flooded,
 ) -> Option<Flood> {
     let listener = &inward.connection.listener;
-    let streams = Arc::new(Streams::default());
+    let streams = Arc::new(Streams::of(inward.connection.clone()));
     let mut is_closing = false;
     let mut served = 0;
     loop {
@@ -123,6 +123,7 @@ async fn accept_streams<D: Door, A: App>(
                 h2.graceful_shutdown();
                 is_closing = true;
             }
+            Some(Ok(_)) if streams.active() == 0 && !inward.connection.seat().ask() => return None,
             Some(Ok((request, answer))) => {
                 served += 1;
                 if served == 1 {
@@ -194,8 +195,8 @@ fn serve_stream<D: Door, A: App>(
 
 /// The streams of a connection that are being served, and how those ended
 /// that are over.
-#[derive(Default)]
 pub(super) struct Streams {
+    connection: Arc<Connection>,
     active: AtomicUsize,
     malformed: AtomicUsize,
     // Of every change that somebody waits for.
@@ -203,6 +204,11 @@ pub(super) struct Streams {
 }
 
 impl Streams {
+    fn of(connection: Arc<Connection>) -> Self {
+        let (active, malformed) = Default::default();
+        Streams { connection, active, malformed, changed: Notify::new() }
+    }
+
     /// How many are being served.
     pub(super) fn active(&self) -> usize {
         self.active.load(Ordering::Acquire)
@@ -249,6 +255,7 @@ impl Stay {
 impl Drop for Stay {
     fn drop(&mut self) {
         if self.0.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.connection.seat().rest();
             self.0.changed.notify_waiters();
         }
     }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod chunks;
+mod complaint;
 mod connection;
 mod h1;
 mod h2;

@@ -1,14 +1,28 @@
-//! How many connections there may be, in all and from one client network.
+//! How many connections there may be, in all and from one client network; and
+//! who has to leave when there is no seat for another.
+//!
+//! Connections cost a stranger nothing, so they must not keep out who comes for
+//! something: one that has asked for nothing makes room for any other, one that
+//! rests between requests for a client that was served lately, and the last
+//! seats are for those clients. A request under way is never cut.
 
+mod known;
+mod place;
+
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::complaint::Complaint;
 use crate::networks::ClientKey;
+
+use self::known::Known;
+use self::place::{Doing, Place};
 
 /// The caps on connections.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +31,11 @@ pub(crate) struct Bounds {
     pub(crate) per_client: usize,
 }
 
-/// The least time between two lines of the log about the same cap.
-const QUIET: Duration = Duration::from_secs(60);
+/// One seat in so many is for clients that were served lately.
+const KEPT: usize = 10;
+/// Connections that are looked at for one that may leave; a bound on what a
+/// refusal costs.
+const LOOKED_AT: usize = 64;
 
 /// Who connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,21 +59,41 @@ pub(super) enum Full {
 #[derive(Debug)]
 pub(crate) struct Seats {
     bounds: Bounds,
+    // Of those that were asked to leave as well, until they are gone.
     taken: AtomicUsize,
-    // Invariant: no entry is 0, so there are at most `taken` entries.
-    per_client: Mutex<HashMap<ClientKey, usize>>,
+    table: Mutex<Table>,
     empty: Notify,
-    said: [Mutex<Said>; 2],
+    complaints: [Complaint; 2],
+}
+
+/// Who sits where.
+#[derive(Debug)]
+struct Table {
+    places: Vec<Arc<Place>>,
+    // Where in `places` to look next.
+    next: usize,
+    // Those of `places` that were asked to leave.
+    leaving: usize,
+    // Invariant: no entry is 0, so there are at most as many as `places`.
+    per_client: HashMap<ClientKey, usize>,
+    known: Known,
 }
 
 impl Seats {
     pub(crate) fn new(bounds: Bounds) -> Arc<Self> {
+        let table = Table {
+            places: Vec::new(),
+            next: 0,
+            leaving: 0,
+            per_client: HashMap::new(),
+            known: Known::new(),
+        };
         Arc::new(Seats {
             bounds,
             taken: AtomicUsize::new(0),
-            per_client: Mutex::new(HashMap::new()),
+            table: Mutex::new(table),
             empty: Notify::new(),
-            said: Default::default(),
+            complaints: Default::default(),
         })
     }
 
@@ -81,24 +118,28 @@ impl Seats {
     /// A proxy counts in all, but not per client.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr, who: Who) -> Result<Seat, Full> {
         let client = (who == Who::Client).then(|| ClientKey::from(peer));
-        if self.taken.fetch_add(1, Ordering::AcqRel) >= self.bounds.connections {
-            self.leave();
-            return Err(Full::All);
-        }
-        if let Some(client) = client
-            && !self.take_for(client)
-        {
-            self.leave();
+        let mut table = self.table();
+        if client.is_some_and(|client| table.held_by(client) >= self.bounds.per_client) {
             return Err(Full::Client);
         }
-        Ok(Seat { seats: self.clone(), client })
+        let is_known = client.is_none_or(|client| table.known.has(client));
+        let kept = if is_known { 0 } else { self.bounds.connections / KEPT };
+        let sitting = table.places.len() - table.leaving;
+        let is_full = sitting >= self.bounds.connections - kept;
+        if is_full && !table.make_room(client, is_known) {
+            return Err(Full::All);
+        }
+        let place = Arc::new(Place::new(client));
+        table.sit(place.clone());
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        let is_noted = AtomicBool::new(false);
+        Ok(Seat { seats: self.clone(), place, is_noted, made_room: is_full })
     }
 
     /// Says in the log that `peer` found no seat, or only counts it: an attack
     /// is no reason to fill a disk.
     pub(super) fn complain(&self, full: Full, peer: IpAddr) {
-        let mut said = self.said[full as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(refused) = said.refuse(Instant::now()) else {
+        let Some(refused) = self.complaints[full as usize].say() else {
             return;
         };
         match full {
@@ -114,62 +155,133 @@ impl Seats {
         }
     }
 
-    fn take_for(&self, client: ClientKey) -> bool {
-        let mut per_client = self.per_client.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = per_client.entry(client).or_insert(0);
-        if *count >= self.bounds.per_client {
-            return false;
+    fn leave(&self, place: &Arc<Place>, was_served: bool) {
+        let mut table = self.table();
+        table.stand_up(place);
+        if let Some(client) = place.client.filter(|_| was_served) {
+            table.known.note(client);
         }
-        *count += 1;
-        true
-    }
-
-    fn leave(&self) {
+        drop(table);
         if self.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.empty.notify_waiters();
         }
     }
-}
 
-/// What has been said of one cap.
-#[derive(Debug, Default)]
-struct Said {
-    last: Option<Instant>,
-    unsaid: u64,
-}
-
-impl Said {
-    /// How many were refused since it was last said, if it is time to say so.
-    fn refuse(&mut self, now: Instant) -> Option<u64> {
-        self.unsaid += 1;
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < QUIET) {
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.unsaid))
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Table {
+    fn held_by(&self, client: ClientKey) -> usize {
+        self.per_client.get(&client).copied().unwrap_or(0)
+    }
+
+    fn sit(&mut self, place: Arc<Place>) {
+        if let Some(client) = place.client {
+            *self.per_client.entry(client).or_insert(0) += 1;
+        }
+        place.sits_at(self.places.len());
+        self.places.push(place);
+    }
+
+    fn stand_up(&mut self, place: &Arc<Place>) {
+        let at = place.at();
+        self.places.swap_remove(at);
+        if let Some(moved) = self.places.get(at) {
+            moved.sits_at(at);
+        }
+        if place.doing().0 == Doing::Leaving {
+            self.leaving -= 1;
+        }
+        if let Some(client) = place.client
+            && let Some(count) = self.per_client.get_mut(&client)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.per_client.remove(&client);
+            }
+        }
+    }
+
+    /// Asks one to leave for `client`: of those that were never served, or for
+    /// a client that was lately, of those that rest; of whom holds the most
+    /// seats, the one that has done nothing for longest.
+    fn make_room(&mut self, client: Option<ClientKey>, is_known: bool) -> bool {
+        let looked_at = self.places.len().min(LOOKED_AT);
+        let held = client.map_or(0, |client| self.held_by(client));
+        let mut found: Option<(Rank, Arc<Place>)> = None;
+        for _ in 0..looked_at {
+            self.next = (self.next + 1) % self.places.len();
+            let Some(place) = self.places.get(self.next) else { continue };
+            let (doing, since) = place.doing();
+            let holds = place.client.map_or(0, |client| self.held_by(client));
+            let may_leave = match doing {
+                Doing::Beginning => true,
+                // Nobody takes from who holds less.
+                Doing::Resting => is_known && holds >= held,
+                Doing::Asking | Doing::Leaving => false,
+            };
+            let rank = (doing, Reverse(holds), since);
+            if may_leave && found.as_ref().is_none_or(|(best, _)| rank < *best) {
+                found = Some((rank, place.clone()));
+            }
+        }
+        let Some(((doing, ..), place)) = found else { return false };
+        // It may have begun to ask meanwhile.
+        let leaves = place.leave(doing);
+        self.leaving += usize::from(leaves);
+        leaves
+    }
+}
+
+/// Who leaves first.
+type Rank = (Doing, Reverse<usize>, Instant);
 
 /// The right of one connection to be open.
 #[derive(Debug)]
 pub(super) struct Seat {
     seats: Arc<Seats>,
-    client: Option<ClientKey>,
+    place: Arc<Place>,
+    is_noted: AtomicBool,
+    made_room: bool,
+}
+
+impl Seat {
+    /// Whether another connection was asked to leave for this one.
+    pub(super) fn made_room(&self) -> bool {
+        self.made_room
+    }
+
+    /// A request is under way; false if the seat is somebody else's by now.
+    pub(super) fn ask(&self) -> bool {
+        self.place.ask()
+    }
+
+    /// No request is under way any more.
+    pub(super) fn rest(&self) {
+        self.place.rest();
+    }
+
+    /// The client was served well.
+    pub(super) fn note_served(&self) {
+        if let Some(client) = self.place.client
+            && !self.is_noted.swap(true, Ordering::AcqRel)
+        {
+            self.seats.table().known.note(client);
+        }
+    }
+
+    /// Returns once the seat is somebody else's.
+    pub(super) fn lost(&self) -> impl Future<Output = ()> + Send + 'static {
+        let place = self.place.clone();
+        async move { place.left().await }
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(client) = self.client {
-            let mut per_client =
-                self.seats.per_client.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = per_client.get_mut(&client) {
-                *count -= 1;
-                if *count == 0 {
-                    per_client.remove(&client);
-                }
-            }
-        }
-        self.seats.leave();
+        self.seats.leave(&self.place, *self.is_noted.get_mut());
     }
 }
 
@@ -188,8 +300,9 @@ mod tests {
     #[test]
     fn refuses_over_the_cap_of_all() {
         let seats = seats(2, 9);
-        let first = seats.take(ip("192.0.2.1"), Who::Client);
-        let _second = seats.take(ip("192.0.2.2"), Who::Client).expect("a seat");
+        let first = take(&seats, "192.0.2.1");
+        let second = take(&seats, "192.0.2.2");
+        assert!(first.ask() && second.ask());
         assert_eq!(seats.take(ip("192.0.2.3"), Who::Client).unwrap_err(), Full::All);
         drop(first);
         assert!(seats.take(ip("192.0.2.3"), Who::Client).is_ok());
@@ -216,18 +329,80 @@ mod tests {
     fn forgets_clients_that_left() {
         let seats = seats(9, 1);
         drop(seats.take(ip("192.0.2.1"), Who::Client));
-        assert!(seats.per_client.lock().expect("no panic").is_empty());
+        assert!(seats.table().per_client.is_empty());
         assert_eq!(seats.taken(), 0);
     }
 
+    /// Whether a seat has been taken away.
+    fn is_lost(seat: &Seat) -> bool {
+        futures::FutureExt::now_or_never(seat.lost()).is_some()
+    }
+
+    #[track_caller]
+    fn take(seats: &Arc<Seats>, address: &str) -> Seat {
+        seats.take(ip(address), Who::Client).expect("a seat")
+    }
+
+    /// A client that was served, and rests.
+    #[track_caller]
+    fn served(seats: &Arc<Seats>, address: &str) -> Seat {
+        let seat = take(seats, address);
+        assert!(seat.ask());
+        seat.note_served();
+        seat.rest();
+        seat
+    }
+
     #[test]
-    fn refusals_are_said_once_a_while_and_counted() {
-        let (mut said, began) = (Said::default(), Instant::now());
-        for (after, expected) in
-            [(0, Some(1)), (1, None), (59, None), (60, Some(3)), (61, None), (500, Some(2))]
-        {
-            let now = began + Duration::from_secs(after);
-            assert_eq!(said.refuse(now), expected, "{after} s");
-        }
+    fn who_asked_for_nothing_makes_room_and_who_asks_does_not() {
+        let seats = seats(3, 9);
+        let asking = take(&seats, "192.0.2.1");
+        assert!(asking.ask());
+        let resting = served(&seats, "192.0.2.2");
+        let idle = take(&seats, "192.0.2.3");
+        let newcomer = take(&seats, "192.0.2.4");
+        assert!(is_lost(&idle) && !is_lost(&asking) && !is_lost(&resting));
+        assert!(!idle.ask(), "too late");
+        assert_eq!(seats.taken(), 4, "until it is gone");
+        assert!(newcomer.ask());
+        assert_eq!(seats.take(ip("192.0.2.5"), Who::Client).unwrap_err(), Full::All);
+        drop(idle);
+        assert_eq!(seats.taken(), 3);
+        // A client that was served lately takes a seat of who rests.
+        let again = take(&seats, "192.0.2.2");
+        assert!(is_lost(&resting) && again.ask());
+        drop(resting);
+        assert_eq!(seats.take(ip("192.0.2.2"), Who::Client).unwrap_err(), Full::All);
+    }
+
+    #[test]
+    fn who_holds_the_most_makes_room_first_and_of_them_the_longest_idle() {
+        let seats = seats(5, 9);
+        let _alone = take(&seats, "192.0.2.1");
+        let greedy = [(); 4].map(|()| take(&seats, "192.0.2.2"));
+        let _newcomer = take(&seats, "192.0.2.3");
+        assert_eq!(greedy.iter().map(is_lost).filter(|lost| *lost).count(), 1);
+    }
+
+    #[test]
+    fn nobody_takes_from_who_holds_less() {
+        let seats = seats(4, 9);
+        let few = served(&seats, "192.0.2.1");
+        let many = [(); 3].map(|()| served(&seats, "192.0.2.2"));
+        let one_more = take(&seats, "192.0.2.2");
+        assert!(!is_lost(&few) && one_more.ask());
+        assert_eq!(many.iter().map(is_lost).filter(|lost| *lost).count(), 1);
+    }
+
+    #[test]
+    fn the_last_seats_are_for_clients_that_were_served() {
+        let seats = seats(20, 99);
+        drop(served(&seats, "192.0.2.1"));
+        let strangers: Vec<_> = (0..18).map(|_| take(&seats, "192.0.2.2")).collect();
+        assert!(strangers.iter().all(Seat::ask));
+        assert_eq!(seats.take(ip("192.0.2.3"), Who::Client).unwrap_err(), Full::All);
+        let known = [(); 2].map(|()| take(&seats, "192.0.2.1"));
+        assert!(known.iter().all(Seat::ask));
+        assert_eq!(seats.take(ip("192.0.2.1"), Who::Client).unwrap_err(), Full::All);
     }
 }

@@ -55,12 +55,18 @@ impl Shutdown {
         tokio::time::sleep(period).await;
     }
 
-    /// Runs `connection`, or most of it if it is cut.
-    pub(super) async fn bound(&self, connection: impl Future<Output = ()>) {
+    /// Runs `connection`, or most of it if it is cut, or as far as it came if
+    /// its seat is `lost`.
+    pub(super) async fn bound(
+        &self,
+        connection: impl Future<Output = ()>,
+        lost: impl Future<Output = ()>,
+    ) {
         tokio::select! {
             biased;
             () = connection => {}
             () = self.cut_and_over() => {}
+            () = lost => {}
         }
     }
 

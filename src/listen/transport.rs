@@ -263,7 +263,9 @@ mod tests {
     /// Writes for two minutes to who reads 2 MiB every five seconds; why that
     /// failed, if it did.
     async fn drip(rate: &str) -> Option<io::Error> {
-        let (tcp, mut client) = pair().await;
+        let (mut tcp, mut client) = pair().await;
+        // Nothing else is to end it.
+        tcp.stall.patience = 60 * PATIENCE;
         let limits = format!("{{ address: '127.0.0.1:1', limits: {{ min_rate: {rate} }} }}");
         let config: Config<()> = serde_yaml::from_str(&limits).unwrap();
         let listener = Listener::new(&config).unwrap();

@@ -192,6 +192,9 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         refusal: ctx.cause(),
         error: ctx.error.as_deref().or(late.as_deref()),
     };
+    if (100..400).contains(&status) && ctx.refusal.is_none() {
+        exchange.set_served();
+    }
     let upstream = forward.map(|forward| &*forward.upstream.metrics);
     state.remember(&record, ctx.route.as_deref(), upstream);
 }

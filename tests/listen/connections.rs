@@ -1,7 +1,12 @@
 //! How long connections live, and how many there may be.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{SITE, edge, outcomes};
 use crate::support::origin::ok;
@@ -174,7 +179,7 @@ async fn h1_alone_refuses_h2_and_h2c_alone_refuses_h1() {
 async fn an_h2_client_is_told_how_many_streams_it_may_open() {
     let origin = Origin::ok().await;
     let edge = edge(&origin, "protocols: [h2c]\n    h2: { streams: 7 }");
-    let stream = tokio::net::TcpStream::connect(edge.addr()).await.unwrap();
+    let stream = TcpStream::connect(edge.addr()).await.unwrap();
     let (mut send, mut connection) = h2::client::handshake(stream).await.unwrap();
     let request = http::Request::get("http://a.example/").body(()).unwrap();
     let (answer, _) = send.send_request(request, true).unwrap();
@@ -216,6 +221,12 @@ async fn connections_are_capped_in_all() {
         assert!(served(&edge, "127.0.0.3").await.is_none());
     }
     assert_eq!(edge.metric(FULL), 3.0);
+    // Nothing of it is kept, here or there.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.3:0".parse().unwrap()).unwrap();
+    let refused = async { socket.connect(edge.addr()).await?.read_u8().await };
+    let end = within("an end", refused).await.unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     // Said at once, and not three times.
     assert_eq!(edge.stderr().matches("1 connections refused: as many as").count(), 1);
     assert_eq!(edge.stderr().matches("server.connections (2)").count(), 1);
@@ -248,4 +259,119 @@ async fn connections_are_capped_per_client_except_for_trusted_proxies() {
     assert_eq!(edge.metric(FULL), 3.0);
     assert_eq!(edge.stderr().matches("refused, the last of 127.0.0.1: its network").count(), 1);
     assert_eq!(edge.stderr().matches("server.connections_per_client (2)").count(), 1);
+}
+
+const MADE_ROOM: &str = "tidegate_listen_connections_cut_total{reason=\"made_room\"}";
+
+/// Connects from many addresses, with half a head each; none of them asks for
+/// anything before the next one is there.
+async fn flood(edge: &Edge, net: &str) -> Vec<Client> {
+    let mut flood = Vec::new();
+    for host in 1..=100 {
+        let mut client = Client::connect_from(&format!("{net}.{host}"), edge.addr()).await;
+        client.try_send("GET / HTTP/1.1\r\nhost: a.").await.ok();
+        flood.push(client);
+    }
+    flood
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_connections_keeps_nobody_out_who_asks_for_something() {
+    let origin = Origin::ok().await;
+    let edge = capped(&origin, "connections: 20");
+    let mut kept = served(&edge, "127.0.0.1").await.expect("a seat");
+    drop(served(&edge, "127.0.0.2").await.expect("a seat"));
+    let mut _flooding = flood(&edge, "127.1.0").await;
+    _flooding.extend(flood(&edge, "127.1.1").await);
+    for _ in 0..3 {
+        assert!(served(&edge, "127.0.0.2").await.is_some(), "served before");
+        assert!(served(&edge, "127.0.0.3").await.is_some(), "a stranger");
+        kept.send(GET).await;
+        assert_eq!(kept.response().await.status, 200);
+        _flooding.extend(flood(&edge, "127.1.2").await);
+    }
+    assert!(edge.metric(MADE_ROOM) >= 400.0, "{}", edge.metric(MADE_ROOM));
+    assert!(edge.metric("tidegate_listen_connections_open") <= 20.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_under_way_make_no_room_and_the_last_seats_are_for_known_clients() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let origin = Origin::scripted(move |mut conn| {
+        let mut released = released.clone();
+        async move {
+            while let Some(request) = conn.request().await {
+                if request.target() == "/held" {
+                    released.wait_for(|released| *released).await.unwrap();
+                }
+                conn.send(ok("ok")).await;
+            }
+        }
+    })
+    .await;
+    let edge = capped(&origin, "connections: 10");
+    drop(served(&edge, "127.0.0.2").await.expect("a seat"));
+    edge.await_metric("tidegate_listen_connections_open", 0.0);
+    let mut asking = Vec::new();
+    for host in 1..=9 {
+        let mut client = Client::connect_from(&format!("127.1.0.{host}"), edge.addr()).await;
+        client.send(GET.replace("/ ", "/held ")).await;
+        origin.await_requests(1 + host);
+        asking.push(client);
+    }
+    let _turned_away = flood(&edge, "127.1.1").await;
+    edge.await_metric(FULL, 100.0);
+    let known = served(&edge, "127.0.0.2").await;
+    assert!(known.is_some(), "the last seat is kept for it");
+    assert!(served(&edge, "127.0.0.3").await.is_none(), "a stranger");
+    release.send(true).unwrap();
+    for client in &mut asking {
+        assert_eq!(client.response().await.status, 200);
+    }
+    assert_eq!(edge.metric(MADE_ROOM), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_makes_room_for_a_client_that_was_served() {
+    let origin = Origin::ok().await;
+    let listener: &dyn std::fmt::Display = &"protocols: [h1, h2c]";
+    let yaml = format!("server: {{ connections: 3 }}\n{SITE}");
+    let edge = Edge::start_with(&yaml, &[("origin", &origin.addr), ("listener", listener)]);
+    drop(served(&edge, "127.0.0.2").await.expect("a seat"));
+    edge.await_metric("tidegate_listen_connections_open", 0.0);
+    let mut h2 = H2Client::connect(edge.addr()).await;
+    assert_eq!(h2.get("http://a.example/").await.response.status, 200);
+    let mut second = served(&edge, "127.0.0.1").await.expect("a seat");
+    let mut third = served(&edge, "127.0.0.1").await.expect("a seat");
+    // One connection of three goes, that of HTTP/2, which rests for longest.
+    let mut newcomer = served(&edge, "127.0.0.2").await.expect("room is made");
+    assert_eq!(edge.metric(MADE_ROOM), 1.0);
+    h2.closed().await.ok();
+    for client in [&mut second, &mut third, &mut newcomer] {
+        client.send(GET).await;
+        assert_eq!(client.response().await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_descriptors_is_said_once_a_while_and_passes() {
+    let origin = Origin::ok().await;
+    let edge = edge(&origin, "");
+    drop(served(&edge, "127.0.0.1").await.expect("a seat"));
+    // Its limits are those of this process, raised.
+    let most = getrlimit(Resource::Nofile).maximum;
+    let limit = |current| {
+        let limit = Rlimit { current, maximum: most };
+        prlimit(Some(edge.pid()), Resource::Nofile, limit).unwrap();
+    };
+    limit(Some(3));
+    let mut client = Client::connect(edge.addr()).await;
+    let said = format!("cannot accept on {}", edge.addr());
+    edge.await_stderr(&said);
+    // It is tried again all the time.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(edge.stderr().matches(&said).count(), 1);
+    limit(most);
+    client.send(GET).await;
+    assert_eq!(client.response().await.status, 200);
 }

@@ -1,5 +1,6 @@
 //! A client that sends exactly the bytes it is told to.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -25,14 +26,25 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(addr: SocketAddr) -> Client {
-        Client::over(TcpStream::connect(addr).await.unwrap())
+        Client::of(TcpStream::connect(addr).await)
+    }
+
+    /// One that is reset at once is one that has ended.
+    fn of(connected: io::Result<TcpStream>) -> Client {
+        match connected {
+            Ok(stream) => Client::over(stream),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                Client::over(tokio::io::empty())
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Connects from another address of loopback, such as 127.0.0.9.
     pub(crate) async fn connect_from(from: &str, addr: SocketAddr) -> Client {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
-        Client::over(socket.connect(addr).await.unwrap())
+        Client::of(socket.connect(addr).await)
     }
 
     /// Connects and ends the TLS handshake for `name`.
@@ -56,7 +68,7 @@ impl Client {
     }
 
     /// Sends to a peer that may have closed already.
-    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         within("a write", async {
             self.stream.write_all(bytes.as_ref()).await?;
             self.stream.flush().await
@@ -170,7 +182,7 @@ pub(crate) async fn tls(
     addr: SocketAddr,
     config: Arc<ClientConfig>,
     name: &str,
-) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let stream = TcpStream::connect(addr).await?;
     let name = ServerName::try_from(name.to_owned()).unwrap();
     within("a TLS handshake", TlsConnector::from(config).connect(name, stream)).await
