@@ -25,7 +25,7 @@ use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{
     AdminHosts, BanFile, Control, Guard, Naming, Owner, Reloader, Starter, Stop, Token,
-    certificate_warnings, folder_of,
+    certificate_warnings, find_seal, folder_of,
 };
 use crate::fault::{Faults, KeyPath};
 use crate::limit::Ledger;
@@ -66,7 +66,7 @@ pub(crate) fn test(written: &Written) -> Result<Vec<String>, config::Report> {
 /// Runs until the process is told to end.
 pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let metrics = Metrics::new();
-    let (config, plan) = written.load()?.build(|config| Plan::new(config, &metrics))?;
+    let (config, mut plan) = written.load()?.build(|config| Plan::new(config, &metrics))?;
     let settings = &config.server;
     let owner = Owner::new(settings.user.as_deref())?;
     // First, for the logs may lie in it.
@@ -81,6 +81,7 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     let inherited = if start.upgrade { Some(take_over(&settings.upgrade_sock)?) } else { None };
     let sockets = Sockets::open(&plan, inherited)?;
     let token = token(&config, &sockets, owner)?;
+    plan.site.seal = find_seal(&settings.upgrade_sock.with_file_name("challenge.key"), owner);
     plan.site.resolve_now()?;
     let ledger = Ledger::default();
     crate::control::learn(&plan.site, &ledger, sockets.snapshot.as_ref());

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::challenge::strip_passes;
 use super::fields::{self, Fields};
 use super::outbound::{Outbound, Unanswered};
 use crate::client::Outgoing;
@@ -211,6 +212,7 @@ impl Forward {
                 headers.append(name.clone(), value.clone());
             }
         }
+        strip_passes(headers);
         question.outgoing.write(headers);
         headers.insert(X_FORWARDED_METHOD, method);
         headers.insert(X_FORWARDED_URI, target);

@@ -4,6 +4,7 @@
 //! for the next room.
 
 mod basic;
+mod challenge;
 mod credentials;
 mod fields;
 mod forward;
@@ -22,7 +23,7 @@ mod verifiers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use schemars::JsonSchema;
@@ -31,9 +32,11 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Client, Country, Geo, GeoConfig, Place, RequestId};
 use crate::fault::Faults;
 use crate::listen::Channel;
+use crate::networks::ClientKey;
 use crate::route::read_methods;
 use crate::sanitise::Head;
 
+use self::challenge::{Ask, Challenge, Difficulty, Lasts, When};
 use self::credentials::Credentials;
 use self::lists::{Item, List};
 use self::places::Places;
@@ -42,6 +45,7 @@ use self::signed::Signed;
 use self::user_agents::UserAgents;
 
 pub(crate) use self::basic::Fault as BasicFault;
+pub(crate) use self::challenge::{Challenged, Pressure, Seal, Unproven, show_pass, strip_passes};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::credentials::Shown;
 pub(crate) use self::forward::{Fault as ForwardFault, Verdict};
@@ -79,6 +83,10 @@ pub(crate) struct Config {
     pub(crate) jwt: Option<jwt::Config>,
     /// Another server that is asked.
     pub(crate) forward: Option<forward::Config>,
+    /// When browsers have to do some work first.
+    pub(crate) challenge: When,
+    pub(crate) challenge_difficulty: Difficulty,
+    pub(crate) challenge_lasts: Lasts,
 }
 
 impl Config {
@@ -129,6 +137,10 @@ pub(crate) struct Screened<'a> {
     pub(crate) place: Place,
     /// The target as the client wrote it.
     pub(crate) written: &'a Uri,
+    pub(crate) channel: Channel,
+    /// How much the route has to do.
+    pub(crate) pressure: Pressure,
+    pub(crate) seal: &'a Seal,
 }
 
 /// The query that rooms and servers see from here on.
@@ -187,6 +199,8 @@ pub(crate) enum Denied {
     Jwt(JwtFault),
     /// Another server has not let it pass.
     Forward(ForwardFault),
+    /// It has to do some work first, or has just done it.
+    Challenge(Challenged),
 }
 
 impl Denied {
@@ -205,6 +219,7 @@ impl Denied {
             Denied::Basic(fault, _) => fault.tag(),
             Denied::Jwt(fault) => fault.tag(),
             Denied::Forward(fault) => fault.tag(),
+            Denied::Challenge(challenged) => challenged.tag(),
         }
     }
 }
@@ -229,6 +244,7 @@ struct Rules {
     user_agents: UserAgents,
     signed: Option<Signed>,
     credentials: Option<Credentials>,
+    challenge: Option<Challenge>,
 }
 
 impl Access {
@@ -260,6 +276,9 @@ impl Access {
         };
         let credentials = Credentials::new(config, &sources.verifiers);
         let credentials = credentials.map_err(|found| faults.extend(found));
+        let challenge =
+            Challenge::new(config.challenge, config.challenge_difficulty, config.challenge_lasts);
+        let challenge = challenge.map_err(|found| faults.extend(found)).ok();
         faults.into_result(|| {
             let rules = Rules {
                 allow: allow?,
@@ -271,6 +290,7 @@ impl Access {
                 user_agents: user_agents?,
                 signed: signed?,
                 credentials: credentials.ok()?,
+                challenge: challenge?,
             };
             Some(Access { rules: Some(Box::new(rules)) })
         })
@@ -340,6 +360,11 @@ impl Rules {
         self.check_network(screened.address)?;
         self.check_place(screened.place)?;
         self.check_method(screened.head.method)?;
+        if let Some(challenge) = &self.challenge {
+            // Solutions are taken here: they come from a page of this site.
+            let ask = ask(screened, SystemTime::now());
+            challenge.check(&ask, screened.seal).map_err(Denied::Challenge)?;
+        }
         self.check_words(screened.head.headers)?;
         self.check_link(screened)
     }
@@ -393,5 +418,21 @@ impl Rules {
             Ok(left) => Ok(Query::Left(left)),
             Err(bad) => Err(bad.into()),
         }
+    }
+}
+
+/// What a challenge looks at.
+fn ask<'a>(screened: &Screened<'a>, now: SystemTime) -> Ask<'a> {
+    let head = screened.head;
+    Ask {
+        method: head.method,
+        host: &head.host,
+        path: &head.path,
+        headers: head.headers,
+        network: ClientKey::from(screened.address),
+        channel: screened.channel,
+        pressure: screened.pressure,
+        // While the clock is plainly wrong, there are no passes.
+        now: now.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX).as_secs(),
     }
 }

@@ -17,7 +17,6 @@ const NOT_YET: &[&str] = &[
     "routes[].waf",
     "routes[].cache",
     "routes[].mirror",
-    "routes[].access.challenge",
 ];
 
 /// Lists that choose among something. An empty one is a slip: it would choose

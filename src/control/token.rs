@@ -73,7 +73,7 @@ fn random() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn read_private(path: &Path, owner: Owner) -> Option<String> {
+pub(super) fn read_private(path: &Path, owner: Owner) -> Option<String> {
     // Neither a link nor a pipe is what a process made.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);

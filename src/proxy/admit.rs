@@ -7,10 +7,10 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::access::{Access, Asked, Denied, Granted, Query, Screened};
+use crate::access::{self, Access, Asked, Denied, Granted, Pressure, Query, Screened};
 use crate::client::Client;
 use crate::limit::{Arrival, Body, Crowded, Slot, Waits};
-use crate::listen::{Exchange, HttpsRedirect, LINGER, Listener};
+use crate::listen::{Channel, Exchange, HttpsRedirect, LINGER, Listener};
 use crate::respond::{Answer, asked_before};
 use crate::route::{Matched, Rewrite};
 use crate::sanitise::{Head, Malformed, Strict};
@@ -84,14 +84,15 @@ pub(super) async fn admit(
     // Before access: a guess at a password is a request, too.
     let permit = meter::permit(&client, route, &request.headers, &site, state).await;
     ctx.permit = Some(permit?);
-    let (request, head) = match screen(route, &client, &head, &request.uri, ctx)? {
-        Query::AsWritten => (request, head),
-        Query::Left(left) => {
-            set_query(session.req_header_mut(), left.as_deref(), ctx)?;
-            let request = session.req_header();
-            (request, read_head(request, strict)?)
-        }
-    };
+    let (request, head) =
+        match screen(route, &client, &head, &request.uri, connection.channel(), ctx)? {
+            Query::AsWritten => (request, head),
+            Query::Left(left) => {
+                set_query(session.req_header_mut(), left.as_deref(), ctx)?;
+                let request = session.req_header();
+                (request, read_head(request, strict)?)
+            }
+        };
     let sent = head.target(&request.uri, strict);
     let asked = Asked {
         head: &head,
@@ -103,6 +104,7 @@ pub(super) async fn admit(
     let granted = route.access.check(&asked).await?;
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
 
+    let shows_pass = access::show_pass(&request.headers);
     let is_handshake = head.upgrade;
     let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);
     let need = need(&head, request);
@@ -121,6 +123,10 @@ pub(super) async fn admit(
     if is_void_upgrade {
         // Pingora takes any Upgrade for a tunnel, whatever the client meant.
         session.req_header_mut().remove_header(&header::UPGRADE);
+    }
+    if shows_pass {
+        // It is between the client and us.
+        fields::change_request(session.req_header_mut(), access::strip_passes);
     }
     Ok(answer)
 }
@@ -154,11 +160,14 @@ fn screen(
     client: &Client,
     head: &Head<'_>,
     written: &Uri,
+    channel: Channel,
     ctx: &mut Context,
 ) -> Result<Query, Denied> {
-    let address = client.address;
-    ctx.place = route.access.locate(ctx.site.clients.geo(), address);
-    route.access.screen(&Screened { head, address, place: ctx.place, written })
+    let (address, pressure) = (client.address, Pressure::Calm);
+    let place = route.access.locate(ctx.site.clients.geo(), address);
+    ctx.place = place;
+    let seal = &ctx.site.seal;
+    route.access.screen(&Screened { head, address, place, written, channel, pressure, seal })
 }
 
 /// Takes from a request what only we were to read: no room, server or cache

@@ -39,13 +39,28 @@ pub(super) async fn send(reply: Reply, session: &mut Session, ctx: &mut Context)
 
 /// Writes an answer with its body, as far as the request wants one.
 pub(super) async fn write(answer: Answer, session: &mut Session, ctx: &mut Context) -> Result<()> {
+    write_fixed(answer, &[], session, ctx).await
+}
+
+/// The same; no rule of the route changes these of its fields.
+pub(super) async fn write_fixed(
+    answer: Answer,
+    fixed: &[HeaderName],
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<()> {
     let mut headers = collect(answer.headers);
+    let own = fixed.iter().filter_map(|name| Some((name, headers.get(name)?.clone())));
+    let own: Vec<(&HeaderName, HeaderValue)> = own.collect();
     let may_have_body = !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if answer.body.is_empty() && may_have_body && session.req_header().version < Version::HTTP_2 {
         // Without a length, an answer of HTTP/1 ends only with its connection.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
     }
     deliver::finish_head(session, answer.status, &mut headers, ctx)?;
+    for (name, value) in own {
+        headers.insert(name, value);
+    }
     let response = fields::response(answer.status, headers);
     let ends = answer.body.is_empty() || session.req_header().method == Method::HEAD;
     if ends {

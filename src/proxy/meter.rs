@@ -5,6 +5,7 @@ use http::header::AUTHORIZATION;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
+use crate::access::Denied;
 use crate::client::Client;
 use crate::limit::{Ask, Exceeded, Held, Offence, Permit, Who};
 use crate::listen::HeadFault;
@@ -99,6 +100,8 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
             Some(Offence::Head)
         }
         Refusal::NoRoute(NoRoute::Unknown) | Refusal::NoFile => Some(Offence::NotFound),
+        // Whoever comes for the first time shows no pass.
+        Refusal::Denied(Denied::Challenge(challenged)) if !challenged.is_lie() => None,
         Refusal::Denied(_) => match status {
             401 => Some(Offence::Credentials),
             403 => Some(Offence::Forbidden),

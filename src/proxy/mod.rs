@@ -20,6 +20,7 @@ mod meter;
 mod persist;
 mod refuse;
 mod summary;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, Session};
 
-use crate::access::{BasicFault, Denied, ForwardFault, JwtFault, Verdict};
+use crate::access::{BasicFault, Challenged, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
 use crate::limit::{Crowded, Exceeded, Offence};
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, TooSlow, WrongHost};
@@ -19,6 +19,7 @@ use super::answer;
 use super::context::Context;
 use super::meter;
 use super::summary;
+use super::work;
 
 /// Everything a request may be refused for, or fail with.
 #[derive(Debug, Clone)]
@@ -116,7 +117,10 @@ impl Refusal {
         }
         let status = StatusCode::from_u16(self.told().status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut answer = Page { status, request_id }.answer(form, pages);
+        if let Refusal::Denied(Denied::Challenge(challenged)) = self {
+            return work::answer(challenged, status, request_id, form, pages);
+        }
+        let mut answer = Page { status, text: None, request_id }.answer(form, pages);
         answer.headers.extend(self.hint());
         if let Refusal::Exceeded(exceeded) = self {
             answer.headers.extend(exceeded.fields());
@@ -179,6 +183,8 @@ fn of_denied(denied: &Denied) -> u16 {
         Denied::Forward(ForwardFault::Refused(verdict)) => verdict.status.as_u16(),
         Denied::Forward(ForwardFault::Unreachable(_) | ForwardFault::TooSlow) => 503,
         Denied::Forward(ForwardFault::Unusable(_)) => 502,
+        Denied::Challenge(Challenged::Unproven(_)) => 403,
+        Denied::Challenge(Challenged::Solved(_)) => 204,
     }
 }
 
@@ -291,7 +297,7 @@ pub(super) async fn send(
     let form = Form::wanted(&session.req_header().headers);
     let id = ctx.request_id.as_ref().map_or("", |id| id.as_ref());
     let answer = refusal.page(id, form, pages);
-    answer::write(answer, session, ctx).await?;
+    answer::write_fixed(answer, work::fixed_fields(refusal), session, ctx).await?;
     Ok(true)
 }
 

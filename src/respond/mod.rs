@@ -3,6 +3,7 @@
 //!
 //! Which answer a request gets is for `proxy` to decide; how it looks, for us.
 
+mod challenge;
 mod compress;
 mod cors;
 mod error_pages;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 
+pub(crate) use self::challenge::{FIXED_FIELDS, WorkPage, paid};
 pub(crate) use self::compress::Encoder;
 pub(crate) use self::cors::{Config as CorsConfig, Cors, asked_before};
 pub(crate) use self::error_pages::{Config as ErrorPagesConfig, ErrorPages};

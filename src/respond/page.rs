@@ -13,16 +13,18 @@ use super::error_pages::ErrorPages;
 use super::form::Form;
 use super::grpc::grpc_status;
 
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");
 
 /// Nothing may load, run or frame the page; the hash admits its one style.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-Zgx/nhEta663ny6PIaL1GgUzDUBO7sXWVzQh4GYf8Yg='; base-uri 'none'; \
+const POLICY: &str = "default-src 'none'; style-src 'sha256-EKnIut0M+kNRJ84ybWo183gkQc15td1a9SpdsrHhdc0='; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
 /// An answer of Tidegate to one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page<'a> {
     pub status: StatusCode,
+    /// What the client may know, if it is more than the status says.
+    pub text: Option<&'static str>,
     pub request_id: &'a str,
 }
 
@@ -48,7 +50,7 @@ impl Page<'_> {
             style = STYLE,
             status = self.status.as_u16(),
             title = title(self.status),
-            text = text(self.status),
+            text = self.text(),
             request_id = escape(self.request_id),
         );
         let mut answer = self.told("text/html; charset=utf-8", page.into());
@@ -61,7 +63,7 @@ impl Page<'_> {
             kind: "about:blank",
             title: title(self.status),
             status: self.status.as_u16(),
-            detail: text(self.status),
+            detail: self.text(),
             request_id: self.request_id,
         };
         let body = serde_json::to_vec(&problem).expect("words and a number can be written");
@@ -73,9 +75,13 @@ impl Page<'_> {
         let headers = vec![
             (CONTENT_TYPE, HeaderValue::from_static("application/grpc")),
             (HeaderName::from_static("grpc-status"), HeaderValue::from(grpc_status(self.status))),
-            (HeaderName::from_static("grpc-message"), HeaderValue::from_static(text(self.status))),
+            (HeaderName::from_static("grpc-message"), HeaderValue::from_static(self.text())),
         ];
         Answer { status: StatusCode::OK, headers, body: Bytes::new() }
+    }
+
+    fn text(&self) -> &'static str {
+        self.text.unwrap_or_else(|| text(self.status))
     }
 
     fn told(&self, media_type: &'static str, body: Bytes) -> Answer {
@@ -128,7 +134,7 @@ fn text(status: StatusCode) -> &'static str {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -144,19 +150,19 @@ fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
     use super::*;
 
-    const HOSTILE: &str = "\"<script>'&\\";
+    pub(in crate::respond) const HOSTILE: &str = "\"<script>'&\\";
 
     fn answer(status: u16, form: Form) -> Answer {
         let status = StatusCode::from_u16(status).expect("a status");
-        Page { status, request_id: HOSTILE }.answer(form, &ErrorPages::default())
+        Page { status, text: None, request_id: HOSTILE }.answer(form, &ErrorPages::default())
     }
 
-    fn field<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    pub(in crate::respond) fn field<'a>(answer: &'a Answer, name: &str) -> &'a str {
         let found = answer.headers.iter().find(|(n, _)| n == name);
         found.map_or("", |(_, value)| value.to_str().expect("text"))
     }
@@ -172,11 +178,27 @@ mod tests {
         bytes.chunks(3).map(encode).collect()
     }
 
+    /// What a policy calls this text.
+    pub(in crate::respond) fn source_of(text: &str) -> String {
+        let suite = TLS13_AES_128_GCM_SHA256.tls13().expect("a suite of TLS 1.3");
+        let hash = suite.common.hash_provider.hash(text.as_bytes());
+        format!("'sha256-{}'", base64(hash.as_ref()))
+    }
+
+    #[test]
+    fn a_refusal_may_say_more_than_its_status() {
+        let page = Page { status: StatusCode::FORBIDDEN, text: Some("Say <why>."), request_id: "" };
+        for (form, part) in
+            [(Form::Html, "<p>Say <why>.</p>"), (Form::Problem, "\"detail\":\"Say <why>.\"")]
+        {
+            let body = page.answer(form, &ErrorPages::default()).body;
+            assert!(String::from_utf8(body.to_vec()).expect("text").contains(part), "{part}");
+        }
+    }
+
     #[test]
     fn the_policy_admits_the_style_of_the_page() {
-        let suite = TLS13_AES_128_GCM_SHA256.tls13().expect("a suite of TLS 1.3");
-        let hash = suite.common.hash_provider.hash(STYLE.as_bytes());
-        let source = format!("'sha256-{}'", base64(hash.as_ref()));
+        let source = source_of(STYLE);
         assert!(POLICY.contains(&source), "{source}");
         let page = String::from_utf8(answer(404, Form::Html).body.to_vec()).expect("text");
         assert!(page.contains(&format!("<style>{STYLE}</style>")));
@@ -259,7 +281,7 @@ mod tests {
         std::fs::write(&path, "<h1>Back soon</h1>").expect("a file");
         let pages =
             ErrorPages::new(&[("503".to_owned(), path)].into()).expect("a good configuration");
-        let page = Page { status: StatusCode::SERVICE_UNAVAILABLE, request_id: "1" };
+        let page = Page { status: StatusCode::SERVICE_UNAVAILABLE, text: None, request_id: "1" };
         let answer = page.answer(Form::Html, &pages);
         assert_eq!(answer.status, 503);
         assert_eq!(answer.body, "<h1>Back soon</h1>");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::access::{Access, Sources};
+use crate::access::{Access, Seal, Sources};
 use crate::client::Clients;
 use crate::config::{self, Config};
 use crate::fault::Faults;
@@ -70,6 +70,7 @@ impl Site {
                 upstreams: upstreams?,
                 verifiers: sources.verifiers.clone(),
                 shed,
+                seal: previous.map_or_else(Seal::random, |site| site.seal.clone()),
                 turns: previous.map(|site| site.turns.clone()).unwrap_or_default(),
                 config: config.clone(),
                 strict,
@@ -396,7 +397,7 @@ mod tests {
                 .is_some()
         };
         let compressed = ["text/css", "text/html"].into_iter().find(is_compressed);
-        let page = Page { status: StatusCode::NOT_FOUND, request_id: "" };
+        let page = Page { status: StatusCode::NOT_FOUND, text: None, request_id: "" };
         let page = page.answer(Form::Html, &route.error_pages).body;
         let page = String::from_utf8(page.to_vec()).expect("text");
         (request, response, compressed.expect("a type"), page)

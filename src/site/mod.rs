@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::access::{Access, Verifiers};
+use crate::access::{Access, Seal, Verifiers};
 use crate::client::Clients;
 use crate::config::Config;
 use crate::files::Files;
@@ -50,6 +50,8 @@ pub(crate) struct Site {
     /// The bounds on requests that wait, if there are any; the same for every
     /// site of a process.
     pub(crate) shed: Option<Arc<Shed>>,
+    /// What passes are sealed with; the same for every site of a process.
+    pub(crate) seal: Seal,
     /// Of bodies to be compressed; the same for every site of a process.
     pub(crate) turns: Arc<Turns>,
     /// What was written, for the operator to look at.
