@@ -14,7 +14,7 @@ CARGO_DENY=0.20.2
 BUILD=(cc=gcc make=make cmake=cmake)
 TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
   shellcheck=shellcheck apache2=apache2-bin haproxy=haproxy node=nodejs gunicorn=gunicorn
-  uvicorn=uvicorn)
+  uvicorn=uvicorn chromium=chromium)
 ATTACK=(nginx=nginx-light python3=python3 slowhttptest=slowhttptest)
 FUZZ=("g++=g++")
 

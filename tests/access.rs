@@ -1,6 +1,7 @@
 //! Who may ask what of a route.
 
 mod basic;
+mod browser;
 mod challenge;
 mod cors;
 mod forward;

@@ -6,6 +6,7 @@
 #![expect(clippy::needless_pass_by_ref_mut, reason = "a client is used by one at a time")]
 
 pub(crate) mod app;
+pub(crate) mod browser;
 pub(crate) mod certs;
 pub(crate) mod client;
 pub(crate) mod edge;
