@@ -115,6 +115,25 @@ async fn past_the_queue_low_is_refused_first_and_high_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_a_route_sheds_browsers_may_be_asked_for_work() {
+    let held = Held::start().await;
+    let route = "match: { path: /asked }, upstream: app, access: { challenge: shedding }";
+    let site = format!("{SITE}  - {{ {route}, priority: high }}\n");
+    let places: [(&str, &dyn std::fmt::Display); 3] =
+        [("shed", &"{ queue: 2 }"), ("origin", &held.origin.addr), ("other", &held.origin.addr)];
+    let edge = Edge::start_with(&site, &places);
+    let asked = "GET /asked HTTP/1.1\r\nhost: a\r\naccept: text/html\r\n\r\n";
+    held.give.add_permits(1);
+    assert_eq!(Client::ask(edge.addr(), asked).await.status, 200, "all is calm");
+    let _first = hold(&edge, &held, "/low").await;
+    check_shed(&Client::ask(edge.addr(), get("/low")).await);
+    let page = Client::ask(edge.addr(), asked).await;
+    assert_eq!(page.status, 403, "{page:?}");
+    assert!(page.text().contains("very busy"), "{}", page.text());
+    assert!(page.header("retry-after").is_some(), "{page:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn defaults_say_what_priority_routes_have() {
     let held = Held::start().await;
     let site = format!("{SITE}\ndefaults: {{ priority: high }}");

@@ -163,7 +163,11 @@ fn screen(
     channel: Channel,
     ctx: &mut Context,
 ) -> Result<Query, Denied> {
-    let (address, pressure) = (client.address, Pressure::Calm);
+    let address = client.address;
+    let pressure = match ctx.site.is_shedding(route) {
+        true => Pressure::Shedding,
+        false => Pressure::Calm,
+    };
     let place = route.access.locate(ctx.site.clients.geo(), address);
     ctx.place = place;
     let seal = &ctx.site.seal;
