@@ -293,27 +293,18 @@ fn faults_of_variables_and_includes_name_their_file() {
 }
 
 /// Every key of the contract whose room is not built, and how it is written.
-const NOT_YET: [(&str, &str); 22] = [
-    ("server.shed", "server: { shed: { queue: on } }"),
+const NOT_YET: [(&str, &str); 11] = [
     ("server.reload_on_change", "server: { reload_on_change: on }"),
     ("log.traces", "log: { traces: { otlp: 'http://a' } }"),
-    ("clients.geo", "clients: { geo: { country: a.mmdb } }"),
     ("listeners[].tls.acme", "listeners: [{ tls: { acme: { names: [a.example] } } }]"),
     ("upstreams.*.discover", "upstreams: { app: { discover: { dns: a.example, port: 1 } } }"),
     ("waf", "waf: { standard: { mode: block } }"),
     ("cache", "cache: { memory: 1MiB }"),
     ("defaults.waf", "defaults: { waf: standard }"),
     ("defaults.cache", "defaults: { cache: off }"),
-    ("defaults.priority", "defaults: { priority: low }"),
     ("routes[].waf", "routes: [{ waf: off }]"),
     ("routes[].cache", "routes: [{ cache: media }]"),
-    ("routes[].priority", "routes: [{ priority: low }]"),
     ("routes[].mirror", "routes: [{ mirror: { upstream: a } }]"),
-    ("routes[].access.countries", "routes: [{ access: { countries: { deny: [xx] } } }]"),
-    ("routes[].access.asns", "routes: [{ access: { asns: { deny: [1] } } }]"),
-    ("routes[].access.signed", "routes: [{ access: { signed: { key: a } } }]"),
-    ("routes[].access.challenge", "routes: [{ access: { challenge: always } }]"),
-    ("routes[].cors", "routes: [{ cors: { origins: ['*'] } }]"),
 ];
 
 #[test]
