@@ -8,6 +8,7 @@ mod cookie;
 mod token;
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::header::ACCEPT;
@@ -20,6 +21,8 @@ use crate::fault::Faults;
 use crate::listen::Channel;
 use crate::networks::ClientKey;
 use crate::units::Period;
+
+use super::Screened;
 
 use self::token::{DIGITS, Purpose, SEAL_DIGITS, Token};
 
@@ -112,6 +115,23 @@ pub(crate) struct Ask<'a> {
     pub pressure: Pressure,
     /// In seconds since 1970.
     pub now: u64,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn of(screened: &Screened<'a>, now: SystemTime) -> Self {
+        let head = screened.head;
+        Ask {
+            method: head.method,
+            host: &head.host,
+            path: &head.path,
+            headers: head.headers,
+            network: ClientKey::from(screened.address),
+            channel: screened.channel,
+            pressure: screened.pressure,
+            // While the clock is plainly wrong, there are no passes.
+            now: now.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX).as_secs(),
+        }
+    }
 }
 
 /// Why a request does not go on.

@@ -6,6 +6,7 @@
 mod basic;
 mod challenge;
 mod credentials;
+mod denied;
 mod fields;
 mod forward;
 mod jwt;
@@ -23,7 +24,7 @@ mod verifiers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use schemars::JsonSchema;
@@ -32,7 +33,6 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Client, Country, Geo, GeoConfig, Place, RequestId};
 use crate::fault::Faults;
 use crate::listen::Channel;
-use crate::networks::ClientKey;
 use crate::route::read_methods;
 use crate::sanitise::Head;
 
@@ -48,6 +48,7 @@ pub(crate) use self::basic::Fault as BasicFault;
 pub(crate) use self::challenge::{Challenged, Pressure, Seal, Unproven, show_pass, strip_passes};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::credentials::Shown;
+pub(crate) use self::denied::Denied;
 pub(crate) use self::forward::{Fault as ForwardFault, Verdict};
 pub(crate) use self::jwt::Fault as JwtFault;
 pub(crate) use self::lists::ListFiles;
@@ -170,58 +171,6 @@ pub(crate) struct Granted {
     /// What servers are told besides.
     fields: Vec<(HeaderName, HeaderValue)>,
     hides_credentials: bool,
-}
-
-/// Why a request may not pass.
-#[derive(Debug, Clone)]
-pub(crate) enum Denied {
-    /// Its client's network is denied, or not among those allowed.
-    Network,
-    /// Its client's country is denied, or not among those allowed.
-    Country,
-    /// The same of its client's autonomous system.
-    Asn,
-    /// The route takes other methods.
-    Method { allow: Vec<Method> },
-    /// It was led here by another site, or does not say by which.
-    Referer,
-    /// Its program is not let in.
-    UserAgent,
-    /// Its link is not signed, or not with the key.
-    Signature,
-    /// Its link was good once.
-    Expired,
-    /// More than one Authorization, of which servers may read different ones.
-    TwoCredentials,
-    /// No name and password that are right; with what is asked for.
-    Basic(BasicFault, HeaderValue),
-    /// No token that is good.
-    Jwt(JwtFault),
-    /// Another server has not let it pass.
-    Forward(ForwardFault),
-    /// It has to do some work first, or has just done it.
-    Challenge(Challenged),
-}
-
-impl Denied {
-    /// Why, as a word of the log.
-    pub(crate) fn tag(&self) -> &'static str {
-        match self {
-            Denied::Network => "network",
-            Denied::Country => "country",
-            Denied::Asn => "asn",
-            Denied::Method { .. } => "method",
-            Denied::Referer => "referer",
-            Denied::UserAgent => "user_agent",
-            Denied::Signature => "signature",
-            Denied::Expired => "expired",
-            Denied::TwoCredentials => "credentials_twice",
-            Denied::Basic(fault, _) => fault.tag(),
-            Denied::Jwt(fault) => fault.tag(),
-            Denied::Forward(fault) => fault.tag(),
-            Denied::Challenge(challenged) => challenged.tag(),
-        }
-    }
 }
 
 /// What one route asks of those who come.
@@ -362,7 +311,7 @@ impl Rules {
         self.check_method(screened.head.method)?;
         if let Some(challenge) = &self.challenge {
             // Solutions are taken here: they come from a page of this site.
-            let ask = ask(screened, SystemTime::now());
+            let ask = Ask::of(screened, SystemTime::now());
             challenge.check(&ask, screened.seal).map_err(Denied::Challenge)?;
         }
         self.check_words(screened.head.headers)?;
@@ -418,21 +367,5 @@ impl Rules {
             Ok(left) => Ok(Query::Left(left)),
             Err(bad) => Err(bad.into()),
         }
-    }
-}
-
-/// What a challenge looks at.
-fn ask<'a>(screened: &Screened<'a>, now: SystemTime) -> Ask<'a> {
-    let head = screened.head;
-    Ask {
-        method: head.method,
-        host: &head.host,
-        path: &head.path,
-        headers: head.headers,
-        network: ClientKey::from(screened.address),
-        channel: screened.channel,
-        pressure: screened.pressure,
-        // While the clock is plainly wrong, there are no passes.
-        now: now.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX).as_secs(),
     }
 }
