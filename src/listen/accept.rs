@@ -302,7 +302,10 @@ impl<D: Door> Acceptor<D> {
             };
             let welcomed = accepted.and_then(|(stream, peer)| match self.seat(peer) {
                 // The worker's runtime is another one: the stream moves there bare.
-                Some(seat) => Ok(self.hand_over(stream.into_std()?, peer, seat)),
+                Some(seat) => {
+                    self.hand_over(stream.into_std()?, peer, seat);
+                    Ok(())
+                }
                 // Nothing of it is left then, not even in the kernel.
                 None => stream.set_zero_linger(),
             });

@@ -4,7 +4,7 @@
 //! few of them, or many beside much that is of use. The h2 library bounds what
 //! they make us hold, here is bounded what they make us do.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -61,7 +61,8 @@ impl Flood {
 
 /// What a connection is cut off for, once it is; told by who reads and writes
 /// frames to who serves streams.
-pub(super) type Flooded = Arc<OnceLock<Flood>>;
+#[expect(clippy::disallowed_types, reason = "it is of one connection, and no global")]
+pub(super) type Flooded = Arc<std::sync::OnceLock<Flood>>;
 
 /// What a client may still send.
 #[derive(Debug)]

@@ -49,27 +49,26 @@ impl EdgeIo {
     }
 
     fn poll_gather(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let me = self;
-        me.check_cut()?;
-        if me.unsent.len() + buf.len() <= COALESCE {
-            if me.unsent.capacity() == 0 {
-                me.unsent.reserve_exact(COALESCE);
+        self.check_cut()?;
+        if self.unsent.len() + buf.len() <= COALESCE {
+            if self.unsent.capacity() == 0 {
+                self.unsent.reserve_exact(COALESCE);
             }
-            me.unsent.extend_from_slice(buf);
+            self.unsent.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
-        while !me.unsent.is_empty() {
-            let held = me.unsent.len();
-            let sent = ready!(me.transport.poll_write_both(cx, &me.unsent, buf))?;
+        while !self.unsent.is_empty() {
+            let held = self.unsent.len();
+            let sent = ready!(self.transport.poll_write_both(cx, &self.unsent, buf))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            me.unsent.drain(..sent.min(held));
+            self.unsent.drain(..sent.min(held));
             if sent > held {
                 return Poll::Ready(Ok(sent - held));
             }
         }
-        me.transport.poll_write(cx, buf)
+        self.transport.poll_write(cx, buf)
     }
 
     /// Asks no rate of who reads an answer that comes when it comes.
