@@ -315,11 +315,7 @@ impl Process {
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         state.logs.finish(LAST_LINES);
         self.error_log.finish(LAST_LINES);
-        anyhow::ensure!(
-            *serving.borrow() != Serving::Never,
-            "nothing was served; the log says why"
-        );
-        Ok(if *has_settled.borrow() { Place::Taken } else { Place::Left })
+        place(&serving, &has_settled)
     }
 
     fn open_logs(&self) -> Result<(Logs, Vec<Drain>)> {
@@ -346,6 +342,13 @@ impl Process {
             ..ServerConf::default()
         }
     }
+}
+
+/// What became of the place of a process that has ended.
+fn place(serving: &watch::Receiver<Serving>, settled: &watch::Receiver<bool>) -> Result<Place> {
+    let may_serve = *serving.borrow() != Serving::Never;
+    anyhow::ensure!(may_serve, "nothing was served; the log says why");
+    Ok(if *settled.borrow() { Place::Taken } else { Place::Left })
 }
 
 /// Writes the pid file, but for a daemon, which has written it as root.
