@@ -4,14 +4,16 @@
 # in Markdown of what the good client saw, what the attack cost, and what became
 # of the attacker. All of it stays on this machine, and every attack is bounded.
 #
-#   scripts/attack.sh [--quick] [--rounds N] [--tidegate PATH] [--list] [ATTACK...]
+#   scripts/attack.sh [--quick] [--rounds N] [--tidegate PATH] [--write PAGE]
+#                     [--list] [ATTACK...]
 #
 # Tidegate is tried once more without the keys that stop the attack, or, where
 # those are off by default, with them. All attacks take about an hour, and with
 # --quick (one short round) a quarter of it. The exit code is 1 if a promise is
 # broken: with its defaults (or a key that must be set), the good client loses
 # nothing, its p99 stays under three times the quiet one, and memory is bounded;
-# the figures are in scripts/attack/table.py. docs/security.md has the results.
+# the figures are in scripts/attack/table.py. `--write docs/security.md` puts the
+# table into that page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
@@ -29,7 +31,7 @@ options=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help)
-      sed -n '2,15s/^# \{0,1\}//p' "$0"
+      sed -n '2,17s/^# \{0,1\}//p' "$0"
       exit 0
       ;;
     --list)

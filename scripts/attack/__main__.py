@@ -128,6 +128,7 @@ def read_arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tidegate", required=True, help="the program")
     parser.add_argument("--folder", help="where files are made; they are left there")
+    parser.add_argument("--write", help="a page; its figures are replaced")
     parser.add_argument("--list", action="store_true", help="name the attacks")
     parser.add_argument("names", nargs="*", help="attacks; all if absent")
     arguments = parser.parse_args()
@@ -135,6 +136,12 @@ def read_arguments():
     if unknown:
         parser.error(f"no such attack: {', '.join(unknown)}; there are {', '.join(names)}")
     return arguments
+
+
+def command(arguments):
+    """What was asked for, as it is written in the page."""
+    rounds = "--quick" if arguments.quick else f"--rounds {arguments.rounds}"
+    return " ".join([rounds, *arguments.names])
 
 
 def stop(*_):
@@ -156,9 +163,11 @@ def main():
             rows = run(bench, chosen, 1 if arguments.quick else arguments.rounds)
         finally:
             bench.end()
-    print(machine.words(targets.find_nginx(), targets.Tidegate.program))
-    print()
-    print("\n".join(table.markdown(rows)))
+    seen = machine.words(targets.find_nginx(), targets.Tidegate.program)
+    seen += "\n\n" + "\n".join(table.markdown(rows)) + "\n"
+    print(seen)
+    if arguments.write:
+        table.write(arguments.write, f"`scripts/attack.sh {command(arguments)}`. {seen}")
     faults = [(row, fault) for row in rows for fault in row.broken()]
     for row, fault in faults:
         say(f"BROKEN: {row.attack}, {row.target}: {fault}")

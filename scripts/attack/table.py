@@ -1,6 +1,10 @@
 """What was seen, as a table in Markdown, and whether the promises were kept."""
 
+import datetime
 import statistics
+
+# What is between these lines of a page is replaced.
+BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
 # A good client's p99 may be this many times its quiet p99 ...
 MOST_TIMES = 3
@@ -98,3 +102,14 @@ def markdown(rows):
     yield "|" + "---|" * len(heads)
     for row in rows:
         yield row.line()
+
+
+def write(path, seen):
+    """Puts figures of today into a page."""
+    with open(path, encoding="utf-8") as file:
+        before, _, rest = file.read().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{path} has no place for figures: {BEGIN.strip()} to {END.strip()}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}{BEGIN}{datetime.date.today()}, {seen}{END}{after}")
