@@ -127,6 +127,7 @@ async fn while_a_route_sheds_browsers_may_be_asked_for_work() {
     assert_eq!(Client::ask(edge.addr(), asked).await.status, 200, "all is calm");
     let _first = hold(&edge, &held, "/low").await;
     check_shed(&Client::ask(edge.addr(), get("/low")).await);
+    edge.await_stderr("shedding load");
     let page = Client::ask(edge.addr(), asked).await;
     assert_eq!(page.status, 403, "{page:?}");
     assert!(page.text().contains("very busy"), "{}", page.text());

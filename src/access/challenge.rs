@@ -507,9 +507,9 @@ mod tests {
         let own = challenge(When::Always);
         let cookie = pass(&own);
         let fields = headers(&[("cookie", &cookie)]);
-        let harder = Challenge { difficulty: 9, ..own.clone() };
-        let easier = Challenge { difficulty: 7, ..own.clone() };
-        let shorter = Challenge { lasts: 10, ..own.clone() };
+        let harder = Challenge { difficulty: 9, ..own };
+        let easier = Challenge { difficulty: 7, ..own };
+        let shorter = Challenge { lasts: 10, ..own };
         let good = ask(&fields);
         for (challenge, asked, expected) in [
             (&own, Ask { now: NOW, ..ask(&fields) }, None),
@@ -554,8 +554,8 @@ mod tests {
         let good = solve(&puzzle);
         let pass = pass(&own);
         let pass = pass.strip_prefix("tg_pass=").expect("a pass");
-        let harder = Challenge { difficulty: 9, ..own.clone() };
-        let easier = Challenge { difficulty: 7, ..own.clone() };
+        let harder = Challenge { difficulty: 9, ..own };
+        let easier = Challenge { difficulty: 7, ..own };
         let unsolved = (0_u32..).map(|chosen| format!("{}{chosen:08x}", puzzle.digits));
         let unsolved = unsolved.into_iter().find(|solution| {
             zero_bits(digest(&SHA256, &solution.as_bytes()[DIGITS - SEAL_DIGITS..]).as_ref()) < 8

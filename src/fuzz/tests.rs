@@ -157,8 +157,11 @@ fn drive(reader: fn(&[u8]) -> bool, rounds: usize, seeds: &[&[u8]], words: &[&[u
     assert!(taken > rounds / 50 && taken < rounds, "{taken} of {rounds} taken");
 }
 
+/// Whether a reader takes an input.
+type Reader = fn(&[u8]) -> bool;
+
 /// The reader of each target of the fuzzer.
-const READERS: &[(&str, fn(&[u8]) -> bool)] = &[
+const READERS: &[(&str, Reader)] = &[
     ("accept_encoding", accept_encoding),
     ("authorization", authorization),
     ("config", config),

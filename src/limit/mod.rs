@@ -16,6 +16,7 @@ mod rate;
 mod shed;
 mod table;
 mod uploads;
+mod waiting;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use self::config::Count;
 use self::counts::Counts;
 use self::offence::{BanRule, Weighed};
 use self::table::{Shards, Table, TooEarly};
+use self::waiting::Waiting;
 
 /// Places for 4,194,304 keys in 48 MiB. 1,000,000 fill a quarter of them, and
 /// fewer than one in a million of those finds its group full.
@@ -48,8 +50,6 @@ const ALLOWANCES: Shards = Shards(8192);
 /// Places for the offences of 1,048,576 clients in 12 MiB. They are remembered
 /// for longer than most allowances, which would have to give way to them.
 const OFFENCES: Shards = Shards(2048);
-/// Requests that may wait for their turn at the same time, of all routes.
-const MOST_WAITING: usize = 10_000;
 /// How many parts of the table there are, one of which is swept at a time.
 const SWEEPS: usize = 16;
 /// When to come back where nothing says how long it will take.
@@ -368,25 +368,6 @@ pub(crate) struct Figures {
     pub(crate) waiting: usize,
 }
 
-/// One of those who wait.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
-        if waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-            waiting.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(Waiting(waiting))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// The fields of several limits, each a list of items (RFC 9651).
 fn fields(said: Vec<(String, String)>) -> Vec<(HeaderName, HeaderValue)> {
     if said.is_empty() {
@@ -403,6 +384,7 @@ fn fields(said: Vec<(String, String)>) -> Vec<(HeaderName, HeaderValue)> {
 mod tests {
     use http::HeaderMap;
 
+    use super::waiting::MOST_WAITING;
     use super::*;
     use crate::log::Metrics;
     use crate::units::Period;

@@ -18,7 +18,8 @@ const MOST_AFTER: u32 = 6000;
 /// to whom it does happen stay far below any sensible `bans.after`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offence {
-    /// Sent what no honest software sends: a request with two readings.
+    /// Sent what no honest software sends: a request with two readings, or a
+    /// puzzle that it has not solved.
     Malformed,
     /// Showed credentials that are wrong.
     Credentials,

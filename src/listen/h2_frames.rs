@@ -126,7 +126,7 @@ impl Frames {
         }
     }
 
-    fn flood(&mut self, flood: Flood) {
+    fn flood(&self, flood: Flood) {
         self.flooded.get_or_init(|| flood);
     }
 

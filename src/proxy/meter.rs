@@ -101,7 +101,9 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
         }
         Refusal::NoRoute(NoRoute::Unknown) | Refusal::NoFile => Some(Offence::NotFound),
         // Whoever comes for the first time shows no pass.
-        Refusal::Denied(Denied::Challenge(challenged)) if !challenged.is_lie() => None,
+        Refusal::Denied(Denied::Challenge(challenged)) => {
+            challenged.is_lie().then_some(Offence::Malformed)
+        }
         Refusal::Denied(_) => match status {
             401 => Some(Offence::Credentials),
             403 => Some(Offence::Forbidden),
