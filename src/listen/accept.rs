@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -211,7 +212,9 @@ impl<D: Door, A: App> Inner<D, A> {
                 let shutdown = self.shutdown.clone();
                 tokio::spawn(async move {
                     let lost = seat.lost();
-                    let connection = welcome(stream, peer, &listener, seat, &door, &app, &shutdown);
+                    // Moved, it would be kept twice for as long as it lasts.
+                    let connection =
+                        pin!(welcome(stream, peer, &listener, seat, &door, &app, &shutdown));
                     shutdown.bound(connection, lost).await;
                     door.count(&listener, Event::Closed);
                     drop(load);
