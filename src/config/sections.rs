@@ -104,7 +104,7 @@ impl Default for Server {
             drain: Period::from_secs(10),
             connections: 65_536,
             connections_per_client: 1024,
-            requests_per_client: 1024,
+            requests_per_client: 512,
             shed: limit::ShedConfig::default(),
         }
     }
