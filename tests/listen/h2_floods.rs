@@ -85,14 +85,29 @@ async fn a_header_block_without_end_ends_its_connection() {
     for (times, payload) in [(1, 0), (2, 1), (3, 100)] {
         let mut client = H2Frames::connect(edge.addr()).await;
         client.send(HEADERS, END_STREAM, 1, &[0x82]).await;
-        // `:scheme` again and again: small once compressed, and never a whole.
+        // `accept-encoding` again and again: small once compressed, and never a whole.
         for _ in 0..12 {
-            client.send(CONTINUATION, 0, 1, &vec![0x86; payload]).await;
+            client.send(CONTINUATION, 0, 1, &vec![0x90; payload]).await;
         }
         expect_cut_off(&mut client, "continuations").await;
         await_cut(&edge, "continuations", times);
     }
     assert_eq!(origin.connections(), 0);
+}
+
+/// Opens a stream after `nth` others, and waits until its server has the request.
+async fn open_nth(client: &mut H2Frames, origin: &Origin, nth: u32) -> u32 {
+    let stream = 1 + 2 * nth;
+    client.head(stream, &fields("GET", "/"), END_STREAM).await;
+    origin.await_requests(nth as usize + 1);
+    stream
+}
+
+/// Waits until the connection is cut off for its resets, and all its work ends.
+async fn expect_end_for_resets(client: &mut H2Frames, edge: &Edge, open: &AtomicUsize) {
+    expect_cut_off(client, "resets").await;
+    await_cut(edge, "resets", 1);
+    poll("the work to end", || (open.load(Ordering::SeqCst) == 0).then_some(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,9 +116,7 @@ async fn a_client_that_resets_too_many_streams_is_cut_off_and_their_work_ends() 
     let edge = edge(&origin, "protocols: [h2c]\n    h2: { resets_per_minute: 5 }");
     let mut client = H2Frames::connect(edge.addr()).await;
     for nth in 0..6 {
-        let stream = 1 + 2 * nth;
-        client.head(stream, &fields("GET", "/"), END_STREAM).await;
-        origin.await_requests(nth as usize + 1);
+        let stream = open_nth(&mut client, &origin, nth).await;
         if nth == 5 {
             // One more that is under way when the connection is cut.
             client.head(stream + 2, &fields("GET", "/"), END_STREAM).await;
@@ -111,9 +124,7 @@ async fn a_client_that_resets_too_many_streams_is_cut_off_and_their_work_ends() 
         }
         client.send(RST_STREAM, 0, stream, &CANCEL).await;
     }
-    expect_cut_off(&mut client, "resets").await;
-    await_cut(&edge, "resets", 1);
-    poll("the work to end", || (open.load(Ordering::SeqCst) == 0).then_some(()));
+    expect_end_for_resets(&mut client, &edge, &open).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,18 +133,14 @@ async fn a_client_that_has_its_streams_reset_is_cut_off_as_well() {
     let edge = edge(&origin, "protocols: [h2c]\n    h2: { resets_per_minute: 5 }");
     let mut client = H2Frames::connect(edge.addr()).await;
     for nth in 0..6 {
-        let stream = 1 + 2 * nth;
-        client.head(stream, &fields("GET", "/"), END_STREAM).await;
-        origin.await_requests(nth as usize + 1);
+        let stream = open_nth(&mut client, &origin, nth).await;
         // More than a window may be.
         client.send(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff]).await;
         if nth < 5 {
             assert_eq!(client.next_of(stream).await.kind, RST_STREAM);
         }
     }
-    expect_cut_off(&mut client, "resets").await;
-    await_cut(&edge, "resets", 1);
-    poll("the work to end", || (open.load(Ordering::SeqCst) == 0).then_some(()));
+    expect_end_for_resets(&mut client, &edge, &open).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
