@@ -256,6 +256,11 @@ impl Access {
         }
     }
 
+    /// Whether anybody is asked to do some work first.
+    pub(crate) fn may_challenge(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.challenge.is_some())
+    }
+
     /// The query parameter whose value no log shows, if there is one.
     pub(crate) fn secret_parameter(&self) -> Option<&str> {
         self.rules.as_ref()?.signed.as_ref().map(Signed::parameter)

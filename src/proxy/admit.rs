@@ -164,7 +164,7 @@ fn screen(
     ctx: &mut Context,
 ) -> Result<Query, Denied> {
     let address = client.address;
-    let pressure = match ctx.site.is_shedding(route) {
+    let pressure = match route.access.may_challenge() && ctx.site.is_shedding(route) {
         true => Pressure::Shedding,
         false => Pressure::Calm,
     };

@@ -74,6 +74,7 @@ impl KeySet {
     pub(super) async fn refetched(&self) -> Option<Arc<Keys>> {
         let mut fetches = self.fetches.subscribe();
         if self.want(*fetches.borrow_and_update()) {
+            // Without an answer in time, the keys are those known before.
             timeout(WAIT, fetches.changed()).await.ok();
         }
         self.keys.load_full()
