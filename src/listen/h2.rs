@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -147,9 +147,8 @@ async fn accept_streams<D: Door, A: App>(
 /// The next stream, if there is one, unless the client floods us.
 async fn next_stream(h2: &mut H2Connection, flooded: &Flooded) -> Result<Option<Opened>, Flood> {
     poll_fn(|cx| match (h2.poll_accept(cx), flooded.get()) {
-        (Poll::Ready(opened), _) => Poll::Ready(Ok(opened)),
-        (Poll::Pending, Some(flood)) => Poll::Ready(Err(*flood)),
-        (Poll::Pending, None) => Poll::Pending,
+        (_, Some(flood)) => Poll::Ready(Err(*flood)),
+        (opened, None) => opened.map(Ok),
     })
     .await
 }
@@ -166,7 +165,7 @@ async fn cut_off(h2: &mut H2Connection, flood: Flood) -> Flood {
 fn serve_stream<D: Door, A: App>(
     inward: &Inward<'_, D, A>,
     request: Request<RecvStream>,
-    answer: SendResponse<Bytes>,
+    mut answer: SendResponse<Bytes>,
     stay: Stay,
 ) {
     let (head, mut body) = request.into_parts();
@@ -174,6 +173,10 @@ fn serve_stream<D: Door, A: App>(
     let exchange = Exchange::of_head(inward.connection.clone(), Instant::now(), bounds);
     let (app, door, shutdown) = (inward.app.clone(), inward.door.clone(), inward.shutdown.clone());
     let patience = inward.connection.listener.timeouts.body.0;
+    if is_reset(&mut answer) {
+        drop(Unrecorded::new(&*door, &exchange));
+        return;
+    }
     spawn_stream(async move {
         let guard = Unrecorded::new(&*door, &exchange);
         if !h2_body::is_as_announced(&head.headers, &mut body, patience).await {
@@ -191,6 +194,13 @@ fn serve_stream<D: Door, A: App>(
         }
         drop((guard, stay));
     });
+}
+
+/// Whether nobody waits for the answer any more: a client may send the reset
+/// right behind the head, and is to cost no server anything.
+fn is_reset(answer: &mut SendResponse<Bytes>) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    answer.poll_reset(&mut cx).is_ready()
 }
 
 /// The streams of a connection that are being served, and how those ended

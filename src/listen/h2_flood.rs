@@ -5,11 +5,10 @@
 //! they make us hold, here is bounded what they make us do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-const MINUTE: Duration = Duration::from_secs(60);
+use super::bucket::Bucket;
 
 /// Frames a minute that clients send once or twice in a connection: SETTINGS,
 /// and DATA without a byte and without an end.
@@ -93,37 +92,7 @@ impl Allowances {
             Flood::Settings | Flood::EmptyData => &mut self.rare,
             _ => &mut self.free,
         };
-        if bucket.take(now) { Ok(()) } else { Err(flood) }
-    }
-}
-
-/// As many as come in a minute may come at once, and no more in the long run.
-#[derive(Debug)]
-struct Bucket {
-    per_minute: f64,
-    // Invariant: at most `per_minute`.
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn new(per_minute: u32, now: Instant) -> Self {
-        Bucket { per_minute: per_minute.into(), left: per_minute.into(), at: now }
-    }
-
-    fn give(&mut self, count: u32) {
-        self.left = (self.left + f64::from(count)).min(self.per_minute);
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let minutes = now.saturating_duration_since(self.at).div_duration_f64(MINUTE);
-        self.at = now;
-        self.left = (self.left + minutes * self.per_minute).min(self.per_minute);
-        if self.left < 1.0 {
-            return false;
-        }
-        self.left -= 1.0;
-        true
+        if bucket.take(1, now) { Ok(()) } else { Err(flood) }
     }
 }
 
@@ -137,18 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn a_minutes_worth_may_come_at_once_and_comes_back_in_a_minute() {
+    fn frames_of_one_kind_take_nothing_from_those_of_another() {
         let began = Instant::now();
         let mut allowances = Allowances::new(200, began);
         for (flood, most) in
             [(Flood::Resets, 200), (Flood::Settings, RARE), (Flood::WindowUpdates, FREE)]
         {
             assert_eq!(pass(&mut allowances, flood, began), most, "{flood:?}");
-            let half = began + MINUTE / 2;
-            assert_eq!(pass(&mut allowances, flood, half), most / 2, "{flood:?}");
-            assert_eq!(pass(&mut allowances, flood, half), 0, "{flood:?}");
-            let much_later = began + 10 * MINUTE;
-            assert_eq!(pass(&mut allowances, flood, much_later), most, "{flood:?}");
+            assert_eq!(pass(&mut allowances, flood, began), 0, "{flood:?}");
         }
     }
 

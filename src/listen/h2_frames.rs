@@ -51,6 +51,10 @@ pub(super) struct Frames {
     // whose silence is that of a body.
     open_since: Option<Instant>,
     allowances: Allowances,
+    // Resets by the client, or because of it, less the answers that it took.
+    wasted: u32,
+    // Answers that it took to the end, and no reset yet has used up.
+    answered: u32,
     flooded: Flooded,
     ours: Ours,
 }
@@ -71,6 +75,8 @@ impl Frames {
             in_block: None,
             open_since: None,
             allowances: Allowances::new(listener.h2.resets_per_minute, now),
+            wasted: 0,
+            answered: 0,
             flooded: Flooded::default(),
             ours: Ours::default(),
         }
@@ -119,14 +125,31 @@ impl Frames {
         for _ in 0..self.ours.useful_in(bytes) {
             self.allowances.useful();
         }
+        let ended = std::mem::take(&mut self.ours.ended);
+        self.answered = (self.answered + ended).min(MOST_ANSWERED);
         for _ in 0..std::mem::take(&mut self.ours.blames) {
-            if let Err(flood) = self.allowances.take(Flood::Resets, Instant::now()) {
+            if let Err(flood) = self.reset(Instant::now()) {
                 self.flood(flood);
             }
         }
     }
 
-    fn flood(&self, flood: Flood) {
+    /// How many streams were opened for nothing since this was asked.
+    pub(super) fn take_wasted(&mut self) -> u32 {
+        std::mem::take(&mut self.wasted)
+    }
+
+    /// Notes that a stream was reset, for which the client is to blame.
+    fn reset(&mut self, now: Instant) -> Result<(), Flood> {
+        match self.answered.checked_sub(1) {
+            Some(left) => self.answered = left,
+            None => self.wasted += 1,
+        }
+        self.allowances.take(Flood::Resets, now)
+    }
+
+    /// Nothing more is to be read, for too much of this.
+    pub(super) fn flood(&self, flood: Flood) {
         self.flooded.get_or_init(|| flood);
     }
 
@@ -159,7 +182,7 @@ impl Frames {
                 self.allowances.useful();
                 return Ok(());
             }
-            RST_STREAM => Flood::Resets,
+            RST_STREAM => return self.reset(now),
             SETTINGS => Flood::Settings,
             PING => Flood::Pings,
             PRIORITY | PRIORITY_UPDATE => Flood::Priorities,
@@ -181,6 +204,8 @@ impl Frames {
     }
 }
 
+/// Answers that a client may save up to reset as many streams later.
+const MOST_ANSWERED: u32 = 1000;
 /// Pieces of a header block that every client may send.
 const LEAST_FRAGMENTS: u64 = 5;
 
@@ -194,6 +219,8 @@ struct Ours {
     left: u32,
     // Resets for what the client did.
     blames: u32,
+    // Answers that came to their ends.
+    ended: u32,
 }
 
 /// The payload of a reset (RFC 9113 §6.4).
@@ -223,7 +250,7 @@ impl Ours {
             if self.have < HEAD || (self.is_reset() && self.have < HEAD + REASON) {
                 continue;
             }
-            let [l0, l1, l2, kind, _, _, _, _, _, r0, r1, r2, r3] = self.head;
+            let [l0, l1, l2, kind, flags, _, _, _, _, r0, r1, r2, r3] = self.head;
             let length = u32::from_be_bytes([0, l0, l1, l2]);
             let reason = h2::Reason::from(u32::from_be_bytes([r0, r1, r2, r3]));
             let is_reset = self.is_reset();
@@ -234,6 +261,9 @@ impl Ours {
             }
             if kind == HEADERS || (kind == DATA && length > 0) {
                 useful += 1;
+            }
+            if matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0 {
+                self.ended += 1;
             }
         }
         useful

@@ -24,7 +24,7 @@ use tokio::time::{Instant, Sleep};
 use super::Framing;
 use super::chunks::{BadChunks, Chunks};
 use super::connection::{CUT, Connection, Exchange};
-use super::h2_flood::Flooded;
+use super::h2_flood::{Flood, Flooded};
 use super::h2_frames::Frames;
 use super::speed::{Least, Speed, TooSlow};
 use super::transport::Transport;
@@ -233,6 +233,7 @@ impl EdgeIo {
             ready!(self.transport.poll_read(cx, buf))?;
             let (_, come) = buf.filled().split_at(before);
             frames.follow(come, Instant::now());
+            blame(frames, &self.connection);
         }
         if frames.is_flooded() {
             // Who serves the streams is told, and ends the connection.
@@ -298,6 +299,15 @@ impl EdgeIo {
             self.alarm = None;
         }
         Poll::Pending
+    }
+}
+
+/// Counts streams that were opened for nothing with the client's others.
+fn blame(frames: &mut Frames, connection: &Connection) {
+    let wasted = frames.take_wasted();
+    let per_minute = connection.listener.h2.resets_per_minute;
+    if wasted > 0 && !connection.seat().may_reset(wasted, per_minute) {
+        frames.flood(Flood::Resets);
     }
 }
 

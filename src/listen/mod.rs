@@ -5,6 +5,7 @@
 //! pingora. What a head means, and what the answers say, it asks its [`Door`].
 
 mod accept;
+mod bucket;
 mod chunks;
 mod complaint;
 mod connection;

@@ -8,6 +8,8 @@
 
 mod known;
 mod place;
+mod recent;
+mod resets;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -23,6 +25,7 @@ use crate::networks::ClientKey;
 
 use self::known::Known;
 use self::place::{Doing, Place};
+use self::resets::Resets;
 
 /// The caps on connections.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +80,7 @@ struct Table {
     // Invariant: no entry is 0, so there are at most as many as `places`.
     per_client: HashMap<ClientKey, usize>,
     known: Known,
+    resets: Resets,
 }
 
 impl Seats {
@@ -87,6 +91,7 @@ impl Seats {
             leaving: 0,
             per_client: HashMap::new(),
             known: Known::new(),
+            resets: Resets::new(),
         };
         Arc::new(Seats {
             bounds,
@@ -270,6 +275,13 @@ impl Seat {
         {
             self.seats.table().known.note(client);
         }
+    }
+
+    /// Whether the client may reset so many more streams, over all connections
+    /// that it has and had, where one may reset `per_minute`.
+    pub(super) fn may_reset(&self, count: u32, per_minute: u32) -> bool {
+        let Some(client) = self.place.client else { return true };
+        self.seats.table().resets.allow(client, count, per_minute)
     }
 
     /// Returns once the seat is somebody else's.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{SITE, edge};
+use super::{SITE, edge, outcomes};
 use crate::support::h2_frames::{
     CONTINUATION, DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
-    SETTINGS, STATUS_200, WINDOW_UPDATE,
+    SETTINGS, STATUS_200, WINDOW_UPDATE, frame, head,
 };
 use crate::support::{Edge, H2Client, H2Frames, H2Origin, Origin, poll, within};
 
@@ -141,6 +141,72 @@ async fn a_client_that_has_its_streams_reset_is_cut_off_as_well() {
         }
     }
     expect_end_for_resets(&mut client, &edge, &open).await;
+}
+
+/// A stream that is opened and reset in one.
+fn opened_and_reset(stream: u32) -> Vec<u8> {
+    let opened = head(stream, &fields("GET", "/"), END_STREAM);
+    [opened, frame(RST_STREAM, 0, stream, &CANCEL)].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connecting_again_gives_no_new_resets() {
+    let (origin, open) = holding().await;
+    let edge = edge(&origin, "protocols: [h2c]\n    h2: { resets_per_minute: 5 }");
+    // As many as five connections may.
+    for first in (0..25).step_by(5) {
+        let mut client = H2Frames::connect(edge.addr()).await;
+        for nth in 0..5 {
+            client.head(1 + 2 * nth, &fields("GET", "/"), END_STREAM).await;
+            origin.await_requests((first + nth) as usize + 1);
+            client.send(RST_STREAM, 0, 1 + 2 * nth, &CANCEL).await;
+        }
+        poll("the work to end", || (open.load(Ordering::SeqCst) == 0).then_some(()));
+    }
+    for times in 1..4 {
+        let mut client = H2Frames::connect(edge.addr()).await;
+        client.send_raw(&opened_and_reset(1)).await;
+        expect_cut_off(&mut client, "resets").await;
+        await_cut(&edge, "resets", times);
+    }
+    assert_eq!(origin.requests(), 25);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_taken_allow_as_many_resets() {
+    let (origin, _open) = holding().await;
+    let edge = Edge::start_with(
+        &SITE.replace("routes: [", "routes: [{ match: { path: /next }, respond: {} }, "),
+        &[
+            ("origin", &origin.addr),
+            ("listener", &"protocols: [h2c]\n    h2: { resets_per_minute: 5 }"),
+        ],
+    );
+    for _ in 0..20 {
+        let mut client = H2Frames::connect(edge.addr()).await;
+        for nth in 0..5 {
+            let stream = 1 + 4 * nth;
+            client.head(stream, &fields("GET", "/next"), END_STREAM).await;
+            assert_eq!(client.next_of(stream).await.payload[0], STATUS_200);
+            client.send_raw(&opened_and_reset(stream + 2)).await;
+        }
+        client.head(99, &fields("GET", "/next"), END_STREAM).await;
+        assert_eq!(client.next_of(99).await.payload[0], STATUS_200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_reset_at_once_is_no_work_for_servers() {
+    let (origin, _open) = holding().await;
+    let edge = edge(&origin, "protocols: [h2c]");
+    let mut client = H2Frames::connect(edge.addr()).await;
+    let streams: Vec<u8> = (0..50).flat_map(|nth| opened_and_reset(1 + 2 * nth)).collect();
+    client.send_raw(&streams).await;
+    client.head(101, &fields("GET", "/last"), END_STREAM).await;
+    origin.await_heads(&["/last"]);
+    assert_eq!(origin.requests(), 1);
+    let records = edge.access_log(50);
+    assert_eq!(outcomes(&records), [(0, "ended_early"); 50]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,19 +58,12 @@ impl H2Frames {
 
     /// Opens a stream with these fields; `flags` may hold `END_STREAM`.
     pub(crate) async fn head(&mut self, stream: u32, fields: &[(&str, &str)], flags: u8) {
-        let block: Vec<u8> = fields
-            .iter()
-            // Literals, never indexed and never compressed (RFC 7541 §6.2.2).
-            .flat_map(|(name, value)| [vec![0], literal(name), literal(value)].concat())
-            .collect();
-        self.send(HEADERS, flags | END_HEADERS, stream, &block).await;
+        self.send_raw(&head(stream, fields, flags)).await;
     }
 
     /// Sends a frame; the other end may have closed already.
     pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        self.client.try_send([&head, payload].concat()).await.ok();
+        self.send_raw(&frame(kind, flags, stream, payload)).await;
     }
 
     /// Sends bytes as they are, whole frames or not.
@@ -117,6 +110,22 @@ impl Frame {
         };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
+}
+
+/// The bytes of a frame.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The bytes of a frame that opens a stream with these fields.
+pub(crate) fn head(stream: u32, fields: &[(&str, &str)], flags: u8) -> Vec<u8> {
+    let block: Vec<u8> = fields
+        .iter()
+        // Literals, never indexed and never compressed (RFC 7541 §6.2.2).
+        .flat_map(|(name, value)| [vec![0], literal(name), literal(value)].concat())
+        .collect();
+    frame(HEADERS, flags | END_HEADERS, stream, &block)
 }
 
 /// A string of a header block, its length before it (RFC 7541 §5).
