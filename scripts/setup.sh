@@ -15,7 +15,7 @@ BUILD=(cc=gcc make=make cmake=cmake)
 TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
   shellcheck=shellcheck apache2=apache2-bin haproxy=haproxy node=nodejs gunicorn=gunicorn
   uvicorn=uvicorn chromium=chromium)
-ATTACK=(nginx=nginx-light python3=python3 slowhttptest=slowhttptest)
+ATTACK=(nginx=nginx-light openssl=openssl python3=python3 slowhttptest=slowhttptest)
 FUZZ=("g++=g++")
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"

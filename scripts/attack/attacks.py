@@ -1,25 +1,40 @@
 """Every attack: what it does, for how long, and the settings of Tidegate that it is tried with."""
 
+import collisions
 import connections
 import floods
 import heads
+import keys
 import slow
+import targets
+import tls
 
 # Longer than the deadlines that end slow clients by default; an attack has at most 20 s.
-LONG, SHORT = 16, 8
+LONG, SHORT, MOST = 16, 6, 20
+# Of a round: how long the good client is alone, and what starting and ending takes.
+QUIET, AROUND = 3, 3
 
 # Ten thousand networks, and the attacker's.
 BANNED = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(10_000)] + ["127.1.0.0/16"]
-# More than the good client asks, which shows no cookie and is limited as a client.
-LIMIT = {"key": {"cookie": "id"}, "rate": "250/s", "burst": 500, "over": "reject"}
-LIMIT_BY_CLIENT = LIMIT | {"key": "client_ip"}
+# More than the good client asks.
+LIMIT = {"key": "client_ip", "rate": "250/s", "burst": 500, "over": "reject"}
+# A key of them is known for 6 minutes.
+LASTING = {"rate": "10/h", "over": "reject"}
+KEYS = {
+    "by-client": "client_ip",
+    "by-user": {"header": "x-user"},
+    "by-token": {"header": "x-token"},
+    "by-cookie": {"cookie": "id"},
+}
 
 
 class Setting:
-    """`words` name it in the table; `is_promised` where the good client must see nothing."""
+    """`words` name it in the table; `is_promised` where the good client must see nothing, and
+    where memory may grow by `most_mib` more than it does with the defaults."""
 
-    def __init__(self, words, options, is_promised):
+    def __init__(self, words, options, is_promised, most_mib=None):
         self.words, self.options, self.is_promised = words, options, is_promised
+        self.most_mib = most_mib
 
 
 DEFAULT = Setting("default", {}, True)
@@ -29,17 +44,26 @@ def weak(words, **options):
     return Setting(words, options, False)
 
 
-def strong(words, **options):
-    return Setting(words, options, True)
+def strong(words, most_mib=None, **options):
+    return Setting(words, options, True, most_mib)
 
 
 class Attack:
-    """`run(port, seconds)` attacks, and tells what it sent and what the target did."""
+    """`run(port, seconds)` attacks what is spoken at a port, and tells what it sent and what
+    the target did."""
 
-    def __init__(self, name, run, seconds, *settings, is_h2=False, words=None):
-        self.name, self.run, self.seconds, self.is_h2 = name, run, seconds, is_h2
+    def __init__(self, name, run, seconds, *settings, over="h1", words=None):
+        self.name, self.run, self.seconds, self.over = name, run, seconds, over
         self.settings = [DEFAULT, *settings]
         self.words = words or " ".join(run.__doc__.split())
+
+    @property
+    def quick_seconds(self):
+        return {LONG: LONG - 3, SHORT: SHORT - 1}.get(self.seconds, self.seconds)
+
+    def duration(self, rounds):
+        """Of nginx and every setting, in seconds; about."""
+        return rounds * (1 + len(self.settings)) * (self.seconds + QUIET + AROUND)
 
 
 def slowly(name, words, *settings):
@@ -49,7 +73,11 @@ def slowly(name, words, *settings):
 
 
 def over_h2(name, run, *settings):
-    return Attack(name, run, SHORT, *settings, is_h2=True)
+    return Attack(name, run, SHORT, *settings, over="h2")
+
+
+def over_tls(name, run, seconds, *settings):
+    return Attack(name, run, seconds, *settings, over="tls")
 
 
 def listener(words, keys, server=None):
@@ -140,21 +168,36 @@ ALL = [
     ),
     Attack(
         "hash-collisions",
-        heads.collisions,
+        collisions.fields,
         SHORT,
         LARGE_HEADS,
-    ),
-    Attack(
-        "many-keys",
-        heads.many_keys,
-        SHORT,
         strong(
-            "a `rate` for each cookie, X-Forwarded-For believed",
-            rate_limits={"limit": LIMIT},
-            clients={"trusted_proxies": ["127.1.0.0/16"]},
+            "a `rate` for each X-User",
+            rate_limits={"limit": LIMIT | {"key": {"header": "x-user"}}},
             defaults={"rate_limits": ["limit"]},
         ),
     ),
+    over_h2("h2-hash-collisions", collisions.fields_over_h2, LARGE_HEADS),
+    Attack(
+        "many-keys",
+        keys.many_keys,
+        MOST,
+        strong(
+            "`rate: 10/h` by client, cookie and two fields, X-Forwarded-For believed",
+            most_mib=64,
+            rate_limits={name: LASTING | {"key": key} for name, key in KEYS.items()},
+            clients={"trusted_proxies": ["127.1.0.0/16"]},
+            routes=[targets.OWN_ROUTE | {"rate_limits": [*KEYS]}, {"upstream": "app"}],
+        ),
+    ),
+    over_tls("tls-handshakes", tls.handshakes, SHORT),
+    over_tls(
+        "tls-half-hello",
+        tls.half_hello,
+        LONG,
+        listener("`timeouts.header: 1h`", {"timeouts": {"header": "1h"}}),
+    ),
+    over_tls("tls-tiny-records", tls.tiny_records, SHORT),
     Attack(
         "banned-10000",
         heads.banned,
@@ -174,7 +217,7 @@ ALL = [
         strong("`bans.after: 20`", bans={"after": 20}),
         strong(
             "`rate: 250/s` for each client",
-            rate_limits={"limit": LIMIT_BY_CLIENT},
+            rate_limits={"limit": LIMIT},
             defaults={"rate_limits": ["limit"]},
         ),
     ),

@@ -20,12 +20,11 @@ def hold(port, seconds, source, first=b""):
             answers[line.state] += 1
 
     crowd = Crowd(port, seconds, hear)
-    tried = most = 0
+    tried = 0
     for due in crowd.ticks(RATE):
         for _ in range(min(due, COUNT - tried)):
             crowd.open(source(tried), first)
             tried += 1
-        most = max(most, sum(line.is_open for line in crowd.lines.values()) if tried < COUNT else most)
     held = sum(line.is_open for line in crowd.lines.values())
     unanswered = sum(not line.is_open for line in crowd.lines.values())
     closed = sum(crowd.ends.values())

@@ -202,6 +202,7 @@ class Steady:
         return None
 
     def open(self):
-        if self.crowd.opened + self.crowd.unopened > self.count + self.crowd.now * REOPENED_A_SECOND:
+        tried, most = self.crowd.opened + self.crowd.unopened, self.crowd.now * REOPENED_A_SECOND
+        if tried > self.count + most:
             return None
         return self.crowd.open(self.source or address(self.turn), self.first, self.small)

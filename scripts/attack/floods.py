@@ -59,7 +59,9 @@ def told_in_words(crowd, told, sent, planned, what):
     words = [f"took {sent:,} of {planned:,} {what}"]
     ended = sum(crowd.ends.values())
     if ended:
-        words.append(f"closed {ended:,} of {crowd.opened + crowd.unopened:,} connections {crowd.life()}")
+        words.append(
+            f"closed {ended:,} of {crowd.opened + crowd.unopened:,} connections {crowd.life()}"
+        )
     else:
         words.append(f"closed none of {crowd.opened} connections")
     words += [f"{count:,} {name}" for name, count in sorted(told.says.items()) if count]

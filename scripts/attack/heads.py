@@ -1,6 +1,5 @@
 """Attacks with requests of HTTP/1."""
 
-import itertools
 import re
 from collections import Counter
 
@@ -91,54 +90,6 @@ def large_fields(port, seconds):
     """A field of 1 MB in each head."""
     bomb = request(fields=f"x-large: {'y' * 1_000_000}\r\n")
     return flood_anew(port, seconds, 50, lambda _: bomb, what="heads of 1 MB")
-
-
-def collisions(port, seconds):
-    """Names that naive hash tables put in one place: of fields, parameters and cookies."""
-    fields = fnv_names()
-    few = "".join(f"{name}: y\r\n" for name in itertools.islice(fields, 90))
-    many = "".join(f"{name}: y\r\n" for name in itertools.islice(fields, 4000))
-    keys = djb2_names(8)
-    query = "/small?" + "&".join(f"{key}=1" for key in keys)
-    cookies = "Cookie: " + "; ".join(f"{key}=1" for key in keys) + "\r\n"
-    both = [request(query, few + cookies), request(fields=many)]
-    return flood_anew(port, seconds, 400, lambda n: both[n % 2], what="heads")
-
-
-def fnv_names():
-    """Names of fields that have the last 15 bits of FNV-1a in common, which a table
-    of up to 32,768 places looks at. Those bits depend on nothing above them, so
-    the names meet in the middle: forward from the start, backward from the end."""
-    mask, prime = (1 << 15) - 1, 0x1B3
-    inverse = pow(prime, -1, 1 << 15)
-    letters = b"abcdefghijklmnopqrstuvwxyz"
-    forward = {}
-    for part in itertools.product(letters, repeat=3):
-        state = 0x2325  # of the offset 0xcbf29ce484222325
-        for byte in part:
-            state = ((state ^ byte) * prime) & mask
-        forward.setdefault(state, []).append(part)
-    for part in itertools.product(letters, repeat=3):
-        state = 0
-        for byte in reversed(part):
-            state = ((state * inverse) & mask) ^ byte
-        for start in forward.get(state, ()):
-            yield bytes(start + part).decode()
-
-
-def djb2_names(pairs):
-    """Keys with one hash of Bernstein's (times 33): "Ez" and "FY" have the same."""
-    return ["".join(name) for name in itertools.product(("Ez", "FY"), repeat=pairs)]
-
-
-def many_keys(port, seconds):
-    """Another client by X-Forwarded-For and another cookie in each request."""
-
-    def make(n):
-        a, b, c = n >> 16 & 255, n >> 8 & 255, n & 255
-        return request(fields=f"X-Forwarded-For: 11.{a}.{b}.{c}\r\nCookie: id={n:08x}\r\n")
-
-    return flood(port, seconds, 4000, make, what="requests, each with a key of its own")
 
 
 def banned(port, seconds):

@@ -10,6 +10,12 @@ import time
 
 from machine import Process, free_ports
 
+# What is listened for: HTTP/1, HTTP/2 and TLS.
+PORTS = ("h1", "h2", "tls")
+# A page that a target answers by itself.
+OWN = "/own"
+OWN_ROUTE = {"match": {"path": OWN}, "respond": {"status": 200, "body": "own"}}
+
 # What every nginx here has: Debian's file, but for its paths, and as nobody in particular.
 NGINX = """daemon off;
 {user}worker_processes {workers};
@@ -24,6 +30,8 @@ http {{
   types_hash_max_size 2048;
   include /etc/nginx/mime.types;
   default_type application/octet-stream;
+  ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3;
+  ssl_prefer_server_ciphers on;
   access_log {log};
   gzip on;
 {servers}
@@ -37,6 +45,18 @@ class Refused(Exception):
 
 def find_nginx():
     return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+class Pair:
+    """A certificate and its key, of RSA: the kind whose handshakes cost a server most."""
+
+    def __init__(self, folder):
+        os.makedirs(folder)
+        self.cert, self.key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        command += ["-subj", "/CN=site.example", "-addext", "subjectAltName=DNS:site.example"]
+        command += ["-keyout", self.key, "-out", self.cert]
+        subprocess.run(command, capture_output=True, check=True)
 
 
 class Nginx:
@@ -79,18 +99,25 @@ class Origin(Nginx):
 
 
 class NginxProxy(Nginx):
-    """nginx as Debian ships it, with a proxy_pass and nothing else of our own."""
+    """nginx as Debian ships it, with a proxy_pass, a page of its own, and nothing else of ours."""
 
-    def __init__(self, folder, origin, _options):
-        self.port, self.h2_port = free_ports(2)
-        location = f"location / {{ proxy_pass http://127.0.0.1:{origin.port}; }}"
+    def __init__(self, folder, origin, pair, _options):
+        self.ports = dict(zip(PORTS, free_ports(3), strict=True))
         servers = f"""  server {{
-    listen 127.0.0.1:{self.port};
-    listen 127.0.0.1:{self.h2_port} http2;
-    {location}
+    listen 127.0.0.1:{self.ports["h1"]};
+    listen 127.0.0.1:{self.ports["h2"]} http2;
+    listen 127.0.0.1:{self.ports["tls"]} ssl;
+    ssl_certificate {pair.cert};
+    ssl_certificate_key {pair.key};
+    location / {{ proxy_pass http://127.0.0.1:{origin.port}; }}
+    location = {OWN} {{ return 200 own; }}
   }}"""
         super().__init__(folder, "auto", f"{folder}/access.log", servers)
-        wait_until_it_answers(self.process, self.port, folder)
+        wait_until_it_answers(self.process, self.ports["h1"], folder)
+
+    def keys(self):
+        """It has no limits here."""
+        return None
 
 
 class Tidegate:
@@ -99,26 +126,12 @@ class Tidegate:
 
     program = None
 
-    def __init__(self, folder, origin, options):
+    def __init__(self, folder, origin, pair, options):
         os.makedirs(folder)
-        self.port, self.h2_port = free_ports(2)
+        *ports, self.admin = free_ports(4)
+        self.ports = dict(zip(PORTS, ports, strict=True))
         options = copy.deepcopy(options)
-        listener = options.pop("listener", {})
-        written = {
-            "server": {
-                "pid_file": f"{folder}/pid",
-                "upgrade_sock": f"{folder}/own/upgrade.sock",
-                "error_log": f"{folder}/error.log",
-            },
-            "admin": {"listen": "off"},
-            "log": {"access": {"to": f"{folder}/access.log"}},
-            "listeners": [
-                {"address": f"127.0.0.1:{self.port}"} | listener,
-                {"address": f"127.0.0.1:{self.h2_port}", "protocols": ["h1", "h2c"]} | listener,
-            ],
-            "upstreams": {"app": {"servers": [f"127.0.0.1:{origin.port}"]}},
-            "routes": [{"upstream": "app"}],
-        }
+        written = self.written(folder, origin, pair, options.pop("listener", {}))
         for section, keys in options.items():
             is_both = isinstance(keys, dict) and isinstance(written.get(section), dict)
             written[section] = written[section] | keys if is_both else keys
@@ -131,7 +144,34 @@ class Tidegate:
         if tested.returncode:
             raise Refused((tested.stdout + tested.stderr).replace(folder, "").strip())
         self.process = Process([self.program, "-c", path], folder)
-        wait_until_it_answers(self.process, self.port, folder)
+        wait_until_it_answers(self.process, self.ports["h1"], folder)
+
+    def written(self, folder, origin, pair, listener):
+        tls = {"certificates": [{"cert": pair.cert, "key": pair.key}]}
+        kinds = {"h1": {}, "h2": {"protocols": ["h1", "h2c"]}, "tls": {"tls": tls}}
+        address = {name: f"127.0.0.1:{port}" for name, port in self.ports.items()}
+        return {
+            "server": {
+                "pid_file": f"{folder}/pid",
+                "upgrade_sock": f"{folder}/own/upgrade.sock",
+                "error_log": f"{folder}/error.log",
+            },
+            "admin": {"listen": f"127.0.0.1:{self.admin}"},
+            "log": {"access": {"to": f"{folder}/access.log"}},
+            "listeners": [{"address": address[name]} | kinds[name] | listener for name in PORTS],
+            "upstreams": {"app": {"servers": [f"127.0.0.1:{origin.port}"]}},
+            "routes": [OWN_ROUTE, {"upstream": "app"}],
+        }
+
+    def keys(self):
+        """How many keys its limits know, and how many they have forgotten for want of memory."""
+        client = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
+        client.request("GET", "/metrics")
+        text = client.getresponse().read().decode()
+        client.close()
+        told = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[:1] != "#")
+        names = ("tidegate_limit_keys", "tidegate_limit_keys_forgotten")
+        return [int(float(told[name])) for name in names]
 
 
 def wait_until_it_answers(process, port, folder):

@@ -7,7 +7,7 @@ do, it keeps connections, opens a new one when none is free, and asks once more
 where a kept connection was closed without a byte of an answer. It gives up a
 connection after a few requests, so that some always find the door.
 
-    visitor.py PORT SOURCE SECONDS    prints one line of JSON
+    visitor.py PORT SOURCE SECONDS h1|tls    prints one line of JSON
 """
 
 import errno
@@ -15,9 +15,12 @@ import gc
 import json
 import select
 import socket
+import ssl
 import sys
 import time
 from collections import Counter
+
+import tls
 
 RATE = 200
 REQUESTS_PER_CONNECTION = 20
@@ -31,6 +34,8 @@ class Line:
 
     def __init__(self, visitor, due):
         self.visitor, self.used, self.is_open = visitor, 0, False
+        # Of TLS, if there is any.
+        self.is_shaken = visitor.tls is None
         self.begin(due)
         self.socket = socket.socket()
         self.socket.setblocking(False)
@@ -47,14 +52,24 @@ class Line:
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, "connect")
 
+    def shake(self):
+        """One more step of the handshake; `is_shaken` when there is none left."""
+        if not isinstance(self.socket, ssl.SSLSocket):
+            self.socket = self.visitor.tls.wrap_socket(
+                self.socket, server_hostname="site.example", do_handshake_on_connect=False
+            )
+        self.socket.do_handshake()
+        self.is_shaken = True
+
     def send(self):
         request = f"GET {PAGE} HTTP/1.1\r\nHost: site.example\r\nUser-Agent: visitor\r\n\r\n"
         self.socket.send(request.encode())
 
 
 class Visitor:
-    def __init__(self, port, source, seconds):
+    def __init__(self, port, source, seconds, over):
         self.port, self.source = port, source
+        self.tls = tls.trusting() if over == "tls" else None
         self.start = time.monotonic()
         self.dues = [self.start + n / RATE for n in range(int(seconds * RATE))]
         self.next = 0
@@ -112,9 +127,17 @@ class Visitor:
                     raise OSError(code, errno.errorcode.get(code))
                 line.is_open = True
                 self.poll.modify(line.socket, select.EPOLLIN)
-                line.send()
+                self.begin(line)
+                return
+            if not line.is_shaken:
+                self.begin(line)
                 return
             piece = line.socket.recv(65536)
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLError as error:
+            self.broken(line, f"TLS broken ({error.reason})")
+            return
         except OSError as error:
             self.broken(line, f"connection broken ({errno.errorcode.get(error.errno)})")
             return
@@ -130,6 +153,11 @@ class Visitor:
             self.lose(line, f"status {status}")
         elif len(body) >= PAGE_BYTES:
             self.answered(line, head)
+
+    def begin(self, line):
+        if not line.is_shaken:
+            line.shake()
+        line.send()
 
     def answered(self, line, head):
         self.latencies.append(time.monotonic() - line.due)
@@ -178,4 +206,5 @@ class Visitor:
 
 
 if __name__ == "__main__":
-    print(json.dumps(Visitor(int(sys.argv[1]), sys.argv[2], float(sys.argv[3])).run()))
+    port, source, seconds, over = sys.argv[1:]
+    print(json.dumps(Visitor(int(port), source, float(seconds), over).run()))
