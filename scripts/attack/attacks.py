@@ -97,6 +97,9 @@ AT_ONCE = strong(
     routes=[{"upstream": "app", "limits": {"concurrency_per_client": 200}}],
 )
 
+# With as many as nginx has for two workers, they are the attackers' after a second.
+FEW_SEATS = strong("`connections: 1536`", server={"connections": 1536})
+
 ALL = [
     slowly(
         "slow-head",
@@ -152,7 +155,7 @@ ALL = [
         SHORT,
         weak("`connections_per_client: 65536`", server={"connections_per_client": 65536}),
     ),
-    Attack("connections-many-addresses", connections.many_addresses, SHORT),
+    Attack("connections-many-addresses", connections.many_addresses, SHORT, FEW_SEATS),
     Attack("connections-kept-alive", connections.kept_alive, SHORT),
     Attack(
         "heads-many-fields",
@@ -196,6 +199,7 @@ ALL = [
         tls.half_hello,
         LONG,
         listener("`timeouts.header: 1h`", {"timeouts": {"header": "1h"}}),
+        FEW_SEATS,
     ),
     over_tls("tls-tiny-records", tls.tiny_records, SHORT),
     Attack(

@@ -138,6 +138,21 @@ def ms(value):
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
+def verdict(rows):
+    """What is to be said of the promises, and the exit code: 3 where nothing but noise keeps
+    one from being judged."""
+    faults = [(row, fault) for row in rows for fault in row.broken()]
+    words = [f"BROKEN: {row.attack}, {row.target}: {fault}" for row, fault in faults]
+    noisy = [row for row in rows if row.is_promised and not row.is_judged]
+    for row in noisy:
+        why = f"alone the good client's p99 was {ms(row.p99('quiet'))} ms"
+        words.append(f"NOT JUDGED: {row.attack}, {row.target}: {why}")
+    words.append(f"{len(rows)} rows, {len(faults)} broken promises, {len(noisy)} rows not judged")
+    if faults:
+        return words, 1
+    return words, 3 if noisy else 0
+
+
 def markdown(rows):
     heads = ["attack", "target", "lost", "p99 ms (quiet)", "peak MiB (growth)", "CPU s (quiet)"]
     heads.append("what the target did to the attacker")
