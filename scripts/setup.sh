@@ -14,7 +14,7 @@ CARGO_DENY=0.20.2
 BUILD=(cc=gcc make=make cmake=cmake)
 TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
   shellcheck=shellcheck apache2=apache2-bin haproxy=haproxy node=nodejs gunicorn=gunicorn
-  uvicorn=uvicorn chromium=chromium)
+  uvicorn=uvicorn chromium=chromium python3=python3)
 ATTACK=(nginx=nginx-light openssl=openssl python3=python3 slowhttptest=slowhttptest)
 FUZZ=("g++=g++")
 

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::{Client, Origin, poll, ports};
 
+mod attack_script;
 mod bad_values;
 mod daemon;
 mod faults;
