@@ -130,8 +130,9 @@ def run(bench, chosen, rounds):
                     row.rounds.append(bench.try_once(attack, make, options))
                 except targets.Refused as refused:
                     row.fault = f"does not start: {refused}"
-                except Failed as failed:
-                    row.fault = str(failed)
+                except (Failed, OSError, subprocess.TimeoutExpired) as failed:
+                    # What stands still in an attack may be the server behind, too.
+                    row.fault = f"could not be watched: {failed}"
                 say(f"{attack.name}, round {number + 1} of {rounds}: {row.line()}")
     return rows
 

@@ -164,11 +164,16 @@ class Tidegate:
         }
 
     def keys(self):
-        """How many keys its limits know, and how many they have forgotten for want of memory."""
+        """How many keys its limits know, and how many they have forgotten for want of memory;
+        none while it is too busy to say so."""
         client = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
-        client.request("GET", "/metrics")
-        text = client.getresponse().read().decode()
-        client.close()
+        try:
+            client.request("GET", "/metrics")
+            text = client.getresponse().read().decode()
+        except OSError:
+            return None
+        finally:
+            client.close()
         told = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[:1] != "#")
         names = ("tidegate_limit_keys", "tidegate_limit_keys_forgotten")
         return [int(float(told[name])) for name in names]

@@ -6,11 +6,13 @@ from collections import Counter
 import connections
 from crowd import Crowd, Steady, address
 
+# Hellos in a second, and connections at once of those that send them.
+HELLOS, MOST_LINES = 1000, 2000
 # What a server says to a hello that it takes is its certificate and more; an alert has 7 bytes.
 LEAST_FLIGHT = 500
 
-# Records in one write, of one byte each.
-BURST = 100
+# Writes in a second, and records in one, of one byte each.
+WRITES, BURST = 1000, 100
 # What nginx takes of a body.
 BODY = 1_000_000
 POST = f"POST /small HTTP/1.1\r\nHost: site.example\r\nContent-Length: {BODY}\r\n\r\n".encode()
@@ -61,15 +63,15 @@ def handshakes(port, seconds):
 
     crowd = Crowd(port, seconds, hear)
     sent = held_back = 0
-    for due in crowd.ticks(1000):
+    for due in crowd.ticks(HELLOS):
         for _ in range(due):
-            if len(crowd.lines) >= 2000:
+            if len(crowd.lines) >= MOST_LINES:
                 held_back += 1
                 continue
             crowd.open(address(sent // 2), first)
             sent += 1
     crowd.turn(crowd.until + 0.5)
-    planned, ended = int(1000 * seconds), sum(crowd.ends.values())
+    planned, ended = int(HELLOS * seconds), sum(crowd.ends.values())
     words = [f"took {sent:,} of {planned:,} hellos"]
     words.append(f"answered {flights['whole']:,} with a certificate")
     words.append(f"closed {ended:,} of {crowd.opened + crowd.unopened:,} connections before that")
@@ -103,7 +105,7 @@ def tiny_records(port, seconds):
     crowd = Crowd(port, seconds, hear)
     lines = Steady(crowd, 4)
     sent = held_back = 0
-    for due in crowd.ticks(1000):
+    for due in crowd.ticks(WRITES):
         for _ in range(due):
             line = lines.next()
             if line and line.state is None:
@@ -115,7 +117,7 @@ def tiny_records(port, seconds):
             line.send(records(line.state))
             sent += 1
     crowd.turn(crowd.until + 0.5)
-    planned, ended = int(1000 * seconds), sum(crowd.ends.values())
+    planned, ended = int(WRITES * seconds), sum(crowd.ends.values())
     words = [f"took {sent:,} of {planned:,} times {BURST} records"]
     words.append(f"closed {ended:,} of {crowd.opened + crowd.unopened:,} connections")
     words += [f"{count:,} {reason}" for reason, count in sorted(ends.items())]
