@@ -17,7 +17,7 @@
 # `--write docs/security.md` puts the table into that page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
+export PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin" PYTHONDONTWRITEBYTECODE=1
 
 # Connections at once: of an attacker, or of a target with its own to the server.
 FILES=16000
@@ -76,7 +76,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-PYTHONDONTWRITEBYTECODE=1 python3 scripts/attack \
+python3 scripts/attack \
   --tidegate "$tidegate" --folder "$folder" ${options[@]+"${options[@]}"} &
 running=$!
 wait "$running"
