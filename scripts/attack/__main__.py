@@ -57,7 +57,9 @@ class Bench:
             said = finish(attacker, seconds + 30)
         finally:
             end(attacker)
-        passed_on = self.origin.requests() - before - 1 - hostile["sent"] + hostile["lost"]
+        # Who was answered too late may have come as far as the origin; all others lost did not.
+        came = hostile["sent"] - hostile["lost"] + hostile["why"].get("no answer in time", 0)
+        passed_on = self.origin.requests() - before - 1 - came
         died = not target.process.is_there
         return {
             "quiet": quiet, "hostile": hostile, "attacker": said, "passed_on": passed_on,
