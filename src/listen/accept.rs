@@ -24,6 +24,7 @@ use super::complaint::Complaint;
 use super::listener::Listener;
 use super::seats::{Seat, Seats, Who};
 use super::shutdown::Shutdown;
+use super::turns::Turns;
 use super::welcome::welcome;
 use super::{App, Door, Event};
 
@@ -114,6 +115,7 @@ impl<D: Door, A: App> Edge<D, A> {
                 app,
                 shutdown: self.shutdown.clone(),
                 seats: self.seats.clone(),
+                turns: Turns::new(),
             };
             inner.start(index, arrivals).await?;
             workers.push(Worker { queue, load: Arc::default() });
@@ -187,11 +189,12 @@ impl Drop for Load {
 }
 
 /// What runs on a worker's thread.
-struct Inner<D, A> {
-    door: Arc<D>,
-    app: Arc<A>,
-    shutdown: Shutdown,
+pub(super) struct Inner<D, A> {
+    pub(super) door: Arc<D>,
+    pub(super) app: Arc<A>,
+    pub(super) shutdown: Shutdown,
     seats: Arc<Seats>,
+    pub(super) turns: Turns,
 }
 
 impl<D: Door, A: App> Inner<D, A> {
@@ -202,26 +205,25 @@ impl<D: Door, A: App> Inner<D, A> {
         index: usize,
         mut arrivals: mpsc::UnboundedReceiver<Arrived>,
     ) -> io::Result<()> {
+        let inner = Arc::new(self);
         let serve = async move {
-            if let Some(pulse) = self.door.pulse() {
-                tokio::spawn(beat(self.door.clone(), index, pulse));
+            if let Some(pulse) = inner.door.pulse() {
+                tokio::spawn(beat(inner.door.clone(), index, pulse));
             }
             while let Some(arrived) = arrivals.recv().await {
                 let Arrived { stream, peer, listener, seat, load } = arrived;
-                let (door, app) = (self.door.clone(), self.app.clone());
-                let shutdown = self.shutdown.clone();
+                let inner = inner.clone();
                 tokio::spawn(async move {
                     let lost = seat.lost();
                     // Moved, it would be kept twice for as long as it lasts.
-                    let connection =
-                        pin!(welcome(stream, peer, &listener, seat, &door, &app, &shutdown));
-                    shutdown.bound(connection, lost).await;
-                    door.count(&listener, Event::Closed);
+                    let connection = pin!(welcome(stream, peer, &listener, seat, &*inner));
+                    inner.shutdown.bound(connection, lost).await;
+                    inner.door.count(&listener, Event::Closed);
                     drop(load);
                 });
             }
             // Nobody arrives any more; who is here is served to the end.
-            self.seats.all_free().await;
+            inner.seats.all_free().await;
         };
         let (tell, told) = oneshot::channel();
         // The runtime is made where it may be dropped again.
@@ -261,7 +263,8 @@ pub(crate) async fn serve_here<D: Door, A: App>(
 ) {
     let seats = Seats::new(super::Bounds { connections: 1, per_client: 1 });
     let seat = seats.take(peer.ip(), Who::Client).expect("the first one");
-    welcome(stream, peer, &listener, seat, &door, &app, &shutdown).await;
+    let inner = Inner { door, app, shutdown, seats, turns: Turns::new() };
+    welcome(stream, peer, &listener, seat, &inner).await;
 }
 
 /// Starts serving one h2 stream on the current worker.

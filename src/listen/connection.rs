@@ -50,6 +50,15 @@ impl Connection {
         &self.seat
     }
 
+    /// How many h2 streams may be reset in a minute; of those whom a proxy
+    /// brings, each may reset some, and none must end the connection of all.
+    pub(super) fn resets_per_minute(&self) -> u32 {
+        match self.seat.is_of_one_client() {
+            true => self.listener.h2.resets_per_minute,
+            false => u32::MAX,
+        }
+    }
+
     pub(crate) fn channel(&self) -> Channel {
         if self.tls.is_some() { Channel::Tls } else { Channel::Plain }
     }
@@ -87,6 +96,7 @@ pub(crate) struct Exchange {
     head_is_all: AtomicBool,
     malformed: AtomicBool,
     open_ended: AtomicBool,
+    last: AtomicBool,
     cut: AtomicBool,
 }
 
@@ -115,6 +125,7 @@ impl Exchange {
             head_is_all: AtomicBool::new(false),
             malformed: AtomicBool::new(false),
             open_ended: AtomicBool::new(false),
+            last: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         })
     }
@@ -216,6 +227,16 @@ impl Exchange {
 
     pub(super) fn is_open_ended(&self) -> bool {
         self.open_ended.load(Ordering::Acquire)
+    }
+
+    /// Says that the connection ends with it. Pingora passes that on over h1,
+    /// where it is its session that keeps connections.
+    pub(crate) fn set_last(&self) {
+        self.last.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Acquire)
     }
 
     /// Lets every read and write of the exchange fail from now on; it must be

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use super::h2_stream::{H2Stream, Shared};
 use super::head;
 use super::io::EdgeIo;
 use super::pace::{Pace, Paced};
+use super::seats::GOODBYE;
 use super::{App, Door, Event};
 
 /// Requests refused for their head until a connection is told to end; after
@@ -44,9 +45,6 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// and nobody sees it; what is smaller, yet too large, has a record.
 pub(super) const UNSEEN: u64 = 2;
 
-/// How long a client may take to close after it was told to go away.
-const GOODBYE: Duration = Duration::from_secs(5);
-
 type H2Connection = h2::server::Connection<Box<EdgeIo>, Bytes>;
 /// A stream, or why there are no more.
 type Opened = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
@@ -61,7 +59,7 @@ pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Bo
         .max_concurrent_streams(listener.h2.streams)
         .max_send_buffer_size(SEND_BUFFER)
         // We count them ourselves, those that nobody has looked at yet included.
-        .max_pending_accept_reset_streams(listener.h2.resets_per_minute as usize)
+        .max_pending_accept_reset_streams(inward.connection.resets_per_minute() as usize)
         .max_header_list_size(u32::try_from(unseen).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
@@ -76,9 +74,14 @@ pub(super) async fn serve<D: Door, A: App>(inward: &Inward<'_, D, A>, mut io: Bo
         None
     };
     let Some(mut h2) = inward.shutdown.bound_beginning(h2).await else { return };
+    inward.connection.seat().takes_leave();
     if let Some(flood) = accept_streams(inward, &mut h2, &flooded).await {
         ::log::debug!("h2 with {peer}: cut off, for {}", flood.as_str());
         inward.door.count(listener, Event::Cut(flood.as_str()));
+        // Heads that were refused have been told already.
+        if flood != Flood::Malformed {
+            inward.door.flooded(peer.ip());
+        }
     }
 }
 
@@ -89,17 +92,22 @@ async fn accept_streams<D: Door, A: App>(
     flooded: &Flooded,
 ) -> Option<Flood> {
     let listener = &inward.connection.listener;
+    let seat = inward.connection.seat();
     let streams = Arc::new(Streams::of(inward.connection.clone()));
+    // What it shares, no client may end for the others.
+    let most = if seat.is_of_one_client() { MALFORMED } else { usize::MAX / 2 };
     let mut is_closing = false;
-    let mut served = 0;
+    let (mut served, mut late) = (0, 0);
     loop {
         let (patience, bound) = match is_closing {
-            false => (listener.timeouts.idle.0, MALFORMED),
-            true => (GOODBYE, 2 * MALFORMED),
+            false => (listener.timeouts.idle.0, most),
+            true => (GOODBYE, 2 * most),
         };
         let accepted = tokio::select! {
             biased;
             () = inward.shutdown.closing(), if !is_closing => None,
+            () = seat.left(), if !is_closing => None,
+            () = streams.parting(), if !is_closing => None,
             () = streams.malformed(bound) => {
                 if is_closing {
                     return Some(cut_off(h2, Flood::Malformed).await);
@@ -123,9 +131,17 @@ async fn accept_streams<D: Door, A: App>(
                 h2.graceful_shutdown();
                 is_closing = true;
             }
-            Some(Ok(_)) if streams.active() == 0 && !inward.connection.seat().ask() => return None,
+            // It comes too late, and may safely be asked again elsewhere.
+            Some(Ok((_, mut answer))) if streams.active() == 0 && !seat.ask() => {
+                answer.send_reset(Reason::REFUSED_STREAM);
+            }
             Some(Ok((request, answer))) => {
                 served += 1;
+                late += u32::from(is_closing);
+                // More than could be on their way when it was told.
+                if late > listener.h2.streams {
+                    return Some(cut_off(h2, Flood::Overstaying).await);
+                }
                 if served == 1 {
                     inward.door.count(listener, Event::SpeaksH2);
                 }
@@ -192,6 +208,9 @@ fn serve_stream<D: Door, A: App>(
         if exchange.is_malformed() {
             stay.note_malformed();
         }
+        if exchange.is_last() {
+            stay.0.part();
+        }
         drop((guard, stay));
     });
 }
@@ -209,14 +228,15 @@ pub(super) struct Streams {
     connection: Arc<Connection>,
     active: AtomicUsize,
     malformed: AtomicUsize,
+    is_parting: AtomicBool,
     // Of every change that somebody waits for.
     changed: Notify,
 }
 
 impl Streams {
     fn of(connection: Arc<Connection>) -> Self {
-        let (active, malformed) = Default::default();
-        Streams { connection, active, malformed, changed: Notify::new() }
+        let (active, malformed, is_parting) = Default::default();
+        Streams { connection, active, malformed, is_parting, changed: Notify::new() }
     }
 
     /// How many are being served.
@@ -233,6 +253,17 @@ impl Streams {
     /// Returns once this many were malformed.
     async fn malformed(&self, bound: usize) {
         self.until(|| self.malformed.load(Ordering::Acquire) >= bound).await;
+    }
+
+    /// The connection is to end with what is under way.
+    fn part(&self) {
+        self.is_parting.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns once it is.
+    async fn parting(&self) {
+        self.until(|| self.is_parting.load(Ordering::Acquire)).await;
     }
 
     async fn until(&self, is_so: impl Fn() -> bool) {

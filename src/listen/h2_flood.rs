@@ -32,10 +32,14 @@ pub(super) enum Flood {
     EmptyData,
     /// A header block in more pieces than any needs.
     Fragments,
+    /// A header block of more fields than any needs.
+    Fields,
     /// Frames of no or of other use.
     Others,
     /// Heads that were refused.
     Malformed,
+    /// Requests after it was told to go away.
+    Overstaying,
     /// What the h2 library counts.
     Library,
 }
@@ -51,8 +55,10 @@ impl Flood {
             Flood::WindowUpdates => "window_updates",
             Flood::EmptyData => "empty_data",
             Flood::Fragments => "continuations",
+            Flood::Fields => "fields",
             Flood::Others => "other_frames",
             Flood::Malformed => "malformed",
+            Flood::Overstaying => "overstaying",
             Flood::Library => "h2",
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::h2::UNSEEN;
 use super::h2_flood::{Allowances, Flood, Flooded};
+use super::hpack::Fields;
 use super::listener::Listener;
 
 /// What comes before the first frame (RFC 9113 §3.4).
@@ -31,7 +32,9 @@ const CONTINUATION: u8 = 0x9;
 /// How a browser says PRIORITY now (RFC 9218 §7.1).
 const PRIORITY_UPDATE: u8 = 0x10;
 const END_STREAM: u8 = 0x1;
+const PADDED: u8 = 0x8;
 const END_HEADERS: u8 = 0x4;
+const WITH_PRIORITY: u8 = 0x20;
 
 /// Where a client is in what it sends, and where we are in what we send.
 #[derive(Debug)]
@@ -45,6 +48,13 @@ pub(super) struct Frames {
     // Bytes of the current frame's payload, or of the preface, still to come.
     left: u32,
     is_data: bool,
+    // Of the current frame, if it is one of a header block.
+    piece: Option<Piece>,
+    // Whether the next byte is the length of the padding of DATA without end.
+    at_padding: bool,
+    // The most fields of a header block.
+    most_fields: usize,
+    fields: Fields,
     // Frames of a header block that has begun and not ended.
     in_block: Option<u64>,
     // When what is open now began; none between two units, and within DATA,
@@ -60,8 +70,9 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Follows a connection of `listener`, whose bounds it has to keep.
-    pub(super) fn new(listener: &Listener, now: Instant) -> Self {
+    /// Follows a connection of `listener`, whose bounds it has to keep, and on
+    /// which so many streams may be reset.
+    pub(super) fn new(listener: &Listener, resets_per_minute: u32, now: Instant) -> Self {
         // As many frames as the bytes of the largest head that is answered
         // fill, and a quarter more; the h2 library counts so, too.
         let full = (listener.limits.headers.0.saturating_mul(UNSEEN) / MOST_FRAME).max(1);
@@ -72,9 +83,13 @@ impl Frames {
             have: 0,
             left: PREFACE,
             is_data: false,
+            piece: None,
+            at_padding: false,
+            most_fields: listener.limits.header_count.saturating_mul(UNSEEN as usize) + UNCOUNTED,
+            fields: Fields::default(),
             in_block: None,
             open_since: None,
-            allowances: Allowances::new(listener.h2.resets_per_minute, now),
+            allowances: Allowances::new(resets_per_minute, now),
             wasted: 0,
             answered: 0,
             flooded: Flooded::default(),
@@ -100,11 +115,19 @@ impl Frames {
     /// Looks at what the client sent next, at `now`.
     pub(super) fn follow(&mut self, mut bytes: &[u8], now: Instant) {
         while let Some((first, rest)) = bytes.split_first() {
+            if std::mem::take(&mut self.at_padding)
+                && let Err(flood) = self.begin_padded(*first, now)
+            {
+                return self.flood(flood);
+            }
             if self.left > 0 {
-                let come = bytes.len().min(self.left as usize);
-                self.left -= come as u32;
-                bytes = bytes.get(come..).unwrap_or_default();
+                let (come, rest) = bytes.split_at(bytes.len().min(self.left as usize));
+                self.left -= come.len() as u32;
+                bytes = rest;
                 self.open(now);
+                if let Err(flood) = self.count_fields(come) {
+                    return self.flood(flood);
+                }
             } else {
                 self.head[self.have] = *first;
                 self.have += 1;
@@ -175,9 +198,17 @@ impl Frames {
         self.have = 0;
         self.left = u32::from_be_bytes([0, l0, l1, l2]);
         self.is_data = kind == DATA;
+        self.piece = Piece::of(kind, flags);
+        if kind == HEADERS {
+            self.fields = Fields::default();
+        }
         let flood = match kind {
             DATA if self.left == 0 && flags & END_STREAM == 0 => Flood::EmptyData,
             HEADERS | CONTINUATION => return self.piece_of_block(flags),
+            DATA if flags & PADDED != 0 && flags & END_STREAM == 0 => {
+                self.at_padding = true;
+                return Ok(());
+            }
             DATA => {
                 self.allowances.useful();
                 return Ok(());
@@ -192,6 +223,24 @@ impl Frames {
         self.allowances.take(flood, now)
     }
 
+    /// Looks whether DATA of which so much is padding holds anything else
+    /// (RFC 9113 §6.1).
+    fn begin_padded(&mut self, padding: u8, now: Instant) -> Result<(), Flood> {
+        if u32::from(padding) + 1 >= self.left {
+            return self.allowances.take(Flood::EmptyData, now);
+        }
+        self.allowances.useful();
+        Ok(())
+    }
+
+    /// Counts the fields of a header block, so far as it has come. More than
+    /// anybody is answered for are not even decoded.
+    fn count_fields(&mut self, come: &[u8]) -> Result<(), Flood> {
+        let Some(piece) = &mut self.piece else { return Ok(()) };
+        self.fields.follow(piece.fragment(come, self.left));
+        if self.fields.count() > self.most_fields { Err(Flood::Fields) } else { Ok(()) }
+    }
+
     fn piece_of_block(&mut self, flags: u8) -> Result<(), Flood> {
         if flags & END_HEADERS != 0 {
             self.in_block = None;
@@ -204,6 +253,43 @@ impl Frames {
     }
 }
 
+/// The payload of HEADERS or CONTINUATION (RFC 9113 §6.2, §6.10).
+#[derive(Debug)]
+struct Piece {
+    // What is before the piece of the block.
+    is_padded: bool,
+    skip: usize,
+    // What is behind it.
+    padding: u32,
+}
+
+impl Piece {
+    fn of(kind: u8, flags: u8) -> Option<Piece> {
+        let (is_padded, skip) = match kind {
+            HEADERS => (flags & PADDED != 0, if flags & WITH_PRIORITY != 0 { 5 } else { 0 }),
+            CONTINUATION => (false, 0),
+            _ => return None,
+        };
+        Some(Piece { is_padded, skip, padding: 0 })
+    }
+
+    /// What of `come`, after which so much of the frame is `left`, is of the block.
+    fn fragment<'a>(&mut self, mut come: &'a [u8], left: u32) -> &'a [u8] {
+        if self.is_padded
+            && let Some((padding, rest)) = come.split_first()
+        {
+            (self.is_padded, self.padding, come) = (false, (*padding).into(), rest);
+        }
+        let (skipped, rest) = come.split_at(come.len().min(self.skip));
+        self.skip -= skipped.len();
+        let of_padding = self.padding.saturating_sub(left) as usize;
+        rest.get(..rest.len().saturating_sub(of_padding)).unwrap_or_default()
+    }
+}
+
+/// Fields that `limits.header_count` does not count: four pseudo-fields, and
+/// cookies, of which browsers send each as a field (RFC 9113 §8.2.3), up to 180.
+const UNCOUNTED: usize = 4 + 180;
 /// Answers that a client may save up to reset as many streams later.
 const MOST_ANSWERED: u32 = 1000;
 /// Pieces of a header block that every client may send.
@@ -284,7 +370,8 @@ mod tests {
 
     fn following(now: Instant) -> Frames {
         let config = Config::<()> { address: "127.0.0.1:1".into(), ..Config::default() };
-        Frames::new(&Listener::new(&config).unwrap(), now)
+        let listener = Listener::new(&config).unwrap();
+        Frames::new(&listener, listener.h2.resets_per_minute, now)
     }
 
     fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
@@ -382,6 +469,45 @@ mod tests {
         // Twice 64 KiB fill eight frames; two more are for those that are not full.
         assert_eq!(theirs(frame(CONTINUATION, 0, 0), Flood::Fragments), 11);
         assert_eq!(theirs(frame(HEADERS, 0, 0), Flood::Fragments), 11);
+    }
+
+    #[test]
+    fn more_fields_than_anybody_is_answered_for_are_too_many() {
+        // `accept-encoding` from the table, a byte each.
+        let block = |count: usize| vec![0x90; count];
+        let headers = |flags, before: &[u8], fields: usize, after: usize| {
+            let payload = [before, &block(fields), &vec![0x90; after]].concat();
+            let mut frame = frame(HEADERS, flags, payload.len());
+            frame.truncate(HEAD);
+            [frame, payload].concat()
+        };
+        let continued = |fields| {
+            let mut frame = frame(CONTINUATION, END_HEADERS, fields);
+            frame.truncate(HEAD);
+            [frame, block(fields)].concat()
+        };
+        let padded = [200];
+        let both = [&[0][..], &[0x90; 5]].concat();
+        for (frames, is_flood) in [
+            (headers(END_HEADERS, &[], 384, 0), false),
+            (headers(END_HEADERS, &[], 385, 0), true),
+            (headers(END_HEADERS | PADDED, &padded, 384, 200), false),
+            (headers(END_HEADERS | PADDED, &padded, 385, 200), true),
+            (headers(END_HEADERS | PADDED | WITH_PRIORITY, &both, 384, 0), false),
+            (headers(END_HEADERS | PADDED | WITH_PRIORITY, &both, 385, 0), true),
+            (headers(END_HEADERS, &[], 384, 0).repeat(3), false),
+            ([headers(0, &[], 150, 0), continued(234)].concat(), false),
+            ([headers(0, &[], 150, 0), continued(235)].concat(), true),
+        ] {
+            for step in [1, 2, 7, frames.len()] {
+                let now = Instant::now();
+                let mut follow = following(now);
+                follow.follow(&[b'p'; PREFACE as usize], now);
+                frames.chunks(step).for_each(|piece| follow.follow(piece, now));
+                let told = follow.flooded().get().copied();
+                assert_eq!(told, is_flood.then_some(Flood::Fields), "{frames:?} by {step}");
+            }
+        }
     }
 
     #[test]

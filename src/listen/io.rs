@@ -131,7 +131,8 @@ impl EdgeIo {
     /// From here on HTTP/2 is read, within the bounds of the listener. Once it
     /// is flooded, nothing more is read.
     pub(super) fn follow_frames(&mut self) -> Flooded {
-        let frames = Frames::new(&self.connection.listener, Instant::now());
+        let resets = self.connection.resets_per_minute();
+        let frames = Frames::new(&self.connection.listener, resets, Instant::now());
         self.frames.insert(Box::new(frames)).flooded().clone()
     }
 
@@ -305,8 +306,7 @@ impl EdgeIo {
 /// Counts streams that were opened for nothing with the client's others.
 fn blame(frames: &mut Frames, connection: &Connection) {
     let wasted = frames.take_wasted();
-    let per_minute = connection.listener.h2.resets_per_minute;
-    if wasted > 0 && !connection.seat().may_reset(wasted, per_minute) {
+    if wasted > 0 && !connection.seat().may_reset(wasted, connection.resets_per_minute()) {
         frames.flood(Flood::Resets);
     }
 }

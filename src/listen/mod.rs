@@ -17,6 +17,7 @@ mod h2_flood;
 mod h2_frames;
 mod h2_stream;
 mod head;
+mod hpack;
 mod io;
 mod listener;
 mod pace;
@@ -26,6 +27,7 @@ mod shutdown;
 mod speed;
 mod tls;
 mod transport;
+mod turns;
 mod welcome;
 
 use std::net::IpAddr;
@@ -69,6 +71,9 @@ pub(crate) trait Door: Send + Sync + 'static {
 
     /// Whether `peer` may connect at all.
     fn admits(&self, peer: IpAddr) -> bool;
+
+    /// Hears that `peer` sent so much that is no request that it was cut off.
+    fn flooded(&self, peer: IpAddr);
 
     /// Counts an event in the life of connections.
     fn count(&self, listener: &Listener, event: Event);

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -36,6 +37,10 @@ pub(crate) struct Bounds {
 
 /// One seat in so many is for clients that were served lately.
 const KEPT: usize = 10;
+/// Connections that may be on their way out, or as many as are kept.
+const LEAVING: usize = 1024;
+/// How long a client may take to close after it was told to go away.
+pub(super) const GOODBYE: Duration = Duration::from_secs(5);
 /// Connections that are looked at for one that may leave; a bound on what a
 /// refusal costs.
 const LOOKED_AT: usize = 64;
@@ -47,6 +52,13 @@ pub(super) enum Who {
     Client,
     /// A trusted proxy, which brings many.
     Proxy,
+}
+
+/// Whether a client was served lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Stranger,
+    Known,
 }
 
 /// Which cap is reached.
@@ -72,12 +84,13 @@ pub(crate) struct Seats {
 /// Who sits where.
 #[derive(Debug)]
 struct Table {
+    // But those that were asked to leave.
     places: Vec<Arc<Place>>,
     // Where in `places` to look next.
     next: usize,
-    // Those of `places` that were asked to leave.
+    // Those that were asked to leave, and are not gone yet.
     leaving: usize,
-    // Invariant: no entry is 0, so there are at most as many as `places`.
+    // Of both. Invariant: no entry is 0.
     per_client: HashMap<ClientKey, usize>,
     known: Known,
     resets: Resets,
@@ -127,11 +140,15 @@ impl Seats {
         if client.is_some_and(|client| table.held_by(client) >= self.bounds.per_client) {
             return Err(Full::Client);
         }
-        let is_known = client.is_none_or(|client| table.known.has(client));
-        let kept = if is_known { 0 } else { self.bounds.connections / KEPT };
-        let sitting = table.places.len() - table.leaving;
-        let is_full = sitting >= self.bounds.connections - kept;
-        if is_full && !table.make_room(client, is_known) {
+        let standing = client.map_or(Standing::Known, |client| table.standing(client));
+        let kept = match standing {
+            Standing::Known => 0,
+            Standing::Stranger => self.bounds.connections / KEPT,
+        };
+        let is_full = table.places.len() >= self.bounds.connections - kept;
+        // Who has to leave needs a moment, and has a descriptor until then.
+        let is_crowded = table.leaving >= LEAVING.max(self.bounds.connections / KEPT);
+        if is_full && (is_crowded || !table.make_room(client, standing)) {
             return Err(Full::All);
         }
         let place = Arc::new(Place::new(client));
@@ -149,7 +166,8 @@ impl Seats {
         };
         match full {
             Full::All => ::log::warn!(
-                "{refused} connections refused: as many as server.connections ({}) are open",
+                "{refused} connections refused: server.connections ({}) are taken, or all but \
+                 the tenth that is kept for clients that were served lately",
                 self.bounds.connections
             ),
             Full::Client => ::log::warn!(
@@ -160,13 +178,8 @@ impl Seats {
         }
     }
 
-    fn leave(&self, place: &Arc<Place>, was_served: bool) {
-        let mut table = self.table();
-        table.stand_up(place);
-        if let Some(client) = place.client.filter(|_| was_served) {
-            table.known.note(client);
-        }
-        drop(table);
+    fn leave(&self, place: &Arc<Place>) {
+        self.table().gone(place);
         if self.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.empty.notify_waiters();
         }
@@ -178,28 +191,41 @@ impl Seats {
 }
 
 impl Table {
+    fn standing(&mut self, client: ClientKey) -> Standing {
+        if self.known.has(client) { Standing::Known } else { Standing::Stranger }
+    }
+
     fn held_by(&self, client: ClientKey) -> usize {
         self.per_client.get(&client).copied().unwrap_or(0)
     }
 
     fn sit(&mut self, place: Arc<Place>) {
-        if let Some(client) = place.client {
+        if let Some(client) = place.client() {
             *self.per_client.entry(client).or_insert(0) += 1;
         }
         place.sits_at(self.places.len());
         self.places.push(place);
     }
 
-    fn stand_up(&mut self, place: &Arc<Place>) {
+    fn count(&mut self, client: ClientKey) {
+        *self.per_client.entry(client).or_insert(0) += 1;
+    }
+
+    fn stand_up(&mut self, place: &Place) {
         let at = place.at();
         self.places.swap_remove(at);
         if let Some(moved) = self.places.get(at) {
             moved.sits_at(at);
         }
+    }
+
+    fn gone(&mut self, place: &Place) {
         if place.doing().0 == Doing::Leaving {
             self.leaving -= 1;
+        } else {
+            self.stand_up(place);
         }
-        if let Some(client) = place.client
+        if let Some(client) = place.client()
             && let Some(count) = self.per_client.get_mut(&client)
         {
             *count -= 1;
@@ -210,38 +236,42 @@ impl Table {
     }
 
     /// Asks one to leave for `client`: of those that were never served, or for
-    /// a client that was lately, of those that rest; of whom holds the most
-    /// seats, the one that has done nothing for longest.
-    fn make_room(&mut self, client: Option<ClientKey>, is_known: bool) -> bool {
+    /// a client that was lately, of those that rest; of strangers before others,
+    /// and of whom holds the most seats, the one that has done nothing for longest.
+    fn make_room(&mut self, client: Option<ClientKey>, standing: Standing) -> bool {
         let looked_at = self.places.len().min(LOOKED_AT);
         let held = client.map_or(0, |client| self.held_by(client));
         let mut found: Option<(Rank, Arc<Place>)> = None;
         for _ in 0..looked_at {
             self.next = (self.next + 1) % self.places.len();
-            let Some(place) = self.places.get(self.next) else { continue };
+            let Some(place) = self.places.get(self.next).cloned() else { continue };
             let (doing, since) = place.doing();
-            let holds = place.client.map_or(0, |client| self.held_by(client));
+            let holds = place.client().map_or(0, |client| self.held_by(client));
             let may_leave = match doing {
                 Doing::Beginning => true,
                 // Nobody takes from who holds less.
-                Doing::Resting => is_known && holds >= held,
+                Doing::Resting => standing == Standing::Known && holds >= held,
                 Doing::Asking | Doing::Leaving => false,
             };
-            let rank = (doing, Reverse(holds), since);
+            let whose = place.client().map_or(Standing::Known, |client| self.standing(client));
+            let rank = (doing, whose, Reverse(holds), since);
             if may_leave && found.as_ref().is_none_or(|(best, _)| rank < *best) {
-                found = Some((rank, place.clone()));
+                found = Some((rank, place));
             }
         }
         let Some(((doing, ..), place)) = found else { return false };
         // It may have begun to ask meanwhile.
         let leaves = place.leave(doing);
-        self.leaving += usize::from(leaves);
+        if leaves {
+            self.stand_up(&place);
+            self.leaving += 1;
+        }
         leaves
     }
 }
 
 /// Who leaves first.
-type Rank = (Doing, Reverse<usize>, Instant);
+type Rank = (Doing, Standing, Reverse<usize>, Instant);
 
 /// The right of one connection to be open.
 #[derive(Debug)]
@@ -258,6 +288,36 @@ impl Seat {
         self.made_room
     }
 
+    /// The proxy that connects does so for `peer` alone, which counts from now
+    /// on as if it came by itself.
+    pub(super) fn announce(&self, peer: IpAddr) -> Result<(), Full> {
+        let client = ClientKey::from(peer);
+        let mut table = self.seats.table();
+        if table.held_by(client) >= self.seats.bounds.per_client {
+            return Err(Full::Client);
+        }
+        if self.place.belongs_to(client) {
+            table.count(client);
+        }
+        Ok(())
+    }
+
+    /// Says in the log that a client found no seat.
+    pub(super) fn complain(&self, full: Full, client: IpAddr) {
+        self.seats.complain(full, client);
+    }
+
+    /// Whether its client was served lately; a proxy is no stranger either.
+    pub(super) fn is_known(&self) -> bool {
+        let client = self.place.client();
+        client.is_none_or(|client| self.seats.table().known.has(client))
+    }
+
+    /// Whether the connection is one client's alone.
+    pub(super) fn is_of_one_client(&self) -> bool {
+        self.place.client().is_some()
+    }
+
     /// A request is under way; false if the seat is somebody else's by now.
     pub(super) fn ask(&self) -> bool {
         self.place.ask()
@@ -270,7 +330,7 @@ impl Seat {
 
     /// The client was served well.
     pub(super) fn note_served(&self) {
-        if let Some(client) = self.place.client
+        if let Some(client) = self.place.client()
             && !self.is_noted.swap(true, Ordering::AcqRel)
         {
             self.seats.table().known.note(client);
@@ -280,20 +340,34 @@ impl Seat {
     /// Whether the client may reset so many more streams, over all connections
     /// that it has and had, where one may reset `per_minute`.
     pub(super) fn may_reset(&self, count: u32, per_minute: u32) -> bool {
-        let Some(client) = self.place.client else { return true };
+        let Some(client) = self.place.client() else { return true };
         self.seats.table().resets.allow(client, count, per_minute)
     }
 
+    /// Who holds the seat says so to its client when it has to leave.
+    pub(super) fn takes_leave(&self) {
+        self.place.takes_leave();
+    }
+
     /// Returns once the seat is somebody else's.
+    pub(super) async fn left(&self) {
+        self.place.left().await;
+    }
+
+    /// Returns once the seat is somebody else's, and there was time to say so.
     pub(super) fn lost(&self) -> impl Future<Output = ()> + Send + 'static {
         let place = self.place.clone();
-        async move { place.left().await }
+        async move { place.gone(GOODBYE).await }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.leave(&self.place, *self.is_noted.get_mut());
+        if let Some(client) = self.place.client().filter(|_| *self.is_noted.get_mut()) {
+            // Since its connection was long, it may be forgotten by now.
+            self.seats.table().known.note(client);
+        }
+        self.seats.leave(&self.place);
     }
 }
 
@@ -388,12 +462,52 @@ mod tests {
     }
 
     #[test]
+    fn those_who_have_to_leave_are_not_many() {
+        let seats = seats(2000, 9999);
+        // But for those that are kept.
+        let idle: Vec<_> = (0..1800).map(|_| take(&seats, "192.0.2.1")).collect();
+        let of = |nth: usize| format!("198.51.{}.{}", nth / 256, nth % 256);
+        let newcomers: Vec<_> = (0..LEAVING).map(|nth| take(&seats, &of(nth))).collect();
+        assert_eq!(idle.iter().filter(|seat| is_lost(seat)).count(), LEAVING);
+        assert_eq!(seats.take(ip("192.0.2.2"), Who::Client).unwrap_err(), Full::All);
+        drop((idle, newcomers));
+        assert_eq!(seats.taken(), 0);
+    }
+
+    #[test]
+    fn a_seat_that_a_proxy_took_for_one_client_is_that_clients() {
+        let seats = seats(9, 1);
+        let take = || seats.take(ip("10.0.0.1"), Who::Proxy).expect("a seat");
+        let (first, second) = (take(), take());
+        assert!(!first.is_of_one_client());
+        assert_eq!(first.announce(ip("192.0.2.1")), Ok(()));
+        assert!(first.is_of_one_client());
+        assert_eq!(second.announce(ip("192.0.2.1")), Err(Full::Client));
+        assert_eq!(seats.take(ip("192.0.2.1"), Who::Client).unwrap_err(), Full::Client);
+        drop(first);
+        assert_eq!(second.announce(ip("192.0.2.1")), Ok(()));
+        drop(second);
+        assert!(seats.table().per_client.is_empty());
+    }
+
+    #[test]
     fn who_holds_the_most_makes_room_first_and_of_them_the_longest_idle() {
         let seats = seats(5, 9);
         let _alone = take(&seats, "192.0.2.1");
         let greedy = [(); 4].map(|()| take(&seats, "192.0.2.2"));
         let _newcomer = take(&seats, "192.0.2.3");
         assert_eq!(greedy.iter().map(is_lost).filter(|lost| *lost).count(), 1);
+    }
+
+    #[test]
+    fn strangers_make_room_before_clients_that_were_served() {
+        let seats = seats(20, 9);
+        drop(served(&seats, "192.0.2.1"));
+        let known = [(); 4].map(|()| take(&seats, "192.0.2.1"));
+        let of = |nth: usize| take(&seats, &format!("192.0.2.{nth}"));
+        let _strangers: Vec<_> = (2..16).map(of).collect();
+        let _newcomers: Vec<_> = (20..34).map(of).collect();
+        assert!(!known.iter().any(is_lost));
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl Speed {
         Wait { speed: self, least }
     }
 
-    fn stop(&mut self) {
+    /// The client is no longer waited for.
+    pub(super) fn stop(&mut self) {
         if let Some(since) = self.since.take() {
             self.owed += since.elapsed();
         }

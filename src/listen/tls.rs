@@ -12,8 +12,10 @@ mod pick;
 
 use std::fmt;
 use std::io;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -26,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::turns::Turns;
 use crate::fault::Faults;
 use crate::units::{Switch, Unreadable, Word, word};
 use crate::watch::Watch;
@@ -143,10 +146,15 @@ impl Tls {
         })
     }
 
-    /// Does the server's part of a handshake. Deadlines are the caller's.
+    /// Does the server's part of a handshake, in its turn if it has to wait for
+    /// one. Deadlines are the caller's.
     ///
     /// [`reason`] says in one word why it failed.
-    pub(crate) async fn accept<IO>(&self, io: IO) -> io::Result<(TlsStream<IO>, Facts)>
+    pub(super) async fn accept<IO>(
+        &self,
+        io: IO,
+        turns: Option<&Turns>,
+    ) -> io::Result<(TlsStream<IO>, Facts)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -161,7 +169,19 @@ impl Tls {
         // Its parts are shared, and it is gone when the handshake is over.
         let mut server = ServerConfig::clone(&self.server_config());
         server.cert_resolver = witness.clone();
-        let stream = start.into_stream(Arc::new(server)).await?;
+        let mut handshake = pin!(start.into_stream(Arc::new(server)));
+        let begun = {
+            let _turn = match turns {
+                Some(turns) => Some(turns.of_stranger().await.map_err(io::Error::other)?),
+                None => None,
+            };
+            // All that is costly is done before the client is waited for again.
+            futures::poll!(handshake.as_mut())
+        };
+        let stream = match begun {
+            Poll::Ready(done) => done?,
+            Poll::Pending => handshake.await?,
+        };
         let facts = Facts::of(stream.get_ref().1, witness.names());
         Ok((stream, facts))
     }
@@ -463,9 +483,19 @@ mod tests {
         client: &ClientConfig,
         name: &'static str,
     ) -> Result<Met, (&'static str, String)> {
+        meet_in(tls, client, name, None).await
+    }
+
+    /// The same, where the server may have to wait for a turn.
+    async fn meet_in(
+        tls: &Tls,
+        client: &ClientConfig,
+        name: &'static str,
+        turns: Option<&Turns>,
+    ) -> Result<Met, (&'static str, String)> {
         let (near, far) = tokio::io::duplex(64 << 10);
         let server = async {
-            let (mut stream, facts) = tls.accept(far).await?;
+            let (mut stream, facts) = tls.accept(far, turns).await?;
             stream.write_all(b"!").await?;
             stream.flush().await?;
             Ok::<_, io::Error>(facts)
@@ -644,6 +674,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn strangers_wait_for_their_turn_and_others_do_not() {
+        let place = Place::new();
+        let (tls, client) = (tls(&config(&[place.issue("a", &["a.test"], EC)])), place.client());
+        let turns = Turns::new();
+        let turn = turns.of_stranger().await.expect("free");
+        let mut stranger = pin!(meet_in(&tls, &client, "a.test", Some(&turns)));
+        for _ in 0..100 {
+            assert!(futures::poll!(stranger.as_mut()).is_pending());
+        }
+        assert!(meet(&tls, &client, "a.test").await.is_ok());
+        assert!(futures::poll!(stranger.as_mut()).is_pending());
+        drop(turn);
+        assert!(stranger.await.is_ok());
+    }
+
+    #[tokio::test]
     async fn sessions_resume_across_a_refresh() {
         let place = Place::new();
         let files = [place.issue("a", &["a.test"], EC)];
@@ -800,7 +846,7 @@ mod tests {
             let (mut near, far) = tokio::io::duplex(1024);
             near.write_all(sent).await.expect("writes");
             near.shutdown().await.expect("closes");
-            let error = tls.accept(far).await.expect_err("no TLS");
+            let error = tls.accept(far, None).await.expect_err("no TLS");
             assert_eq!(reason(&error), expected, "{sent:?} {error:?}");
         };
         check(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", "not_tls").await;

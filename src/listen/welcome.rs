@@ -1,27 +1,33 @@
 //! From an accepted connection to the protocol spoken on it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::accept::Inner;
 use super::connection::Connection;
 use super::h1::{Inward, Patience, next_request};
 use super::io::EdgeIo;
 use super::listener::Listener;
 use super::proxy_protocol::{self, Mode, Parsed, Source};
 use super::seats::Seat;
-use super::shutdown::Shutdown;
 use super::speed::Least;
 use super::tls::{self, Tls};
 use super::transport::{Tcp, Transport};
+use super::turns::Turns;
 use super::{App, Door, Event, h2};
 
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the kernel may hold for a client and not have sent yet. Else it is up to
+/// 4 MiB, of which a client has to take a third until it is told that it takes
+/// anything at all: one that is slow for once would seem to stand still.
+const UNSENT: u32 = 128 * 1024;
 
 /// Serves one connection to its end.
 ///
@@ -32,15 +38,14 @@ pub(super) async fn welcome<D: Door, A: App>(
     peer: SocketAddr,
     listener: &Arc<Listener>,
     seat: Seat,
-    door: &Arc<D>,
-    app: &Arc<A>,
-    shutdown: &Shutdown,
+    inner: &Inner<D, A>,
 ) {
+    let Inner { door, app, shutdown, turns, .. } = inner;
     let tcp = match prepare(stream) {
         Ok(tcp) => tcp,
         Err(error) => return ::log::debug!("the connection of {peer}: {error}"),
     };
-    let beginning = Box::pin(begin(tcp, peer, listener, door));
+    let beginning = Box::pin(begin(tcp, peer, listener, &seat, door, turns));
     let Some(begun) = shutdown.bound_beginning(beginning).await else { return };
     let Begun { transport, peer, tls } = begun;
     let connection = Connection::new(listener.clone(), peer, tls, seat);
@@ -65,16 +70,25 @@ async fn begin<D: Door>(
     tcp: tokio::net::TcpStream,
     peer: SocketAddr,
     listener: &Arc<Listener>,
+    seat: &Seat,
     door: &Arc<D>,
+    turns: &Turns,
 ) -> Option<Begun> {
-    let Some(Announced { tcp, peer }) = announced(tcp, peer, listener, door).await else {
+    let Some(Announced { tcp, peer, is_for }) = announced(tcp, peer, listener, door).await else {
         door.count(listener, Event::ProxyHeader);
         return None;
     };
+    if let Some(client) = is_for
+        && let Err(event) = admit(client, seat, door)
+    {
+        door.count(listener, event);
+        return None;
+    }
     let Some(tls) = &listener.tls else {
         return Some(Begun { transport: Transport::Plain(tcp), peer, tls: None });
     };
-    match handshake(tls, tcp, listener).await {
+    let turns = if seat.is_known() { None } else { Some(turns) };
+    match handshake(tls, tcp, listener, turns).await {
         Ok((stream, facts)) => {
             let transport = Transport::Tls(Box::new(stream));
             Some(Begun { transport, peer, tls: Some(facts) })
@@ -87,9 +101,24 @@ async fn begin<D: Door>(
     }
 }
 
+/// Whether a client may connect that a proxy announces, as if it came itself.
+fn admit<D: Door>(client: IpAddr, seat: &Seat, door: &Arc<D>) -> Result<(), Event> {
+    if !door.admits(client) {
+        return Err(Event::Banned);
+    }
+    if door.trusts(client) {
+        return Ok(());
+    }
+    seat.announce(client).map_err(|full| {
+        seat.complain(full, client);
+        Event::Full
+    })
+}
+
 fn prepare(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
+    socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
     tokio::net::TcpStream::from_std(stream)
 }
 
@@ -130,8 +159,9 @@ async fn handshake(
     tls: &Tls,
     tcp: Tcp,
     listener: &Listener,
+    turns: Option<&Turns>,
 ) -> Result<(tokio_rustls::server::TlsStream<Tcp>, tls::Facts), &'static str> {
-    match timeout(listener.timeouts.header.0, tls.accept(tcp)).await {
+    match timeout(listener.timeouts.header.0, tls.accept(tcp, turns)).await {
         Ok(Ok(accepted)) => Ok(accepted),
         Ok(Err(error)) => Err(tls::reason(&error)),
         Err(_) => Err("too_slow"),
@@ -142,6 +172,8 @@ async fn handshake(
 struct Announced {
     tcp: Tcp,
     peer: SocketAddr,
+    // Whom alone a proxy connects for.
+    is_for: Option<IpAddr>,
 }
 
 /// Reads the PROXY header of a trusted peer; none if it is wrong or missing.
@@ -155,7 +187,7 @@ async fn announced<D: Door>(
         let tcp = Tcp::new(tcp, early, listener.timeouts.write.0);
         tcp.at_least(Least::of_answers(listener))
     };
-    let plain = |tcp, early| Some(Announced { tcp: written(tcp, early), peer });
+    let plain = |tcp, early| Some(Announced { tcp: written(tcp, early), peer, is_for: None });
     match (listener.proxy_protocol, door.trusts(peer.ip())) {
         (Mode::Off, _) | (Mode::Accept, false) => return plain(tcp, Bytes::new()),
         (Mode::Require, false) => return None,
@@ -176,11 +208,13 @@ async fn announced<D: Door>(
     match parsed {
         Ok(Ok(Parsed::Complete { used, source })) => {
             early.advance(used);
-            let peer = match source {
-                Source::Local => peer,
-                Source::Addresses { source, .. } => source,
-            };
-            Some(Announced { tcp: written(tcp, early.freeze()), peer })
+            let tcp = written(tcp, early.freeze());
+            Some(match source {
+                Source::Local => Announced { tcp, peer, is_for: None },
+                Source::Addresses { source, .. } => {
+                    Announced { tcp, peer: source, is_for: Some(source.ip()) }
+                }
+            })
         }
         Ok(Ok(_)) if listener.proxy_protocol == Mode::Accept => plain(tcp, early.freeze()),
         Ok(Ok(_)) => None,

@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::client::{RequestId, X_REQUEST_ID};
+use crate::limit::Offence;
 use crate::listen::{Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
 use crate::log::{Cause, Protocol, Record, Room, Tls, split_target};
 use crate::respond::Form;
@@ -124,6 +125,10 @@ impl Door for FrontDoor {
     fn admits(&self, peer: IpAddr) -> bool {
         let site = self.site.load();
         site.clients.trust(peer) || !self.state.ledger.is_banned(&site.bans, peer)
+    }
+
+    fn flooded(&self, peer: IpAddr) {
+        self.state.penalise(&self.site.load(), peer, Offence::Malformed);
     }
 
     fn count(&self, listener: &Listener, event: Event) {

@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 use crate::access::Denied;
 use crate::client::Client;
 use crate::limit::{Ask, Exceeded, Held, Offence, Permit, Who};
-use crate::listen::HeadFault;
+use crate::listen::{Exchange, HeadFault};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
 use crate::site::{Route, Site, State};
@@ -34,6 +34,9 @@ pub(super) fn part(refusal: &Refusal, session: &mut Session, ctx: &Context) {
     let is_its_own = ctx.client.as_ref().is_some_and(|client| !client.peer_trusted);
     if is_its_own && matches!(refusal, Refusal::Exceeded(Exceeded::Banned)) {
         session.set_keepalive(None);
+        if let Some(exchange) = Exchange::of(session.digest()) {
+            exchange.set_last();
+        }
     }
 }
 

@@ -285,7 +285,7 @@ pub(super) async fn send(
         // What tells that time is up comes after that.
         exchange.no_deadline();
         exchange.no_end();
-        if matches!(refusal, Refusal::Malformed(_)) {
+        if matches!(refusal, Refusal::Malformed(_) | Refusal::Head(HeadFault::TooLarge)) {
             exchange.set_malformed();
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::support::poll;
+use crate::support::{H2Client, poll};
 
 /// Sends a request with this body to the admin listener; what it answers.
 async fn admin(edge: &Edge, line: &str, body: &str) -> Response {
@@ -30,7 +30,7 @@ async fn is_closed(edge: &Edge, from: &str) -> bool {
 
 const SITE: &str = "
 clients: { trusted_proxies: [127.0.0.9] }
-listeners: [{ address: '127.0.0.1:{port}' }]
+listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
 rate_limits:
   few: { rate: 1/h, burst: 1, ban: { after: 3, within: 10m, for: 1h } }
 routes:
@@ -42,6 +42,8 @@ routes:
 async fn who_goes_on_beyond_a_rate_limit_is_shut_out() {
     let edge = Edge::start(SITE);
     let mut early = Client::connect_from("127.0.0.5", edge.addr()).await;
+    let mut early_h2 = H2Client::connect_from("127.0.0.5", edge.addr()).await;
+    assert_eq!(early_h2.get("http://a.example/").await.response.status, 200);
     for expected in [200, 429, 429, 429] {
         assert_eq!(status(&edge, "127.0.0.5", "/few").await, expected);
     }
@@ -50,6 +52,8 @@ async fn who_goes_on_beyond_a_rate_limit_is_shut_out() {
     early.send("GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
     assert_eq!(early.response().await.status, 403);
     early.expect_closed().await;
+    assert_eq!(early_h2.get("http://a.example/").await.response.status, 403);
+    early_h2.closed().await.expect("a goodbye");
     let mut proxy = Client::connect_from(PROXY, edge.addr()).await;
     for (client, expected) in [("127.0.0.5", 403), ("127.0.0.6", 200)] {
         let named = format!("x-forwarded-for: {client}\r\n");
@@ -72,7 +76,7 @@ async fn who_goes_on_beyond_a_rate_limit_is_shut_out() {
     let told = bans.iter().find(|ban| ban["network"] == "127.0.0.5/32").unwrap();
     assert_eq!((&told["reason"], &told["times"]), (&json!("rate_limit"), &json!(1)));
     let records = edge.stop();
-    assert_eq!(records.iter().filter(|record| record["refusal"] == "banned").count(), 3);
+    assert_eq!(records.iter().filter(|record| record["refusal"] == "banned").count(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{SITE, edge, outcomes};
 use crate::support::h2_frames::{
-    CONTINUATION, DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
-    SETTINGS, STATUS_200, WINDOW_UPDATE, frame, head,
+    CONTINUATION, DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PADDED, PING, PRIORITY,
+    RST_STREAM, SETTINGS, STATUS_200, STATUS_400, WINDOW_UPDATE, frame, head,
 };
 use crate::support::{Edge, H2Client, H2Frames, H2Origin, Origin, poll, within};
 
@@ -57,22 +57,23 @@ async fn floods_of_frames_end_a_connection_and_no_other() {
     let edge = edge(&origin, "protocols: [h1, h2c]");
     let mut good = H2Client::connect(edge.addr()).await;
     let no_end = fields("POST", "/");
-    for (kind, stream, payload, most, reason) in [
-        (SETTINGS, 0, &[][..], 60, "settings"),
-        (PING, 0, &[7; 8], 1000, "pings"),
-        (PRIORITY, 1, &[0, 0, 0, 0, 1], 1000, "priorities"),
-        (WINDOW_UPDATE, 0, &[0, 0, 0, 1], 1000, "window_updates"),
-        (0xfa, 0, &[1], 1000, "other_frames"),
-        (DATA, 1, &[], 60, "empty_data"),
+    for (kind, flags, stream, payload, most, reason, times) in [
+        (SETTINGS, 0, 0, &[][..], 60, "settings", 1),
+        (PING, 0, 0, &[7; 8], 1000, "pings", 1),
+        (PRIORITY, 0, 1, &[0, 0, 0, 0, 1], 1000, "priorities", 1),
+        (WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1], 1000, "window_updates", 1),
+        (0xfa, 0, 0, &[1], 1000, "other_frames", 1),
+        (DATA, 0, 1, &[], 60, "empty_data", 1),
+        (DATA, PADDED, 1, &[2, 0, 0], 60, "empty_data", 2),
     ] {
         let mut client = H2Frames::connect(edge.addr()).await;
         client.head(1, &no_end, 0).await;
         // What one useful frame allows, and the SETTINGS at the beginning.
         for _ in 0..most + 20 {
-            client.send(kind, 0, stream, payload).await;
+            client.send(kind, flags, stream, payload).await;
         }
         expect_cut_off(&mut client, reason).await;
-        await_cut(&edge, reason, 1);
+        await_cut(&edge, reason, times);
         assert_eq!(good.get("http://a.example/").await.response.status, 200);
     }
     edge.await_stderr("cut off, for pings");
@@ -82,15 +83,17 @@ async fn floods_of_frames_end_a_connection_and_no_other() {
 async fn a_header_block_without_end_ends_its_connection() {
     let origin = Origin::ok().await;
     let edge = edge(&origin, "protocols: [h2c]");
-    for (times, payload) in [(1, 0), (2, 1), (3, 100)] {
+    for (times, payload, reason) in
+        [(1, 0, "continuations"), (2, 1, "continuations"), (1, 100, "fields")]
+    {
         let mut client = H2Frames::connect(edge.addr()).await;
         client.send(HEADERS, END_STREAM, 1, &[0x82]).await;
         // `accept-encoding` again and again: small once compressed, and never a whole.
         for _ in 0..12 {
             client.send(CONTINUATION, 0, 1, &vec![0x90; payload]).await;
         }
-        expect_cut_off(&mut client, "continuations").await;
-        await_cut(&edge, "continuations", times);
+        expect_cut_off(&mut client, reason).await;
+        await_cut(&edge, reason, times);
     }
     assert_eq!(origin.connections(), 0);
 }
@@ -207,6 +210,67 @@ async fn a_stream_that_is_reset_at_once_is_no_work_for_servers() {
     assert_eq!(origin.requests(), 1);
     let records = edge.access_log(50);
     assert_eq!(outcomes(&records), [(0, "ended_early"); 50]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_trusted_proxy_brings_is_of_many() {
+    let (origin, _open) = holding().await;
+    let edge = Edge::start_with(
+        &format!("clients: {{ trusted_proxies: [127.0.0.1] }}\n{SITE}")
+            .replace("routes: [", "routes: [{ match: { path: /next }, respond: {} }, "),
+        &[
+            ("origin", &origin.addr),
+            ("listener", &"protocols: [h2c]\n    h2: { resets_per_minute: 5 }"),
+        ],
+    );
+    let mut client = H2Frames::connect(edge.addr()).await;
+    for nth in 0..100 {
+        let stream = 1 + 4 * nth;
+        client.send_raw(&opened_and_reset(stream)).await;
+        client.head(stream + 2, &fields("HEAD", "/%5c"), END_STREAM).await;
+        assert_eq!(client.next_of(stream + 2).await.payload[0], STATUS_400);
+    }
+    client.head(401, &fields("GET", "/next"), END_STREAM).await;
+    assert_eq!(client.next_of(401).await.payload[0], STATUS_200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_on_and_on_after_goodbye_is_cut_off() {
+    let origin = Origin::ok().await;
+    let listener = "protocols: [h2c]
+    h2: { streams: 10 }
+    limits: { requests_per_connection: 1 }";
+    let edge = edge(&origin, listener);
+    let mut client = H2Frames::connect(edge.addr()).await;
+    // It answers no PING, and so the library takes it that it has yet to hear
+    // of the goodbye.
+    for nth in 0..11 {
+        client.head(1 + 2 * nth, &fields("HEAD", "/"), END_STREAM).await;
+        assert_eq!(client.next_of(1 + 2 * nth).await.payload[0], STATUS_200);
+    }
+    client.head(23, &fields("HEAD", "/"), END_STREAM).await;
+    expect_cut_off(&mut client, "overstaying").await;
+    await_cut(&edge, "overstaying", 1);
+    assert_eq!(origin.requests(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_floods_is_banned_where_offenders_are() {
+    let origin = Origin::ok().await;
+    let site = format!("bans: {{ after: 2 }}\n{SITE}");
+    let places: [(&str, &dyn std::fmt::Display); 2] =
+        [("origin", &origin.addr), ("listener", &"protocols: [h2c]")];
+    let edge = Edge::start_with(&site, &places);
+    for times in 1..3 {
+        let mut client = H2Frames::connect(edge.addr()).await;
+        for _ in 0..80 {
+            client.send(SETTINGS, 0, 0, &[]).await;
+        }
+        expect_cut_off(&mut client, "settings").await;
+        edge.await_metric("tidegate_limit_offences_total{offence=\"malformed\"}", times.into());
+    }
+    let mut client = H2Frames::connect(edge.addr()).await;
+    assert_eq!(client.next().await, None, "it is banned");
 }
 
 #[tokio::test(flavor = "multi_thread")]

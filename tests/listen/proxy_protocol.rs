@@ -141,3 +141,52 @@ async fn curl_announces_itself_before_tls() {
     );
     assert_eq!(outcomes(&edge.stop()), [(200, ""); 3]);
 }
+
+/// Whether a request after this header is answered.
+async fn is_answered(client: &mut Client, header: &str) -> bool {
+    client.try_send(format!("{header}{GET}")).await.ok();
+    client.response_or_closed().await.is_some_and(|answer| answer.status == 200)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_announced_counts_as_if_it_came_by_itself() {
+    let origin = Origin::ok().await;
+    let certs = Authority::new();
+    certs.write("a", &["a.example"]);
+    let places: [(&str, &dyn std::fmt::Display); 4] = [
+        ("mode", &"accept"),
+        ("trusted", &"127.0.0.0/8, 198.51.100.9"),
+        ("origin", &origin.addr),
+        ("certs", &certs.dir().display()),
+    ];
+    let site = SITE.replace("'{trusted}'", "{trusted}");
+    let head = "server: { connections_per_client: 2 }\nbans: { list: [203.0.113.8] }\n";
+    let edge = Edge::start_with(&format!("{head}{site}"), &places);
+    let mut held = Vec::new();
+    for (client, expected) in [
+        ("203.0.113.7", true),
+        ("203.0.113.7", true),
+        ("203.0.113.7", false),
+        ("203.0.113.8", false),
+        ("203.0.113.9", true),
+        // A proxy behind a proxy brings many.
+        ("198.51.100.9", true),
+        ("198.51.100.9", true),
+        ("198.51.100.9", true),
+    ] {
+        let header = V1.replace("203.0.113.7", client);
+        let mut connection = Client::connect(edge.addr()).await;
+        assert_eq!(is_answered(&mut connection, &header).await, expected, "{client}");
+        held.push(connection);
+    }
+    let refused = |reason| {
+        edge.metric(&format!("tidegate_listen_connections_refused_total{{reason=\"{reason}\"}}"))
+    };
+    assert_eq!((refused("full"), refused("banned")), (1.0, 1.0));
+    assert_eq!(origin.requests(), 6);
+    // Who has left has left its seats.
+    held.clear();
+    edge.await_metric("tidegate_listen_connections_open", 0.0);
+    let mut again = Client::connect(edge.addr()).await;
+    assert!(is_answered(&mut again, V1).await);
+}

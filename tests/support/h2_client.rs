@@ -8,7 +8,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::client::{Io, tls};
@@ -32,6 +32,12 @@ impl H2Client {
     /// Speaks h2 at once, with prior knowledge.
     pub(crate) async fn connect(addr: SocketAddr) -> H2Client {
         H2Client::over(TcpStream::connect(addr).await.unwrap()).await
+    }
+
+    pub(crate) async fn connect_from(from: &str, addr: SocketAddr) -> H2Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+        H2Client::over(socket.connect(addr).await.unwrap()).await
     }
 
     pub(crate) async fn tls(addr: SocketAddr, config: Arc<ClientConfig>, name: &str) -> H2Client {

@@ -15,6 +15,7 @@ pub(crate) const GOAWAY: u8 = 0x7;
 pub(crate) const WINDOW_UPDATE: u8 = 0x8;
 pub(crate) const CONTINUATION: u8 = 0x9;
 pub(crate) const END_STREAM: u8 = 0x1;
+pub(crate) const PADDED: u8 = 0x8;
 const END_HEADERS: u8 = 0x4;
 pub(crate) const PROTOCOL_ERROR: u32 = 0x1;
 pub(crate) const REFUSED_STREAM: u32 = 0x7;

@@ -71,8 +71,12 @@ impl EdgeIo {
         self.transport.poll_write(cx, buf)
     }
 
-    /// Asks no rate of who reads an answer that comes when it comes.
+    /// A client that is written to is not waited for to send; and no rate is
+    /// asked of who reads an answer that comes when it comes.
     fn forgive<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        if written.is_pending() {
+            self.speed.stop();
+        }
         if written.is_pending() && self.exchange.as_ref().is_some_and(|it| it.is_open_ended()) {
             self.transport.forgive();
         }

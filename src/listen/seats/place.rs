@@ -1,6 +1,6 @@
 //! What a connection does with its seat, and whether it may be asked to leave.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -22,23 +22,43 @@ pub(super) enum Doing {
     Leaving,
 }
 
+#[expect(clippy::disallowed_types, reason = "it is of one connection, and no global")]
+type Whose = std::sync::OnceLock<ClientKey>;
+
 /// One seat, as seen by who looks for another.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// None for a trusted proxy.
-    pub(super) client: Option<ClientKey>,
+    // None for a trusted proxy, until it has said for whom alone it connects.
+    client: Whose,
     began: Instant,
     // Milliseconds after `began`, and in the lowest two bits what it is doing since.
     state: AtomicU64,
     // Among all places; changed only where they are locked.
     at: AtomicUsize,
     left: Notify,
+    takes_leave: AtomicBool,
 }
 
 impl Place {
     pub(super) fn new(client: Option<ClientKey>) -> Self {
-        let state = AtomicU64::new(Doing::Beginning as u64);
-        Place { client, began: Instant::now(), state, at: AtomicUsize::new(0), left: Notify::new() }
+        Place {
+            client: client.map_or_else(Whose::new, Whose::from),
+            began: Instant::now(),
+            state: AtomicU64::new(Doing::Beginning as u64),
+            at: AtomicUsize::new(0),
+            left: Notify::new(),
+            takes_leave: AtomicBool::new(false),
+        }
+    }
+
+    /// Whose connection it is; nobody's, if many share it.
+    pub(super) fn client(&self) -> Option<ClientKey> {
+        self.client.get().copied()
+    }
+
+    /// It is this client's alone; false if it was one's before.
+    pub(super) fn belongs_to(&self, client: ClientKey) -> bool {
+        self.client.set(client).is_ok()
     }
 
     /// Its index among all places.
@@ -71,14 +91,31 @@ impl Place {
     pub(super) fn leave(&self, idle: Doing) -> bool {
         let leaves = self.change(Doing::Leaving, |from| from == idle);
         if leaves {
-            self.left.notify_one();
+            self.left.notify_waiters();
         }
         leaves
     }
 
     /// Returns once it has been asked to leave.
     pub(super) async fn left(&self) {
-        self.left.notified().await;
+        let mut left = std::pin::pin!(self.left.notified());
+        left.as_mut().enable();
+        if self.doing().0 != Doing::Leaving {
+            left.await;
+        }
+    }
+
+    /// It says so to its client when it has to leave, which takes a while.
+    pub(super) fn takes_leave(&self) {
+        self.takes_leave.store(true, Ordering::Release);
+    }
+
+    /// Returns once it has had to leave, and has had `goodbye` for saying so.
+    pub(super) async fn gone(&self, goodbye: Duration) {
+        self.left().await;
+        if self.takes_leave.load(Ordering::Acquire) {
+            tokio::time::sleep(goodbye).await;
+        }
     }
 
     fn change(&self, to: Doing, may: impl Fn(Doing) -> bool) -> bool {

@@ -7,6 +7,7 @@ use rustls::{CipherSuite, Error, PeerIncompatible, ProtocolVersion, ServerConnec
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::names::Names;
+use crate::listen::turns::Crowded;
 
 /// What is known of a connection after its handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,9 @@ pub(crate) fn reason(error: &io::Error) -> &'static str {
     };
     if cause.is::<UnknownName>() {
         return "unknown_name";
+    }
+    if cause.is::<Crowded>() {
+        return "crowded";
     }
     match cause.downcast_ref::<Error>() {
         Some(Error::InvalidMessage(_)) => "not_tls",

@@ -1,5 +1,7 @@
 //! Clients that move, but too slowly.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 /// What is asked of clients: 200 B/s, over any stretch longer than this.
@@ -84,6 +86,76 @@ async fn a_body_that_drips_over_h2_is_408() {
     }
     let borne = began.elapsed();
     assert!(borne >= GRACE && borne <= GRACE + 10 * SECOND, "{borne:?}");
+}
+
+/// A frame of stream 1 (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("small").to_be_bytes();
+    let stream = if kind == SETTINGS { 0 } else { 1 };
+    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const END_HEADERS: u8 = 4;
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_as_fast_as_asked_over_h2_is_borne_for_minutes() {
+    let come = Arc::<AtomicUsize>::default();
+    let counted = come.clone();
+    let mut house = House::with_h1(move |mut stream| {
+        let come = counted.clone();
+        async move {
+            let mut piece = [0; 4096];
+            while let Ok(read @ 1..) = stream.read(&mut piece).await {
+                come.fetch_add(read, Ordering::Relaxed);
+            }
+        }
+    })
+    .await;
+    let mut client = house.client().await;
+    say(&mut client, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    // POST, http, /, and the authority as a literal (RFC 7541 appendix A).
+    let head = [&[0x83, 0x86, 0x84, 0x01, 9][..], b"a.example"].concat();
+    let begun = [frame(SETTINGS, 0, &[]), frame(HEADERS, END_HEADERS, &head)].concat();
+    client.write_all(&begun).await.expect("written");
+    let began = Instant::now();
+    for pieces in 1.. {
+        client.write_all(&frame(DATA, 0, &[b'x'; 1000])).await.expect("written");
+        let arrived = async {
+            while come.load(Ordering::Relaxed) <= 1000 * pieces {
+                yield_now().await;
+            }
+        };
+        soon("a piece at the server", arrived).await;
+        if began.elapsed() >= MINUTES {
+            break;
+        }
+        pass(5 * SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_is_not_waited_for_to_send() {
+    // Much beside the buffers of the kernel, which tells of nothing less.
+    const PIECE: usize = 4 << 20;
+    let mut house = House::with_h1(|mut stream| async move {
+        say(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
+        // Until the test ends.
+        while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+    })
+    .await;
+    let mut client = house.client().await;
+    say(&mut client, &format!("{POST}content-length: 100000\r\n\r\nx")).await;
+    let head = soon("a head", read_to(&mut client, b"\r\n\r\n")).await;
+    assert!(head.starts_with(b"HTTP/1.1 200 "));
+    let (began, mut piece) = (Instant::now(), vec![0; PIECE]);
+    while began.elapsed() < MINUTES {
+        let read = soon("a piece", client.read_exact(&mut piece)).await;
+        read.unwrap_or_else(|error| panic!("{error} after {:?}", began.elapsed()));
+        pass(5 * SECOND).await;
+    }
 }
 
 /// Reads an answer over h2, `window` bytes every 5 s; how long that is borne.
