@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::bound::{Bound, Judge, Now};
+use crate::listen::Beat;
+
+use super::bound::{Bound, CALM, Judge, Now};
 use super::shed::Priority;
 use super::uploads::Uploads;
 
 /// How often a bound is looked at, at most.
 const STEP: Duration = Duration::from_millis(100);
-/// Nothing is shed any more when nothing was refused for so long.
-const CALM: Duration = Duration::from_secs(5);
 
 /// A bound, and the requests within it.
 // Two lines of cache: what one worker counts slows nobody else down.
@@ -32,6 +32,8 @@ pub(crate) struct Gate {
     uploads: Uploads,
     // When to look next, in nanoseconds after `began`.
     look_at: AtomicU64,
+    // Of a worker, in nanoseconds: how late it is.
+    late: AtomicU64,
     is_shedding: AtomicBool,
     // Since the last look.
     refused: AtomicUsize,
@@ -64,6 +66,11 @@ impl Gate {
         Gate::new(name, Bound::of_worker(latency), latency, now)
     }
 
+    /// One without a bound, of a worker that nobody minds to be late.
+    pub(super) fn open(name: &str, now: Instant) -> Arc<Gate> {
+        Gate::new(name, Bound::none(), Duration::ZERO, now)
+    }
+
     fn new(name: &str, bound: Bound, latency: Duration, now: Instant) -> Arc<Gate> {
         let judge = Judge::new(latency, now);
         Arc::new(Gate {
@@ -74,6 +81,7 @@ impl Gate {
             high: AtomicUsize::new(0),
             uploads: Uploads::default(),
             look_at: AtomicU64::new(nanos(STEP)),
+            late: AtomicU64::new(0),
             is_shedding: AtomicBool::new(false),
             refused: AtomicUsize::new(0),
             look: Mutex::new(Look { judge, refused_at: now, refused: 0, refused_in_all: 0 }),
@@ -119,11 +127,7 @@ impl Gate {
         let high = if is_high { self.high.fetch_add(1, Relaxed) } else { 0 };
         let changes = self.bound.changes();
         let stay = Stay { gate: self.clone(), changes, since: now, upload, is_high };
-        let bound = self.bound.number();
-        // Who was let in before a bound was narrowed takes nothing of the part
-        // that is for high priority alone.
-        let is_spared = is_high && high < bound / 5;
-        if before >= priority.part_of(bound) && !is_spared {
+        if !self.has_room(priority, before, high) {
             self.refused.fetch_add(1, Relaxed);
             return None;
         }
@@ -131,10 +135,35 @@ impl Gate {
         Some(stay)
     }
 
-    /// Hears how late its worker is.
-    pub(super) fn beat(&self, late: Duration, now: Instant) {
-        self.bound.beat(late);
+    /// Whether a request would be let in; it is counted as refused if not.
+    pub(super) fn would_let_in(&self, priority: Priority, now: Instant) -> bool {
         self.look(now);
+        let has_room = self.has_room(priority, self.waiting(), self.high.load(Relaxed));
+        if !has_room {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        has_room
+    }
+
+    fn has_room(&self, priority: Priority, waiting: usize, high: usize) -> bool {
+        // Who was let in before a bound was narrowed takes nothing of the part
+        // that is for high priority alone.
+        let is_spared = priority == Priority::High && high < self.bound.spared();
+        is_spared || waiting < priority.part_of(self.bound.number())
+    }
+
+    /// Hears how its worker does.
+    pub(super) fn beat(&self, beat: &Beat, now: Instant) {
+        // Nobody else writes it.
+        let faded = self.late.load(Relaxed) / 4 * 3;
+        self.late.store(faded + nanos(beat.late) / 4, Relaxed);
+        self.bound.beat(beat);
+        self.look(now);
+    }
+
+    /// How late its worker is of late.
+    pub(super) fn late(&self) -> Duration {
+        Duration::from_nanos(self.late.load(Relaxed))
     }
 
     /// Looks at the bound, if it is time to.
@@ -148,8 +177,8 @@ impl Gate {
         self.look_at.store(nanos(age + STEP), Relaxed);
         self.uploads.forget(age);
         self.count_refused(&mut look, now);
-        let is_calm = look.is_calm(now);
-        let now = Now { at: now, waiting: self.waiting(), refused: look.refused, is_calm };
+        let calm = look.calm(now);
+        let now = Now { at: now, waiting: self.waiting(), refused: look.refused, calm };
         if self.bound.judge(&mut look.judge, &now) {
             look.refused = 0;
         }
@@ -165,7 +194,7 @@ impl Gate {
                 let bound = self.bound.number();
                 ::log::warn!("shedding load: at most {bound} requests may wait for {name}");
             }
-        } else if self.is_shedding() && look.is_calm(now) {
+        } else if self.is_shedding() && look.calm(now) >= CALM {
             self.is_shedding.store(false, Relaxed);
             let refused = std::mem::take(&mut look.refused_in_all);
             ::log::warn!("no load is shed for {name} any more; {refused} requests were refused");
@@ -178,8 +207,8 @@ impl Gate {
 }
 
 impl Look {
-    fn is_calm(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.refused_at) >= CALM
+    fn calm(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.refused_at)
     }
 }
 
@@ -203,6 +232,11 @@ pub(super) struct Stay {
 }
 
 impl Stay {
+    /// How late the worker is whose gate it is.
+    pub(super) fn late(&self) -> Duration {
+        self.gate.late()
+    }
+
     /// The body is here: what is waited for from now on is the answer.
     pub(super) fn sent(&mut self, now: Instant) {
         if let Some(age) = self.upload.take() {
@@ -212,18 +246,18 @@ impl Stay {
         }
     }
 
-    /// The answer begins.
-    pub(super) fn answered(self, now: Instant) {
+    /// The answer begins; our worker is `late`.
+    pub(super) fn answered(self, late: Duration, now: Instant) {
         let took = now.saturating_duration_since(self.since);
-        self.gate.bound.answered(took, self.changes);
+        self.gate.bound.answered(took, late, self.changes);
         self.gate.look(now);
     }
 
     /// There will be no answer.
-    pub(super) fn given_up(self, now: Instant) {
+    pub(super) fn given_up(self, late: Duration, now: Instant) {
         if self.upload.is_none() {
             let waited = now.saturating_duration_since(self.since);
-            self.gate.bound.given_up(waited, self.changes);
+            self.gate.bound.given_up(waited, late, self.changes);
         }
     }
 }
@@ -313,7 +347,7 @@ mod tests {
                     if *priority == Priority::High && now > start + Duration::from_secs(warm) {
                         came.high.push(now - *since);
                     }
-                    stay.take().into_iter().for_each(|stay| stay.answered(now));
+                    stay.take().into_iter().for_each(|stay| stay.answered(Duration::ZERO, now));
                     if let Some(waiting) = queue.pop_front() {
                         busy.push(Reverse((now + work(), waiting)));
                     }
@@ -339,6 +373,11 @@ mod tests {
             }
             came
         }
+    }
+
+    /// A beat of a worker that has no time to spare.
+    fn late(late: Duration) -> Beat {
+        Beat { late, idle: Duration::ZERO }
     }
 
     fn gate(latency: Duration, start: Instant) -> Arc<Gate> {
@@ -416,12 +455,12 @@ mod tests {
         let enter = |now| gate.enter(Priority::Low, Body::Here, now);
         let held: Vec<Stay> = (0..100).filter_map(|_| enter(start)).collect();
         assert_eq!(held.len(), 100);
-        let beat = |number: u32, late| {
-            (1..=number).for_each(|at| gate.beat(late, start + at * 100 * MS));
+        let beat = |number: u32, by| {
+            (1..=number).for_each(|at| gate.beat(&late(by), start + at * 100 * MS));
         };
-        beat(4, 40 * MS);
+        beat(4, 24 * MS);
         assert_eq!(gate.bound(), None, "it is not late");
-        beat(10, 75 * MS);
+        beat(10, 75 * MS / 2);
         assert_eq!(gate.bound(), Some(66));
         assert!(enter(start + 1000 * MS).is_none());
         drop(held);
@@ -444,12 +483,42 @@ mod tests {
                 }
             }
             while waiting.front().is_some_and(|(since, _)| beat - since >= 5) {
-                waiting.pop_front().into_iter().for_each(|(_, stay)| stay.answered(now));
+                waiting
+                    .pop_front()
+                    .into_iter()
+                    .for_each(|(_, stay)| stay.answered(Duration::ZERO, now));
                 answered += 1;
             }
-            gate.beat(if beat < 20 { MS } else { 90 * MS }, now);
+            gate.beat(&late(if beat < 20 { MS } else { 90 * MS }), now);
         }
         assert!(refused > 0 && refused * 10 < answered, "{refused} of {answered}");
+    }
+
+    #[test]
+    fn a_worker_with_time_to_spare_refuses_nobody_for_long() {
+        let start = Instant::now();
+        let gate = Gate::of_worker("worker 0", 50 * MS, start);
+        let beat = |at: u32, idle| {
+            gate.beat(&Beat { late: 90 * MS, idle }, start + at * 100 * MS);
+        };
+        let gate = &gate;
+        let enter = |at: u32| {
+            let now = start + at * 100 * MS;
+            std::iter::repeat_with(move || gate.enter(Priority::Normal, Body::Here, now)).take(200)
+        };
+        let held: Vec<_> = enter(0).collect();
+        (1..20).for_each(|at| beat(at, 10 * MS));
+        assert_eq!(gate.bound(), None, "it is late, and not for the load");
+        (20..40).for_each(|at| beat(at, MS));
+        assert!(gate.bound().is_some_and(|bound| bound < 100), "{:?}", gate.bound());
+        drop(held);
+        for at in 40..60 {
+            drop(enter(at).collect::<Vec<_>>());
+            beat(at, 60 * MS);
+        }
+        assert_eq!(enter(60).flatten().count(), 200);
+        (60..80).for_each(|at| beat(at, 60 * MS));
+        assert_eq!(gate.bound(), None, "nothing was refused for a second");
     }
 
     #[test]
@@ -460,7 +529,7 @@ mod tests {
             let now = start + turn * 1000 * MS;
             let enter = |_| gate.enter(Priority::Low, Body::Here, now).expect("no crowd");
             let stays: Vec<Stay> = (0..8).map(enter).collect();
-            stays.into_iter().for_each(|stay| stay.answered(now + 900 * MS));
+            stays.into_iter().for_each(|stay| stay.answered(Duration::ZERO, now + 900 * MS));
         }
         assert_eq!(gate.bound(), None);
     }
@@ -488,11 +557,11 @@ mod tests {
         let gate = Gate::of_worker("worker 0", 50 * MS, start);
         let enter = |priority| gate.enter(priority, Body::Here, start + 1000 * MS);
         let low: Vec<_> = std::iter::repeat_with(|| enter(Priority::Low)).take(40).collect();
-        (11..20).for_each(|at| gate.beat(100 * MS, start + at * 100 * MS));
+        (11..20).for_each(|at| gate.beat(&late(50 * MS), start + at * 100 * MS));
         assert_eq!((gate.bound(), low.len()), (Some(20), 40));
         assert!(enter(Priority::Normal).is_none());
         let high: Vec<_> = std::iter::from_fn(|| enter(Priority::High)).collect();
-        assert_eq!(high.len(), 4, "a fifth");
+        assert_eq!(high.len(), 20, "as many as if nobody else were there");
     }
 
     #[test]

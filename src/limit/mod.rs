@@ -11,7 +11,10 @@ mod bound;
 mod config;
 mod counts;
 mod gate;
+mod hold;
 mod offence;
+#[cfg(test)]
+mod overload;
 mod rate;
 mod shed;
 mod table;

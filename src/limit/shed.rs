@@ -18,18 +18,17 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::fault::Faults;
+use crate::listen::Beat;
 use crate::log::ShedMetrics;
 use crate::units::{Count, OrOff, Period};
 
 use super::gate::{Body, Gate, Stay};
+use super::hold::Hold;
 
 /// How often a worker says how late it is.
 const PULSE: Duration = Duration::from_millis(10);
 /// A shorter latency could not be told from the steps of clocks.
 const SHORTEST: Duration = Duration::from_millis(5);
-/// A refusal costs a worker a good part of what an answer does, and who is
-/// refused may ask again at once. One that is late tells them later.
-const PAUSE: Duration = Duration::from_millis(500);
 /// Whom we refuse at the same time comes back at different ones, in seconds.
 const RETRY_AFTER: u8 = 3;
 
@@ -83,11 +82,17 @@ impl Priority {
 #[derive(Debug)]
 pub(crate) struct Shed {
     queue: Option<Arc<Gate>>,
-    // One a worker, where there is a latency.
-    workers: Vec<Arc<Gate>>,
+    workers: Vec<Worker>,
     latency: Option<Duration>,
     metrics: ShedMetrics,
     refusals: AtomicU8,
+}
+
+/// What bounds one worker; nothing, without a latency.
+#[derive(Debug)]
+struct Worker {
+    gate: Arc<Gate>,
+    hold: Hold,
 }
 
 /// What asks to be let in.
@@ -127,13 +132,17 @@ impl Shed {
         }
         let now = Instant::now();
         let latency = config.latency.set().map(|latency| latency.0);
-        let worker = |latency| {
-            let names = (0..workers).map(|index| format!("worker {index}"));
-            names.map(|name| Gate::of_worker(&name, latency, now)).collect()
+        let worker = |index| {
+            let name = format!("worker {index}");
+            let gate = match latency {
+                Some(latency) => Gate::of_worker(&name, latency, now),
+                None => Gate::open(&name, now),
+            };
+            Worker { gate, hold: Hold::new(now) }
         };
         Some(Arc::new(Shed {
             queue: config.queue.set().map(|Count(most)| Gate::fixed("any server", most, now)),
-            workers: latency.map(worker).unwrap_or_default(),
+            workers: (0..workers).map(worker).collect(),
             latency,
             metrics,
             refusals: AtomicU8::new(0),
@@ -147,45 +156,66 @@ impl Shed {
         Some(Gate::of_answers(&name, self.latency?, Instant::now()))
     }
 
+    /// Refuses a request that would not be let in, before any work goes into it.
+    pub(crate) fn check(&self, arrival: &Arrival<'_>) -> Result<(), Crowded> {
+        let now = Instant::now();
+        let mut gates = self.gates(arrival).into_iter().flatten();
+        match gates.find(|gate| !gate.would_let_in(arrival.priority, now)) {
+            Some(gate) => Err(self.refuse(arrival, gate, now)),
+            None => Ok(()),
+        }
+    }
+
     /// Lets a request in, or not.
     pub(crate) fn enter(&self, arrival: &Arrival<'_>) -> Result<Slot, Crowded> {
         let now = Instant::now();
-        let (queue, upstream) = match arrival.waits {
-            Waits::ForUs => (None, None),
-            Waits::ForServers(gate) => (self.queue.as_ref(), gate),
-        };
-        let worker = self.workers.get(arrival.worker);
         let mut slot = Slot::default();
-        for (gate, stay) in [upstream, queue, worker].into_iter().zip(&mut slot.stays) {
+        for (gate, stay) in self.gates(arrival).into_iter().zip(&mut slot.stays) {
             let Some(gate) = gate else { continue };
             *stay = gate.enter(arrival.priority, arrival.body, now);
             if stay.is_none() {
-                return Err(self.refuse(arrival.priority, gate));
+                return Err(self.refuse(arrival, gate, now));
             }
         }
         Ok(slot)
     }
 
-    fn refuse(&self, priority: Priority, gate: &Arc<Gate>) -> Crowded {
-        self.metrics.refused(priority as usize);
+    /// What a request has to pass, the worker's gate last.
+    fn gates<'a>(&'a self, arrival: &Arrival<'a>) -> [Option<&'a Arc<Gate>>; 3] {
+        let (queue, upstream) = match arrival.waits {
+            Waits::ForUs => (None, None),
+            Waits::ForServers(gate) => (self.queue.as_ref(), gate),
+        };
+        let worker = self.workers.get(arrival.worker);
+        [upstream, queue, worker.map(|worker| &worker.gate)]
+    }
+
+    fn refuse(&self, arrival: &Arrival<'_>, gate: &Gate, now: Instant) -> Crowded {
+        self.metrics.refused(arrival.priority as usize);
         let turn = self.refusals.fetch_add(1, Ordering::Relaxed);
-        let is_of_worker = self.workers.iter().any(|worker| Arc::ptr_eq(worker, gate));
+        let worker = self.workers.get(arrival.worker);
         Crowded {
             rule: gate.name().clone(),
             retry_after: 1 + turn % RETRY_AFTER,
-            pause: is_of_worker.then_some(PAUSE),
+            pause: worker.and_then(|worker| worker.hold.pause(now)),
         }
     }
 
-    /// How often a worker is to say how late it is, if anybody wants to know.
-    pub(crate) fn pulse(&self) -> Option<Duration> {
-        self.latency.map(|_| PULSE)
+    fn worker_gates(&self) -> impl Iterator<Item = &Arc<Gate>> {
+        self.workers.iter().map(|worker| &worker.gate)
     }
 
-    /// Hears that a worker came `late` to something that was to be done at once.
-    pub(crate) fn beat(&self, worker: usize, late: Duration) {
-        if let Some(gate) = self.workers.get(worker) {
-            gate.beat(late, Instant::now());
+    /// How often a worker is to say how late it is.
+    pub(crate) fn pulse(&self) -> Duration {
+        PULSE
+    }
+
+    /// Hears how a worker does.
+    pub(crate) fn beat(&self, worker: usize, beat: &Beat) {
+        if let Some(worker) = self.workers.get(worker) {
+            let now = Instant::now();
+            worker.hold.beat(beat.idle, now);
+            worker.gate.beat(beat, now);
         }
     }
 
@@ -195,7 +225,7 @@ impl Shed {
             Waits::ForUs => (None, None),
             Waits::ForServers(gate) => (self.queue.as_ref(), gate),
         };
-        let gates = self.workers.iter().chain(queue).chain(upstream);
+        let gates = self.worker_gates().chain(queue).chain(upstream);
         gates.into_iter().any(|gate| gate.is_shedding())
     }
 
@@ -204,14 +234,15 @@ impl Shed {
     pub(crate) fn look<'a>(&self, upstreams: impl Iterator<Item = &'a Arc<Gate>>, routes: usize) {
         let now = Instant::now();
         let upstreams: Vec<&Arc<Gate>> = upstreams.collect();
-        let gates = || self.queue.iter().chain(&self.workers).chain(upstreams.iter().copied());
+        let gates =
+            || self.queue.iter().chain(self.worker_gates()).chain(upstreams.iter().copied());
         gates().for_each(|gate| gate.look(now));
         let least = |gates: &mut dyn Iterator<Item = &Arc<Gate>>| {
             gates.filter_map(|gate| gate.bound()).min()
         };
         self.metrics.set_bounds([
             least(&mut self.queue.iter()),
-            least(&mut self.workers.iter()),
+            least(&mut self.worker_gates()),
             least(&mut upstreams.iter().copied()),
         ]);
         let waiting = gates().map(|gate| gate.waiting()).max().unwrap_or(0);
@@ -234,20 +265,27 @@ impl Slot {
 
     /// The answer of a server begins.
     pub(crate) fn answered(mut self) {
-        let now = Instant::now();
+        let (late, now) = (self.late(), Instant::now());
         for stay in &mut self.stays {
             if let Some(stay) = stay.take() {
-                stay.answered(now);
+                stay.answered(late, now);
             }
         }
+    }
+
+    /// How late our worker is, which is no server's fault.
+    fn late(&self) -> Duration {
+        let [_, _, worker] = &self.stays;
+        worker.as_ref().map_or(Duration::ZERO, Stay::late)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        let late = self.late();
         for stay in &mut self.stays {
             if let Some(stay) = stay.take() {
-                stay.given_up(Instant::now());
+                stay.given_up(late, Instant::now());
             }
         }
     }

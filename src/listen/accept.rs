@@ -21,12 +21,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::complaint::Complaint;
+use super::idle::Idle;
 use super::listener::Listener;
 use super::seats::{Seat, Seats, Who};
 use super::shutdown::Shutdown;
 use super::turns::Turns;
 use super::welcome::welcome;
-use super::{App, Door, Event};
+use super::{App, Beat, Door, Event};
 
 /// How long accepting rests when the process has run out of descriptors.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
@@ -240,13 +241,14 @@ impl<D: Door, A: App> Inner<D, A> {
 }
 
 /// Says again and again how late the worker is: how long a task that is ready
-/// has waited for its turn, and so what has arrived, to be read. For as long as
-/// the runtime is there.
+/// has waited for its turn, and so what has arrived, to be read. And how long it
+/// had nothing to do. For as long as the runtime is there.
 async fn beat<D: Door>(door: Arc<D>, worker: usize, pulse: Duration) {
+    let mut idle = Idle::of_this_thread();
     loop {
         let due = Instant::now() + pulse;
         tokio::time::sleep_until(due).await;
-        door.beat(worker, due.elapsed());
+        door.beat(worker, &Beat { late: due.elapsed(), idle: idle.since() });
     }
 }
 

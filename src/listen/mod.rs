@@ -18,6 +18,7 @@ mod h2_frames;
 mod h2_stream;
 mod head;
 mod hpack;
+mod idle;
 mod io;
 mod listener;
 mod pace;
@@ -78,13 +79,22 @@ pub(crate) trait Door: Send + Sync + 'static {
     /// Counts an event in the life of connections.
     fn count(&self, listener: &Listener, event: Event);
 
-    /// How often each worker is to say how late it is; never if none.
+    /// How often each worker is to say how it does; never if none.
     fn pulse(&self) -> Option<Duration> {
         None
     }
 
-    /// Hears that a worker came `late` to what it was to do at once.
-    fn beat(&self, _worker: usize, _late: Duration) {}
+    /// Hears how a worker does.
+    fn beat(&self, _worker: usize, _beat: &Beat) {}
+}
+
+/// What a worker says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beat {
+    /// How late it came to what it was to do at once.
+    pub(crate) late: Duration,
+    /// How long it had nothing to do since the beat before.
+    pub(crate) idle: Duration,
 }
 
 /// The bytes of an answer after which the connection ends.

@@ -84,6 +84,7 @@ pub(super) async fn admit(
     // Before access: a guess at a password is a request, too.
     let permit = meter::permit(&client, route, &request.headers, &site, state).await;
     ctx.permit = Some(permit?);
+    check_load(route, ctx)?;
     let (request, head) =
         match screen(route, &client, &head, &request.uri, connection.channel(), ctx)? {
             Query::AsWritten => (request, head),
@@ -246,6 +247,23 @@ fn body_bound(route: &Route, listener: &Listener, request: &RequestHeader) -> Re
         return Err(Refusal::BodyTooLarge);
     }
     Ok(limit)
+}
+
+/// Refuses what there will be no slot for, before anybody is asked about it.
+fn check_load(route: &Route, ctx: &Context) -> Result<(), Crowded> {
+    let waits = match &route.action {
+        // Browsers may work for being let in.
+        _ if route.access.may_challenge() => return Ok(()),
+        Action::Redirect(_) | Action::Respond(_) => return Ok(()),
+        Action::Files { .. } => Waits::ForUs,
+        // Which upstream it will be is not known yet.
+        Action::Proxy(_) => Waits::ForServers(None),
+    };
+    let Some(shed) = &ctx.site.shed else {
+        return Ok(());
+    };
+    let (priority, worker) = (route.priority, ctx.worker);
+    shed.check(&Arrival { priority, worker, body: Body::Here, waits })
 }
 
 /// A slot for the request, where there is a bound on those who wait.

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::client::{RequestId, X_REQUEST_ID};
 use crate::limit::Offence;
-use crate::listen::{Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
+use crate::listen::{Beat, Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
 use crate::log::{Cause, Protocol, Record, Room, Tls, split_target};
 use crate::respond::Form;
 use crate::sanitise::{self, Body};
@@ -136,12 +136,12 @@ impl Door for FrontDoor {
     }
 
     fn pulse(&self) -> Option<Duration> {
-        self.site.load().shed.as_ref()?.pulse()
+        self.site.load().shed.as_ref().map(|shed| shed.pulse())
     }
 
-    fn beat(&self, worker: usize, late: Duration) {
+    fn beat(&self, worker: usize, beat: &Beat) {
         if let Some(shed) = &self.site.load().shed {
-            shed.beat(worker, late);
+            shed.beat(worker, beat);
         }
     }
 }
