@@ -360,7 +360,6 @@ fn get_coded(path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_too_much_to_do_refuses_after_a_pause() {
-    // Its server is quick, and not to blame.
     let text: String = (0..40_000).map(|line| format!("{line}\n")).collect();
     let head = format!("content-type: text/plain\r\ncontent-length: {}\r\n", text.len());
     let answer = Arc::new(format!("HTTP/1.1 200 OK\r\n{head}\r\n{text}"));
@@ -387,7 +386,6 @@ async fn a_worker_with_too_much_to_do_refuses_after_a_pause() {
     let mut h2 = H2Client::connect(edge.addr()).await;
     await_pause(async || Client::ask(edge.addr(), get("/low")).await).await;
     await_pause(async || h2.get("http://a/low").await.response).await;
-    assert!(!edge.stderr().contains("upstream app"), "{}", edge.stderr());
     drop(load);
     // All at once, though not before what is left is done.
     ask_until_let_in(&edge, "/other").await;
