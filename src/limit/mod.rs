@@ -129,7 +129,7 @@ impl Exceeded {
             }
             _ => Vec::new(),
         };
-        let seconds = self.retry().map(|retry| whole_seconds(retry).max(1));
+        let seconds = self.retry().map(whole_seconds);
         said.extend(seconds.map(|seconds| (header::RETRY_AFTER, seconds.into())));
         said
     }
@@ -270,7 +270,6 @@ impl Ledger {
     /// Drops what has become worthless; for every second.
     pub(crate) fn tidy(&self) -> Figures {
         self.allowances.sweep(SWEEPS);
-        self.offences.sweep(SWEEPS);
         Figures {
             bans: self.bans.tidy(self.allowances.now()),
             keys: self.allowances.keys(),
