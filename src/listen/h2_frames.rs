@@ -176,10 +176,9 @@ impl Frames {
         self.flooded.get_or_init(|| flood);
     }
 
+    /// Notes that a unit has begun; within DATA, [`Frames::close`] ends it at once.
     fn open(&mut self, now: Instant) {
-        if !self.is_data {
-            self.open_since.get_or_insert(now);
-        }
+        self.open_since.get_or_insert(now);
     }
 
     /// Notes the end of a unit: of a frame, or of all frames of a header block.
