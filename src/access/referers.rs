@@ -66,16 +66,16 @@ impl Referers {
     }
 }
 
-/// The host of a URL, with its port; none where it has no host, or a user.
+/// The authority of a URL. One with a user is that of no host, and no browser
+/// says one (RFC 9110 §10.1.3).
 fn authority(url: &[u8]) -> Option<&[u8]> {
     let scheme = |name: &[u8]| {
         let (start, rest) = url.split_at_checked(name.len())?;
         start.eq_ignore_ascii_case(name).then_some(rest)
     };
     let rest = scheme(b"https://").or_else(|| scheme(b"http://"))?;
-    let end = rest.iter().position(|byte| b"/?#\\".contains(byte)).unwrap_or(rest.len());
-    // A browser says no user (RFC 9110 §10.1.3).
-    rest.get(..end).filter(|authority| !authority.contains(&b'@'))
+    let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+    rest.get(..end)
 }
 
 #[cfg(test)]
@@ -118,6 +118,7 @@ mod tests {
             "https://evil.example\\@example.com/",
             "https://example.com@evil.example/",
             "https://a@example.com/",
+            "https://example.com\\@evil.example/",
             "ftp://example.com/",
             "//example.com/",
             "example.com",
