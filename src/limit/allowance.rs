@@ -323,6 +323,16 @@ mod tests {
                 headers(&[("cookie", "xid=c; id=a")]),
                 headers(&[("cookie", "id=b;xid=c")]),
             ),
+            (
+                "{ cookie: id }",
+                headers(&[("cookie", "idx=a; id=a")]),
+                headers(&[("cookie", "idx=a; id=b")]),
+            ),
+            (
+                "{ header: x-user }",
+                headers(&[("x-user", "a"), ("x-user", "a")]),
+                headers(&[("x-user", "a"), ("x-user", "b")]),
+            ),
         ];
         for (key, one, other) in given {
             let (near, far) = ("192.0.2.1", "192.0.2.2");
@@ -372,6 +382,11 @@ mod tests {
         for other in ["{ rate: 2/s, burst: 4 }", "{ rate: 2/min, burst: 3 }"] {
             assert_ne!(one, scope(other), "{other}");
         }
+        let upper = scope("{ rate: 2/s, key: { header: X-User } }");
+        assert_eq!(upper, scope("{ rate: 2/s, key: { header: x-user } }"));
+        let config: RateConfig = serde_yaml::from_str("{ rate: 2/s, burst: 3 }").expect("good");
+        let other = RateLimit::new("b", &config, Period::from_secs(1), metrics()).expect("good");
+        assert_ne!(one, other.scope, "another name");
     }
 
     #[test]

@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(bans.tidy(44 * SECOND), 0, "it has ended");
         assert_eq!(bans.list(44 * SECOND).len(), 1, "it is remembered");
         bans.tidy(45 * SECOND);
-        assert!(bans.list(45 * SECOND).is_empty());
+        assert!(bans.list(45 * SECOND).is_empty() && bans.are_none());
         assert_eq!(ban(&bans, "192.0.2.1", 46), 10, "as if it were the first");
         // Not tidied, it is forgotten all the same.
         assert_eq!(ban(&bans, "192.0.2.1", 200), 10);
@@ -350,6 +350,24 @@ mod tests {
         assert!(bans.lift(network("192.0.2.0/24")) && !bans.lift(network("192.0.2.0/24")));
         assert!(!holds(&bans, "192.0.2.200", 1) && holds(&bans, "198.51.100.7", 1));
         assert_eq!(bans.held().lengths.len(), 2);
+        assert_eq!(bans.changes(), 5, "three came, and it was asked for two to go");
+    }
+
+    #[test]
+    fn what_is_known_here_stays_whatever_another_process_knew() {
+        let bans = Bans::default();
+        bans.ban_for(network("192.0.2.1"), Duration::from_secs(60), 0);
+        let reason = Reason::Offences;
+        let told = |text, ends_in, forgotten_in| Told {
+            network: network(text),
+            ends_in,
+            forgotten_in,
+            reason,
+            times: 1,
+        };
+        bans.learn(&[told("192.0.2.1", 5, 5), told("192.0.2.2", 0, 0)], 0);
+        assert!(holds(&bans, "192.0.2.1", 59));
+        assert_eq!(bans.held().by_network.len(), 1, "what is forgotten is not learnt");
     }
 
     #[test]

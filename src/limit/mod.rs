@@ -392,10 +392,14 @@ mod tests {
     use crate::units::Period;
 
     fn limits(yaml: &str) -> Limits {
+        Limits::new(vec![limit("a", yaml)], Some(20), Some(10))
+    }
+
+    fn limit(name: &str, yaml: &str) -> Arc<RateLimit> {
         let config: RateConfig = serde_yaml::from_str(yaml).expect("well-formed");
-        let metrics = Metrics::new().rate_limit("a");
-        let limit = RateLimit::new("a", &config, Period::from_secs(86_400), metrics);
-        Limits::new(vec![Arc::new(limit.expect("good"))], Some(20), Some(10))
+        let metrics = Metrics::new().rate_limit(name);
+        let limit = RateLimit::new(name, &config, Period::from_secs(86_400), metrics);
+        Arc::new(limit.expect("good"))
     }
 
     fn policy(yaml: &str) -> BanPolicy {
@@ -435,6 +439,55 @@ mod tests {
             let refused = limits.take(&ledger, &ask).await.expect_err("too many wait");
             assert_eq!(refused.retry(), Some(Duration::from_secs(1)), "nothing was taken");
         }
+        assert_eq!(ledger.tidy().waiting, MOST_WAITING, "none of them waits");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_limits_all_are_kept_or_none_is_touched() {
+        let ledger = Ledger::default();
+        let several = vec![
+            limit("slow", "{ rate: 1/s, burst: 1, over: delay, wait: 1m }"),
+            limit("slower", "{ rate: 6/min, burst: 1, over: delay, wait: 1m }"),
+            limit("few", "{ rate: 1/h, burst: 2 }"),
+        ];
+        let (limits, headers) = (Limits::new(several, None, None), HeaderMap::new());
+        let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
+        let began = tokio::time::Instant::now();
+        for seconds in [0, 10] {
+            limits.take(&ledger, &ask).await.expect("a permit");
+            assert_eq!(began.elapsed().as_secs(), seconds, "the longest wait");
+        }
+        for _ in 0..10 {
+            let refused = limits.take(&ledger, &ask).await.expect_err("two in an hour");
+            assert_eq!(refused.rule().as_deref(), Some("few"));
+        }
+        let slower = Limits::new(vec![limits.requests[1].clone()], None, None);
+        slower.take(&ledger, &ask).await.expect("a permit");
+        assert_eq!(began.elapsed().as_secs(), 20, "who was refused took nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_starts_anew_after_a_ban_and_each_limit_counts_its_own() {
+        let (ledger, policy, headers) = (Ledger::default(), policy("{}"), HeaderMap::new());
+        let yaml = "{ rate: 1/h, ban: { after: 3, within: 1h, for: 1m } }";
+        let [one, other] =
+            ["one", "other"].map(|name| Limits::new(vec![limit(name, yaml)], None, None));
+        let address = [192, 0, 2, 1];
+        let ask = ask(&headers, address, Who::Client);
+        let exceed = async |limits: &Limits, times: usize| {
+            for _ in 0..times {
+                limits.take(&ledger, &ask).await.expect_err("over");
+            }
+            is_banned(&ledger, &policy, address)
+        };
+        for limits in [&one, &other] {
+            limits.take(&ledger, &ask).await.expect("a permit");
+        }
+        assert!(!exceed(&one, 2).await && !exceed(&other, 2).await);
+        assert!(exceed(&one, 1).await);
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(!exceed(&one, 2).await, "what it was banned for is over");
+        assert!(exceed(&one, 1).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -501,7 +554,14 @@ mod tests {
             let all = if held.len() == 20 { "concurrency" } else { "concurrency_per_client" };
             assert_eq!(tag, all);
         }
-        held.pop();
+        let of_other = Ask { route: "s", ..ask(&headers, [192, 0, 2, 1], Who::Client) };
+        limits.take(&ledger, &of_other).await.expect("another route");
+        held.truncate(5);
         limits.take(&ledger, &ask(&headers, [192, 0, 2, 3], Who::Client)).await.expect("a permit");
+        let proxy = ask(&headers, [192, 0, 2, 1], Who::Proxy);
+        for _ in 0..15 {
+            held.push(limits.take(&ledger, &proxy).await.expect("one brings many clients"));
+        }
+        assert_eq!(limits.take(&ledger, &proxy).await.expect_err("over").tag(), "concurrency");
     }
 }

@@ -137,6 +137,11 @@ mod tests {
         let reached = |offence: Offence, times| rule.is_reached(offence.weight() * times);
         assert!(!reached(Offence::NotFound, 199) && reached(Offence::NotFound, 200));
         assert!(!reached(Offence::Malformed, 19) && reached(Offence::Malformed, 20));
+        assert!(!reached(Offence::Head, 39) && reached(Offence::Head, 40));
+        assert!(!reached(Offence::Credentials, 49) && reached(Offence::Credentials, 50));
+        for lesser in [Offence::Forbidden, Offence::Exceeded] {
+            assert!(!reached(lesser, 99) && reached(lesser, 100));
+        }
         assert!(rule.is_reached(Weighed::InFull.weight() * 20));
     }
 }

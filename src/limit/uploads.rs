@@ -83,5 +83,9 @@ mod tests {
         assert_eq!(uploads.begin(at(2100)), 1);
         uploads.forget(at(9000));
         assert_eq!(uploads.count(), 0);
+        uploads.begin(at(9900));
+        uploads.forget(at(10_100));
+        uploads.end(at(9900));
+        assert_eq!(uploads.count(), 0, "one of the period before");
     }
 }
