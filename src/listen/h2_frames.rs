@@ -363,6 +363,7 @@ impl Ours {
 mod tests {
     use super::super::listener::Config;
     use super::*;
+    use crate::units::ByteSize;
 
     /// What a listener has where nothing is written.
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -529,6 +530,52 @@ mod tests {
         body[..3].copy_from_slice(&[0, 0, 130]);
         body.extend(frame(RST_STREAM, 0, 4).repeat(10));
         (0..1000).for_each(|_| frames.follow_ours(&body));
+        assert!(!frames.is_flooded());
+    }
+
+    #[test]
+    fn every_listener_takes_a_few_pieces_of_a_header_block() {
+        let mut config = Config::<()> { address: "127.0.0.1:1".into(), ..Config::default() };
+        config.limits.headers = ByteSize::kib(1);
+        let now = Instant::now();
+        let listener = Listener::new(&config).unwrap();
+        let mut frames = Frames::new(&listener, listener.h2.resets_per_minute, now);
+        frames.follow(&[b'p'; PREFACE as usize], now);
+        frames.follow(&frame(HEADERS, 0, 9), now);
+        for _ in 0..LEAST_FRAGMENTS {
+            frames.follow(&frame(CONTINUATION, 0, 9), now);
+            assert!(!frames.is_flooded());
+        }
+        frames.follow(&frame(CONTINUATION, 0, 9), now);
+        assert!(frames.is_flooded());
+    }
+
+    #[test]
+    fn what_carries_an_answer_on_allows_more_and_an_empty_frame_does_not() {
+        let now = Instant::now();
+        let pings = |frames: &mut Frames| {
+            let ping = frame(PING, 0, 8);
+            (0..).find(|_| {
+                frames.follow(&ping, now);
+                frames.is_flooded()
+            })
+        };
+        for (ours, more) in [
+            (frame(HEADERS, END_HEADERS, 9), 10),
+            (frame(DATA, 0, 9), 10),
+            (frame(DATA, END_STREAM, 0), 0),
+            (frame(WINDOW_UPDATE, 0, 4), 0),
+        ] {
+            let mut frames = following(now);
+            frames.follow(&[b'p'; PREFACE as usize], now);
+            frames.follow(&frame(PING, 0, 8).repeat(500), now);
+            frames.follow_ours(&ours);
+            assert_eq!(pings(&mut frames), Some(500 + more), "{ours:?}");
+        }
+        // The end of a body is no empty frame.
+        let mut frames = following(now);
+        frames.follow(&[b'p'; PREFACE as usize], now);
+        frames.follow(&frame(DATA, END_STREAM, 0).repeat(1000), now);
         assert!(!frames.is_flooded());
     }
 

@@ -449,6 +449,8 @@ mod tests {
         let newcomer = take(&seats, "192.0.2.4");
         assert!(is_lost(&idle) && !is_lost(&asking) && !is_lost(&resting));
         assert!(!idle.ask(), "too late");
+        idle.rest();
+        assert!(!idle.ask(), "it stays so");
         assert_eq!(seats.taken(), 4, "until it is gone");
         assert!(newcomer.ask());
         assert_eq!(seats.take(ip("192.0.2.5"), Who::Client).unwrap_err(), Full::All);
@@ -518,6 +520,51 @@ mod tests {
         let one_more = take(&seats, "192.0.2.2");
         assert!(!is_lost(&few) && one_more.ask());
         assert_eq!(many.iter().map(is_lost).filter(|lost| *lost).count(), 1);
+    }
+
+    #[test]
+    fn nobody_leaves_for_who_holds_more_even_if_nobody_else_rests() {
+        let seats = seats(4, 9);
+        let few = served(&seats, "192.0.2.1");
+        let many = [(); 3].map(|()| served(&seats, "192.0.2.2"));
+        assert!(many.iter().all(Seat::ask));
+        assert_eq!(seats.take(ip("192.0.2.2"), Who::Client).unwrap_err(), Full::All);
+        assert!(!is_lost(&few));
+    }
+
+    #[test]
+    fn who_was_asked_to_leave_holds_no_seat() {
+        let seats = seats(3, 9);
+        let busy = [(); 2].map(|()| take(&seats, "192.0.2.1"));
+        assert!(busy.iter().all(Seat::ask));
+        let idle = take(&seats, "192.0.2.2");
+        let newcomer = take(&seats, "192.0.2.3");
+        assert!(is_lost(&idle) && newcomer.made_room());
+        drop(busy);
+        let others = [(); 2].map(|()| take(&seats, "192.0.2.4"));
+        assert!(!others.iter().any(Seat::made_room) && !is_lost(&newcomer));
+    }
+
+    #[test]
+    fn few_are_looked_at_for_one_that_may_leave() {
+        let seats = seats(101, 1);
+        let come = || seats.take(ip("10.0.0.1"), Who::Proxy);
+        let held: Vec<Seat> = (0..101).map(|_| come().expect("a seat")).collect();
+        assert!(held.iter().take(100).all(Seat::ask));
+        assert_eq!(come().unwrap_err(), Full::All, "the last one was not looked at");
+        assert!(come().is_ok(), "now it was");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_served_is_known_from_when_it_left() {
+        let seats = seats(10, 9);
+        let seat = served(&seats, "192.0.2.1");
+        tokio::time::advance(Duration::from_secs(24 * 3600)).await;
+        let others: Vec<Seat> = (0..8).map(|_| take(&seats, "192.0.2.2")).collect();
+        assert!(others.iter().all(Seat::ask));
+        drop(seat);
+        let again = [(); 2].map(|()| take(&seats, "192.0.2.1"));
+        assert!(again.iter().all(Seat::ask), "the last seat is for those who are known");
     }
 
     #[test]

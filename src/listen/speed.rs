@@ -129,7 +129,9 @@ impl Drop for Wait<'_> {
 mod tests {
     use tokio::time::advance;
 
+    use super::super::listener::Config;
     use super::*;
+    use crate::units::Period;
 
     const SECOND: Duration = Duration::from_secs(1);
     /// 200 B/s, and 30 s of grace.
@@ -170,6 +172,19 @@ mod tests {
         assert_eq!(waits(LEAST, SECOND, 100).await, Some(59), "half as fast, twice as long");
         assert_eq!(waits(LEAST, 30 * SECOND, 1_000_000).await, Some(1), "silence");
         assert_eq!(waits(LEAST.among(2), SECOND, 100).await, None, "two share what is asked");
+    }
+
+    #[test]
+    fn a_client_may_owe_as_long_as_it_may_be_silent_there() {
+        for (body, write, expected) in [(40, 20, (40, 20)), (1, 2, (10, 10))] {
+            let mut config = Config::<()> { address: "127.0.0.1:1".into(), ..Config::default() };
+            config.timeouts.body = Period::from_secs(body);
+            config.timeouts.write = Period::from_secs(write);
+            let listener = Listener::new(&config).unwrap();
+            let grace = |least: Option<Least>| least.expect("a rate").grace.as_secs();
+            let found = (Least::of_bodies(&listener), Least::of_answers(&listener));
+            assert_eq!((grace(found.0), grace(found.1)), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]
