@@ -191,10 +191,21 @@ mod tests {
             "Basic ann:tide",
             "Basic /zp0aWRl",
             "Basic YQBiOnRpZGU=",
-            &format!("Basic {}", "A".repeat(LONGEST + 4)),
         ] {
             check(malformed, Err(Fault::Malformed));
         }
+    }
+
+    #[test]
+    fn names_and_passwords_have_bounds() {
+        let given = |name: usize, password: usize| {
+            let both = format!("{}:{}", "n".repeat(name), "p".repeat(password));
+            let value = format!("Basic {}", STANDARD.encode(both));
+            read(&HeaderValue::from_str(&value).expect("a value")).map(|_| ())
+        };
+        assert_eq!(given(500, password::LONGEST), Ok(()));
+        assert_eq!(given(1, password::LONGEST + 1), Err(Fault::Malformed));
+        assert_eq!(given(LONGEST / 4 * 3, 1), Err(Fault::Malformed), "in all");
     }
 
     #[test]

@@ -479,6 +479,7 @@ mod tests {
             ("/.well-known/acme-challenge/x", true),
             ("/.well-known/acme-challenge", false),
             ("/.well-known/x", false),
+            ("/x/.well-known/acme-challenge/x", false),
             ("/robots.txt/x", false),
             ("/favicon.ico", false),
         ] {
@@ -534,6 +535,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pass_lasts_from_when_it_was_earned() {
+        let own = challenge(When::Always);
+        let solution = headers(&[("tidegate-solution", &solve(&puzzle(&own)))]);
+        let late = Ask { now: NOW + TO_SOLVE, ..ask(&solution) };
+        let Err(Challenged::Solved(set)) = own.check(&late, &seal()) else {
+            panic!("a good solution is refused");
+        };
+        let pass = set.to_str().expect("text").split(';').next().expect("a pair");
+        let fields = headers(&[("cookie", pass)]);
+        let ends = NOW + TO_SOLVE + own.lasts;
+        assert_eq!(why(&own, &Ask { now: ends, ..ask(&fields) }), None);
+        assert_eq!(why(&own, &Ask { now: ends + 1, ..ask(&fields) }), Some(Why::Expired));
+    }
+
+    #[test]
     fn one_good_pass_among_planted_ones_is_enough() {
         let challenge = challenge(When::Always);
         let cookie = pass(&challenge);
@@ -556,11 +572,11 @@ mod tests {
         let pass = pass.strip_prefix("tg_pass=").expect("a pass");
         let harder = Challenge { difficulty: 9, ..own };
         let easier = Challenge { difficulty: 7, ..own };
-        let unsolved = (0_u32..).map(|chosen| format!("{}{chosen:08x}", puzzle.digits));
-        let unsolved = unsolved.into_iter().find(|solution| {
-            zero_bits(digest(&SHA256, &solution.as_bytes()[DIGITS - SEAL_DIGITS..]).as_ref()) < 8
+        let tried = (0_u32..).map(|chosen| format!("{}{chosen:08x}", puzzle.digits));
+        let unsolved = tried.into_iter().find(|solution| {
+            zero_bits(digest(&SHA256, &solution.as_bytes()[DIGITS - SEAL_DIGITS..]).as_ref()) == 7
         });
-        let unsolved = unsolved.expect("most are");
+        let unsolved = unsolved.expect("a bit too few");
         for (challenge, solution, now, network, expected) in [
             (&own, good.clone(), NOW + TO_SOLVE, US, None),
             (&own, good.clone(), NOW + TO_SOLVE + 1, US, Some(Why::Expired)),
@@ -573,6 +589,7 @@ mod tests {
             (&own, good.replace('0', "1"), NOW, US, Some(Why::Forged)),
             (&own, good.to_uppercase(), NOW, US, Some(Why::Malformed)),
             (&own, format!("{good}0"), NOW, US, Some(Why::Malformed)),
+            (&own, format!("{}0000000g", puzzle.digits), NOW, US, Some(Why::Malformed)),
             (&own, puzzle.digits.clone(), NOW, US, Some(Why::Malformed)),
             (&own, String::new(), NOW, US, Some(Why::Malformed)),
         ] {

@@ -211,6 +211,38 @@ mod tests {
         assert_eq!(verify(&passwords, claim(1, "tide"), &other).await, None, "waits in vain");
     }
 
+    #[tokio::test]
+    async fn what_is_remembered_tells_no_name_that_there_is_from_others() {
+        let (passwords, hash) = (Passwords::new(1), tide());
+        let nobody = |name| {
+            let claim = Claim { client: client(1), name, password: b"tide" };
+            passwords.verify(claim, Found { hash: &hash, is_known: false })
+        };
+        assert_eq!(nobody("bob").await, Ok(Verdict::Wrong));
+        let _all = passwords.turns.acquire().await.expect("a turn");
+        assert_eq!(nobody("bob").await, Ok(Verdict::Wrong));
+        tokio::time::pause();
+        assert_eq!(nobody("eve").await, Err(Busy), "as long as for a user");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_remembered_for_long() {
+        let (passwords, hash) = (Passwords::new(1), tide());
+        for password in ["tide", "Tide"] {
+            verify(&passwords, claim(1, password), &hash).await;
+        }
+        let _all = passwords.turns.acquire().await.expect("a turn");
+        tokio::time::pause();
+        for (password, verdict, lasts) in
+            [("Tide", Verdict::Wrong, WRONG_FOR), ("tide", Verdict::Right, RIGHT_FOR - WRONG_FOR)]
+        {
+            tokio::time::advance(lasts - 2 * PATIENCE).await;
+            assert_eq!(verify(&passwords, claim(1, password), &hash).await, Some(verdict));
+            tokio::time::advance(2 * PATIENCE).await;
+            assert_eq!(verify(&passwords, claim(1, password), &hash).await, None, "{password}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn guessers_wait_in_bounds_in_all_and_for_each_client() {
         let (passwords, hash) = (Passwords::new(1), tide());
@@ -228,6 +260,7 @@ mod tests {
         let asked = join_all((0..10).map(of_client)).await;
         let waited = |asked: &Vec<(Option<Verdict>, Duration)>| {
             assert!(asked.iter().all(|(verdict, _)| verdict.is_none()));
+            assert!(asked.iter().all(|(_, waited)| waited.is_zero() || *waited == PATIENCE));
             asked.iter().filter(|(_, waited)| !waited.is_zero()).count()
         };
         let waited: Vec<usize> = asked.iter().map(waited).collect();

@@ -117,6 +117,9 @@ mod tests {
         assert_eq!(remembered.lock().by_tag.len(), 2, "the old one makes room");
         remembered.note([1; 32], 'd');
         assert_eq!(remembered.find(&[1; 32]), Some('d'));
+        advance(WHILE).await;
+        remembered.note([1; 32], 'e');
+        assert_eq!(remembered.find(&[1; 32]), Some('e'), "it is remembered anew");
     }
 
     #[tokio::test(start_paused = true)]

@@ -284,6 +284,7 @@ mod tests {
         }
         let text = "GET /a?expires=1800000000";
         check("GET /a?expires=1800000000&sig=SIG&s%69g=x", text, Err(Bad::Signature));
+        check("GET /a?s%69g=x&expires=1800000000&sig=SIG", text, Err(Bad::Signature));
     }
 
     #[test]

@@ -155,3 +155,91 @@ impl KeySet {
         Keys::read(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::RootCertStore;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Of RFC 8037, appendix A.2.
+    const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a",
+        "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    /// Runs a test beside keys that are kept fresh, at a server that says this
+    /// or nothing.
+    async fn beside<T>(says: Option<&str>, test: impl AsyncFnOnce(Arc<KeySet>) -> T) -> T {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("bound"));
+        let set = KeySet::new(url.parse().expect("a URL"), Outbound::new(RootCertStore::empty()));
+        let set = Arc::new(set);
+        tokio::select! {
+            () = set.clone().keep_fresh() => panic!("it never ends"),
+            served = serve(listener, says) => panic!("{served:?}"),
+            found = test(set) => found,
+        }
+    }
+
+    async fn serve(listener: TcpListener, says: Option<&str>) -> std::io::Result<()> {
+        let mut held = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            if let Some(body) = says {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await?);
+                }
+                let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: ";
+                let answer = format!("{head}{}\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).await?;
+            }
+            held.push(stream);
+        }
+    }
+
+    /// The seconds that pass until each of so many fetches is over.
+    async fn fetches(set: &KeySet, count: usize) -> Vec<u64> {
+        let mut fetches = set.fetches.subscribe();
+        let mut passed = Vec::new();
+        for _ in 0..count {
+            let began = Instant::now();
+            fetches.changed().await.expect("it never ends");
+            passed.push(began.elapsed().as_secs());
+        }
+        passed
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_silent_is_asked_after_longer_and_longer_pauses() {
+        beside(None, async |set| {
+            let patience = PATIENCE.as_secs();
+            let expected = [0, 1, 2, 4, 8, 16, 32, 60, 60].map(|pause| pause + patience);
+            assert_eq!(fetches(&set, 9).await, expected);
+            assert!(set.keys().await.is_none());
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_fetched_from_time_to_time_and_for_strangers_seldom() {
+        beside(Some(KEYS), async |set| {
+            let refresh = REFRESH.as_secs();
+            assert_eq!(fetches(&set, 3).await, [0, refresh, refresh]);
+            let known = set.keys().await.expect("keys");
+            let asked = *set.fetches.borrow();
+            for _ in 0..5 {
+                let began = Instant::now();
+                let again = set.refetched().await.expect("keys");
+                assert!(Arc::ptr_eq(&known, &again), "the same stay the same");
+                assert!(began.elapsed() < WAIT, "nobody waits for what does not come");
+            }
+            assert_eq!(*set.fetches.borrow(), asked + 1);
+            tokio::time::advance(WANTED_EVERY).await;
+            set.refetched().await;
+            assert_eq!(*set.fetches.borrow(), asked + 2);
+        })
+        .await;
+    }
+}

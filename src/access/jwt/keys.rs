@@ -178,6 +178,20 @@ mod tests {
         check(&set(&[&ED.replace("11qY", "")]), Err("no public key"));
         check(&set(&[ED; MOST_KEYS]), Ok(MOST_KEYS));
         check(&set(&[ED; MOST_KEYS + 1]), Err("has more than 64 keys"));
+        let only_signs = ED.replace("\"kid\"", "\"key_ops\":[\"sign\"],\"kid\"");
+        check(&set(&[&only_signs]), Err("no public key"));
+        let rsa = |bytes: &[u8]| {
+            format!(r#"{{"kty":"RSA","n":"{}","e":"AQAB"}}"#, URL_SAFE_NO_PAD.encode(bytes))
+        };
+        check(&set(&[&rsa(&[0x80; 256]), &rsa(&[&[0][..], &[0x80; 256]].concat())]), Ok(2));
+        // Zeros before it make no key longer.
+        check(&set(&[&rsa(&[&[0][..], &[0x80; 255]].concat())]), Err("no public key"));
+        let point = |x: usize, y: usize| {
+            let [x, y] = [x, y].map(|length| URL_SAFE_NO_PAD.encode(vec![1; length]));
+            format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)
+        };
+        check(&set(&[&point(32, 32)]), Ok(1));
+        check(&set(&[&point(31, 33), &point(32, 31)]), Err("no public key"));
         check("{\"keys\":[]}", Err("no public key"));
         check("[]", Err("is no set of keys (JWKS), line 1"));
         check("-----BEGIN PUBLIC KEY-----", Err("is no set of keys"));
@@ -199,6 +213,28 @@ mod tests {
         for length in [0, 32, 63] {
             let cut = keys.verify(None, Algorithm::EdDsa, SIGNED.as_bytes(), &by[..length]);
             assert_eq!(cut, Signature::Bad);
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_for_one_algorithm_is_for_no_other() {
+        let n = URL_SAFE_NO_PAD.encode([0x80; 256]);
+        let rsa = format!(r#"{{"keys":[{{"kty":"RSA","alg":"RS256","n":"{n}","e":"AQAB"}}]}}"#);
+        let keys = Keys::read(&rsa).expect("a key");
+        assert_eq!(keys.verify(None, Algorithm::Rs256, b"", b""), Signature::Bad);
+        assert_eq!(keys.verify(None, Algorithm::Ps256, b"", b""), Signature::NoKey);
+    }
+
+    #[test]
+    fn few_keys_are_tried_for_a_token_that_does_not_say_which() {
+        let by = URL_SAFE_NO_PAD.decode(BY).expect("a signature");
+        let other = ED.replace("11qY", "21qY").replace("\"a\"", "\"b\"");
+        for (others, expected) in [(MOST_TRIED - 1, Signature::Good), (MOST_TRIED, Signature::Bad)]
+        {
+            let set = [vec![other.as_str(); others], vec![ED]].concat().join(",");
+            let keys = Keys::read(&format!("{{\"keys\":[{set}]}}")).expect("keys");
+            let verify = |id| keys.verify(id, Algorithm::EdDsa, SIGNED.as_bytes(), &by);
+            assert_eq!((verify(None), verify(Some("a"))), (expected, Signature::Good));
         }
     }
 }
