@@ -239,6 +239,32 @@ mod tests {
     }
 
     #[test]
+    fn every_second_begins_with_room_for_all_kinds() {
+        let began = Instant::now();
+        let mut sampler = Sampler::new(4, began);
+        for second in 0..3 {
+            let now = began + Duration::from_secs(second);
+            assert!(written(&sampler.judge(RARE, now)), "{second}");
+            for _ in 0..10 {
+                sampler.judge(FLOOD, now);
+            }
+            assert!(written(&sampler.judge((Room::Limit, "rate"), now)), "{second}");
+            assert!(!written(&sampler.judge((Room::Limit, "banned"), now)), "{second}");
+        }
+    }
+
+    #[test]
+    fn kinds_that_are_remembered_have_a_bound() {
+        let now = Instant::now();
+        let mut sampler = Sampler::new(u32::MAX, now);
+        for kind in 0..MOST_KINDS + 10 {
+            let tag: &'static str = kind.to_string().leak();
+            let is_written = written(&sampler.judge((Room::Limit, tag), now));
+            assert_eq!(is_written, kind < MOST_KINDS, "{kind}");
+        }
+    }
+
+    #[test]
     fn one_line_a_second_is_the_least() {
         let began = Instant::now();
         let mut sampler = Sampler::new(1, began);
@@ -254,9 +280,11 @@ mod tests {
         let counter = |name| IntCounter::new(name, "lines").expect("a good name");
         let opened = SecurityLog::open(&config, geteuid(), counter("dropped"), counter("skipped"));
         let (log, drain) = opened.expect("a place");
+        let secrets = ["ticket".to_owned()];
         let refused = |room, tag, rule| Record {
             refusal: Some(Cause { room, tag, rule }),
-            query: Some(b"token=t"),
+            query: Some(b"token=t&ticket=s&x=y"),
+            secrets: &secrets,
             status: 429,
             ..plain()
         };
@@ -271,7 +299,7 @@ mod tests {
             "time": "2000-10-10T20:55:36.042Z", "room": "limit", "refusal": "rate", "rule": "login",
             "client_ip": "203.0.113.9", "peer_ip": "10.0.0.1", "listener": "0.0.0.0:8443",
             "protocol": "HTTP/1.1", "method": "GET", "host": "example.com", "path": "/x",
-            "query": "token=***", "status": 429, "route": "static", "user_agent": "curl/8.5.0",
+            "query": "token=***&ticket=***&x=y", "status": 429, "route": "static", "user_agent": "curl/8.5.0",
             "request_id": "0123456789abcdef",
         });
         assert_eq!(value, expected);

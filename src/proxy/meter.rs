@@ -142,3 +142,72 @@ fn who(client: &Client, site: &Site) -> Who {
     let is_proxy = client.peer_trusted && site.clients.trust(client.address);
     if is_proxy { Who::Proxy } else { Who::Client }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::access::{BasicFault, ForwardFault, JwtFault};
+    use crate::listen::WrongHost;
+
+    #[track_caller]
+    fn check(refusal: &Refusal, expected: Option<Offence>) {
+        assert_eq!(refusal.told().offence, expected, "{refusal:?}");
+    }
+
+    #[test]
+    fn offences_are_what_anybody_could_know_to_be_wrong() {
+        for (cause, expected) in [
+            (Malformed::BareLf, Some(Offence::Malformed)),
+            (Malformed::Trace, Some(Offence::Malformed)),
+            (Malformed::Chunks, Some(Offence::Malformed)),
+            (Malformed::UnderscoreInName, None),
+            (Malformed::Version, None),
+            (Malformed::Expectation, None),
+        ] {
+            check(&cause.into(), expected);
+        }
+        for (fault, expected) in [
+            (HeadFault::Chunks, Some(Offence::Malformed)),
+            (HeadFault::TooSlow, Some(Offence::Head)),
+            (HeadFault::UriTooLong, Some(Offence::Head)),
+            (HeadFault::TooLarge, Some(Offence::Head)),
+            (HeadFault::CutOff, None),
+            (HeadFault::Unspoken, None),
+        ] {
+            check(&fault.into(), expected);
+        }
+        check(&Refusal::NoFile, Some(Offence::NotFound));
+        check(&NoRoute::Unknown.into(), Some(Offence::NotFound));
+        check(&NoRoute::Method { allow: Vec::new() }.into(), None);
+        check(&WrongHost.into(), None);
+        check(&Refusal::BodyTooLarge, None);
+    }
+
+    #[test]
+    fn who_may_not_offends_unless_the_fault_is_not_its_own() {
+        let asked = HeaderValue::from_static("Basic");
+        for (denied, expected) in [
+            (Denied::Network, Some(Offence::Forbidden)),
+            (Denied::Signature, Some(Offence::Forbidden)),
+            (Denied::Method { allow: Vec::new() }, None),
+            (Denied::TwoCredentials, None),
+            (Denied::Basic(BasicFault::Wrong, asked.clone()), Some(Offence::Credentials)),
+            (Denied::Basic(BasicFault::Busy, asked), None),
+            (Denied::Jwt(JwtFault::Signature), Some(Offence::Credentials)),
+            (Denied::Jwt(JwtFault::NotReady), None),
+            (Denied::Forward(ForwardFault::TooSlow), None),
+        ] {
+            check(&denied.into(), expected);
+        }
+        for (exceeded, expected) in [
+            (Exceeded::Client, Some(Offence::Exceeded)),
+            (Exceeded::ClientOfRoute, Some(Offence::Exceeded)),
+            (Exceeded::Route, None),
+            (Exceeded::Banned, None),
+        ] {
+            check(&exceeded.into(), expected);
+        }
+    }
+}

@@ -372,6 +372,11 @@ mod tests {
             let vary: Vec<_> = response.get_all(VARY).iter().collect();
             assert_eq!(vary, ["accept-encoding", "origin"]);
         }
+        for own in ["*", "accept, ORIGIN"] {
+            let mut response = HeaderMap::from_iter([(VARY, HeaderValue::from_static(own))]);
+            cors.apply(&HeaderMap::new(), &mut response);
+            assert_eq!(response.get_all(VARY).iter().collect::<Vec<_>>(), [own]);
+        }
     }
 
     #[test]
