@@ -158,10 +158,14 @@ async fn defaults_say_what_priority_routes_have() {
     let places: [(&str, &dyn std::fmt::Display); 3] =
         [("shed", &"{ queue: 2 }"), ("origin", &held.origin.addr), ("other", &held.origin.addr)];
     let edge = Edge::start_with(&site, &places);
-    let _first = hold(&edge, &held, "/low").await;
+    let first = hold(&edge, &held, "/low").await;
     check_shed(&Client::ask(edge.addr(), get("/low")).await);
-    let _second = hold(&edge, &held, "/rest").await;
+    let second = hold(&edge, &held, "/rest").await;
     check_shed(&Client::ask(edge.addr(), get("/rest")).await);
+    held.give.add_permits(2);
+    for mut client in [first, second] {
+        assert_eq!(client.response().await.status, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

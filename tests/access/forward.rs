@@ -87,6 +87,23 @@ async fn who_is_let_in_is_named_by_the_server_asked_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_value_of_a_field_is_copied() {
+    const GROUPS: &str =
+        "HTTP/1.1 204 No\r\nx-user: ann\r\nx-groups: crew\r\nx-groups: cook\r\n\r\n";
+    let auth = Origin::scripted(|mut conn| async move {
+        while conn.request().await.is_some() {
+            conn.send(GROUPS).await;
+        }
+    })
+    .await;
+    let origin = Origin::echo().await;
+    let edge = start(&auth.addr, &origin);
+    let answer = Client::ask(edge.addr(), ask("/", "x-groups: wheel\r\n")).await;
+    let seen = Request::echoed(&answer);
+    assert_eq!(seen.all("x-groups").collect::<Vec<_>>(), ["crew", "cook"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_question_is_about_the_request_and_is_not_the_request() {
     let (origin, (auth, asked)) = (Origin::ok().await, judge().await);
     let edge = start(&auth.addr, &origin);
@@ -94,7 +111,8 @@ async fn the_question_is_about_the_request_and_is_not_the_request() {
     let fields = "authorization: Bearer x\r\nuser-agent: t\r\nx-forwarded-for: 192.0.2.1\r\n\
                   x-forwarded-uri: /public\r\nx-forwarded_uri: /public\r\nx-original-url: /public\r\n\
                   x-forwarded-method: GET\r\nif-none-match: \"x\"\r\nrange: bytes=0-1\r\n\
-                  te: trailers\r\nconnection: te\r\ncontent-type: text/plain\r\n";
+                  te: trailers\r\nconnection: te, X-Hop\r\nx-hop: x\r\n\
+                  cookie: tg_pass=x\r\ncontent-type: text/plain\r\n";
     let head = format!("content-length: {}\r\n{fields}", body.len());
     let request = ask("/a?b=c", &head).replacen("GET", "POST", 1) + &body;
     assert_eq!(Client::ask(edge.addr(), request).await.status, 200);
@@ -122,6 +140,7 @@ async fn the_question_is_about_the_request_and_is_not_the_request() {
         "if-none-match",
         "range",
         "te",
+        "x-hop",
         "x-forwarded_uri",
         "x-original-url",
     ] {

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::signer::{Signer, after, key_set, part};
 use crate::support::origin::{self, Request};
 use crate::support::websocket::{self, echoes};
-use crate::support::{Client, Edge, H2Client, Origin, Response, ports};
+use crate::support::{Client, Edge, H2Client, Origin, Response, ports, within};
 
 const SITE: &str = "
 listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c], strict: { underscores: pass } }]
@@ -244,6 +244,20 @@ async fn issuer_audience_and_leeway_are_what_a_route_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_remembered_ends_when_it_says() {
+    let origin = Origin::ok().await;
+    let signer = Signer::new("one", "ES256");
+    let (_folder, keys) = file(&[&signer]);
+    let edge = start(&keys.display(), &origin);
+    // With the leeway of half a minute, there are some seconds left.
+    let token = signer.sign("ES256", &but(json!({ "exp": after(-25) })));
+    assert_eq!(status(&edge, "/", &token).await, 200);
+    within("the end of the token", async { while status(&edge, "/", &token).await == 200 {} })
+        .await;
+    assert_eq!(status(&edge, "/", &token).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_asked_for_over_h2_and_before_a_websocket() {
     let server = Origin::scripted(websocket::echo).await;
     let signer = Signer::new("one", "EdDSA");
@@ -309,15 +323,17 @@ async fn keys_are_fetched_and_an_unknown_one_has_them_fetched_again() {
     edge.await_stderr("the keys are there again");
     assert_eq!(status(&edge, "/", &tokens[0]).await, 200);
     // The issuer takes a new key into use: the first token by it has it fetched.
-    *answer.lock().unwrap() = origin::ok(&key_set(&[&one, &two]));
+    *answer.lock().unwrap() = origin::ok(&key_set(&[&two]));
     assert_eq!(status(&edge, "/", &tokens[1]).await, 200);
+    // The old key is gone, and with it what was remembered of its tokens.
+    assert_eq!(status(&edge, "/", &tokens[0]).await, 401);
     // Strangers cannot have it fetched again and again.
     let fetches = server.requests();
     for _ in 0..5 {
         assert_eq!(status(&edge, "/", &tokens[2]).await, 401);
     }
     assert_eq!(server.requests(), fetches);
-    assert_eq!(status(&edge, "/", &tokens[0]).await, 200);
+    assert_eq!(status(&edge, "/", &tokens[1]).await, 200);
     // A reload keeps them, whatever the server says now.
     *answer.lock().unwrap() = origin::ok("{}");
     assert_eq!(edge.admin_post("/api/reload").status, 200);

@@ -150,6 +150,10 @@ async fn requests_are_delayed_until_it_is_their_turn() {
     let edge = limited("{ rate: 1/h, burst: 1, over: delay, wait: 10s }");
     assert_eq!(status(&edge, "127.0.0.2", "/").await, 200);
     assert_eq!(status(&edge, "127.0.0.2", "/").await, 429);
+    // By default it would wait for more than four seconds.
+    let edge = limited("{ rate: 13/min, burst: 1, over: delay, wait: 100ms }");
+    assert_eq!(status(&edge, "127.0.0.2", "/").await, 200);
+    assert_eq!(status(&edge, "127.0.0.2", "/").await, 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]

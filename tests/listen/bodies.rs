@@ -1,5 +1,7 @@
 //! Bodies that are slow, waited for, or not read; and HTTP/1.0.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http::Request;
 
@@ -12,6 +14,7 @@ use crate::support::{Authority, Client, Edge, H2Client, Origin, curl, within};
 async fn a_body_that_stops_is_answered_408() {
     let origin = Origin::ok().await;
     let edge = edge(&origin, "protocols: [h1, h2c]\n    timeouts: { body: 300ms }");
+    let began = Instant::now();
 
     for (head, part) in [
         ("content-length: 10", "abc"),
@@ -38,6 +41,7 @@ async fn a_body_that_stops_is_answered_408() {
     body.send_data(Bytes::from_static(b"abc"), false).unwrap();
     assert_eq!(whole(answer).await.unwrap().response.status, 408);
     drop(h2);
+    assert!(began.elapsed() < Duration::from_secs(30), "each takes so long by default");
 
     let mut expected = [(408, "body_too_slow"); 7];
     expected[5].0 = 200;
@@ -52,7 +56,7 @@ async fn a_body_may_take_long_while_it_moves() {
     let mut client = Client::connect(edge.addr()).await;
     client.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 8\r\n\r\n").await;
     // In all it takes twice as long as it may be silent.
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
+    let mut tick = tokio::time::interval(Duration::from_millis(500));
     for byte in b"12345678" {
         tick.tick().await;
         client.send([*byte]).await;
@@ -75,6 +79,7 @@ async fn a_client_that_does_not_read_is_given_up() {
     .await;
     let edge = edge(&origin, "protocols: [h1, h2c]\n    timeouts: { write: 300ms }");
 
+    let began = Instant::now();
     let mut client = Client::connect(edge.addr()).await;
     client.send("GET /h1 HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
     within("the server to be let go", tells.recv()).await.unwrap();
@@ -83,6 +88,7 @@ async fn a_client_that_does_not_read_is_given_up() {
     // The window of the stream stays as it is, so that nothing more may come.
     let (_answer, _body) = h2.open(request, true).await;
     within("the server to be let go", tells.recv()).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(30), "either takes so long by default");
 
     let records = edge.access_log(2);
     for (record, path) in records.iter().zip(["/h1", "/h2"]) {

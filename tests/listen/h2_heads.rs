@@ -259,11 +259,14 @@ async fn a_head_over_h2_that_does_not_end_is_given_up() {
         [&frame_head(HEADERS, END_STREAM, 1)[..], &[0x82]].concat(),
         frame_head(DATA, 0, 200)[..8].to_vec(),
     ];
+    let began = std::time::Instant::now();
     for bytes in unfinished {
         let mut client = H2Frames::connect(edge.addr()).await;
         client.send_raw(&bytes).await;
         assert_eq!(client.next().await, None, "{bytes:?}");
     }
+    let elapsed = began.elapsed();
+    assert!(elapsed < std::time::Duration::from_secs(30), "by default each takes ten seconds");
     // Each byte comes in time; the whole would not for an hour.
     let mut client = H2Frames::connect(edge.addr()).await;
     client.send_raw(&[0, 0x40, 0, HEADERS, 0, 0, 0, 0, 1]).await;

@@ -18,7 +18,12 @@ const POST: &str = "POST / HTTP/1.1\r\nhost: a.example\r\n";
 /// Sends `piece` every 5 s, as a body of 100,000 bytes or in chunks; how long
 /// the client was borne, and what it was told then.
 async fn upload(head: &str, piece: &str) -> (Duration, String) {
-    let mut house = House::with_h1(swallow).await;
+    upload_at("200B/s", head, piece).await
+}
+
+/// The same, where clients must move bytes at this rate.
+async fn upload_at(rate: &str, head: &str, piece: &str) -> (Duration, String) {
+    let mut house = House::with_h1_at(rate, swallow).await;
     let mut client = house.client().await;
     say(&mut client, &format!("{POST}{head}\r\n\r\n")).await;
     let began = Instant::now();
@@ -56,6 +61,18 @@ async fn a_body_that_drips_is_408() {
 async fn a_body_that_comes_as_fast_as_asked_is_borne_for_minutes() {
     let (borne, told) = upload("content-length: 100000", &"x".repeat(1000)).await;
     assert_eq!((borne, told.as_str()), (MINUTES, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_fast_a_body_must_come_is_what_the_listener_says() {
+    for (rate, bytes, is_borne) in
+        [("off", 1, true), ("300B/s", 1000, false), ("100B/s", 1000, true), ("100B/s", 250, false)]
+    {
+        let piece = "x".repeat(bytes);
+        let (borne, told) = upload_at(rate, "content-length: 100000", &piece).await;
+        assert_eq!(told.is_empty(), is_borne, "{rate}: {told:?} after {borne:?}");
+        assert!(is_borne || told.starts_with("HTTP/1.1 408 "), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
