@@ -71,11 +71,11 @@ pub(crate) struct Cors {
 impl Cors {
     pub(crate) fn new(config: &Config) -> Result<Self, Faults> {
         let mut faults = Faults::none();
-        let with_credentials = config.credentials.0;
-        let origins = faults.collect("origins", Origins::new(&config.origins, with_credentials));
-        let methods = faults.collect("methods", methods(&config.methods, with_credentials));
-        let headers = faults.collect("headers", names(&config.headers, with_credentials));
-        let expose = faults.collect("expose", names(&config.expose, with_credentials));
+        let credentials = config.credentials;
+        let origins = faults.collect("origins", Origins::new(&config.origins, credentials));
+        let methods = faults.collect("methods", methods(&config.methods, credentials));
+        let headers = faults.collect("headers", names(&config.headers, credentials));
+        let expose = faults.collect("expose", names(&config.expose, credentials));
         let max_age = HeaderValue::from(config.max_age.0.as_secs());
         faults.into_result(|| {
             Some(Cors {
@@ -83,7 +83,7 @@ impl Cors {
                 methods: methods?,
                 headers: headers?,
                 expose: expose?,
-                credentials: config.credentials,
+                credentials,
                 max_age,
             })
         })
@@ -157,13 +157,18 @@ enum Origins {
 }
 
 impl Origins {
-    fn new(written: &[String], with_credentials: bool) -> Result<Self, Faults> {
+    fn new(written: &[String], credentials: Switch) -> Result<Self, Faults> {
+        if written.is_empty() {
+            // What servers say themselves would be taken away, and nothing said.
+            let what = "is empty; write whose pages may read answers, or leave `cors` out";
+            return Err(Faults::one(what));
+        }
         let mut faults = Faults::none();
         let (mut exact, mut wildcards, mut any) = (Vec::new(), Vec::new(), false);
         for (index, text) in written.iter().enumerate() {
             let at = KeyPath::root().child(index);
             match text.as_str() {
-                ANY if with_credentials => faults.add(at, ANYONE),
+                ANY if credentials.0 => faults.add(at, ANYONE),
                 ANY => any = true,
                 _ => match read_origin(text) {
                     Ok(Origin::Exact(origin)) => exact.push(origin),
@@ -245,22 +250,22 @@ fn read_origin(text: &str) -> Result<Origin, String> {
     })
 }
 
-fn methods(written: &[String], with_credentials: bool) -> Result<Option<HeaderValue>, Faults> {
+fn methods(written: &[String], credentials: Switch) -> Result<Option<HeaderValue>, Faults> {
     if let [only] = written
         && only == ANY
     {
-        return any(with_credentials);
+        return any(credentials);
     }
     let methods = read_methods(written)?;
     let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
     Ok(joined(&methods))
 }
 
-fn names(written: &[String], with_credentials: bool) -> Result<Option<HeaderValue>, Faults> {
+fn names(written: &[String], credentials: Switch) -> Result<Option<HeaderValue>, Faults> {
     if let [only] = written
         && only == ANY
     {
-        return any(with_credentials);
+        return any(credentials);
     }
     let mut faults = Faults::none();
     let mut names = Vec::with_capacity(written.len());
@@ -277,8 +282,8 @@ fn names(written: &[String], with_credentials: bool) -> Result<Option<HeaderValu
     faults.into_result(|| Some(joined(&names)))
 }
 
-fn any(with_credentials: bool) -> Result<Option<HeaderValue>, Faults> {
-    if with_credentials {
+fn any(credentials: Switch) -> Result<Option<HeaderValue>, Faults> {
+    if credentials.0 {
         return Err(Faults::at(0, NAME_THEM));
     }
     Ok(Some(HeaderValue::from_static(ANY)))
@@ -341,7 +346,6 @@ mod tests {
         check(own, &["https://example.com", "https://evil.example"], None);
         check("['*']", &["https://any.example"], Some("*"));
         check("['*']", &[], Some("*"));
-        check("[]", &["https://any.example"], None);
     }
 
     #[test]
@@ -411,7 +415,8 @@ mod tests {
     #[test]
     fn faults_name_their_key() {
         for (yaml, expected) in [
-            ("{ origins: ['*'], credentials: true }", &["origins[0]"][..]),
+            ("{}", &["origins"][..]),
+            ("{ origins: ['*'], credentials: true }", &["origins[0]"]),
             ("{ origins: ['*', 'https://a.example'] }", &["origins"]),
             (
                 "{ origins: [example.com, 'null', 'https://a.example/'] }",
@@ -426,12 +431,12 @@ mod tests {
                 &["origins[0]", "origins[1]", "origins[2]"],
             ),
             (
-                "{ methods: [put], headers: ['a b'], expose: [x, '*'] }",
+                "{ origins: ['*'], methods: [put], headers: ['a b'], expose: [x, '*'] }",
                 &["methods[0]", "headers[0]", "expose[1]"],
             ),
             (
-                "{ methods: ['*'], headers: ['*'], expose: ['*'], credentials: true }",
-                &["methods[0]", "headers[0]", "expose[0]"],
+                "{ origins: ['*'], methods: ['*'], headers: ['*'], expose: ['*'], credentials: true }",
+                &["origins[0]", "methods[0]", "headers[0]", "expose[0]"],
             ),
         ] {
             let config: Config = serde_yaml::from_str(yaml).expect("well-formed");
