@@ -53,7 +53,7 @@ const send = async digits => {
   bar.value = 1;
   const headers = { accept: 'text/html', 'tidegate-solution': puzzle + digits };
   try {
-    const { status } = await fetch(location.pathname + location.search, { headers, cache: 'no-store' });
+    const { status } = await fetch(location.origin + location.pathname + location.search, { headers, cache: 'no-store' });
     if (status == 204) return location.reload();
   } catch {}
   fail('That did not work. Please try again.');

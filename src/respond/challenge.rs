@@ -17,7 +17,7 @@ const SCRIPT: &str = include_str!("challenge.js");
 
 /// Nothing may load or frame the page, and nothing runs but its one script,
 /// which may ask this site alone.
-const POLICY: &str = "default-src 'none'; script-src 'sha256-hi3lH8tOa7tzI45hby8QjIiE5Kg8sOANQboOp7G9+Kc='; \
+const POLICY: &str = "default-src 'none'; script-src 'sha256-B4CIL7AwGq8CH8BI1lcG9Z43t7lPmCUUP/RxFh+rzZo='; \
                       style-src 'sha256-EKnIut0M+kNRJ84ybWo183gkQc15td1a9SpdsrHhdc0='; \
                       connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";

@@ -95,6 +95,15 @@ async fn a_browser_lands_where_it_wanted_to_go_and_is_not_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_looks_like_a_host_is_a_path() {
+    let shop = Shop::open(8).await;
+    let mut browser = Browser::start().await;
+    browser.go(&shop.plain("//elsewhere.test/cart?item=1")).await;
+    browser.await_text("GET /elsewhere.test/cart?item=1 HTTP/1.1").await;
+    assert_eq!(browser.says("document.title").await, "Shop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_solves_it_over_tls_and_keeps_the_pass_there() {
     let shop = Shop::open(12).await;
     let mut browser = Browser::start().await;
