@@ -94,6 +94,8 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
     match refusal {
         // Which some honest software sends.
         Refusal::Malformed(Malformed::UnderscoreInName) => None,
+        // Scanners ask so, and honest browsers where a page has them do it.
+        Refusal::Malformed(cause) if cause.is_in_path() => Some(Offence::NotFound),
         Refusal::Malformed(cause) => match cause.kind() {
             Kind::BadRequest | Kind::Method => Some(Offence::Malformed),
             Kind::Version | Kind::Expectation => None,
@@ -107,6 +109,9 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
         Refusal::Denied(Denied::Challenge(challenged)) => {
             challenged.is_lie().then_some(Offence::Malformed)
         }
+        // By a page of somebody else's, or a bookmark: whoever follows a link
+        // has not made it.
+        Refusal::Denied(Denied::Referer | Denied::Expired) => None,
         Refusal::Denied(_) => match status {
             401 => Some(Offence::Credentials),
             403 => Some(Offence::Forbidden),
@@ -208,6 +213,34 @@ mod tests {
             (Exceeded::Banned, None),
         ] {
             check(&exceeded.into(), expected);
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_malformed_weighs_as_little_as_a_dead_one() {
+        for (cause, expected) in [
+            (Malformed::EncodedSlash, Offence::NotFound),
+            (Malformed::EncodedControl, Offence::NotFound),
+            (Malformed::NotUtf8, Offence::NotFound),
+            (Malformed::IncompleteEscape, Offence::NotFound),
+            (Malformed::LengthAndChunked, Offence::Malformed),
+            (Malformed::RequestLine, Offence::Malformed),
+            (Malformed::HostMismatch, Offence::Malformed),
+        ] {
+            assert_eq!(offence(&Refusal::Malformed(cause), 400), Some(expected), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn who_follows_the_link_of_somebody_else_has_done_nothing_wrong() {
+        for (denied, expected) in [
+            (Denied::Network, Some(Offence::Forbidden)),
+            (Denied::Signature, Some(Offence::Forbidden)),
+            (Denied::UserAgent, Some(Offence::Forbidden)),
+            (Denied::Referer, None),
+            (Denied::Expired, None),
+        ] {
+            assert_eq!(offence(&Refusal::Denied(denied.clone()), 403), expected, "{denied:?}");
         }
     }
 }

@@ -23,6 +23,22 @@ macro_rules! causes {
         }
 
         impl Malformed {
+            /// Whether a page of anybody's can have a browser send it: it is all in
+            /// the path of a link.
+            pub(crate) fn is_in_path(&self) -> bool {
+                use Malformed::{
+                    AboveRoot, Backslash, DotSegmentParameter, DotsAmongSlashes, DoubleEncoding,
+                    EncodedControl, EncodedDotSegment, EncodedSlash, IncompleteEscape, NotUtf8,
+                    TargetByte,
+                };
+                matches!(
+                    self,
+                    AboveRoot | Backslash | DotSegmentParameter | DotsAmongSlashes | DoubleEncoding
+                        | EncodedControl | EncodedDotSegment | EncodedSlash | IncompleteEscape
+                        | NotUtf8 | TargetByte
+                )
+            }
+
             pub(crate) fn kind(&self) -> Kind {
                 match self {
                     $(Malformed::$cause => Kind::$kind,)*

@@ -7,6 +7,8 @@ async fn pages_of_other_sites_do_not_lead_to_a_route() {
     let edge = Edge::start(
         "
 listeners: [{ address: '127.0.0.1:{port}' }]
+# Pages elsewhere get none of their visitors banned.
+bans: { after: 1 }
 routes:
   - match: { path: /strict }
     respond: {}
