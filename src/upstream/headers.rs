@@ -42,8 +42,7 @@ where
     for name in &NOT_FOR_SERVERS {
         request.remove(name);
     }
-    let has_underscore = |name: &HeaderName| name.as_str().contains('_');
-    if !request.keys().any(has_underscore) && !ruled().any(has_underscore) {
+    if !request.keys().any(may_be_twin) && !ruled().any(may_be_twin) {
         return;
     }
     let is_twin = |name: &HeaderName| {
@@ -56,21 +55,28 @@ where
     }
 }
 
-/// Whether two different names are one where `_` and `-` are the same.
+/// Whether a name holds what is `-` to somebody.
+fn may_be_twin(name: &HeaderName) -> bool {
+    name.as_str().bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
+}
+
+/// Whether two different names are one where all but letters and digits is the same.
 fn are_twins(one: &str, other: &str) -> bool {
     one != other && is_one_name(one, other)
 }
 
-/// Whether a name is that of a forwarding field where `_` and `-` are the same,
-/// and only there.
+/// Whether a name is that of a forwarding field where all but letters and digits
+/// is the same, and only there.
 fn is_forwarding_twin(name: &str) -> bool {
     const PREFIX: &str = "x-forwarded-";
     let start = name.get(..PREFIX.len());
-    name.contains('_') && start.is_some_and(|start| is_one_name(start, PREFIX))
+    let is_one = start.is_some_and(|start| is_one_name(start, PREFIX));
+    is_one && name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
 }
 
 fn is_one_name(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    // `_` for `-` everywhere, and for `.`, `!` and the like at lighttpd and others.
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     one.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
@@ -145,6 +151,13 @@ mod tests {
             ("x_forwarded", true),
             ("auth_token", true),
             ("x_environment", true),
+            ("x.env", false),
+            ("x!env", false),
+            ("x~forwarded~for", false),
+            ("x.forwarded.for", false),
+            ("content.length", false),
+            ("x.team", false),
+            ("x.other", true),
         ] {
             let name = HeaderName::from_static(name);
             let mut request = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("x"))]);
