@@ -31,6 +31,12 @@ impl Referers {
                 read.takes_none = true;
                 continue;
             }
+            if item.eq_ignore_ascii_case(NONE) {
+                // Else it would be a host of that name.
+                let what = format!("write `{NONE}` in lower case for requests without a Referer");
+                faults.add(KeyPath::root().child(index), what);
+                continue;
+            }
             let (host, hosts) = match item.strip_prefix("*.") {
                 Some(parent) => (parent, &mut read.parents),
                 None => (item.as_str(), &mut read.hosts),
@@ -145,6 +151,7 @@ mod tests {
             ("*", "first labels"),
             ("a.*.example.com", "first labels"),
             ("", "no host name"),
+            ("None", "write `none` in lower case"),
         ] {
             let faults = referers(&["example.com", item]).expect_err(item);
             let said: Vec<_> = faults.iter().map(|f| format!("{}: {}", f.at, f.what)).collect();

@@ -106,6 +106,9 @@ fn decodes_to(written: &str, text: &str) -> bool {
     normal::decoded(written).eq(text.bytes())
 }
 
+/// Methods that no request is let in with.
+const NEVER: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
+
 /// Methods as they are listed in a file, HEAD among them where GET is.
 pub(crate) fn read_methods(written: &[String]) -> Result<Vec<Method>, Faults> {
     let mut faults = Faults::none();
@@ -118,8 +121,11 @@ pub(crate) fn read_methods(written: &[String]) -> Result<Vec<Method>, Faults> {
             Ok(method) if methods.contains(&method) => {
                 faults.add(at, format!("`{text}` is listed twice"));
             }
-            Ok(method) => methods.push(method),
-            Err(_) => faults.add(at, format!("`{text}` is no method; write GET, POST, …")),
+            Ok(_) if NEVER.contains(&text.as_str()) => {
+                faults.add(at, format!("`{text}` is refused before there is a route"));
+            }
+            Ok(method) if method != "*" => methods.push(method),
+            Ok(_) | Err(_) => faults.add(at, format!("`{text}` is no method; write GET, POST, …")),
         }
     }
     // Whoever may GET a resource may ask for its head alone (RFC 9110 §9.3.2).
@@ -226,5 +232,8 @@ mod tests {
         check("{ methods: [PURGE] }", &Request::new("PURGE /"), true);
         check("{ methods: [GET] }", &Request::new("get /"), false);
         check("{}", &Request::new("ANY /"), true);
+        for never in ["TRACE", "CONNECT", "TRACK", "*", "get", "G T"] {
+            assert!(read_methods(&["PUT".to_owned(), never.to_owned()]).is_err(), "{never}");
+        }
     }
 }
