@@ -19,6 +19,9 @@ use super::Denied;
 
 /// The most keys, old ones included; each costs a refused request a hash.
 const MOST_KEYS: usize = 8;
+/// Bytes of the shortest key: whoever has a link can try keys as fast as their
+/// machine hashes.
+const SHORTEST_KEY: usize = 16;
 /// What is shown instead of a key.
 const HIDDEN: &str = "***";
 
@@ -110,6 +113,13 @@ impl Signed {
         for (at, key) in &keys {
             if key.is_empty() {
                 faults.add(at.clone(), "is empty; anybody could sign links with an empty key");
+            } else if key.len() < SHORTEST_KEY {
+                let what = format!(
+                    "has {} bytes, which can be guessed; write at least {SHORTEST_KEY}, \
+                     as `openssl rand -hex 32` makes",
+                    key.len()
+                );
+                faults.add(at.clone(), what);
             }
         }
         for (name, parameter) in [("parameter", &config.parameter), ("expires", &config.expires)] {
@@ -210,6 +220,8 @@ fn is_plain(byte: u8) -> bool {
 mod tests {
     use super::*;
 
+    const KEY: &str = "key-of-16-bytes.";
+    const NEW: &str = "new-of-16-bytes.";
     const NOW: u64 = 1_800_000_000;
 
     fn signed(yaml: &str) -> Signed {
@@ -227,13 +239,13 @@ mod tests {
     fn check(asked: &str, text: &str, expected: Result<Option<&str>, Bad>) {
         let (method, target) = asked.split_once(' ').expect("a method");
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let target = target.replace("SIG", signature("key", text).trim_end_matches('='));
+        let target = target.replace("SIG", signature(KEY, text).trim_end_matches('='));
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target.as_str(), None),
         };
-        let found =
-            signed("{ key: [new, key], expires: expires }").check(&method, path, query, NOW);
+        let found = signed(&format!("{{ key: [{NEW}, {KEY}], expires: expires }}"))
+            .check(&method, path, query, NOW);
         assert_eq!(found, expected.map(|left| left.map(str::to_owned)), "{asked}");
     }
 
@@ -289,14 +301,14 @@ mod tests {
 
     #[test]
     fn every_key_of_a_list_will_do() {
-        let signed = signed("{ key: [new, old], parameter: s, expires: e }");
+        let signed = signed(&format!("{{ key: [{NEW}, {KEY}], parameter: s, expires: e }}"));
         let query = |key| {
             format!(
                 "e=1800000000&s={}",
                 signature(key, "GET /a?e=1800000000").trim_end_matches('=')
             )
         };
-        for (key, expected) in [("new", Ok(None)), ("old", Ok(None)), ("", Err(Bad::Signature))] {
+        for (key, expected) in [(NEW, Ok(None)), (KEY, Ok(None)), ("", Err(Bad::Signature))] {
             let query = query(key);
             assert_eq!(signed.check(&Method::GET, "/a", Some(&query), NOW), expected, "{key}");
         }
@@ -307,10 +319,11 @@ mod tests {
         for (yaml, expected) in [
             ("{}", &["key"][..]),
             ("{ key: [] }", &["key"]),
-            ("{ key: [a, ''] }", &["key[1]"]),
-            ("{ key: [a, a, a, a, a, a, a, a, a] }", &["key"]),
-            ("{ key: a, parameter: 'a b', expires: '' }", &["parameter", "expires"]),
-            ("{ key: a, parameter: a, expires: a }", &["expires"]),
+            ("{ key: [key-of-16-bytes., ''] }", &["key[1]"]),
+            ("{ key: key-of-15-bytes }", &["key"]),
+            ("{ key: [&k key-of-16-bytes., *k, *k, *k, *k, *k, *k, *k, *k] }", &["key"]),
+            ("{ key: key-of-16-bytes., parameter: 'a b', expires: '' }", &["parameter", "expires"]),
+            ("{ key: key-of-16-bytes., parameter: a, expires: a }", &["expires"]),
         ] {
             let config: Config = serde_yaml::from_str(yaml).expect("well-formed");
             let faults = Signed::new(&config).expect_err(yaml);

@@ -8,7 +8,7 @@ upstreams: { app: { servers: ['{origin}'] } }
 routes:
   - match: { path: /api, methods: [GET, PUT] }
     upstream: app
-    access: { methods: [GET, PUT], signed: { key: nobody has it } }
+    access: { methods: [GET, PUT], signed: { key: nobody has this key } }
     cors:
       origins: [https://shop.example, 'https://*.partner.example']
       methods: [PUT]

@@ -12,11 +12,11 @@ upstreams: { app: { servers: ['{origin}'] } }
 routes:
   - match: { path_prefix: /media/ }
     upstream: app
-    access: { signed: { key: the key } }
+    access: { signed: { key: the key of links } }
   - match: { path_prefix: /other/ }
     upstream: app
     rewrite: { strip_prefix: /other }
-    access: { signed: { key: [new-key, old-key], parameter: x-ticket, expires: until } }
+    access: { signed: { key: [new-key-of-links, old-key-of-links], parameter: x-ticket, expires: until } }
 ";
 
 fn now() -> u64 {
@@ -43,7 +43,7 @@ async fn a_link_is_good_until_it_expires_and_for_nothing_else() {
     let edge = Edge::start_with(SITE, &[("origin", &origin.addr)]);
     let until = now() + 3600;
     let target = format!("/media/a.mp4?quality=hd&exp={until}");
-    let sig = signature("the key", &format!("GET {target}"));
+    let sig = signature("the key of links", &format!("GET {target}"));
     let link = format!("{target}&sig={sig}");
 
     let answer = ask(&edge, "GET", &link).await;
@@ -61,7 +61,7 @@ async fn a_link_is_good_until_it_expires_and_for_nothing_else() {
     assert_eq!(ask(&edge, "POST", &link).await.status, 403);
 
     let over = format!("/media/a.mp4?exp={}", now() - 1);
-    let sig = signature("the key", &format!("GET {over}"));
+    let sig = signature("the key of links", &format!("GET {over}"));
     assert_eq!(ask(&edge, "GET", &format!("{over}&sig={sig}")).await.status, 403);
 
     let records = edge.stop();
@@ -81,10 +81,10 @@ async fn parameters_have_names_of_the_operators_and_keys_replace_each_other() {
     let edge = Edge::start_with(SITE, &[("origin", &origin.addr)]);
     let until = now() + 3600;
     for (method, key, status) in [
-        ("PUT", "new-key", 200),
-        ("PUT", "old-key", 200),
-        ("HEAD", "old-key", 200),
-        ("PUT", "no-key", 403),
+        ("PUT", "new-key-of-links", 200),
+        ("PUT", "old-key-of-links", 200),
+        ("HEAD", "old-key-of-links", 200),
+        ("PUT", "no-key-of-a-link", 403),
     ] {
         let signed_as = if method == "HEAD" { "GET" } else { method };
         let sig = signature(key, &format!("{signed_as} /other/a?until={until}"));
@@ -100,7 +100,7 @@ async fn parameters_have_names_of_the_operators_and_keys_replace_each_other() {
     assert!(seen.contains("PUT /a HTTP/1.1\r\n") && !seen.contains("until"), "{seen}");
     assert!(!seen.contains("x-ticket"), "{seen}");
     let shown = edge.admin_get("/api/config").text();
-    assert!(!shown.contains("the key") && !shown.contains("old-key"), "{shown}");
+    assert!(!shown.contains("the key of links") && !shown.contains("old-key-of-links"), "{shown}");
     for record in edge.stop() {
         assert!(record["query"].as_str().unwrap().starts_with("x-ticket=***"), "{record}");
     }
