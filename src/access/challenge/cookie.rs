@@ -12,15 +12,17 @@ const NAME: &str = "tg_pass";
 /// has the name of one with it, so that one name for both would lock people
 /// out of a site that speaks both.
 const OVER_TLS: &str = "__Host-";
-/// The most that are looked at: whoever plants some in another path or domain
-/// gains nothing but a few hashes.
-const MOST: usize = 4;
 
-/// The passes that a request shows.
-pub(super) fn shown(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+/// The passes that a request shows which count on its channel: over TLS only
+/// what nobody else can have planted.
+pub(super) fn shown(headers: &HeaderMap, channel: Channel) -> impl Iterator<Item = &[u8]> {
+    let passes = cookies(headers);
+    passes.filter(move |pass| pass.channel == channel).map(|pass| pass.value)
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = Pass<'_>> {
     let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
-    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
-    pairs.filter_map(value).take(MOST)
+    lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(Pass::read)
 }
 
 /// The Set-Cookie of a pass; one set over TLS stays there.
@@ -37,7 +39,7 @@ pub(super) fn set(pass: &str, lasts_secs: u64, channel: Channel) -> HeaderValue 
 
 /// Whether a request shows passes, good or not.
 pub(crate) fn show_pass(headers: &HeaderMap) -> bool {
-    shown(headers).next().is_some()
+    cookies(headers).next().is_some()
 }
 
 /// Takes every pass out of a request; what else is in `Cookie` stays.
@@ -52,18 +54,30 @@ pub(crate) fn strip_passes(headers: &mut HeaderMap) {
 
 /// The line without passes; none if nothing is left.
 fn without(line: &[u8]) -> Option<HeaderValue> {
-    let pairs = line.split(|byte| *byte == b';').filter(|pair| value(pair).is_none());
+    let pairs = line.split(|byte| *byte == b';').filter(|pair| Pass::read(pair).is_none());
     let rest = pairs.collect::<Vec<_>>().join(&b";"[..]);
     let rest = rest.trim_ascii();
     let value = HeaderValue::from_bytes(rest).expect("a part of a value is one");
     (!rest.is_empty()).then_some(value)
 }
 
-/// The value of one `name=value`, if the name is ours.
-fn value(pair: &[u8]) -> Option<&[u8]> {
-    let pair = pair.trim_ascii();
-    let pair = pair.strip_prefix(OVER_TLS.as_bytes()).unwrap_or(pair);
-    pair.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")
+/// One `name=value` whose name is ours.
+struct Pass<'a> {
+    value: &'a [u8],
+    /// What it was set over, going by its name.
+    channel: Channel,
+}
+
+impl<'a> Pass<'a> {
+    fn read(pair: &'a [u8]) -> Option<Self> {
+        let pair = pair.trim_ascii();
+        let (pair, channel) = match pair.strip_prefix(OVER_TLS.as_bytes()) {
+            Some(rest) => (rest, Channel::Tls),
+            None => (pair, Channel::Plain),
+        };
+        let value = pair.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")?;
+        Some(Pass { value, channel })
+    }
 }
 
 #[cfg(test)]
@@ -76,17 +90,19 @@ mod tests {
 
     #[test]
     fn finds_passes_among_others() {
-        let found = |lines: &[&'static str]| {
+        let found_over = |channel, lines: &[&'static str]| {
             let headers = headers(lines);
-            shown(&headers)
+            shown(&headers, channel)
                 .map(|pass| String::from_utf8_lossy(pass).into_owned())
                 .collect::<Vec<_>>()
         };
+        let found = |lines: &[&'static str]| found_over(Channel::Plain, lines);
         assert_eq!(found(&["tg_pass=1"]), ["1"]);
         assert_eq!(found(&["a=b; tg_pass=1;c=d", "tg_pass="]), ["1", ""]);
-        assert_eq!(found(&["__Host-tg_pass=1; __Host-a=2; __host-tg_pass=3"]), ["1"]);
+        let mixed = ["__Host-tg_pass=1; __Host-a=2; __host-tg_pass=3", "tg_pass=4"];
+        assert_eq!(found_over(Channel::Tls, &mixed), ["1"]);
+        assert_eq!(found(&mixed), ["4"]);
         assert_eq!(found(&["xtg_pass=1; tg_passx=2; tg_pass; TG_PASS=3; a=tg_pass=4"]), [""; 0]);
-        assert_eq!(found(&["tg_pass=1;tg_pass=2;tg_pass=3;tg_pass=4;tg_pass=5"]).len(), MOST);
         assert_eq!(found(&[]), [""; 0]);
     }
 
