@@ -106,6 +106,11 @@ impl Faults {
         Faults::one(what).under(step)
     }
 
+    /// Several faults of the value itself.
+    pub(crate) fn each(whats: impl IntoIterator<Item = String>) -> Self {
+        whats.into_iter().fold(Faults::none(), |faults, what| faults.with(KeyPath::root(), what))
+    }
+
     /// Adds a fault at a path below the value.
     pub(crate) fn with(mut self, at: KeyPath, what: impl Into<String>) -> Self {
         self.add(at, what);

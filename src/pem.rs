@@ -4,8 +4,6 @@
 //! fault names its file. What they are for is for `listen` and `upstream`.
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use rustls::Error;
@@ -15,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::fault::Faults;
+use crate::watch::read_file;
 
 /// The largest file read; chains, keys and bundles of roots take less.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -77,14 +76,7 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Faults> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Faults> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| Faults::one(named(path, error)))?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Faults::one(named(path, "is larger than 1 MiB")));
-    }
-    Ok(bytes)
+    read_file(path, LARGEST_FILE).map_err(|what| Faults::one(named(path, what)))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::users::Users;
 use crate::fault::Faults;
 use crate::networks::ClientKey;
 use crate::units::Switch;
+use crate::watch::{Watched, WatchedFiles};
 
 /// The longest `name:password` in its coding: the longest of both, and some.
 const LONGEST: usize = 2048;
@@ -23,7 +24,8 @@ const LONGEST: usize = 2048;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Lines of `name:hash`; the hashes are of argon2 or bcrypt.
+    /// Lines of `name:hash`; the hashes are of argon2 or bcrypt. It is read
+    /// again when it changes.
     pub file: PathBuf,
     /// What browsers call the place that one signs in to.
     #[serde(default = "realm")]
@@ -69,25 +71,24 @@ impl Fault {
 /// Lets in who is in a file.
 #[derive(Debug)]
 pub(super) struct Basic {
-    users: Users,
+    users: Arc<Watched<Users>>,
     passwords: Arc<Passwords>,
     challenge: HeaderValue,
     passes: bool,
 }
 
 impl Basic {
-    /// Reads the file; blocks on the disk.
-    pub(super) fn new(config: &Config, passwords: &Arc<Passwords>) -> Result<Self, Faults> {
+    pub(super) fn new(
+        config: &Config,
+        files: &WatchedFiles<Users>,
+        passwords: &Arc<Passwords>,
+    ) -> Result<Self, Faults> {
         let mut faults = Faults::none();
-        let users = Users::read(&config.file).map_err(|found| {
-            for what in found {
-                faults.extend(Faults::at("file", what));
-            }
-        });
+        let users = faults.collect("file", files.find(&config.file).map_err(Faults::each));
         let challenge = faults.collect("realm", challenge(&config.realm));
         faults.into_result(|| {
             Some(Basic {
-                users: users.ok()?,
+                users: users?,
                 passwords: passwords.clone(),
                 challenge: challenge?,
                 passes: config.pass.0,
@@ -104,7 +105,9 @@ impl Basic {
         let given = request.get(header::AUTHORIZATION).ok_or(Fault::Missing)?;
         let (name, password) = read(given)?;
         let claim = Claim { client, name: &name, password: &password };
-        match self.passwords.verify(claim, self.users.find(&name)).await {
+        // The file may be replaced while the password is verified.
+        let users = Arc::clone(&self.users.load());
+        match self.passwords.verify(claim, users.find(&name)).await {
             Ok(Verdict::Right) => Ok(name),
             Ok(Verdict::Wrong) => Err(Fault::Wrong),
             Err(Busy) => Err(Fault::Busy),

@@ -5,8 +5,7 @@ use http::{HeaderName, header};
 use super::basic::Basic;
 use super::forward::{Forward, Question};
 use super::jwt::Jwt;
-use super::verifiers::Verifiers;
-use super::{Asked, Config, Denied, Granted};
+use super::{Asked, Config, Denied, Granted, Sources};
 use crate::fault::Faults;
 
 /// What a route wants to see. Invariant: at least one of them.
@@ -18,8 +17,8 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// None where nothing is to be shown; blocks on files.
-    pub(super) fn new(config: &Config, verifiers: &Verifiers) -> Result<Option<Self>, Faults> {
+    /// None where nothing is to be shown.
+    pub(super) fn new(config: &Config, sources: &Sources) -> Result<Option<Self>, Faults> {
         let Config { basic, jwt, forward, .. } = config;
         if basic.is_none() && jwt.is_none() && forward.is_none() {
             return Ok(None);
@@ -29,10 +28,12 @@ impl Credentials {
             let what = "a request has one Authorization, and `basic` wants a password there";
             faults.extend(Faults::at("jwt", what));
         }
+        let Sources { users, key_files, verifiers, .. } = sources;
         let basic = basic
             .as_ref()
-            .map(|basic| faults.collect("basic", Basic::new(basic, &verifiers.passwords)));
-        let jwt = jwt.as_ref().map(|jwt| faults.collect("jwt", Jwt::new(jwt, verifiers)));
+            .map(|basic| faults.collect("basic", Basic::new(basic, users, &verifiers.passwords)));
+        let jwt =
+            jwt.as_ref().map(|jwt| faults.collect("jwt", Jwt::new(jwt, key_files, verifiers)));
         let forward = forward
             .as_ref()
             .map(|forward| faults.collect("forward", Forward::new(forward, &verifiers.outbound)));

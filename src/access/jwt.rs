@@ -18,16 +18,17 @@ use serde::{Deserialize, Serialize};
 use super::fields::{self, Fields};
 use super::outbound::{Outbound, read_url};
 use super::remembered::{Remembered, Tagger};
-use super::users::read_bounded;
 use super::verifiers::Verifiers;
 use crate::fault::Faults;
 use crate::units::Period;
+use crate::watch::{Holdings, Watched, WatchedFiles, read_text};
 
 use self::algorithm::Algorithm;
-use self::keys::{Keys, Signature};
+use self::keys::Signature;
 use self::token::{Claims, Demands, Token};
 
 pub(crate) use self::key_set::KeySet;
+pub(super) use self::keys::Keys;
 
 /// What of a token is signed and the signature, for who only reads it.
 #[cfg(any(test, fuzzing))]
@@ -47,7 +48,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// The public keys (JWKS): a file, or an http or https URL.
+    /// The public keys (JWKS): a file, which is read again when it changes, or
+    /// an http or https URL.
     pub jwks: String,
     /// Who must have issued tokens; anybody with one of the keys if absent.
     #[serde(default)]
@@ -134,7 +136,7 @@ pub(super) struct Jwt {
 
 #[derive(Debug)]
 enum Source {
-    File(Arc<Keys>),
+    File(Arc<Watched<Keys>>),
     Url(Arc<KeySet>),
 }
 
@@ -177,11 +179,35 @@ fn is_url(jwks: &str) -> bool {
     jwks.contains("://")
 }
 
+/// The file that `jwks` names, if it is no URL.
+pub(super) fn key_file(jwks: &str) -> Option<&Path> {
+    (!is_url(jwks)).then(|| Path::new(jwks))
+}
+
+/// Reads a file of keys; the error names it.
+pub(super) fn read_keys(path: &Path) -> Result<Keys, Vec<String>> {
+    let keys = read_text(path, keys::LARGEST).and_then(|text| Keys::read(&text));
+    keys.map_err(|what| vec![format!("`{}`: {what}", path.display())])
+}
+
+impl Holdings for Keys {
+    fn told(&self) -> String {
+        format!("{} keys", self.len())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl Jwt {
-    /// Reads the keys, if they are in a file; blocks on the disk then.
-    pub(super) fn new(config: &Config, verifiers: &Verifiers) -> Result<Self, Faults> {
+    pub(super) fn new(
+        config: &Config,
+        files: &WatchedFiles<Keys>,
+        verifiers: &Verifiers,
+    ) -> Result<Self, Faults> {
         let mut faults = Faults::none();
-        let source = faults.collect("jwks", source(&config.jwks, verifiers));
+        let source = faults.collect("jwks", source(&config.jwks, files, verifiers));
         let algorithms = faults.collect("algorithms", read_algorithms(&config.algorithms));
         let headers = faults.collect("headers", read_headers(&config.headers));
         if config.leeway.0 > Duration::from_secs(3600) {
@@ -212,10 +238,10 @@ impl Jwt {
     pub(super) async fn check(&self, request: &HeaderMap) -> Result<Verified, Fault> {
         let text = bearer(request).ok_or(Fault::Missing)?;
         let keys = match &self.source {
-            Source::File(keys) => keys.clone(),
+            Source::File(keys) => Arc::clone(&keys.load()),
             Source::Url(set) => set.keys().await.ok_or(Fault::NotReady)?,
         };
-        let now = now();
+        let now = seconds(SystemTime::now());
         let tag = self.tagger.tag(&[text.as_bytes()]);
         if let Some(known) = self.known.find(&tag)
             && Arc::ptr_eq(&known.keys, &keys)
@@ -265,23 +291,23 @@ impl Jwt {
 
     fn fields(&self, claims: &Claims) -> Fields {
         let told = self.headers.iter().filter_map(|(name, claim)| {
-            // A text that no field can hold is not told.
-            let value = HeaderValue::try_from(claims.text(claim)?).ok()?;
+            // A text that no field can hold is not told; nor is one with white
+            // space around it, which is another one to whoever reads the field.
+            let text = claims.text(claim).filter(|text| text.trim_ascii() == text)?;
+            let value = HeaderValue::try_from(text).ok()?;
             Some((name.clone(), value))
         });
         told.collect()
     }
 }
 
-fn source(jwks: &str, verifiers: &Verifiers) -> Result<Source, Faults> {
-    if is_url(jwks) {
+fn source(jwks: &str, files: &WatchedFiles<Keys>, verifiers: &Verifiers) -> Result<Source, Faults> {
+    let Some(file) = key_file(jwks) else {
         verifiers.outbound.read_url(jwks).map_err(Faults::one)?;
         let set = verifiers.key_sets.get(jwks).ok_or_else(|| Faults::one("is not known"))?;
         return Ok(Source::Url(set.clone()));
-    }
-    let keys = read_bounded(Path::new(jwks), keys::LARGEST).and_then(|text| Keys::read(&text));
-    let keys = keys.map_err(|what| Faults::one(format!("`{jwks}`: {what}")))?;
-    Ok(Source::File(Arc::new(keys)))
+    };
+    files.find(file).map(Source::File).map_err(Faults::each)
 }
 
 fn read_algorithms(names: &[String]) -> Result<Vec<Algorithm>, Faults> {
@@ -297,13 +323,17 @@ fn read_algorithms(names: &[String]) -> Result<Vec<Algorithm>, Faults> {
 
 fn read_headers(headers: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, String)>, Faults> {
     let mut faults = Faults::none();
-    let mut read = Vec::new();
+    let mut read: Vec<(HeaderName, String)> = Vec::new();
     for (name, claim) in headers {
         let found = match claim.as_str() {
             "" => Err(Faults::one("names no claim; write one like sub")),
             _ => fields::read_name(name).map_err(Faults::one),
         };
-        read.extend(faults.collect(name.as_str(), found).map(|name| (name, claim.clone())));
+        let Some(field) = faults.collect(name.as_str(), found) else { continue };
+        if read.iter().any(|(other, _)| *other == field) {
+            faults.extend(Faults::at(name.as_str(), format!("`{field}` is there twice")));
+        }
+        read.push((field, claim.clone()));
     }
     faults.into_result(|| Some(read))
 }
@@ -315,6 +345,27 @@ pub(super) fn bearer(request: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+/// Seconds since 1970. While the clock is plainly wrong, every token is over.
+fn seconds(now: SystemTime) -> f64 {
+    now.duration_since(UNIX_EPOCH).map_or(f64::INFINITY, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_lets_nobody_in() {
+        assert_eq!(seconds(UNIX_EPOCH + Duration::from_millis(1500)), 1.5);
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        let [head, claims] =
+            [r#"{"alg":"ES256"}"#, r#"{"exp":1e300}"#].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let text = format!("{head}.{claims}.{head}");
+        let claims = Token::read(&text).and_then(|token| token.claims()).expect("a token");
+        let demands = Demands { issuer: None, audience: None, leeway: 3600.0 };
+        assert_eq!(claims.check(&demands, seconds(before)), Err(Fault::Expired));
+    }
 }

@@ -1,6 +1,5 @@
 //! Networks that may ask and those that may not, some of them in files.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,10 +7,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Faults, KeyPath};
+use crate::fault::Faults;
 use crate::networks::{Network, Networks};
 use crate::units::Unreadable;
-use crate::watch::{Refresh, Watched, read_file};
+use crate::watch::{Holdings, Watched, WatchedFiles, read_file};
 
 /// The most networks of one file.
 const MOST_NETWORKS: usize = 1_000_000;
@@ -38,35 +37,33 @@ pub(crate) struct ListFile {
     pub file: PathBuf,
 }
 
-/// Every file of networks that a site's routes name; each is read once.
-#[derive(Debug, Default)]
-pub(crate) struct ListFiles {
-    by_path: HashMap<PathBuf, Result<Arc<Watched<Networks>>, String>>,
+/// Every file of networks that a site's routes name.
+pub(super) type ListFiles = WatchedFiles<Listed>;
+
+/// Opens the files among `items`.
+pub(super) fn open<'a>(items: impl Iterator<Item = &'a Item>) -> ListFiles {
+    let paths = items.filter_map(|item| match item {
+        Item::Network(_) => None,
+        Item::File(ListFile { file }) => Some(file.as_path()),
+    });
+    ListFiles::open(paths, read_list)
 }
 
-impl ListFiles {
-    pub(super) fn open<'a>(items: impl Iterator<Item = &'a Item>) -> Self {
-        let mut by_path = HashMap::new();
-        for item in items {
-            if let Item::File(ListFile { file }) = item
-                && !by_path.contains_key(file)
-            {
-                let opened = Watched::open(file, read_list).map(Arc::new);
-                by_path.insert(file.clone(), opened);
-            }
-        }
-        ListFiles { by_path }
+/// What a file of networks says.
+#[derive(Debug, PartialEq)]
+pub(super) struct Listed {
+    networks: Networks,
+    // Of lines; the set joins networks that touch.
+    count: usize,
+}
+
+impl Holdings for Listed {
+    fn told(&self) -> String {
+        format!("{} networks", self.count)
     }
 
-    /// The files, to be read again when they change.
-    pub(crate) fn files(&self) -> impl Iterator<Item = Arc<dyn Refresh>> {
-        let opened = self.by_path.values().flatten().cloned();
-        opened.map(|file| -> Arc<dyn Refresh> { file })
-    }
-
-    fn find(&self, path: &Path) -> Result<Arc<Watched<Networks>>, String> {
-        let unopened = || Err(format!("{} was not opened", path.display()));
-        self.by_path.get(path).cloned().unwrap_or_else(unopened)
+    fn is_empty(&self) -> bool {
+        self.count == 0
     }
 }
 
@@ -74,7 +71,7 @@ impl ListFiles {
 #[derive(Debug)]
 pub(super) struct List {
     written: Networks,
-    files: Vec<Arc<Watched<Networks>>>,
+    files: Vec<Arc<Watched<Listed>>>,
 }
 
 impl List {
@@ -88,7 +85,7 @@ impl List {
                 Item::Network(network) => written.push(*network),
                 Item::File(ListFile { file }) => match files.find(file) {
                     Ok(list) => found.push(list),
-                    Err(what) => faults.add(KeyPath::root().child(index).child("file"), what),
+                    Err(whats) => faults.extend(Faults::each(whats).under("file").under(index)),
                 },
             }
         }
@@ -98,13 +95,14 @@ impl List {
 
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         self.written.contains(address)
-            || self.files.iter().any(|file| file.load().contains(address))
+            || self.files.iter().any(|file| file.load().networks.contains(address))
     }
 }
 
 /// Reads a file of networks; the error names the lines.
-fn read_list(path: &Path) -> Result<Networks, String> {
-    let bytes = read_file(path, LARGEST_FILE)?;
+fn read_list(path: &Path) -> Result<Listed, Vec<String>> {
+    let bytes = read_file(path, LARGEST_FILE);
+    let bytes = bytes.map_err(|what| vec![format!("{}: {what}", path.display())])?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let (mut networks, mut wrong, mut untold) = (Vec::new(), Vec::new(), 0);
@@ -115,7 +113,8 @@ fn read_list(path: &Path) -> Result<Networks, String> {
         }
         if networks.len() == MOST_NETWORKS {
             let name = path.display();
-            return Err(format!("{name}:{number}: a file has at most {MOST_NETWORKS} networks"));
+            let what = format!("{name}:{number}: a file has at most {MOST_NETWORKS} networks");
+            return Err(vec![what]);
         }
         match line.parse::<Network>() {
             Ok(network) => networks.push(network),
@@ -130,7 +129,10 @@ fn read_list(path: &Path) -> Result<Networks, String> {
     if untold > 0 {
         wrong.push(format!("and {untold} more lines"));
     }
-    if wrong.is_empty() { Ok(Networks::new(&networks)) } else { Err(wrong.join("; ")) }
+    if !wrong.is_empty() {
+        return Err(vec![wrong.join("; ")]);
+    }
+    Ok(Listed { networks: Networks::new(&networks), count: networks.len() })
 }
 
 #[cfg(test)]
@@ -142,13 +144,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("bad.txt");
         std::fs::write(&path, text).expect("writable");
-        let said =
-            read_list(&path).map_err(|what| what.replace(&format!("{}:", path.display()), ""));
+        let said = read_list(&path)
+            .map_err(|what| what.concat().replace(&format!("{}:", path.display()), ""));
         match (said, expected) {
             (Ok(read), Ok(networks)) => {
                 let parse = |text: &&str| text.parse().expect("a network");
                 let networks: Vec<Network> = networks.iter().map(parse).collect();
-                assert_eq!(read, Networks::new(&networks), "{text:?}");
+                assert_eq!(read.networks, Networks::new(&networks), "{text:?}");
+                assert_eq!(read.is_empty(), networks.is_empty(), "{text:?}");
             }
             (Err(said), Err(expected)) => assert_eq!(said, expected, "{text:?}"),
             (said, expected) => panic!("{text:?}: {said:?}, expected {expected:?}"),
@@ -189,7 +192,7 @@ mod tests {
         let file = dir.path().join("empty.txt");
         std::fs::write(&file, "").expect("writable");
         let items = [Item::File(ListFile { file })];
-        let files = ListFiles::open(items.iter());
+        let files = open(items.iter());
         assert_eq!(files.files().count(), 1);
         assert!(List::new(&[], &files).expect("good").is_none());
         let list = List::new(&items, &files).expect("good").expect("a list");

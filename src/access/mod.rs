@@ -35,14 +35,17 @@ use crate::fault::Faults;
 use crate::listen::Channel;
 use crate::route::read_methods;
 use crate::sanitise::Head;
+use crate::watch::{Refresh, WatchedFiles};
 
 use self::challenge::{Ask, Challenge, Difficulty, Lasts, When};
 use self::credentials::Credentials;
-use self::lists::{Item, List};
+use self::jwt::Keys;
+use self::lists::{Item, List, ListFiles};
 use self::places::Places;
 use self::referers::Referers;
 use self::signed::Signed;
 use self::user_agents::UserAgents;
+use self::users::Users;
 
 pub(crate) use self::basic::Fault as BasicFault;
 pub(crate) use self::challenge::{Challenged, Pressure, Seal, Unproven, show_pass, strip_passes};
@@ -51,7 +54,6 @@ pub(crate) use self::credentials::Shown;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::forward::{Fault as ForwardFault, Verdict};
 pub(crate) use self::jwt::Fault as JwtFault;
-pub(crate) use self::lists::ListFiles;
 pub(crate) use self::password::{
     LONGEST as LONGEST_PASSWORD, argon2 as hash_by_argon2, bcrypt as hash_by_bcrypt,
 };
@@ -109,7 +111,9 @@ impl Config {
 /// What the rules of all routes look things up in.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    pub(crate) lists: ListFiles,
+    lists: ListFiles,
+    users: WatchedFiles<Users>,
+    key_files: WatchedFiles<Keys>,
     pub(crate) verifiers: Verifiers,
     /// Which databases there are.
     geo: GeoConfig,
@@ -124,8 +128,21 @@ impl Sources {
         previous: Option<&Verifiers>,
     ) -> Self {
         let items = configs.clone().flat_map(|config| config.allow.iter().chain(&config.deny));
-        let verifiers = Verifiers::new(configs, previous);
-        Sources { lists: ListFiles::open(items), verifiers, geo: geo.clone() }
+        let basics = configs.clone().filter_map(|config| config.basic.as_ref());
+        let jwts = configs.clone().filter_map(|config| config.jwt.as_ref());
+        let key_files = jwts.filter_map(|jwt| jwt::key_file(&jwt.jwks));
+        Sources {
+            lists: lists::open(items),
+            users: WatchedFiles::open(basics.map(|basic| basic.file.as_path()), Users::read),
+            key_files: WatchedFiles::open(key_files, jwt::read_keys),
+            verifiers: Verifiers::new(configs, previous),
+            geo: geo.clone(),
+        }
+    }
+
+    /// The files, to be read again when they change.
+    pub(crate) fn files(&self) -> impl Iterator<Item = Arc<dyn Refresh>> {
+        self.lists.files().chain(self.users.files()).chain(self.key_files.files())
     }
 }
 
@@ -197,7 +214,6 @@ struct Rules {
 }
 
 impl Access {
-    /// Reads what is in files; blocks on them.
     pub(crate) fn new(config: &Config, sources: &Sources) -> Result<Self, Faults> {
         if *config == Config::default() {
             return Ok(Access::default());
@@ -223,7 +239,7 @@ impl Access {
             Some(signed) => faults.collect("signed", Signed::new(signed)).map(Some),
             None => Some(None),
         };
-        let credentials = Credentials::new(config, &sources.verifiers);
+        let credentials = Credentials::new(config, sources);
         let credentials = credentials.map_err(|found| faults.extend(found));
         let challenge =
             Challenge::new(config.challenge, config.challenge_difficulty, config.challenge_lasts);

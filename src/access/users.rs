@@ -1,12 +1,12 @@
 //! A file of users: a line `name:hash` for each, as htpasswd writes them.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::password::Hash;
+use crate::watch::{Holdings, read_text};
 
 /// The largest file that is read: some 10,000 users.
 const LARGEST: u64 = 1 << 20;
@@ -18,35 +18,56 @@ const MOST_TOLD: usize = 10;
 /// Who may sign in. Invariant: not empty.
 #[derive(Debug)]
 pub(super) struct Users {
-    by_name: HashMap<Box<str>, Arc<Hash>>,
-    // One of theirs; verifying it takes as long as for a user that there is.
-    decoy: Arc<Hash>,
+    by_name: ByName,
+    // Those of all users. What stands in for the hash of a name that there is
+    // not is one of them, always the same for a name: who measures how long it
+    // takes sees what some user takes, and not whether the name is one.
+    decoys: Box<[Arc<Hash>]>,
+    choice: RandomState,
 }
 
 impl Users {
     /// Reads a file; each fault names it, and the line.
     pub(super) fn read(path: &Path) -> Result<Users, Vec<String>> {
         let named = |what: String| vec![format!("`{}`: {what}", path.display())];
-        let text = read_bounded(path, LARGEST).map_err(named)?;
+        let text = read_text(path, LARGEST).map_err(named)?;
         let faults = |found: Vec<(usize, String)>| -> Vec<String> {
             let lines = found.into_iter().take(MOST_TOLD);
             lines.map(|(line, what)| format!("{}:{line}: {what}", path.display())).collect()
         };
-        let (by_name, first) = parse(&text).map_err(faults)?;
-        let Some(decoy) = first else {
+        let by_name = parse(&text).map_err(faults)?;
+        if by_name.is_empty() {
             return Err(named("has no user; write lines like name:hash".to_owned()));
-        };
-        Ok(Users { by_name, decoy })
+        }
+        let decoys = by_name.values().cloned().collect();
+        Ok(Users { by_name, decoys, choice: RandomState::new() })
     }
 
     /// The hash of a user, or one that stands in for it.
     pub(super) fn find(&self, name: &str) -> Found<'_> {
         match self.by_name.get_key_value(name) {
             Some((_, hash)) => Found { hash, is_known: true },
-            None => Found { hash: &self.decoy, is_known: false },
+            None => Found { hash: self.decoy(name), is_known: false },
         }
     }
+
+    fn decoy(&self, name: &str) -> &Arc<Hash> {
+        let drawn = self.choice.hash_one(name) as usize % self.decoys.len();
+        &self.decoys[drawn]
+    }
 }
+
+impl Holdings for Users {
+    fn told(&self) -> String {
+        format!("{} users", self.by_name.len())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+type ByName = HashMap<Box<str>, Arc<Hash>>;
 
 /// What is verified for a name.
 pub(super) struct Found<'a> {
@@ -54,13 +75,11 @@ pub(super) struct Found<'a> {
     pub(super) is_known: bool,
 }
 
-type Parsed = (HashMap<Box<str>, Arc<Hash>>, Option<Arc<Hash>>);
-
-/// The users and the hash of the first, or every line that is none.
-fn parse(text: &str) -> Result<Parsed, Vec<(usize, String)>> {
-    let mut by_name = HashMap::new();
-    let mut first = None;
+/// The users, or every line that is none.
+fn parse(text: &str) -> Result<ByName, Vec<(usize, String)>> {
+    let mut by_name = ByName::new();
     let mut faults = Vec::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim_end();
         if line.is_empty() || line.starts_with('#') {
@@ -73,13 +92,11 @@ fn parse(text: &str) -> Result<Parsed, Vec<(usize, String)>> {
                 continue;
             }
         };
-        let hash = Arc::new(hash);
-        first.get_or_insert_with(|| hash.clone());
-        if by_name.insert(name.into(), hash).is_some() {
+        if by_name.insert(name.into(), Arc::new(hash)).is_some() {
             faults.push((number, format!("`{name}` is there twice")));
         }
     }
-    if faults.is_empty() { Ok((by_name, first)) } else { Err(faults) }
+    if faults.is_empty() { Ok(by_name) } else { Err(faults) }
 }
 
 fn parse_line(line: &str) -> Result<(&str, Hash), String> {
@@ -91,25 +108,10 @@ fn parse_line(line: &str) -> Result<(&str, Hash), String> {
     Ok((name, hash))
 }
 
-/// The text of a regular file that is not too large.
-pub(super) fn read_bounded(path: &Path, largest: u64) -> Result<String, String> {
-    // Asked before it is opened: to open a FIFO is to wait for its writer.
-    let found = fs::metadata(path).map_err(|error| error.to_string())?;
-    if !found.is_file() {
-        return Err("is no regular file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(largest + 1).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > largest {
-        return Err(format!("is larger than {} KiB", largest / 1024));
-    }
-    String::from_utf8(bytes).map_err(|_| "is no text in UTF-8".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const HASH: &str = "$2y$04$N9qo8uLOickgx2ZMRZoMye5LxIOdmkBZduNc1HRtuvNL00ocRV0le";
@@ -127,7 +129,29 @@ mod tests {
 
     #[test]
     fn reads_what_htpasswd_writes() {
+        // Editors write a mark before the first name.
+        check(&format!("\u{feff}ann:{HASH}\nann:{HASH}"), &["F:2: `ann` is there twice"]);
         check(&format!("# staff\n\nann:{HASH}\nbob marley:{HASH}\r\n"), &[]);
+    }
+
+    #[test]
+    fn a_name_without_a_user_takes_what_some_user_takes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("users");
+        let slow = HASH.replace("$04$", "$06$");
+        let lines = ["ann", "bob"].map(|name| format!("{name}:{HASH}\n{name}-slow:{slow}\n"));
+        fs::write(&path, lines.concat()).expect("a file");
+        let users = Users::read(&path).expect("users");
+        let names: Vec<String> = (0..200).map(|number| format!("nobody{number}")).collect();
+        let cost = |name: &String| {
+            let found = users.find(name);
+            assert!(!found.is_known);
+            found.hash.text() == slow
+        };
+        let slow_ones = names.iter().filter(|name| cost(name)).count();
+        // All the same is as likely as 200 tosses of a coin.
+        assert!((1..200).contains(&slow_ones), "{slow_ones}");
+        assert_eq!(slow_ones, names.iter().filter(|name| cost(name)).count(), "each its own");
     }
 
     #[test]
@@ -151,7 +175,7 @@ mod tests {
     #[test]
     fn files_are_read_within_a_bound() {
         check(&"#".repeat(LARGEST as usize), &["`F`: has no user; write lines like name:hash"]);
-        check(&"#".repeat(LARGEST as usize + 1), &["`F`: is larger than 1024 KiB"]);
+        check(&"#".repeat(LARGEST as usize + 1), &["`F`: is larger than 1 MiB"]);
         let folder = tempfile::tempdir().expect("a folder");
         let of_folder = Users::read(folder.path()).expect_err("a folder");
         assert!(of_folder[0].ends_with("is no regular file"), "{of_folder:?}");

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::fault::Faults;
 use crate::units::Unreadable;
-use crate::watch::{Refresh, Watched, read_file};
+use crate::watch::{Holdings, Refresh, Watched, read_file};
 
 /// The largest database read; those of whole cities take a tenth of it.
 const LARGEST: u64 = 1 << 30;
@@ -48,9 +48,9 @@ pub(crate) struct Geo {
 impl Geo {
     pub(crate) fn new(config: &Config) -> Result<Self, Faults> {
         let mut faults = Faults::none();
-        let mut open = |key, path: &Option<PathBuf>, read: fn(&Path) -> Result<_, _>| {
+        let mut open = |key, path: &Option<PathBuf>, read: fn(&Path) -> Result<_, Vec<String>>| {
             let Some(path) = path else { return Some(None) };
-            let opened = Watched::open(path, read).map_err(Faults::one);
+            let opened = Watched::open(path, read).map_err(Faults::each);
             faults.collect(key, opened).map(|opened| Some(Arc::new(opened)))
         };
         let country = open("country", &config.country, |path| Database::read(path, Asked::Country));
@@ -161,10 +161,11 @@ enum Asked {
 struct Database(Reader<Vec<u8>>);
 
 impl Database {
-    fn read(path: &Path, asked: Asked) -> Result<Self, String> {
-        let named = |what: &dyn fmt::Display| format!("{}: {what}", path.display());
+    fn read(path: &Path, asked: Asked) -> Result<Self, Vec<String>> {
+        let named = |what: &dyn fmt::Display| vec![format!("{}: {what}", path.display())];
         let broken = |error: MaxMindDbError| named(&error);
-        let reader = Reader::from_source(read_file(path, LARGEST)?).map_err(broken)?;
+        let bytes = read_file(path, LARGEST).map_err(|what| named(&what))?;
+        let reader = Reader::from_source(bytes).map_err(broken)?;
         reader.verify().map_err(broken)?;
         let database = Database(reader);
         // One of another kind would know nobody, and a list of countries to refuse none.
@@ -194,6 +195,17 @@ impl Database {
 
     fn asn(&self, address: IpAddr) -> Option<u32> {
         self.0.lookup(address).ok()?.decode_path(ASN).ok()?
+    }
+}
+
+impl Holdings for Database {
+    fn told(&self) -> String {
+        format!("{} of {} nodes", self.0.metadata().database_type, self.0.metadata().node_count)
+    }
+
+    fn is_empty(&self) -> bool {
+        // One that knows nobody is none.
+        false
     }
 }
 

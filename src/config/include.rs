@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use super::parse::parse;
 use super::schema::Schema;
 use super::tree::{Entry, Finding, Node, Place, Value};
 use crate::fault::KeyPath;
+use crate::watch::read_file;
 
 const MAX_FILES: usize = 256;
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -116,12 +116,8 @@ impl<'a> Files<'a> {
             return Err(format!("is one file too many; at most {MAX_FILES} are read"));
         }
         self.read.insert(real, named_at.clone());
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(format!("is larger than {} MiB", MAX_FILE_BYTES >> 20));
-        }
+        let bytes = read_file(path, MAX_FILE_BYTES);
+        let bytes = bytes.map_err(|what| format!("cannot be read: {what}"))?;
         // What is not UTF-8 becomes U+FFFD, which `parse` refuses at its place.
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }

@@ -41,6 +41,9 @@ impl Files {
         for refreshed in refreshed {
             match refreshed {
                 Refreshed::Replaced(name) => ::log::info!("file replaced: {name}"),
+                Refreshed::Emptied(file) => {
+                    ::log::warn!("file replaced: {file}; there is nothing in it any more");
+                }
                 Refreshed::Kept(reasons) => {
                     for reason in reasons {
                         ::log::error!("file not replaced, the old one stays: {reason}");

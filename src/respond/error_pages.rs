@@ -1,14 +1,13 @@
 //! The operator's own pages for errors, read when the configuration is loaded.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use http::StatusCode;
 
 use crate::fault::Faults;
+use crate::watch::read_file;
 
 /// Pages are held in memory and sent to clients in trouble: small ones serve best.
 const LARGEST: u64 = 256 * 1024;
@@ -40,25 +39,14 @@ impl ErrorPages {
 fn read_page(status: &str, path: &Path) -> Result<(u16, Bytes), String> {
     let status = status.parse().ok().filter(|status| (400..=599).contains(status));
     let status = status.ok_or("only errors, 400 to 599, have pages")?;
-    let page = read_bounded(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
-    let page =
-        page.ok_or_else(|| format!("`{}` has more than {} KiB", path.display(), LARGEST / 1024))?;
-    Ok((status, page))
-}
-
-/// The bytes of a regular file, or `None` of too large a one.
-fn read_bounded(path: &Path) -> io::Result<Option<Bytes>> {
-    // Asked before it is opened: to open a FIFO is to wait for its writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= LARGEST).then(|| bytes.into()))
+    let page = read_file(path, LARGEST).map_err(|what| format!("`{}`: {what}", path.display()))?;
+    Ok((status, page.into()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -60,7 +60,7 @@ impl Site {
         faults.into_result(|| {
             let ((routes, by_index), clients) = (routes?, clients?);
             Some(Site {
-                files: clients.geo().files().chain(sources.lists.files()).collect(),
+                files: clients.geo().files().chain(sources.files()).collect(),
                 secrets: secret_parameters(&by_index),
                 clients,
                 bans: bans?,

@@ -211,6 +211,26 @@ async fn a_reload_reads_the_file_again() {
     assert_eq!(status("ann", "moon").await, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_is_read_again() {
+    let origin = Origin::ok().await;
+    let (_folder, file) = users(&format!("ann:{TIDE}\n"));
+    let edge = start(&file, &origin);
+    let status = async |path: &str, password: &str| {
+        let given = basic("ann", password);
+        Client::ask(edge.addr(), ask(path, &[("authorization", &given)])).await.status
+    };
+    assert_eq!((status("/", "tide").await, status("/", "moon").await), (200, 401));
+    std::fs::write(&file, format!("ann:{MOON}\nbob:{TIDE}\n")).unwrap();
+    edge.await_stderr(&format!("file replaced: {} (2 users)", file.display()));
+    for path in ["/", "/hidden"] {
+        assert_eq!((status(path, "tide").await, status(path, "moon").await), (401, 200), "{path}");
+    }
+    std::fs::write(&file, "").unwrap();
+    edge.await_stderr("file not replaced, the old one stays: ");
+    assert_eq!(status("/", "moon").await, 200);
+}
+
 /// What `tidegate hash-password` makes of a password.
 fn hashed(password: &str, arguments: &[&str]) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))

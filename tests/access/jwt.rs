@@ -94,7 +94,11 @@ async fn a_good_token_tells_the_server_who_asks() {
         assert_eq!(seen.header("authorization"), Some(format!("Bearer {token}").as_str()));
     }
     // A claim that is not there, or that no field can hold, is told by nobody else.
-    for roles in [json!("a\r\nx-admin: yes"), json!({}), json!(["a,b"]), Json::Null] {
+    let padded = [json!(" captain"), json!("captain\t"), json!("captain ")];
+    for roles in [json!("a\r\nx-admin: yes"), json!({}), json!(["a,b"]), Json::Null]
+        .into_iter()
+        .chain(padded)
+    {
         let token = signer.sign("ES256", &but(json!({ "realm": { "roles": roles } })));
         client.send(ask("/", &token, lies)).await;
         let seen = Request::echoed(&client.response().await);
@@ -338,6 +342,7 @@ async fn keys_are_fetched_and_an_unknown_one_has_them_fetched_again() {
     *answer.lock().unwrap() = origin::ok("{}");
     assert_eq!(edge.admin_post("/api/reload").status, 200);
     server.await_requests(fetches + 1);
+    edge.await_stderr("the last ones stay");
     assert_eq!(status(&edge, "/", &tokens[1]).await, 200);
     let shown = edge.admin_get("/api/config").text();
     let stderr = edge.stderr();
@@ -345,6 +350,25 @@ async fn keys_are_fetched_and_an_unknown_one_has_them_fetched_again() {
     assert!(stderr.contains("no keys: answered 500; tokens cannot be verified"), "{stderr}");
     let records = edge.stop();
     assert_eq!(records[0]["refusal"], "jwt_no_keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_keys_that_changes_is_read_again() {
+    let origin = Origin::ok().await;
+    let [one, two] = ["one", "two"].map(|id| Signer::new(id, "ES256"));
+    let (_folder, keys) = file(&[&one]);
+    let edge = start(&keys.display(), &origin);
+    let tokens = [&one, &two].map(|signer| signer.sign("ES256", &claims()));
+    let statuses =
+        async || [status(&edge, "/", &tokens[0]).await, status(&edge, "/", &tokens[1]).await];
+    assert_eq!(statuses().await, [200, 401]);
+    std::fs::write(&keys, key_set(&[&two])).unwrap();
+    edge.await_stderr(&format!("file replaced: {} (1 keys)", keys.display()));
+    // What was remembered of the first is forgotten with its key.
+    assert_eq!(statuses().await, [401, 200]);
+    std::fs::write(&keys, "{}").unwrap();
+    edge.await_stderr("file not replaced, the old one stays: ");
+    assert_eq!(statuses().await, [401, 200]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,8 @@ async fn a_list_may_be_a_file_which_is_read_again_when_it_changes() {
         (edge.stderr().matches("file replaced: ").count() >= 3).then_some(())
     });
     assert_eq!(statuses(edge.addr(), "127.0.0.2").await, [403, 200]);
+    let said = format!("file replaced: {} (0 networks); there is nothing in it", list.display());
+    edge.await_stderr(&said);
     edge.stop();
 }
 
