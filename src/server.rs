@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{
-    AdminHosts, BanFile, Control, Guard, Naming, Owner, Reloader, Starter, Stop, Token,
+    AdminHosts, BanFile, Control, Guard, KeptBans, Naming, Owner, Reloader, Starter, Stop, Token,
     certificate_warnings, find_seal, folder_of,
 };
 use crate::fault::{Faults, KeyPath};
@@ -262,7 +262,7 @@ impl Process {
         let (handled, signals) = watch::channel(false);
         let (settled, has_settled) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
-        let seats = Seats::new(bounds(settings));
+        let (seats, bans) = (Seats::new(bounds(settings)), kept_bans(settings, self.owner, &state));
         let stop = Stop {
             state: state.clone(),
             reloader: reloader.clone(),
@@ -274,6 +274,7 @@ impl Process {
             serving: serving.clone(),
             drain: settings.drain.0,
             upgrade_sock: settings.upgrade_sock.clone(),
+            bans: bans.clone(),
             sockets: Mutex::new(sockets.all()),
             name_again: self.pid_file.keeper(),
         };
@@ -298,7 +299,7 @@ impl Process {
             state: state.clone(),
             listeners,
             error_log: self.error_log.clone(),
-            ban_file: BanFile::beside(&settings.upgrade_sock, self.owner),
+            bans,
             log_drains,
             predecessor: sockets.predecessor,
             starter,
@@ -359,6 +360,10 @@ fn naming(is_daemon: bool, pid_file: &PidFile) -> Option<Naming> {
 
 fn bounds(settings: &config::Server) -> Bounds {
     Bounds { connections: settings.connections, per_client: settings.connections_per_client }
+}
+
+fn kept_bans(settings: &config::Server, owner: Owner, state: &Arc<State>) -> Arc<KeptBans> {
+    KeptBans::new(BanFile::beside(&settings.upgrade_sock, owner), state.clone())
 }
 
 /// The proxy of one worker.

@@ -552,6 +552,21 @@ async fn a_process_knows_who_was_banned_by_one_that_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_bans_are_written_before_a_process_ends() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut edge = Edge::start(SITE);
+        let file = edge.dir().join("run/bans.json");
+        for network in ["127.0.0.7", "127.0.3.0/24"] {
+            ban(&edge, network).await;
+        }
+        edge.signal(signal);
+        edge.wait_exit();
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        assert!(text.contains("127.0.0.7/32") && text.contains("127.0.3.0/24"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_process_knows_who_is_banned() {
     let mut edge = Edge::start(SITE);
     for network in ["127.0.0.7", "127.0.3.0/24"] {

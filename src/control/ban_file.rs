@@ -4,19 +4,26 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::limit::{Ledger, Told};
+use crate::site::State;
 
+use super::aside::Aside;
 use super::owner::Owner;
 
 /// The format of the file. A new one gets a new number.
 const VERSION: u32 = 1;
+/// How often bans are written, if there are new ones.
+const KEEP: Duration = Duration::from_secs(5);
 /// The most that is read: more than there may be bans.
 const MOST: u64 = 16 << 20;
 
@@ -52,14 +59,10 @@ impl BanFile {
     }
 
     /// Replaces the file; blocks.
-    pub(super) fn write(&self, ledger: &Ledger) -> io::Result<()> {
+    fn write(&self, ledger: &Ledger) -> io::Result<()> {
         let written = Written { version: VERSION, at: now(), bans: ledger.bans() };
         let text = serde_json::to_string(&written)?;
         self.owner.replace(&self.path, 0o600, &text)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     fn bans(&self, now: u64) -> Result<Vec<Told>> {
@@ -86,6 +89,82 @@ impl BanFile {
     }
 }
 
+/// Keeps the file true as long as the process serves.
+pub(super) struct Keeper {
+    kept: Arc<KeptBans>,
+    look: Interval,
+    aside: Aside,
+}
+
+/// What is in the file by now.
+pub(crate) struct KeptBans {
+    file: BanFile,
+    state: Arc<State>,
+    /// How often bans had changed.
+    changes: AtomicU64,
+    /// Whether that it cannot be written has been said.
+    is_failing: AtomicBool,
+    // Two at the same time would write the same file.
+    one_at_a_time: Mutex<()>,
+}
+
+impl Keeper {
+    pub(super) fn new(kept: Arc<KeptBans>) -> Self {
+        let mut look = interval(KEEP);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Keeper { kept, look, aside: Aside::default() }
+    }
+
+    /// Waits until there is to be a look at whether bans have changed.
+    pub(super) async fn due(&mut self) {
+        self.look.tick().await;
+    }
+
+    /// Writes them if they have.
+    pub(super) fn keep(&mut self) {
+        // Who drains may have a successor, whose file it is.
+        if self.kept.is_behind() && !self.kept.state.is_draining() {
+            let kept = self.kept.clone();
+            self.aside.begin(move || kept.write());
+        }
+    }
+}
+
+impl KeptBans {
+    pub(crate) fn new(file: BanFile, state: Arc<State>) -> Arc<Self> {
+        let (changes, is_failing) = (AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(KeptBans { file, state, changes, is_failing, one_at_a_time: Mutex::default() })
+    }
+
+    fn is_behind(&self) -> bool {
+        self.changes.load(Ordering::Relaxed) != self.state.ledger.ban_changes()
+    }
+
+    /// Writes bans that are not in the file; blocks. Those that could not be
+    /// written are behind still.
+    pub(super) fn write(&self) {
+        let _one = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_behind() {
+            return;
+        }
+        // Asked first: what comes meanwhile is written the next time.
+        let changes = self.state.ledger.ban_changes();
+        let path = self.file.path.display();
+        match self.file.write(&self.state.ledger) {
+            Ok(()) => {
+                self.changes.store(changes, Ordering::Relaxed);
+                if self.is_failing.swap(false, Ordering::Relaxed) {
+                    ::log::info!("bans are written to {path} again");
+                }
+            }
+            Err(error) if !self.is_failing.swap(true, Ordering::Relaxed) => {
+                ::log::error!("bans are not written to {path}, which is tried again: {error}");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -97,6 +176,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::log::{Logs, Metrics};
 
     fn file() -> (tempfile::TempDir, BanFile) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -121,7 +201,7 @@ mod tests {
         file.write(&old).expect("written");
         file.read(&new);
         assert_eq!(networks(&new), ["2001:db8::/64", "192.0.2.1/32"]);
-        let mode = fs::metadata(file.path()).expect("there").permissions().mode();
+        let mode = fs::metadata(&file.path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         // What has ended meanwhile is over.
         let later = file.bans(now() + 100).expect("good");
@@ -135,14 +215,51 @@ mod tests {
         let ledger = Ledger::default();
         ledger.ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60));
         file.write(&ledger).expect("written");
-        let good = fs::read_to_string(file.path()).expect("text");
+        let good = fs::read_to_string(&file.path).expect("text");
         for bad in ["", "{}", &good.replace("\"version\":1", "\"version\":2")] {
-            fs::write(file.path(), bad).expect("ours");
+            fs::write(&file.path, bad).expect("ours");
             assert!(file.bans(now()).is_err(), "{bad}");
         }
-        fs::write(file.path(), &good).expect("ours");
+        fs::write(&file.path, &good).expect("ours");
         assert!(file.bans(now()).is_ok());
-        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o646)).expect("ours");
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(0o646)).expect("ours");
         assert!(file.bans(now()).is_err(), "others may write it");
+    }
+
+    #[tokio::test]
+    async fn bans_that_could_not_be_written_are_written_later() {
+        let (dir, file) = file();
+        let metrics = Metrics::new();
+        let config = serde_yaml::from_str("access: { to: off }").expect("well-formed");
+        let owner = rustix::process::geteuid();
+        let (logs, _) = Logs::open(&config, owner, &metrics).expect("no log");
+        let state = State::new(metrics, logs, Ledger::default());
+        let mut keeper = Keeper::new(KeptBans::new(file.clone(), state.clone()));
+        let path = dir.path().join("bans.json");
+        keeper.keep();
+        keeper.aside.done().await;
+        assert!(!path.exists(), "there is nothing to write");
+        state.ledger.ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60));
+        // What it would write first cannot be made.
+        let in_the_way = dir.path().join("bans.json.new");
+        fs::create_dir(&in_the_way).expect("ours");
+        for is_free in [false, false, true] {
+            if is_free {
+                fs::remove_dir(&in_the_way).expect("ours");
+            }
+            keeper.keep();
+            keeper.aside.done().await;
+            assert_eq!(path.exists(), is_free);
+        }
+        fs::remove_file(&path).expect("ours");
+        keeper.keep();
+        keeper.aside.done().await;
+        assert!(!path.exists(), "nothing has changed");
+        // Who drains leaves the file alone.
+        state.ledger.ban("192.0.2.2".parse().expect("good"), Duration::from_secs(60));
+        state.begin_draining();
+        keeper.keep();
+        keeper.aside.done().await;
+        assert!(!path.exists());
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::aside::Aside;
 use crate::listen::Listener;
 
 /// How often certificate files are looked at.
@@ -17,6 +18,7 @@ pub(super) struct Certificates {
     listeners: Vec<Arc<Listener>>,
     look: Interval,
     remind: Interval,
+    aside: Aside,
 }
 
 /// What is to be done about certificates.
@@ -33,7 +35,8 @@ impl Certificates {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
         };
-        Certificates { listeners, look: after(LOOK), remind: after(REMIND) }
+        let (look, remind) = (after(LOOK), after(REMIND));
+        Certificates { listeners, look, remind, aside: Aside::default() }
     }
 
     /// Waits until something is due.
@@ -44,9 +47,9 @@ impl Certificates {
         }
     }
 
-    pub(super) async fn tend(&self, due: Due) {
+    pub(super) fn tend(&mut self, due: Due) {
         match due {
-            Due::Look => self.refresh().await,
+            Due::Look => self.refresh(),
             Due::Remind => self.warn(),
         }
     }
@@ -58,27 +61,22 @@ impl Certificates {
         }
     }
 
-    async fn refresh(&self) {
+    fn refresh(&mut self) {
         let listeners = self.listeners.clone();
-        let refreshed = tokio::task::spawn_blocking(move || {
-            let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
-            tls.map(|tls| tls.refresh()).collect::<Vec<_>>()
+        self.aside.begin(move || {
+            for tls in listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+                let refreshed = tls.refresh();
+                for name in &refreshed.replaced {
+                    ::log::info!("certificate replaced: {name}");
+                }
+                for reason in &refreshed.failed {
+                    ::log::error!("certificate not replaced, the old one stays: {reason}");
+                }
+                for warning in &refreshed.warnings {
+                    ::log::warn!("{warning}");
+                }
+            }
         });
-        let refreshed = refreshed.await.unwrap_or_else(|error| {
-            ::log::error!("certificates were not looked at: {error}");
-            Vec::new()
-        });
-        for refreshed in refreshed {
-            for name in &refreshed.replaced {
-                ::log::info!("certificate replaced: {name}");
-            }
-            for reason in &refreshed.failed {
-                ::log::error!("certificate not replaced, the old one stays: {reason}");
-            }
-            for warning in &refreshed.warnings {
-                ::log::warn!("{warning}");
-            }
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::aside::Aside;
 use crate::site::Site;
 use crate::watch::Refreshed;
 
@@ -14,13 +15,14 @@ const LOOK: Duration = Duration::from_secs(5);
 /// When the files of the current site are looked at.
 pub(super) struct Files {
     look: Interval,
+    aside: Aside,
 }
 
 impl Files {
     pub(super) fn new() -> Self {
         let mut look = interval_at(Instant::now() + LOOK, LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Files { look }
+        Files { look, aside: Aside::default() }
     }
 
     /// Waits until they are to be looked at.
@@ -29,26 +31,23 @@ impl Files {
     }
 
     /// Reads those again that changed, and says what became of them.
-    pub(super) async fn refresh(&self, site: Arc<Site>) {
-        if site.files.is_empty() {
-            return;
+    pub(super) fn refresh(&mut self, site: Arc<Site>) {
+        if !site.files.is_empty() {
+            self.aside
+                .begin(move || site.files.iter().filter_map(|file| file.refresh()).for_each(tell));
         }
-        let look = move || site.files.iter().filter_map(|file| file.refresh()).collect::<Vec<_>>();
-        let refreshed = tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| {
-            ::log::error!("the files of rules were not looked at: {error}");
-            Vec::new()
-        });
-        for refreshed in refreshed {
-            match refreshed {
-                Refreshed::Replaced(name) => ::log::info!("file replaced: {name}"),
-                Refreshed::Emptied(file) => {
-                    ::log::warn!("file replaced: {file}; there is nothing in it any more");
-                }
-                Refreshed::Kept(reasons) => {
-                    for reason in reasons {
-                        ::log::error!("file not replaced, the old one stays: {reason}");
-                    }
-                }
+    }
+}
+
+fn tell(refreshed: Refreshed) {
+    match refreshed {
+        Refreshed::Replaced(file) => ::log::info!("file replaced: {file}"),
+        Refreshed::Emptied(file) => {
+            ::log::warn!("file replaced: {file}; there is nothing in it any more");
+        }
+        Refreshed::Kept(reasons) => {
+            for reason in reasons {
+                ::log::error!("file not replaced, the old one stays: {reason}");
             }
         }
     }

@@ -5,6 +5,7 @@
 //! an old process that this one serves. How the process ends is in `stop`.
 
 pub(crate) mod admin;
+mod aside;
 mod background;
 mod ban_file;
 mod bans;
@@ -34,10 +35,12 @@ use crate::log::{Drain, ErrorLog};
 use crate::site::State;
 
 use self::background::Background;
+use self::ban_file::Keeper;
 use self::certificates::Certificates;
 use self::files::Files;
+use self::reload::Reloads;
 
-pub(crate) use self::ban_file::BanFile;
+pub(crate) use self::ban_file::{BanFile, KeptBans};
 pub(crate) use self::certificates::warnings as certificate_warnings;
 pub(crate) use self::guard::{AdminHosts, Guard};
 pub(crate) use self::owner::{Owner, folder_of, group_named, user_named};
@@ -50,8 +53,6 @@ pub(crate) use self::token::Token;
 
 /// How often the figures of servers are set.
 const FIGURES: Duration = Duration::from_secs(1);
-/// How often bans are written, if there are new ones.
-const KEEP_BANS: Duration = Duration::from_secs(5);
 
 /// Writes the pid file.
 pub(crate) type Naming = Box<dyn FnOnce() -> anyhow::Result<()> + Send + Sync>;
@@ -62,7 +63,7 @@ pub(crate) struct Control {
     pub(crate) state: Arc<State>,
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) error_log: ErrorLog,
-    pub(crate) ban_file: BanFile,
+    pub(crate) bans: Arc<KeptBans>,
     /// The writers of the logs of requests, until they have threads.
     pub(crate) log_drains: Vec<Drain>,
     /// The old process, until it has our word.
@@ -78,13 +79,6 @@ pub(crate) struct Control {
     pub(crate) closing: watch::Receiver<bool>,
     /// Told once the process has taken its place.
     pub(crate) settled: watch::Sender<bool>,
-}
-
-/// Which bans have been written.
-#[derive(Default)]
-struct Kept {
-    changes: u64,
-    writing: Option<tokio::task::JoinHandle<()>>,
 }
 
 #[async_trait]
@@ -141,17 +135,18 @@ impl Control {
             self.settled.send_replace(true);
         }
         let mut figures = tokio::time::interval(FIGURES);
-        let mut keep_bans = tokio::time::interval(KEEP_BANS);
-        let mut kept = Kept::default();
+        let mut bans = Keeper::new(self.bans.clone());
         let mut files = Files::new();
+        let mut reloads = Reloads::default();
         loop {
+            // Nothing here waits: signals are to be heard whatever a disk does.
             tokio::select! {
-                _ = hangup.recv() => self.reload().await,
+                _ = hangup.recv() => reloads.begin(&self.reloader),
                 _ = rotate.recv() => self.reopen_logs(),
-                due = certificates.due() => certificates.tend(due).await,
-                () = files.due() => files.refresh(self.reloader.site()).await,
+                due = certificates.due() => certificates.tend(due),
+                () = files.due() => files.refresh(self.reloader.site()),
                 _ = figures.tick() => self.set_figures(),
-                _ = keep_bans.tick() => self.keep_bans(&mut kept),
+                () = bans.due() => bans.keep(),
                 () = self.reloader.replaced() => {
                     background.follow(&self.reloader.site());
                     // Whoever reloads looks at what is said.
@@ -192,36 +187,12 @@ impl Control {
         }
     }
 
-    async fn reload(&self) {
-        match self.reloader.reload().await {
-            Ok(()) => ::log::info!("reloaded"),
-            Err(faults) => ::log::error!("not reloaded, the site stays as it is: {faults}"),
-        }
-    }
-
     fn reopen_logs(&self) {
         self.state.logs.reopen();
         match self.error_log.reopen() {
             Ok(()) => ::log::info!("opening the logs again"),
             Err(error) => ::log::error!("the error log stays where it was: {error}"),
         }
-    }
-
-    /// Writes who is banned, beside all else: a disk may take its time.
-    fn keep_bans(&self, kept: &mut Kept) {
-        let changes = self.state.ledger.ban_changes();
-        let is_busy = kept.writing.as_ref().is_some_and(|writing| !writing.is_finished());
-        // Who drains may have a successor, whose file it is.
-        if changes == kept.changes || is_busy || self.state.is_draining() {
-            return;
-        }
-        kept.changes = changes;
-        let (file, state) = (self.ban_file.clone(), self.state.clone());
-        kept.writing = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = file.write(&state.ledger) {
-                ::log::error!("bans are not written to {}: {error}", file.path().display());
-            }
-        }));
     }
 
     fn set_figures(&self) {

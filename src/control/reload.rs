@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
 
 use crate::config::{Config, Report, Written};
 use crate::site::{Site, State};
@@ -72,6 +73,31 @@ impl Reloader {
     }
 }
 
+/// Reloads that signals ask for, beside all else: names and files may take long.
+#[derive(Debug, Default)]
+pub(super) struct Reloads {
+    // Invariant: at most one under way, and one more that sees what was written
+    // meanwhile.
+    begun: JoinSet<()>,
+}
+
+impl Reloads {
+    /// Begins one, unless one is to come that sees the same.
+    pub(super) fn begin(&mut self, reloader: &Arc<Reloader>) {
+        while self.begun.try_join_next().is_some() {}
+        if self.begun.len() > 1 {
+            return;
+        }
+        let reloader = reloader.clone();
+        self.begun.spawn(async move {
+            match reloader.reload().await {
+                Ok(()) => ::log::info!("reloaded"),
+                Err(faults) => ::log::error!("not reloaded, the site stays as it is: {faults}"),
+            }
+        });
+    }
+}
+
 /// The first section that a reload cannot change.
 fn needs_new_process(before: &Config, now: &Config) -> Option<&'static str> {
     if before.server != now.server {
@@ -84,5 +110,43 @@ fn needs_new_process(before: &Config, now: &Config) -> Option<&'static str> {
         Some("listeners")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Ledger;
+    use crate::log::{Logs, Metrics};
+
+    #[tokio::test]
+    async fn signals_are_heard_while_a_reload_takes_its_time() {
+        let text = "
+listeners: [{ address: '127.0.0.1:0' }]
+log: { access: { to: off } }
+routes: [{ respond: { status: 200 } }]
+";
+        let written = Written::Text { name: "test".to_owned(), text: text.to_owned() };
+        let loaded = written.load().map_err(|faults| faults.to_string()).expect("good");
+        let metrics = Metrics::new();
+        let built = loaded.build(|config| Site::build(config, &metrics, None));
+        let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
+        let (logs, _) =
+            Logs::open(&config.log, rustix::process::geteuid(), &metrics).expect("no log");
+        let state = State::new(metrics, logs, Ledger::default());
+        let reloader =
+            Arc::new(Reloader::new(written, Arc::new(ArcSwap::from_pointee(site)), state));
+        let before = reloader.site();
+        let mut reloads = Reloads::default();
+        let busy = reloader.one_at_a_time.lock().await;
+        for expected in [1, 2, 2, 2] {
+            reloads.begin(&reloader);
+            assert_eq!(reloads.begun.len(), expected);
+        }
+        drop(busy);
+        while reloads.begun.join_next().await.is_some() {}
+        assert!(!Arc::ptr_eq(&before, &reloader.site()));
+        reloads.begin(&reloader);
+        assert_eq!(reloads.begun.len(), 1);
     }
 }

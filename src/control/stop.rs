@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::listen::{Opened, Seats, Serving};
 use crate::site::State;
 
+use super::ban_file::KeptBans;
 use super::reload::Reloader;
 use super::snapshot;
 
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CONNECTIONS_END: Duration = Duration::from_secs(1);
 /// How long a hand-over may take to end once it is broken off.
 const HANDOVER_ENDS: Duration = Duration::from_secs(1);
+/// How long the last bans may take to be written.
+const LAST_BANS: Duration = Duration::from_secs(1);
 
 /// Waits for the signal to end, and ends in order.
 ///
@@ -47,6 +50,7 @@ pub(crate) struct Stop {
     pub(crate) serving: watch::Receiver<Serving>,
     pub(crate) drain: Duration,
     pub(crate) upgrade_sock: PathBuf,
+    pub(crate) bans: Arc<KeptBans>,
     /// Every listening socket, the admin's included; none once draining, so
     /// that the last to accept closes them.
     pub(crate) sockets: Mutex<Vec<Opened>>,
@@ -65,7 +69,7 @@ impl ShutdownSignalWatch for Stop {
         self.handled.send_replace(true);
         loop {
             tokio::select! {
-                _ = interrupt.recv() => break,
+                _ = interrupt.recv() => break self.keep_bans().await,
                 () = self.never_serving() => break,
                 _ = terminate.recv() => break self.drain(&mut interrupt).await,
                 _ = quit.recv() => match self.hand_over(&mut terminate, &mut interrupt).await {
@@ -76,7 +80,7 @@ impl ShutdownSignalWatch for Stop {
                         break self.drain(&mut interrupt).await;
                     }
                     HandedOver::Terminated => break self.drain(&mut interrupt).await,
-                    HandedOver::Interrupted => break,
+                    HandedOver::Interrupted => break self.keep_bans().await,
                 },
             }
         }
@@ -92,6 +96,7 @@ impl Stop {
     async fn drain(&self, interrupt: &mut Signal) {
         self.state.begin_draining();
         ::log::info!("draining {} connections", self.seats.taken());
+        self.keep_bans().await;
         self.closing.send_replace(true);
         self.sockets().clear();
         let ended = async {
@@ -110,6 +115,21 @@ impl Stop {
                 ::log::warn!("{} connections are cut after {:?}", self.seats.taken(), self.drain);
             }
             _ = interrupt.recv() => {}
+        }
+    }
+
+    /// Writes the bans of the last seconds, unless the file is another process's:
+    /// one that has taken over, or that this one was to take over from. That is
+    /// sure only as long as this one has the sockets.
+    async fn keep_bans(&self) {
+        let has_served = matches!(*self.serving.borrow(), Serving::Now | Serving::Over);
+        if !has_served || *self.replaced.borrow() {
+            return;
+        }
+        let bans = self.bans.clone();
+        let written = tokio::task::spawn_blocking(move || bans.write());
+        if tokio::time::timeout(LAST_BANS, written).await.is_err() {
+            ::log::warn!("the last bans are not written in time");
         }
     }
 
@@ -149,6 +169,10 @@ impl Stop {
         // It holds the listening sockets, which nobody is to wait at any more.
         match tokio::time::timeout(HANDOVER_ENDS, offered).await.map(report) {
             Ok(HandedOver::Done) if told == HandedOver::Terminated => HandedOver::Done,
+            Ok(HandedOver::Done) => {
+                self.replaced.send_replace(true);
+                told
+            }
             Ok(_) => told,
             Err(_) => {
                 ::log::warn!("the hand-over did not end in order");
@@ -204,10 +228,13 @@ fn report(offered: Result<Result<(), HandoverError>, JoinError>) -> HandedOver {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Instant;
 
     use arc_swap::ArcSwap;
 
+    use super::super::ban_file::BanFile;
+    use super::super::owner::Owner;
     use super::*;
     use crate::config::Written;
     use crate::limit::Ledger;
@@ -222,7 +249,7 @@ routes: [{ respond: { status: 200 } }]
 ";
 
     /// The end of a process whose listeners are over, and have no connections.
-    fn stop() -> Stop {
+    fn stop(folder: &Path) -> Stop {
         let written = Written::Text { name: "test".to_owned(), text: FILE.to_owned() };
         let loaded = written.load().map_err(|faults| faults.to_string()).expect("good");
         let metrics = Metrics::new();
@@ -232,7 +259,10 @@ routes: [{ respond: { status: 200 } }]
             Logs::open(&config.log, rustix::process::geteuid(), &metrics).expect("no log");
         let state = State::new(metrics, logs, Ledger::default());
         let site = Arc::new(ArcSwap::from_pointee(site));
+        let owner = Owner::new(None).expect("ours");
+        let file = BanFile::beside(&folder.join("tidegate.sock"), owner);
         Stop {
+            bans: KeptBans::new(file, state.clone()),
             reloader: Arc::new(Reloader::new(written, site, state.clone())),
             state,
             seats: Seats::new(Bounds { connections: 1, per_client: 1 }),
@@ -250,7 +280,8 @@ routes: [{ respond: { status: 200 } }]
 
     #[test]
     fn readiness_goes_before_listeners_are_told() {
-        let stop = stop();
+        let folder = tempfile::tempdir().expect("a folder");
+        let stop = stop(folder.path());
         let closing = stop.closing.subscribe();
         std::thread::scope(|scope| {
             // While this is held nobody can be told anything.
@@ -270,5 +301,25 @@ routes: [{ respond: { status: 200 } }]
             assert!(!*told);
         });
         assert!(*closing.borrow());
+    }
+
+    #[tokio::test]
+    async fn the_last_bans_are_written_unless_they_are_another_processes() {
+        for (serving, replaced, is_written) in [
+            (Serving::Now, false, true),
+            (Serving::Over, false, true),
+            (Serving::Now, true, false),
+            (Serving::NotYet, false, false),
+            (Serving::Never, false, false),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut stop = stop(folder.path());
+            stop.serving = watch::channel(serving).1;
+            stop.replaced.send_replace(replaced);
+            stop.state.ledger.ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60));
+            stop.keep_bans().await;
+            let is_there = folder.path().join("bans.json").exists();
+            assert_eq!(is_there, is_written, "{serving:?} {replaced}");
+        }
     }
 }

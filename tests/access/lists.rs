@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 
+use crate::support::tools::run;
 use crate::support::{Client, Edge, poll};
 
 const SITE: &str = "
@@ -70,6 +71,22 @@ async fn a_list_may_be_a_file_which_is_read_again_when_it_changes() {
     assert_eq!(statuses(edge.addr(), "127.0.0.2").await, [403, 200]);
     let said = format!("file replaced: {} (0 networks); there is nothing in it", list.display());
     edge.await_stderr(&said);
+    edge.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_in_the_place_of_a_list_keeps_nobody_waiting() {
+    let (edge, dir) = start("127.0.0.2\n");
+    let list = dir.path().join("list.txt");
+    fs::remove_file(&list).unwrap();
+    run("mkfifo", "coreutils", &[list.to_str().unwrap()], "").good();
+    edge.await_stderr(&format!("the old one stays: {}: is no regular file", list.display()));
+    // Signals are heard, and what they ask for is judged as well.
+    edge.signal(Signal::HUP);
+    edge.await_stderr("not reloaded, the site stays as it is");
+    edge.signal(Signal::USR1);
+    edge.await_stderr("opening the logs again");
+    assert_eq!(statuses(edge.addr(), "127.0.0.2").await, [200, 403]);
     edge.stop();
 }
 

@@ -1,0 +1,60 @@
+//! Work that blocks, once at a time: a disk may take its time, or hang, and all
+//! else of the control plane goes on.
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// The last piece of one kind of work.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    under_way: Option<JoinHandle<()>>,
+}
+
+impl Aside {
+    /// Begins `work`, unless the last piece is still under way.
+    pub(super) fn begin(&mut self, work: impl FnOnce() + Send + 'static) {
+        if self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.under_way = Some(spawn_blocking(work));
+        }
+    }
+
+    /// Waits for the last piece.
+    #[cfg(test)]
+    pub(super) async fn done(&mut self) {
+        if let Some(work) = &mut self.under_way {
+            work.await.expect("it does not panic");
+            self.under_way = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_work_and_it_does_not_pile_up() {
+        let mut aside = Aside::default();
+        let begun = Arc::new(AtomicU32::new(0));
+        for (tries, expected) in [(3, 1), (1, 2)] {
+            let (go_on, wait) = mpsc::channel::<()>();
+            let mut wait = Some(wait);
+            for _ in 0..tries {
+                let (begun, wait) = (begun.clone(), wait.take());
+                aside.begin(move || {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    // Until the sender is gone.
+                    if let Some(wait) = wait {
+                        wait.recv().ok();
+                    }
+                });
+            }
+            drop(go_on);
+            aside.done().await;
+            assert_eq!(begun.load(Ordering::Relaxed), expected);
+        }
+    }
+}
