@@ -84,7 +84,7 @@ impl Admin {
             },
             ("DELETE", path) if one_ban(path).is_some() => {
                 let network = one_ban(path).unwrap_or_default();
-                said(bans::lift(network, asked.peer, &self.state))
+                said(bans::lift(network, asked.peer, &site(), &self.state))
             }
             (_, path) if methods(path).is_some() => {
                 plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")

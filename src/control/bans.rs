@@ -83,13 +83,23 @@ pub(super) fn add(
 }
 
 /// Lets a network in again; `written` is what follows the path of all bans.
-pub(super) fn lift(written: &str, who: Option<SocketAddr>, state: &State) -> (StatusCode, String) {
+pub(super) fn lift(
+    written: &str,
+    who: Option<SocketAddr>,
+    site: &Site,
+    state: &State,
+) -> (StatusCode, String) {
     let network = percent_decode_str(written).decode_utf8_lossy();
     let network: Network = match network.parse() {
         Ok(network) => network,
         Err(wrong) => return (StatusCode::UNPROCESSABLE_ENTITY, format!("{wrong}\n")),
     };
-    if !state.ledger.lift(network) {
+    let is_lifted = state.ledger.lift(network);
+    if site.config.bans.list.contains(&network) {
+        let what = format!("{network} is in `bans.list`; take it out there, and reload\n");
+        return (StatusCode::CONFLICT, what);
+    }
+    if !is_lifted {
         return (StatusCode::NOT_FOUND, format!("{network} is not banned\n"));
     }
     ::log::info!("admin: {} let {network} in again", name(who));
