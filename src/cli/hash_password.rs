@@ -4,6 +4,9 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anyhow::{Context, bail};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use crate::access::{LONGEST_PASSWORD, hash_by_argon2, hash_by_bcrypt};
 
@@ -28,7 +31,33 @@ fn read() -> anyhow::Result<Vec<u8>> {
     if !io::stdin().is_terminal() {
         return read_line();
     }
+    let runtime = Builder::new_current_thread().enable_io().build()?;
     let _silent = Silent::new()?;
+    let password = runtime.block_on(async {
+        tokio::select! {
+            ended = told_to_end() => ended,
+            asked = spawn_blocking(ask_twice) => asked?,
+        }
+    });
+    // What still waits for a line is nobody's.
+    runtime.shutdown_background();
+    password
+}
+
+/// Who ends us in the middle gets a terminal that shows what is typed.
+async fn told_to_end<T>() -> anyhow::Result<T> {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [interrupt, terminate, hangup] = kinds.map(signal);
+    let (mut interrupt, mut terminate, mut hangup) = (interrupt?, terminate?, hangup?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    bail!("interrupted")
+}
+
+fn ask_twice() -> anyhow::Result<Vec<u8>> {
     let first = ask("Password: ")?;
     if ask("The same again: ")? != first {
         bail!("the two passwords differ");

@@ -1,6 +1,6 @@
 //! Names and passwords.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -229,6 +229,32 @@ async fn a_file_that_changes_is_read_again() {
     std::fs::write(&file, "").unwrap();
     edge.await_stderr("file not replaced, the old one stays: ");
     assert_eq!(status("/", "moon").await, 200);
+}
+
+#[test]
+fn who_interrupts_the_question_for_a_password_has_a_terminal_that_shows_what_is_typed() {
+    // A shell that outlives the signal says how it found its terminal.
+    let asks = format!("trap : INT; {} hash-password; stty -a", env!("CARGO_BIN_EXE_tidegate"));
+    let mut child = Command::new("timeout")
+        .args(["20", "script", "--quiet", "--command", &asks, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script (bsdutils)");
+    let (mut typed, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut said = Vec::new();
+    while !said.ends_with(b"Password: ") {
+        let mut byte = [0];
+        shown.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+        said.push(byte[0]);
+    }
+    typed.write_all(b"\x03").unwrap();
+    shown.read_to_end(&mut said).unwrap();
+    child.wait().unwrap();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("interrupted"), "{said}");
+    let flags: Vec<&str> = said.split([' ', ';', '\r', '\n']).collect();
+    assert!(flags.contains(&"echo") && !flags.contains(&"-echo"), "{said}");
 }
 
 /// What `tidegate hash-password` makes of a password.
