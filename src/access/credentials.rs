@@ -37,6 +37,10 @@ impl Credentials {
         let forward = forward
             .as_ref()
             .map(|forward| faults.collect("forward", Forward::new(forward, &verifiers.outbound)));
+        // It is told what tokens say, and not what clients say in its place.
+        let forward = forward.map(|built| {
+            built.map(|forward| forward.behind(jwt.iter().flatten().flat_map(Jwt::names)))
+        });
         if let (Some(Some(jwt)), Some(Some(forward))) = (&jwt, &forward)
             && let Some(name) = forward.names().find(|name| jwt.names().any(|own| own == *name))
         {
@@ -78,6 +82,7 @@ impl Credentials {
                 target: asked.target,
                 headers,
                 outgoing: asked.client.outgoing(headers, &host, asked.channel),
+                granted: &granted,
                 request_id: asked.request_id.to_value(),
             };
             let fields = forward.check(question).await.map_err(Denied::Forward)?;

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::Granted;
 use super::challenge::strip_passes;
 use super::fields::{self, Fields};
-use super::outbound::{Outbound, Unanswered};
+use super::outbound::{self, Outbound, Unanswered};
 use crate::client::Outgoing;
 use crate::fault::Faults;
 use crate::units::Period;
@@ -26,6 +27,8 @@ const LARGEST: usize = 64 * 1024;
 /// Questions of one route under way at the same time; others wait for them.
 const AT_ONCE: usize = 256;
 
+/// What the names of forwarding fields begin with.
+const FORWARDING: &str = "x-forwarded-";
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
@@ -119,6 +122,15 @@ impl Fault {
     }
 }
 
+impl From<Unanswered> for Fault {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Unreachable(why) => Fault::Unreachable(why),
+            Unanswered::TooLarge => Fault::Unusable(why.to_string()),
+        }
+    }
+}
+
 /// The answer of the server asked, as the client gets it.
 #[derive(Debug, Clone)]
 pub(crate) struct Verdict {
@@ -135,6 +147,8 @@ pub(super) struct Question<'a> {
     pub(super) headers: &'a HeaderMap,
     /// What servers are told of the client.
     pub(super) outgoing: Outgoing,
+    /// What the client has proved by now.
+    pub(super) granted: &'a Granted,
     pub(super) request_id: HeaderValue,
 }
 
@@ -143,6 +157,8 @@ pub(super) struct Question<'a> {
 pub(super) struct Forward {
     url: Uri,
     copied: Vec<HeaderName>,
+    /// Fields that tell what was verified before, if it was.
+    verified: Vec<HeaderName>,
     patience: Duration,
     outbound: Outbound,
     turns: Semaphore,
@@ -160,6 +176,7 @@ impl Forward {
             Some(Forward {
                 url: url?,
                 copied: copied?,
+                verified: Vec::new(),
                 patience: config.timeout.0,
                 outbound: outbound.clone(),
                 turns: Semaphore::new(AT_ONCE),
@@ -167,18 +184,26 @@ impl Forward {
         })
     }
 
+    /// The same, where tokens fill fields of these names before it is asked.
+    pub(super) fn behind<'a>(mut self, filled: impl Iterator<Item = &'a HeaderName>) -> Self {
+        self.verified = filled.cloned().collect();
+        self
+    }
+
     /// What the server behind is told, if the other one lets the request in.
     pub(super) async fn check(&self, question: Question<'_>) -> Result<Fields, Fault> {
         let request = self.request(question)?;
-        let asked = timeout(self.patience, async {
+        let judged = timeout(self.patience, async {
             let _turn = self.turns.acquire().await;
-            self.outbound.ask(request, LARGEST).await
+            self.judge(request).await
         });
-        let answer = asked.await.map_err(|_| Fault::TooSlow)?.map_err(|why| match why {
-            Unanswered::Unreachable(why) => Fault::Unreachable(why),
-            Unanswered::TooLarge => Fault::Unusable(why.to_string()),
-        })?;
-        let (head, body) = answer.into_parts();
+        judged.await.map_err(|_| Fault::TooSlow)?
+    }
+
+    /// The head of an answer says all but what a refusal looks like: nobody
+    /// waits for the body of a yes.
+    async fn judge(&self, request: Request<Empty<Bytes>>) -> Result<Fields, Fault> {
+        let (head, body) = self.outbound.send(request).await?.into_parts();
         let status = head.status;
         if status.is_success() {
             return Ok(self.copy(&head.headers));
@@ -192,7 +217,9 @@ impl Forward {
             let values = head.headers.get_all(name).iter();
             values.map(|value| (name.clone(), value.clone()))
         });
-        Err(Fault::Refused(Box::new(Verdict { status, headers: told.collect(), body })))
+        let headers = told.collect();
+        let body = outbound::read(body, LARGEST).await?;
+        Err(Fault::Refused(Box::new(Verdict { status, headers, body })))
     }
 
     /// The names of fields that only the server asked may fill.
@@ -208,9 +235,13 @@ impl Forward {
         let nominated = nominated(question.headers);
         let headers = request.headers_mut();
         for (name, value) in question.headers {
-            if self.is_asked(name) && !nominated.contains(name.as_str()) {
+            let is_hidden = question.granted.hides_credentials && name == header::AUTHORIZATION;
+            if self.is_asked(name) && !is_hidden && !nominated.contains(name.as_str()) {
                 headers.append(name.clone(), value.clone());
             }
+        }
+        for (name, value) in &question.granted.fields {
+            headers.append(name.clone(), value.clone());
         }
         strip_passes(headers);
         question.outgoing.write(headers);
@@ -222,10 +253,11 @@ impl Forward {
 
     /// Whether a field of the client's is shown to the server asked.
     fn is_asked(&self, name: &HeaderName) -> bool {
-        // CGI and its heirs read `_` as `-`.
-        let folded = name.as_str().replace('_', "-");
-        !folded.starts_with("x-forwarded-")
-            && !NOT_ASKED.iter().chain(&self.copied).any(|other| other.as_str() == folded)
+        let name = name.as_str();
+        let is_forwarding = name.get(..FORWARDING.len()).is_some_and(|s| are_one(s, FORWARDING));
+        let is_one = |other: &HeaderName| are_one(name, other.as_str());
+        let is_ours = || self.copied.iter().chain(&self.verified).any(is_one);
+        !is_forwarding && !NOT_ASKED.iter().any(is_one) && !is_ours()
     }
 
     fn copy(&self, answer: &HeaderMap) -> Fields {
@@ -243,6 +275,13 @@ fn nominated(headers: &HeaderMap) -> BTreeSet<String> {
     let values = headers.get_all(header::CONNECTION).iter();
     let names = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     names.map(|name| name.trim().to_ascii_lowercase()).collect()
+}
+
+/// Whether two names are one to CGI and its heirs, some of whom tell only letters
+/// and digits apart.
+fn are_one(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    one.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
 fn read_names(names: &[String]) -> Result<Vec<HeaderName>, Faults> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -17,6 +18,9 @@ const MOST_IDLE: usize = 64;
 const IDLE_FOR: Duration = Duration::from_secs(30);
 /// The largest head of an answer.
 const LARGEST_HEAD: usize = 32 * 1024;
+
+/// The body of an answer, to come.
+pub(super) type Coming = UnsyncBoxBody<Bytes, Unanswered>;
 
 /// A client of HTTP/1.1, in the clear or over TLS with the system's authorities.
 ///
@@ -79,15 +83,17 @@ impl Outbound {
         request: Request<Empty<Bytes>>,
         largest: usize,
     ) -> Result<Response<Bytes>, Unanswered> {
+        let (head, body) = self.send(request).await?.into_parts();
+        Ok(Response::from_parts(head, read(body, largest).await?))
+    }
+
+    /// The head of an answer, with its body to come.
+    pub(super) async fn send(
+        &self,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Coming>, Unanswered> {
         let answer = self.client.request(request).await.map_err(|error| unreachable(&error))?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, largest).collect().await.map_err(|error| {
-            match error.is::<http_body_util::LengthLimitError>() {
-                true => Unanswered::TooLarge,
-                false => unreachable(&*error),
-            }
-        })?;
-        Ok(Response::from_parts(head, body.to_bytes()))
+        Ok(answer.map(|body| body.map_err(|error| unreachable(&error)).boxed_unsync()))
     }
 }
 
@@ -95,6 +101,17 @@ impl std::fmt::Debug for Outbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Outbound")
     }
+}
+
+/// The whole body of an answer.
+pub(super) async fn read(body: Coming, largest: usize) -> Result<Bytes, Unanswered> {
+    let body = Limited::new(body, largest).collect().await;
+    let body = body.map_err(|error| match error.downcast() {
+        Ok(why) => *why,
+        // All that a bound says besides.
+        Err(_) => Unanswered::TooLarge,
+    })?;
+    Ok(body.to_bytes())
 }
 
 /// The system's authorities; none that can be read is none.
@@ -121,6 +138,14 @@ pub(super) fn read_url(text: &str) -> Result<Uri, String> {
     if authority.as_str().contains('@') {
         // It would be shown wherever the configuration is.
         return Err("must not hold a name and a password".to_owned());
+    }
+    // A port that is none would be left out in silence, and another one asked.
+    let port = authority.as_str().rsplit_once(':').filter(|(_, rest)| !rest.ends_with(']'));
+    if port.is_some() && url.port_u16().is_none_or(|port| port == 0) {
+        return Err("has a port that is no number from 1 to 65535".to_owned());
+    }
+    if text.contains('#') {
+        return Err("has a fragment, which no server is asked for".to_owned());
     }
     Ok(url)
 }
@@ -209,6 +234,12 @@ mod tests {
             ("ftp://a/", "is neither http nor https"),
             ("http://a b/", "is no URL"),
             ("http://user:secret@a/", "must not hold a name and a password"),
+            ("http://user@[::1]/", "must not hold a name and a password"),
+            ("http://127.0.0.1:99999/check", "has a port that is no number"),
+            ("http://a:0/", "has a port that is no number"),
+            ("http://a:/", "has a port that is no number"),
+            ("http://[::1]:65536/", "has a port that is no number"),
+            ("http://a/#x", "has a fragment"),
             ("", "is no URL"),
         ] {
             let said = read_url(bad).expect_err(bad);

@@ -4,8 +4,10 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
 use http::Request as HttpRequest;
+use serde_json::json;
 use tokio::net::TcpStream;
 
+use super::signer::{Signer, after, key_set};
 use crate::support::origin::{self, Request};
 use crate::support::websocket::{self, echoes};
 use crate::support::{Client, Edge, H2Client, Origin, ports};
@@ -55,6 +57,9 @@ const YES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-user: ann\r\nx-othe
 const NO: &str = "HTTP/1.1 302 Found\r\nlocation: https://login.example/?to=x\r\n\
                   set-cookie: a=1\r\nset-cookie: b=2\r\nx-secret: x\r\ntransfer-encoding: chunked\r\n\
                   content-type: text/plain\r\n\r\n7\r\nsign in\r\n0\r\n\r\n";
+
+/// Ann, whose password is "tide".
+const USERS: &str = "ann:$2y$04$N9qo8uLOickgx2ZMRZoMye5LxIOdmkBZduNc1HRtuvNL00ocRV0le\n";
 
 fn ask(target: &str, fields: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nhost: a.example\r\ncookie: session=ann\r\n{fields}\r\n")
@@ -219,6 +224,63 @@ async fn a_no_is_told_in_the_words_of_the_server_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_yes_is_one_before_its_body() {
+    let origin = Origin::ok().await;
+    let auth = Origin::answering("HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\nhalf").await;
+    let edge = start(&auth.addr, &origin);
+    for _ in 0..2 {
+        assert_eq!(Client::ask(edge.addr(), ask("/", "")).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_asked_hears_what_was_verified_and_nothing_else() {
+    let (origin, (auth, asked)) = (Origin::echo().await, judge().await);
+    let folder = tempfile::tempdir().unwrap();
+    let signer = Signer::new("one", "ES256");
+    std::fs::write(folder.path().join("keys.json"), key_set(&[&signer])).unwrap();
+    std::fs::write(folder.path().join("users"), USERS).unwrap();
+    let yaml = "
+listeners: [{ address: '127.0.0.1:{port}', strict: { underscores: pass } }]
+upstreams: { app: { servers: ['{app}'] } }
+routes:
+  - upstream: app
+    access:
+      jwt: { jwks: '{at}/keys.json', headers: { x-user: sub, x_role: role } }
+      forward: { url: 'http://{auth}/', headers: [x-groups] }
+  - match: { path: /hidden }
+    upstream: app
+    access: { basic: { file: '{at}/users', pass: off }, forward: { url: 'http://{auth}/' } }
+  - match: { path: /shown }
+    upstream: app
+    access: { basic: { file: '{at}/users' }, forward: { url: 'http://{auth}/' } }
+";
+    let at = folder.path().display();
+    let edge = Edge::start_with(yaml, &[("at", &at), ("auth", &auth.addr), ("app", &origin.addr)]);
+    let token = signer.sign("ES256", &json!({ "exp": after(300), "sub": "ann", "role": "cook" }));
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    let lies = "x-user: root\r\nX-USER: admin\r\nx_user: root\r\nx-role: captain\r\n\
+                x_role: captain\r\nx-groups: wheel\r\nconnection: x-user\r\n";
+    for fields in [bearer.clone(), format!("{bearer}{lies}")] {
+        let answer = Client::ask(edge.addr(), ask("/", &fields)).await;
+        assert_eq!(answer.status, 200, "{fields}");
+        let question = asked.lock().unwrap().pop().unwrap();
+        for (name, value) in [("x-user", Some("ann")), ("x_role", Some("cook")), ("x_user", None)] {
+            assert_eq!(question.all(name).collect::<Vec<_>>(), Vec::from_iter(value), "{name}");
+        }
+        assert_eq!((question.header("x-role"), question.header("x-groups")), (None, None));
+        assert!(question.header("authorization").is_some());
+    }
+    let given = "authorization: Basic YW5uOnRpZGU=\r\n";
+    for (path, is_shown) in [("/hidden", false), ("/shown", true)] {
+        let answer = Client::ask(edge.addr(), ask(path, given)).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let question = asked.lock().unwrap().pop().unwrap();
+        assert_eq!(question.header("authorization").is_some(), is_shown, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_goes_wrong_nobody_passes() {
     let origin = Origin::ok().await;
     let large = "x".repeat(64 * 1024 + 1);
@@ -229,7 +291,8 @@ async fn whatever_goes_wrong_nobody_passes() {
         ("HTTP/1.1 304 No\r\n\r\n", 502, "forward_answer"),
         (&large, 502, "forward_answer"),
         ("no HTTP at all\r\n\r\n", 503, "forward_unreachable"),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", 503, "forward_too_slow"),
+        ("HTTP/1.1 500 No\r\ncontent-length: 10\r\n\r\nhalf", 502, "forward_answer"),
+        ("HTTP/1.1 403 No\r\ncontent-length: 10\r\n\r\nhalf", 503, "forward_too_slow"),
         ("", 503, "forward_too_slow"),
     ] {
         let auth = Origin::answering(said).await;
