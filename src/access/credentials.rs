@@ -83,6 +83,7 @@ impl Credentials {
                 headers,
                 outgoing: asked.client.outgoing(headers, &host, asked.channel),
                 granted: &granted,
+                client: asked.client.network,
                 request_id: asked.request_id.to_value(),
             };
             let fields = forward.check(question).await.map_err(Denied::Forward)?;

@@ -11,21 +11,24 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 use http_body_util::Empty;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Granted;
 use super::challenge::strip_passes;
 use super::fields::{self, Fields};
 use super::outbound::{self, Outbound, Unanswered};
+use super::turns::{Bounds, Crowd, Turns};
 use crate::client::Outgoing;
 use crate::fault::Faults;
+use crate::networks::ClientKey;
 use crate::units::Period;
 
 /// The largest body of an answer: a page that asks to sign in.
 const LARGEST: usize = 64 * 1024;
-/// Questions of one route under way at the same time; others wait for them.
-const AT_ONCE: usize = 256;
+/// Questions of one route: under way at the same time, those about one client
+/// among them, and the same of those that wait.
+const AT_ONCE: Bounds =
+    Bounds { at_once: 256, of_client: 128, waiting: 1024, waiting_of_client: 256 };
 
 /// What the names of forwarding fields begin with.
 const FORWARDING: &str = "x-forwarded-";
@@ -106,6 +109,8 @@ pub(crate) enum Fault {
     Unreachable(String),
     #[error("the server did not answer in time")]
     TooSlow,
+    #[error("too many are to be asked about")]
+    Busy,
     #[error("an answer that says neither yes nor no: {0}")]
     Unusable(String),
 }
@@ -117,6 +122,7 @@ impl Fault {
             Fault::Refused(_) => "forward_refused",
             Fault::Unreachable(_) => "forward_unreachable",
             Fault::TooSlow => "forward_too_slow",
+            Fault::Busy => "forward_busy",
             Fault::Unusable(_) => "forward_answer",
         }
     }
@@ -145,6 +151,8 @@ pub(super) struct Question<'a> {
     /// The target as the server behind gets it, before it is rewritten.
     pub(super) target: &'a str,
     pub(super) headers: &'a HeaderMap,
+    /// Who shares turns with it.
+    pub(super) client: ClientKey,
     /// What servers are told of the client.
     pub(super) outgoing: Outgoing,
     /// What the client has proved by now.
@@ -161,7 +169,7 @@ pub(super) struct Forward {
     verified: Vec<HeaderName>,
     patience: Duration,
     outbound: Outbound,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 impl Forward {
@@ -179,7 +187,7 @@ impl Forward {
                 verified: Vec::new(),
                 patience: config.timeout.0,
                 outbound: outbound.clone(),
-                turns: Semaphore::new(AT_ONCE),
+                turns: Turns::new(AT_ONCE),
             })
         })
     }
@@ -192,9 +200,10 @@ impl Forward {
 
     /// What the server behind is told, if the other one lets the request in.
     pub(super) async fn check(&self, question: Question<'_>) -> Result<Fields, Fault> {
+        let client = question.client;
         let request = self.request(question)?;
         let judged = timeout(self.patience, async {
-            let _turn = self.turns.acquire().await;
+            let _turn = self.turns.take(client).await.map_err(|Crowd| Fault::Busy)?;
             self.judge(request).await
         });
         judged.await.map_err(|_| Fault::TooSlow)?

@@ -18,6 +18,7 @@ mod places;
 mod referers;
 mod remembered;
 mod signed;
+mod turns;
 mod user_agents;
 mod users;
 mod verifiers;

@@ -3,15 +3,13 @@
 //! A hash is made to be slow, so whoever sends guesses would take every core
 //! and every worker. Those who have signed in before do not wait for guessers.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::remembered::{Remembered, Tag, Tagger};
+use super::turns::{Bounds, Turns};
 use super::users::Found;
 use crate::networks::ClientKey;
 
@@ -45,8 +43,7 @@ pub(crate) struct Passwords {
     tagger: Tagger,
     right: Remembered<()>,
     wrong: Remembered<()>,
-    turns: Arc<Semaphore>,
-    waiting: Mutex<HashMap<ClientKey, usize>>,
+    turns: Turns,
 }
 
 /// Who wants to sign in, from where, and how.
@@ -72,14 +69,18 @@ impl Passwords {
             tagger: Tagger::new(),
             right: Remembered::new(MOST_REMEMBERED, RIGHT_FOR),
             wrong: Remembered::new(MOST_REMEMBERED, WRONG_FOR),
-            turns: Arc::new(Semaphore::new(at_once)),
-            waiting: Mutex::default(),
+            turns: Turns::new(Bounds {
+                at_once,
+                of_client: at_once.div_ceil(2),
+                waiting: MOST_WAITING,
+                waiting_of_client: MOST_OF_CLIENT,
+            }),
         }
     }
 
     /// Whether the password is that of the user found.
     ///
-    /// A name without a user takes as long as one with.
+    /// A name without a user takes as long as that of some user.
     pub(super) async fn verify(&self, claim: Claim<'_>, found: Found<'_>) -> Result<Verdict, Busy> {
         let user = if found.is_known { &b"user"[..] } else { b"nobody" };
         let hash = found.hash.text().as_bytes();
@@ -87,8 +88,7 @@ impl Passwords {
         if let Some(verdict) = self.recall(&tag) {
             return Ok(verdict);
         }
-        let _seat = self.seat(claim.client)?;
-        let turn = timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
+        let turn = timeout(PATIENCE, self.turns.take(claim.client)).await;
         let Ok(Ok(turn)) = turn else {
             return Err(Busy);
         };
@@ -117,48 +117,12 @@ impl Passwords {
         let right = self.right.find(tag).map(|()| Verdict::Right);
         right.or_else(|| self.wrong.find(tag).map(|()| Verdict::Wrong))
     }
-
-    fn seat(&self, client: ClientKey) -> Result<Seat<'_>, Busy> {
-        let mut waiting = self.waiting();
-        // O(n); n ≤ 64.
-        if waiting.values().sum::<usize>() >= MOST_WAITING {
-            return Err(Busy);
-        }
-        let own = waiting.entry(client).or_default();
-        if *own >= MOST_OF_CLIENT {
-            return Err(Busy);
-        }
-        *own += 1;
-        Ok(Seat { passwords: self, client })
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, HashMap<ClientKey, usize>> {
-        // Nothing that panics runs under the lock.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The right to wait, until it is dropped.
-struct Seat<'a> {
-    passwords: &'a Passwords,
-    client: ClientKey,
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        let mut waiting = self.passwords.waiting();
-        if let Some(own) = waiting.get_mut(&self.client) {
-            *own -= 1;
-            if *own == 0 {
-                waiting.remove(&self.client);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::sync::Arc;
 
     use futures::future::join_all;
 
@@ -201,7 +165,7 @@ mod tests {
         let (passwords, hash) = (Passwords::new(1), tide());
         verify(&passwords, claim(1, "tide"), &hash).await;
         verify(&passwords, claim(1, "Tide"), &hash).await;
-        let _all = passwords.turns.acquire().await.expect("a turn");
+        let _all = passwords.turns.take(client(9)).await.expect("a turn");
         assert_eq!(verify(&passwords, claim(2, "tide"), &hash).await, Some(Verdict::Right));
         assert_eq!(verify(&passwords, claim(2, "Tide"), &hash).await, Some(Verdict::Wrong));
         // A changed password: the old one is not taken from memory.
@@ -246,7 +210,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn guessers_wait_in_bounds_in_all_and_for_each_client() {
         let (passwords, hash) = (Passwords::new(1), tide());
-        let _all = passwords.turns.acquire().await.expect("a turn");
+        let _all = passwords.turns.take(client(9)).await.expect("a turn");
         let guesses: Vec<String> = (0..100).map(|guess| guess.to_string()).collect();
         let (passwords, hash) = (&passwords, &hash);
         let of_client = |last| {
@@ -264,8 +228,30 @@ mod tests {
             asked.iter().filter(|(_, waited)| !waited.is_zero()).count()
         };
         let waited: Vec<usize> = asked.iter().map(waited).collect();
-        assert_eq!(waited.iter().max(), Some(&MOST_OF_CLIENT));
+        // Each of the first four has given a seat to one of the last six.
+        assert_eq!(waited.iter().max(), Some(&(MOST_OF_CLIENT - 1)));
         assert_eq!(waited.iter().sum::<usize>(), MOST_WAITING);
-        assert!(passwords.waiting().is_empty(), "every seat is given back");
+        assert!(waited.iter().all(|waited| *waited > 0), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_last_waits_for_one_guess_of_each_other_client() {
+        let (passwords, hash) = (Passwords::new(1), tide());
+        let turn = passwords.turns.take(client(9)).await.expect("a turn");
+        let guesses: Vec<String> = (0..16).map(|guess| guess.to_string()).collect();
+        let order = std::sync::Mutex::new(Vec::new());
+        let all = guesses.iter().map(|guess| claim(1, guess)).chain([claim(2, "tide")]);
+        let (known, done) = (&passwords, &order);
+        let verified = join_all(all.map(|claim| {
+            let hash = hash.clone();
+            async move {
+                let verdict = verify(known, claim, &hash).await;
+                done.lock().expect("whole").push(verdict);
+            }
+        }));
+        tokio::join!(verified, async { drop(turn) });
+        let order = order.into_inner().expect("whole");
+        let place = order.iter().position(|verdict| *verdict == Some(Verdict::Right));
+        assert!(place.is_some_and(|place| place <= 2), "{order:?}");
     }
 }

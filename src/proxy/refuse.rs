@@ -181,7 +181,9 @@ fn of_denied(denied: &Denied) -> u16 {
         Denied::Basic(BasicFault::Busy, _) | Denied::Jwt(JwtFault::NotReady) => 503,
         Denied::Basic(..) | Denied::Jwt(_) => 401,
         Denied::Forward(ForwardFault::Refused(verdict)) => verdict.status.as_u16(),
-        Denied::Forward(ForwardFault::Unreachable(_) | ForwardFault::TooSlow) => 503,
+        Denied::Forward(
+            ForwardFault::Unreachable(_) | ForwardFault::TooSlow | ForwardFault::Busy,
+        ) => 503,
         Denied::Forward(ForwardFault::Unusable(_)) => 502,
         Denied::Challenge(Challenged::Unproven(_)) => 403,
         Denied::Challenge(Challenged::Solved(_)) => 204,
