@@ -7,7 +7,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::access::{self, Access, Asked, Denied, Granted, Pressure, Query, Screened};
+use crate::access::{self, Asked, Denied, Granted, Pressure, Query, Screened};
 use crate::client::Client;
 use crate::limit::{Arrival, Body, Crowded, Slot, Waits};
 use crate::listen::{Channel, Exchange, HttpsRedirect, LINGER, Listener};
@@ -114,7 +114,7 @@ pub(super) async fn admit(
         exchange.end_after(total);
     }
     let answer = act(route, &found, &head, sent, need, ctx)?;
-    grant(session.req_header_mut(), &route.access, &granted);
+    grant(session.req_header_mut(), route, &granted);
     ctx.granted = granted;
     ctx.slot = find_slot(route, session, ctx)?;
     if is_handshake {
@@ -202,9 +202,14 @@ fn drop_fields(request: &mut RequestHeader, strict: &Strict) {
 }
 
 /// Makes the request say what was granted, for all who look at it from here on.
-fn grant(request: &mut RequestHeader, access: &Access, granted: &Granted) {
-    if access.changes_requests() {
-        fields::change_request(request, |fields| access.apply(granted, fields));
+fn grant(request: &mut RequestHeader, route: &Route, granted: &Granted) {
+    if !route.guarded.is_empty() || route.access.changes_requests() {
+        fields::change_request(request, |fields| {
+            for name in &route.guarded {
+                fields.remove(name);
+            }
+            route.access.apply(granted, fields);
+        });
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) async fn prepare_request(
     let asks_trailers = forward.upstream.protocol() != Protocol::H1 && headers::is_grpc(asked);
     let outgoing = client.outgoing(asked, &forward.client_host, exchange.connection.channel());
     let waits_for_continue = fields::change_request(request, |fields| {
-        headers::clean(fields, || route.headers.request.names().chain(route.access.names()));
+        headers::clean(fields, || route.headers.request.names().chain(&route.guarded));
         // Pingora has removed what the client named in `Connection`.
         route.access.apply(&ctx.granted, fields);
         headers::identify(fields, client, outgoing, id.to_value());

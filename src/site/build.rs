@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::access::{Access, Seal, Sources};
 use crate::client::Clients;
 use crate::config::{self, Config};
@@ -156,13 +158,32 @@ fn build_routes(
     for (index, (written, name)) in routes.iter().zip(&names).enumerate() {
         let builder = RouteBuilder { written, shared };
         let route = faults.collect(index, builder.build(name, metrics));
-        built.extend(route.flatten().map(Arc::new));
+        built.extend(route.flatten());
         let name = written.name.as_deref();
         rules.push(route::Rule { name, when: &written.r#match, then: index });
     }
     // The router is built even where routes have faults, to find its own.
     let router = Router::new(rules).map_err(|found| faults.extend(found)).ok();
-    faults.into_result(|| Some((router?, built)))
+    guard(&mut built);
+    faults.into_result(|| Some((router?, built.into_iter().map(Arc::new).collect())))
+}
+
+/// Says to each route which fields its servers believe.
+fn guard(routes: &mut [Route]) {
+    let mut filled: HashMap<*const Upstream, Vec<HeaderName>> = HashMap::new();
+    for route in &*routes {
+        for upstream in route.upstreams() {
+            let names = filled.entry(Arc::as_ptr(upstream)).or_default();
+            names.extend(route.access.names().cloned());
+        }
+    }
+    for route in routes {
+        let believed = route.upstreams().filter_map(|upstream| filled.get(&Arc::as_ptr(upstream)));
+        let mut names: Vec<HeaderName> = believed.flatten().cloned().collect();
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        names.dedup();
+        route.guarded = names;
+    }
 }
 
 /// Names of query parameters whose values no log shows, each once.
@@ -226,6 +247,7 @@ impl RouteBuilder<'_> {
                 name: name.into(),
                 action: action?,
                 access: access?,
+                guarded: Vec::new(),
                 cors: cors?,
                 limits: limits?,
                 priority: written.priority.unwrap_or(self.shared.config.defaults.priority),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use http::HeaderName;
 
 use crate::access::{Access, Seal, Verifiers};
 use crate::client::Clients;
@@ -126,6 +127,9 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) action: Action,
     pub(crate) access: Access,
+    /// Fields that `access` of this or another route fills for the same servers:
+    /// they believe them, whatever route a request takes.
+    pub(crate) guarded: Vec<HeaderName>,
     pub(crate) cors: Option<Cors>,
     pub(crate) limits: Limits,
     pub(crate) priority: Priority,
@@ -138,6 +142,16 @@ pub(crate) struct Route {
     /// The longest that a request may take in all, streams aside.
     pub(crate) total: Option<Duration>,
     pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+impl Route {
+    fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        let targets = match &self.action {
+            Action::Proxy(targets) => Some(targets),
+            Action::Redirect(_) | Action::Respond(_) | Action::Files { .. } => None,
+        };
+        targets.into_iter().flat_map(Targets::all)
+    }
 }
 
 /// Who answers.

@@ -353,6 +353,44 @@ async fn keys_are_fetched_and_an_unknown_one_has_them_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_tokens_fill_comes_by_no_other_route_to_the_same_servers() {
+    let (origin, other) = (Origin::echo().await, Origin::echo().await);
+    let signer = Signer::new("one", "ES256");
+    let (_folder, keys) = file(&[&signer]);
+    let yaml = "
+listeners: [{ address: '127.0.0.1:{port}', strict: { underscores: pass } }]
+upstreams: { app: { servers: ['{app}'] }, other: { servers: ['{other}'] } }
+routes:
+  - upstream: app
+    access: { jwt: { jwks: '{jwks}', headers: { x-user: sub } } }
+  - match: { path: /open }
+    upstream: app
+  - match: { path: /both }
+    upstreams: { app: 1, other: 1 }
+  - match: { path: /other }
+    upstream: other
+";
+    let places: [(&str, &dyn std::fmt::Display); 3] =
+        [("jwks", &keys.display()), ("app", &origin.addr), ("other", &other.addr)];
+    let edge = Edge::start_with(yaml, &places);
+    let lies = "x-user: root\r\nx_user: root\r\nx.user: root\r\n";
+    for (path, names) in
+        [("/open", &[][..]), ("/both", &[]), ("/other", &["x-user", "x_user", "x.user"])]
+    {
+        let seen = Request::echoed(&Client::ask(edge.addr(), ask(path, "none", lies)).await);
+        for name in ["x-user", "x_user", "x.user"] {
+            assert_eq!(seen.header(name).is_some(), names.contains(&name), "{name} to {path}");
+        }
+    }
+    // Of a claim that is not there, nobody speaks in another spelling.
+    let token = signer.sign("ES256", &but(json!({ "sub": null })));
+    let seen = Request::echoed(&Client::ask(edge.addr(), ask("/", &token, lies)).await);
+    for name in ["x-user", "x_user", "x.user"] {
+        assert_eq!(seen.header(name), None, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_keys_that_changes_is_read_again() {
     let origin = Origin::ok().await;
     let [one, two] = ["one", "two"].map(|id| Signer::new(id, "ES256"));
