@@ -1,15 +1,18 @@
 //! The path of a request into the site, one line a room.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::uri::PathAndQuery;
-use http::{HeaderValue, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::access::{self, Asked, Denied, Granted, Pressure, Query, Screened};
 use crate::client::Client;
-use crate::limit::{Arrival, Body, Crowded, Slot, Waits};
+use crate::limit::{Arrival, Body, Crowded, Permit, Slot, Waits};
 use crate::listen::{Channel, Exchange, HttpsRedirect, LINGER, Listener};
 use crate::respond::{Answer, asked_before};
 use crate::route::{Matched, Rewrite};
@@ -76,13 +79,23 @@ pub(super) async fn admit(
     if let Some(answer) = to_https(&connection.listener, &head)? {
         return Ok(Some(answer));
     }
-    if let Some(answer) = preflight(&site, &head, ctx) {
+    if let Some((route, answer)) = preflight(&site, &head) {
+        ctx.route = Some(route.clone());
+        // It is a request as any other.
+        let permit = meter::permit(&client, route, &request.headers, &site, state).await;
+        ctx.permit = Some(permit?);
         return Ok(Some(answer));
     }
     let (route, found) = site.find(&head)?;
     ctx.route = Some(route.clone());
+    let need = need(&head, request);
+    // The longest calls of gRPC look like the shortest, and say `grpc-timeout`.
+    if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
+        exchange.end_after(total);
+    }
     // Before access: a guess at a password is a request, too.
-    let permit = meter::permit(&client, route, &request.headers, &site, state).await;
+    let patience = patience(&exchange);
+    let permit = permit_within(patience, &client, route, &request.headers, &site, state).await;
     ctx.permit = Some(permit?);
     check_load(route, ctx)?;
     let (request, head) =
@@ -102,34 +115,46 @@ pub(super) async fn admit(
         channel: connection.channel(),
         request_id: ctx.request_id.as_ref().ok_or(Refusal::Internal)?,
     };
-    let granted = route.access.check(&asked).await?;
+    let granted = check_access(&exchange, route, &asked).await?;
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
 
-    let shows_pass = access::show_pass(&request.headers);
-    let is_handshake = head.upgrade;
-    let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);
-    let need = need(&head, request);
-    // The longest calls of gRPC look like the shortest, and say `grpc-timeout`.
-    if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
-        exchange.end_after(total);
-    }
     let answer = act(route, &found, &head, sent, need, ctx)?;
     grant(session.req_header_mut(), route, &granted);
     ctx.granted = granted;
     ctx.slot = find_slot(route, session, ctx)?;
-    if is_handshake {
+    keep_back(session.req_header_mut(), need);
+    if matches!(need, Need::Upgrade) {
         // A tunnel's silence is no body's: the exchange's deadline bounds it.
         session.set_read_timeout(None);
     }
-    if is_void_upgrade {
-        // Pingora takes any Upgrade for a tunnel, whatever the client meant.
-        session.req_header_mut().remove_header(&header::UPGRADE);
-    }
-    if shows_pass {
-        // It is between the client and us.
-        fields::change_request(session.req_header_mut(), access::strip_passes);
-    }
     Ok(answer)
+}
+
+/// How long rooms may wait for others on behalf of a request: nobody reads or
+/// writes meanwhile, and would notice the end of its exchange.
+fn patience(exchange: &Exchange) -> Duration {
+    exchange.left().unwrap_or(Duration::MAX)
+}
+
+async fn permit_within(
+    patience: Duration,
+    client: &Client,
+    route: &Route,
+    headers: &HeaderMap,
+    site: &Site,
+    state: &State,
+) -> Result<Permit, Refusal> {
+    let permit = timeout(patience, meter::permit(client, route, headers, site, state)).await;
+    Ok(permit.map_err(|_| Refusal::TookTooLong)??)
+}
+
+async fn check_access(
+    exchange: &Exchange,
+    route: &Route,
+    asked: &Asked<'_>,
+) -> Result<Granted, Refusal> {
+    let granted = timeout(patience(exchange), route.access.check(asked)).await;
+    Ok(granted.map_err(|_| Refusal::TookTooLong)??)
 }
 
 fn read_head<'a>(request: &'a RequestHeader, strict: &Strict) -> Result<Head<'a>, Malformed> {
@@ -147,12 +172,11 @@ fn need(head: &Head<'_>, request: &RequestHeader) -> Need {
 
 /// The answer to a browser that asks whether a page may use a method: by the
 /// route that the method would lead to. It asks before it shows who it is.
-fn preflight(site: &Site, head: &Head<'_>, ctx: &mut Context) -> Option<Reply> {
+fn preflight<'s>(site: &'s Site, head: &Head<'_>) -> Option<(&'s Arc<Route>, Reply)> {
     let method = asked_before(head.method, head.headers)?;
     let (route, _) = site.find(&Head { method: &method, ..head.clone() }).ok()?;
     let cors = route.cors.as_ref()?;
-    ctx.route = Some(route.clone());
-    Some(Reply::Answer(cors.preflight(head.headers)))
+    Some((route, Reply::Answer(cors.preflight(head.headers))))
 }
 
 /// Whether the request may pass by what it shows, and the query it goes on with.
@@ -210,6 +234,17 @@ fn grant(request: &mut RequestHeader, route: &Route, granted: &Granted) {
             }
             route.access.apply(granted, fields);
         });
+    }
+}
+
+/// Takes what is between the client and us from what goes on.
+fn keep_back(request: &mut RequestHeader, need: Need) {
+    if !matches!(need, Need::Upgrade) && request.headers.contains_key(header::UPGRADE) {
+        // Pingora takes any Upgrade for a tunnel, whatever the client meant.
+        request.remove_header(&header::UPGRADE);
+    }
+    if access::show_pass(&request.headers) {
+        fields::change_request(request, access::strip_passes);
     }
 }
 

@@ -127,3 +127,20 @@ async fn answers_say_which_origins_may_read_them() {
     assert_eq!(said(&refused, &names), expected);
     edge.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preflights_count_as_requests() {
+    let edge = Edge::start(
+        "
+listeners: [{ address: '127.0.0.1:{port}' }]
+rate_limits: { few: { rate: 1/h, burst: 2 } }
+routes:
+  - { respond: {}, cors: { origins: ['*'], methods: [PUT] }, rate_limits: [few] }
+",
+    );
+    let asks = "origin: https://shop.example\r\naccess-control-request-method: PUT\r\n";
+    for (method, status) in [("OPTIONS", 204), ("PUT", 200), ("OPTIONS", 429), ("PUT", 429)] {
+        let fields = if method == "PUT" { "content-length: 0\r\n" } else { asks };
+        assert_eq!(ask(&edge, method, "/", fields).await.status, status, "{method}");
+    }
+}

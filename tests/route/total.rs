@@ -93,6 +93,31 @@ async fn all_attempts_together_have_the_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_may_and_how_much_is_found_out_within_the_time() {
+    let (origin, judge) = (Origin::ok().await, silent().await);
+    let yaml = "
+listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
+upstreams: { app: { servers: ['{origin}'] } }
+rate_limits: { slow: { rate: 2/min, burst: 1, over: delay, wait: 1m } }
+defaults: { timeouts: { total: 500ms } }
+routes:
+  - { upstream: app, access: { forward: { url: 'http://{judge}/', timeout: 1m } } }
+  - { match: { path: /slow }, upstream: app, rate_limits: [slow] }
+";
+    let edge = Edge::start_with(yaml, &[("origin", &origin.addr), ("judge", &judge.addr)]);
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 504);
+    let mut client = H2Client::connect(edge.addr()).await;
+    for (path, status) in [("", 504), ("slow", 200), ("slow", 504)] {
+        let answer = client.get(&format!("http://a.example/{path}")).await.response;
+        assert_eq!(answer.status, status, "{path}");
+    }
+    let mut records = edge.access_log(4);
+    records.retain(|record| record["status"] != 200);
+    assert_eq!(outcomes(&records), [TOO_LONG; 3]);
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_does_not_come_about_is_504() {
     // A full backlog: the kernel lets further connections wait.
     let socket = TcpSocket::new_v4().unwrap();
