@@ -94,6 +94,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Whether browsers have work to do as long as the route gets too much.
+    pub(crate) fn asks_while_shedding(&self) -> bool {
+        self.challenge == When::Shedding
+    }
+
     /// Hides keys, and what URLs may hold besides an address.
     pub(crate) fn hide_secrets(&mut self) {
         if let Some(signed) = &mut self.signed {

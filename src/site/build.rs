@@ -212,7 +212,7 @@ impl RouteBuilder<'_> {
             Some(own) => faults.collect("rewrite", Rewrite::new(own, &written.r#match)).map(Some),
             None => Some(None),
         };
-        let access = faults.collect("access", Access::new(&written.access, self.shared.sources));
+        let access = faults.collect("access", self.access());
         let limits = limits::of_route(written, self.shared.config, self.shared.rate_limits);
         let limits = limits.map_err(|found| faults.extend(found)).ok().flatten();
         let headers = match own(&written.headers) {
@@ -261,6 +261,28 @@ impl RouteBuilder<'_> {
             })
         };
         Ok(route())
+    }
+
+    fn access(&self) -> Result<Access, Faults> {
+        let Shared { config, sources, .. } = self.shared;
+        let mut faults = Faults::none();
+        let access = Access::new(&self.written.access, sources);
+        let access = access.map_err(|found| faults.extend(found)).ok();
+        if self.written.access.asks_while_shedding() {
+            let at = "challenge";
+            let shed = &config.server.shed;
+            if self.written.respond.is_some() || self.written.redirect.is_some() {
+                let what = "a route that answers at once is never shed; write off or always";
+                faults.extend(Faults::at(at, what));
+            } else if *shed == Default::default() {
+                let what = "nothing is shed without `server.shed`; write its `latency` or `queue`";
+                faults.extend(Faults::at(at, what));
+            } else if self.written.files.is_some() && shed.latency == OrOff::Off {
+                let what = "files are shed by `server.shed.latency` alone, which is off";
+                faults.extend(Faults::at(at, what));
+            }
+        }
+        faults.into_result(|| access)
     }
 
     /// The one thing that the route does.

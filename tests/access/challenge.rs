@@ -10,6 +10,7 @@ use crate::support::origin::Request as Seen;
 use crate::support::{Client, Edge, H2Client, Origin, Response, poll, websocket};
 
 const SITE: &str = "
+server: { shed: { queue: 1000 } }
 clients: { trusted_proxies: [127.0.0.9] }
 listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
 upstreams: { app: { servers: ['{origin}'] }, chat: { servers: ['{chat}'] } }
@@ -35,7 +36,7 @@ routes:
     respond: { body: easier }
     access: { challenge: always, challenge_difficulty: 7 }
   - match: { path: /calm }
-    respond: { body: calm }
+    upstream: app
     access: { challenge: shedding }
   - match: { path: /open }
     upstream: app
