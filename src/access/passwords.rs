@@ -183,7 +183,7 @@ mod tests {
             passwords.verify(claim, Found { hash: &hash, is_known: false })
         };
         assert_eq!(nobody("bob").await, Ok(Verdict::Wrong));
-        let _all = passwords.turns.acquire().await.expect("a turn");
+        let _all = passwords.turns.take(client(9)).await.expect("a turn");
         assert_eq!(nobody("bob").await, Ok(Verdict::Wrong));
         tokio::time::pause();
         assert_eq!(nobody("eve").await, Err(Busy), "as long as for a user");
@@ -195,7 +195,7 @@ mod tests {
         for password in ["tide", "Tide"] {
             verify(&passwords, claim(1, password), &hash).await;
         }
-        let _all = passwords.turns.acquire().await.expect("a turn");
+        let _all = passwords.turns.take(client(9)).await.expect("a turn");
         tokio::time::pause();
         for (password, verdict, lasts) in
             [("Tide", Verdict::Wrong, WRONG_FOR), ("tide", Verdict::Right, RIGHT_FOR - WRONG_FOR)]
