@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::config::{Count, Key, Over, RateConfig, Shown};
 use super::offence::BanRule;
 use super::rate::Rate;
-use super::table::{Ahead, KeyHash, Moment, Table, TooEarly, nanos};
+use super::table::{Ahead, KeyHash, Moment, Table, TooEarly};
 use crate::fault::Faults;
 use crate::log::RateMetrics;
 use crate::networks::{ClientKey, Network};

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Moment, nanos};
+use super::table::Moment;
 use crate::networks::Network;
+use crate::units::nanos;
 
 /// The most bans that are remembered, some 8 MiB. Beyond it, those that would
 /// be forgotten the soonest go first.

@@ -47,10 +47,10 @@ use self::offence::{BanRule, Weighed};
 use self::table::{Shards, Table, TooEarly};
 use self::waiting::Waiting;
 
-/// Places for 4,194,304 keys in 48 MiB. 1,000,000 fill a quarter of them, and
+/// Places for 4,194,304 keys in 48 MiB at most. 1,000,000 take half of that, and
 /// fewer than one in a million of those finds its group full.
 const ALLOWANCES: Shards = Shards(8192);
-/// Places for the offences of 1,048,576 clients in 12 MiB. They are remembered
+/// Places for the offences of 1,048,576 clients in 12 MiB at most. They are remembered
 /// for longer than most allowances, which would have to give way to them.
 const OFFENCES: Shards = Shards(2048);
 /// How many parts of the table there are, one of which is swept at a time.

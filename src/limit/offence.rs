@@ -2,10 +2,10 @@
 
 use super::bans::Lasts;
 use super::config::BansConfig;
-use super::table::{Moment, nanos};
+use super::table::Moment;
 use crate::fault::Faults;
 use crate::networks::Networks;
-use crate::units::Period;
+use crate::units::{Period, nanos};
 
 /// The weight of one grave offence; lesser ones are fractions of it.
 const GRAVE: u16 = 10;
