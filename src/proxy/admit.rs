@@ -15,7 +15,7 @@ use crate::respond::{Answer, asked_before};
 use crate::route::{Matched, Rewrite};
 use crate::sanitise::{Head, Malformed, Strict};
 use crate::site::{Action, NamedBy, Route, Site, State};
-use crate::upstream::{Need, headers};
+use crate::upstream::{Need, Protocol, Upstream, headers};
 
 use super::answer::Reply;
 use super::context::{Context, Forward};
@@ -30,17 +30,7 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
         return Error::e_explain(ErrorType::InternalError, "a session that is not from `listen`");
     };
     let timeouts = &exchange.connection.listener.timeouts;
-    let request = session.req_header();
-    let patience = match request.version {
-        // A gRPC call may be open for long without a word of the client; it
-        // takes HTTP/2, so that nothing else becomes patient by its type.
-        Version::HTTP_2 if headers::is_call(&request.headers) => {
-            exchange.set_open_ended();
-            timeouts.tunnel.0
-        }
-        _ => timeouts.body.0,
-    };
-    session.set_read_timeout(Some(patience));
+    session.set_read_timeout(Some(timeouts.body.0));
     session.set_write_timeout(Some(timeouts.write.0));
     persist::begin(session);
     // Of what is left of a body after an answer of ours.
@@ -106,21 +96,12 @@ pub(super) async fn admit(
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
 
     let shows_pass = access::show_pass(&request.headers);
-    let is_handshake = head.upgrade;
-    let is_void_upgrade = !is_handshake && request.headers.contains_key(header::UPGRADE);
-    let need = need(&head, request);
-    // The longest calls of gRPC look like the shortest, and say `grpc-timeout`.
-    if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
-        exchange.end_after(total);
-    }
-    let answer = act(route, &found, &head, sent, need, ctx)?;
+    let is_void_upgrade = !head.upgrade && request.headers.contains_key(header::UPGRADE);
+    let answer = act(route, &found, &head, sent, request.version, ctx)?;
+    be_patient(route, &exchange, session, ctx);
     grant(session.req_header_mut(), &route.access, &granted);
     ctx.granted = granted;
     ctx.slot = find_slot(route, session, ctx)?;
-    if is_handshake {
-        // A tunnel's silence is no body's: the exchange's deadline bounds it.
-        session.set_read_timeout(None);
-    }
     if is_void_upgrade {
         // Pingora takes any Upgrade for a tunnel, whatever the client meant.
         session.req_header_mut().remove_header(&header::UPGRADE);
@@ -137,10 +118,14 @@ fn read_head<'a>(request: &'a RequestHeader, strict: &Strict) -> Result<Head<'a>
 }
 
 /// What the request needs of a connection to a server.
-fn need(head: &Head<'_>, request: &RequestHeader) -> Need {
+///
+/// A call takes HTTP/2 on both sides: nothing else becomes patient by the type
+/// that a client gives it, nor for servers that no calls are meant for.
+fn need(head: &Head<'_>, version: Version, upstream: &Upstream) -> Need {
+    let may_call = version == Version::HTTP_2 && upstream.protocol() != Protocol::H1;
     match head.upgrade {
         true => Need::Upgrade,
-        false if headers::is_call(&request.headers) => Need::Call,
+        false if may_call && headers::is_call(head.headers) => Need::Call,
         false => Need::Exchange,
     }
 }
@@ -150,6 +135,24 @@ fn need(head: &Head<'_>, request: &RequestHeader) -> Need {
 fn preflight(site: &Site, head: &Head<'_>, ctx: &mut Context) -> Option<Reply> {
     let method = asked_before(head.method, head.headers)?;
     let (route, _) = site.find(&Head { method: &method, ..head.clone() }).ok()?;
+/// Sets how long the request may take in all, and its client be silent.
+fn be_patient(route: &Route, exchange: &Exchange, session: &mut Session, ctx: &Context) {
+    let need = ctx.forward.as_ref().map_or(Need::Exchange, |forward| forward.need);
+    match need {
+        Need::Exchange => {}
+        // A tunnel's silence is no body's: the exchange's deadline bounds it.
+        Need::Upgrade => session.set_read_timeout(None),
+        Need::Call => {
+            exchange.set_open_ended();
+            session.set_read_timeout(Some(exchange.connection.listener.timeouts.tunnel.0));
+        }
+    }
+    // The longest calls of gRPC look like the shortest, and say `grpc-timeout`.
+    if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
+        exchange.end_after(total);
+    }
+}
+
     let cors = route.cors.as_ref()?;
     ctx.route = Some(route.clone());
     Some(Reply::Answer(cors.preflight(head.headers)))
@@ -287,7 +290,7 @@ fn act(
     found: &Matched,
     head: &Head<'_>,
     sent: Option<String>,
-    need: Need,
+    version: Version,
     ctx: &mut Context,
 ) -> Result<Option<Reply>, Refusal> {
     match &route.action {
@@ -309,9 +312,10 @@ fn act(
             let target = rewrite.and_then(|rewrite| rewrite.target(head, found));
             let host = rewrite.and_then(Rewrite::host).map(str::to_owned);
             ctx.forward = Some(Forward {
-                upstream: targets.choose().clone(),
-                need,
+                need: need(head, version, &upstream),
+                upstream,
                 target: target.or(sent),
+            let upstream = targets.choose().clone();
                 host,
                 client_host: head.host_and_port(),
                 tried: Vec::new(),
