@@ -116,7 +116,8 @@ mod tests {
         file.read(&old);
         assert!(old.bans().is_empty(), "there is no file yet");
         for (network, seconds) in [("192.0.2.1/32", 60), ("2001:db8::/64", 3600)] {
-            old.ban(network.parse().expect("good"), Duration::from_secs(seconds));
+            let period = Duration::from_secs(seconds);
+            old.ban(network.parse().expect("good"), period).expect("room for it");
         }
         file.write(&old).expect("written");
         file.read(&new);
@@ -133,7 +134,8 @@ mod tests {
     fn a_file_that_is_not_ours_is_left() {
         let (_dir, file) = file();
         let ledger = Ledger::default();
-        ledger.ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60));
+        let network = "192.0.2.1".parse().expect("good");
+        ledger.ban(network, Duration::from_secs(60)).expect("room for it");
         file.write(&ledger).expect("written");
         let good = fs::read_to_string(file.path()).expect("text");
         for bad in ["", "{}", &good.replace("\"version\":1", "\"version\":2")] {

@@ -31,7 +31,7 @@ use http::{HeaderName, HeaderValue, header};
 use crate::networks::{ClientKey, Network};
 
 pub(crate) use self::allowance::{Ask, RateLimit, Who};
-pub(crate) use self::bans::Told;
+pub(crate) use self::bans::{Told, TooMany};
 pub(crate) use self::config::{BansConfig, Listed, RateConfig};
 pub(crate) use self::counts::Held;
 pub(crate) use self::gate::{Body, Gate};
@@ -238,13 +238,13 @@ impl Ledger {
     pub(crate) fn penalise(&self, policy: &BanPolicy, client: ClientKey, offence: Offence) {
         if let Some(rule) = &policy.rule {
             let scope = ("offences", client);
-            self.weigh(rule, scope, client, Weighed::As(offence), Reason::Offences);
+            self.weigh(rule, scope, client.network(), Weighed::As(offence), Reason::Offences);
         }
     }
 
     /// Bans `network` for `period`, as an operator says.
-    pub(crate) fn ban(&self, network: Network, period: Duration) {
-        self.bans.ban_for(network, period, self.allowances.now());
+    pub(crate) fn ban(&self, network: Network, period: Duration) -> Result<(), TooMany> {
+        self.bans.ban_for(network, period, self.allowances.now())
     }
 
     /// Lets `network` in again; whether it was banned.
@@ -330,7 +330,7 @@ impl Ledger {
         limit.metrics.rejected();
         if let (Some(rule), Who::Client) = (&limit.ban, ask.who) {
             let scope = ("limit", &*limit.name, ask.client);
-            self.weigh(rule, scope, ask.client, Weighed::InFull, Reason::RateLimit);
+            self.weigh(rule, scope, ask.client.network(), Weighed::InFull, Reason::RateLimit);
         }
     }
 
@@ -338,7 +338,7 @@ impl Ledger {
         &self,
         rule: &BanRule,
         scope: impl std::hash::Hash,
-        client: ClientKey,
+        network: Network,
         weighed: Weighed,
         reason: Reason,
     ) {
@@ -349,10 +349,10 @@ impl Ledger {
         }
         self.offences.forget(key);
         let now = self.allowances.now();
-        let period = self.bans.ban(client.network(), rule.lasts, reason, now);
+        let Some(period) = self.bans.ban(network, rule.lasts, reason, now) else { return };
         if let Some(bans) = self.bans.may_say(now) {
             let seconds = period.as_secs();
-            ::log::warn!("{bans} clients banned, the last {client} for {seconds} s: {reason}");
+            ::log::warn!("{bans} clients banned, the last {network} for {seconds} s: {reason}");
         }
     }
 }

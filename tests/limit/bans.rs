@@ -71,7 +71,7 @@ async fn who_goes_on_beyond_a_rate_limit_is_shut_out() {
     assert_eq!(status(&edge, PROXY, "/").await, 200);
     edge.await_metric("tidegate_limit_bans", 2.0);
     assert!(edge.metric("tidegate_listen_connections_refused_total{reason=\"banned\"}") >= 1.0);
-    edge.await_stderr("banned, the last 127.0.0.5 for 3600 s: a rate limit");
+    edge.await_stderr("banned, the last 127.0.0.5/32 for 3600 s: a rate limit");
     let bans = banned(&edge).await;
     let told = bans.iter().find(|ban| ban["network"] == "127.0.0.5/32").unwrap();
     assert_eq!((&told["reason"], &told["times"]), (&json!("rate_limit"), &json!(1)));
