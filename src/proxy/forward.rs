@@ -54,6 +54,7 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
     }
     forward.in_use = Some(in_use);
     forward.begin(lease);
+    ctx.metered.begin();
     ctx.failure = None;
     exchange.no_deadline();
     Ok(Box::new(peer))

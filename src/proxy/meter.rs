@@ -61,11 +61,15 @@ pub(super) async fn body(
     let (Some(client), Some(route)) = (&ctx.client, &ctx.route) else {
         return Ok(());
     };
-    if bytes == 0 || !route.limits.bound_bodies() {
+    if !route.limits.bound_bodies() {
+        return Ok(());
+    }
+    let new = ctx.metered.new_of(bytes as u64);
+    if new == 0 {
         return Ok(());
     }
     let ask = ask(client, route, &session.req_header().headers, &ctx.site);
-    let taken = route.limits.take_body(&state.ledger, &ask, bytes as u64).await;
+    let taken = route.limits.take_body(&state.ledger, &ask, new).await;
     taken.map_err(|exceeded| {
         ctx.failure = Some(Refusal::Exceeded(exceeded));
         Error::explain(ErrorType::HTTPStatus(429), "the body comes too fast").into_down()
