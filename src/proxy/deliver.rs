@@ -66,9 +66,9 @@ pub(super) fn finish_head(
     if let Some(id) = &ctx.request_id {
         response.insert(X_REQUEST_ID, id.to_value());
     }
-    if let (Some(permit), None) = (&ctx.permit, &ctx.refusal) {
+    if let Some(permit) = &ctx.permit {
         for (name, value) in permit.shown() {
-            response.append(name, value.clone());
+            response.append(name, value);
         }
     }
     let request = session.req_header();

@@ -69,7 +69,7 @@ pub(super) async fn body(
         return Ok(());
     }
     let ask = ask(client, route, &session.req_header().headers, &ctx.site);
-    let taken = route.limits.take_body(&state.ledger, &ask, new).await;
+    let taken = route.limits.take_body(&state.ledger, &ask, new, ctx.permit.as_mut()).await;
     taken.map_err(|exceeded| {
         ctx.failure = Some(Refusal::Exceeded(exceeded));
         Error::explain(ErrorType::HTTPStatus(429), "the body comes too fast").into_down()
@@ -98,6 +98,8 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
     match refusal {
         // Which some honest software sends.
         Refusal::Malformed(Malformed::UnderscoreInName) => None,
+        // Or pages of others would have their visitors banned here.
+        Refusal::Malformed(cause) if cause.is_of_links() => Some(Offence::Path),
         Refusal::Malformed(cause) => match cause.kind() {
             Kind::BadRequest | Kind::Method => Some(Offence::Malformed),
             Kind::Version | Kind::Expectation => None,
@@ -116,9 +118,8 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
             403 => Some(Offence::Forbidden),
             _ => None,
         },
-        // A ban ends when it was said to.
-        Refusal::Exceeded(Exceeded::Banned | Exceeded::Route) => None,
-        Refusal::Exceeded(_) => Some(Offence::Exceeded),
+        // What many use up together is nobody's fault, and a ban ends when it was said to.
+        Refusal::Exceeded(exceeded) => exceeded.is_its_own().then_some(Offence::Exceeded),
         _ => None,
     }
 }

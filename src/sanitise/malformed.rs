@@ -29,6 +29,22 @@ macro_rules! causes {
                 }
             }
 
+            /// Whether a link on any page can make a browser ask so: it leaves
+            /// these as they are written, and resolves dot segments.
+            pub(crate) fn is_of_links(&self) -> bool {
+                matches!(
+                    self,
+                    Malformed::TargetByte
+                        | Malformed::Backslash
+                        | Malformed::EncodedSlash
+                        | Malformed::EncodedControl
+                        | Malformed::DotSegmentParameter
+                        | Malformed::DoubleEncoding
+                        | Malformed::IncompleteEscape
+                        | Malformed::NotUtf8
+                )
+            }
+
             /// The cause as one word of the log.
             pub(crate) fn tag(&self) -> &'static str {
                 match self {

@@ -178,3 +178,45 @@ async fn offences_further_apart_than_the_window_are_not_added() {
     assert_eq!(status(&edge, "127.0.0.2", "/").await, 200);
     assert!(bans(&edge).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_use_up_together_is_nobodys_offence() {
+    for (key, is_banned) in
+        [("client_ip", true), ("client_network", false), ("route", false), ("{ cookie: a }", false)]
+    {
+        let edge = Edge::start(&format!(
+            "
+listeners: [{{ address: '127.0.0.1:{{port}}' }}]
+bans: {{ after: 1, for: 1h }}
+rate_limits: {{ few: {{ rate: 1/h, key: {key} }} }}
+routes: [{{ respond: {{}}, rate_limits: [few] }}]
+"
+        ));
+        // They weigh a fifth each.
+        for expected in [200, 429, 429, 429, 429, 429] {
+            let answer = ask(&edge, "127.0.0.2", "/", "cookie: a=b\r\n").await;
+            assert_eq!(answer.status, expected, "{key}");
+        }
+        // What was wrong is noted before the record is written.
+        edge.access_log(6);
+        assert_eq!(!bans(&edge).is_empty(), is_banned, "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_are_refused_get_no_visitor_banned() {
+    let edge = Edge::start(&site("{ after: 2, within: 10m, for: 1h }"));
+    let links = ["/a%2Fb", "/caf%E9", "/sale-50%", "/a%5Cb", "/a%2520b", "/%00", "/..;/a", "/a%0d"];
+    for link in links {
+        assert_eq!(status(&edge, "127.0.0.2", link).await, 400, "{link}");
+    }
+    let series = "tidegate_limit_offences_total{offence=\"path\"}";
+    edge.await_metric(series, 8.0);
+    assert!(bans(&edge).is_empty());
+    // A scan is one all the same.
+    for _ in 0..12 {
+        assert_eq!(status(&edge, "127.0.0.2", "/a%2Fb").await, 400);
+    }
+    edge.await_metric(series, 20.0);
+    assert_eq!(bans(&edge), ["127.0.0.2/32 1"]);
+}

@@ -162,6 +162,20 @@ async fn every_answer_says_what_is_left_or_none_does() {
     let allowed = ask(&edge, "127.0.0.2", "/", "").await;
     assert!(allowed.header("ratelimit").unwrap().starts_with("\"few\";r=1;t="), "{allowed:?}");
     assert_eq!(allowed.header("ratelimit-policy"), Some("\"few\";q=2;w=7200"));
+    // Answers that other rooms give say it as well, and one of the limit says it once.
+    let edge = Edge::start(
+        "
+listeners: [{ address: '127.0.0.1:{port}' }]
+rate_limits: { few: { rate: 1/h, burst: 2, headers: all } }
+routes: [{ respond: {}, access: { allow: [10.0.0.0/8] }, rate_limits: [few] }]
+",
+    );
+    for (expected, left) in [(403, 1), (403, 0), (429, 0)] {
+        let refused = ask(&edge, "127.0.0.2", "/", "").await;
+        let said: Vec<&str> = refused.all("ratelimit").collect();
+        assert_eq!((refused.status, said.len()), (expected, 1));
+        assert!(said[0].starts_with(&format!("\"few\";r={left};t=")), "{said:?}");
+    }
     let edge = limited("{ rate: 1/h, headers: none }");
     assert_eq!(status(&edge, "127.0.0.2", "/").await, 200);
     let rejected = ask(&edge, "127.0.0.2", "/", "").await;
