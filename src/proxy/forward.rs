@@ -16,6 +16,7 @@ use crate::upstream::{Failed, Need, Protocol, Upstream, framing, headers};
 use super::attempt::{may_retry, replay, report};
 use super::context::{Context, Forward, Link, Piece};
 use super::fields;
+use super::meter;
 use super::refuse::Refusal;
 
 /// Picks a server for the next attempt.
@@ -241,6 +242,9 @@ pub(super) fn answered(
     };
     forward.silence = Some(silence);
     exchange.expect_within(silence);
+    if is_tunnel {
+        meter::open_ended(session, ctx);
+    }
     Ok(())
 }
 

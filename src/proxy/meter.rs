@@ -1,7 +1,7 @@
 //! What the path asks of the room `limit`, and tells it.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, Version};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
@@ -74,6 +74,21 @@ pub(super) async fn body(
         ctx.failure = Some(Refusal::Exceeded(exceeded));
         Error::explain(ErrorType::HTTPStatus(429), "the body comes too fast").into_down()
     })
+}
+
+/// Gives back the place of an exchange that may be open for days among those
+/// that its client may have under way: many of them are no sign of anything.
+///
+/// They are bounded all the same, by `connections_per_client`: each has a
+/// connection for itself. Streams of HTTP/2 share theirs, a hundred times as
+/// many as connections, and those behind a trusted proxy count as nobody's; they
+/// keep their places.
+pub(super) fn open_ended(session: &Session, ctx: &mut Context) {
+    let has_connection = session.req_header().version != Version::HTTP_2
+        && ctx.client.as_ref().is_some_and(|client| !client.peer_trusted);
+    if has_connection {
+        ctx.under_way = None;
+    }
 }
 
 /// Remembers what was wrong with a request, if anything was.
