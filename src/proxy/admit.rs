@@ -1,5 +1,7 @@
 //! The path of a request into the site, one line a room.
 
+use std::sync::Arc;
+
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, Uri, Version, header};
 use pingora::http::RequestHeader;
@@ -66,7 +68,10 @@ pub(super) async fn admit(
     if let Some(answer) = to_https(&connection.listener, &head)? {
         return Ok(Some(answer));
     }
-    if let Some(answer) = preflight(&site, &head, ctx) {
+    if let Some((route, answer)) = preflight(&site, &head) {
+        ctx.route = Some(route.clone());
+        let permit = meter::permit(&client, route, &request.headers, &site, state).await;
+        ctx.permit = Some(permit?);
         return Ok(Some(answer));
     }
     let (route, found) = site.find(&head)?;
@@ -130,11 +135,6 @@ fn need(head: &Head<'_>, version: Version, upstream: &Upstream) -> Need {
     }
 }
 
-/// The answer to a browser that asks whether a page may use a method: by the
-/// route that the method would lead to. It asks before it shows who it is.
-fn preflight(site: &Site, head: &Head<'_>, ctx: &mut Context) -> Option<Reply> {
-    let method = asked_before(head.method, head.headers)?;
-    let (route, _) = site.find(&Head { method: &method, ..head.clone() }).ok()?;
 /// Sets how long the request may take in all, and its client be silent.
 fn be_patient(route: &Route, exchange: &Exchange, session: &mut Session, ctx: &Context) {
     let need = ctx.forward.as_ref().map_or(Need::Exchange, |forward| forward.need);
@@ -153,9 +153,13 @@ fn be_patient(route: &Route, exchange: &Exchange, session: &mut Session, ctx: &C
     }
 }
 
+/// The answer to a browser that asks whether a page may use a method: by the
+/// route that the method would lead to. It asks before it shows who it is.
+fn preflight<'s>(site: &'s Site, head: &Head<'_>) -> Option<(&'s Arc<Route>, Reply)> {
+    let method = asked_before(head.method, head.headers)?;
+    let (route, _) = site.find(&Head { method: &method, ..head.clone() }).ok()?;
     let cors = route.cors.as_ref()?;
-    ctx.route = Some(route.clone());
-    Some(Reply::Answer(cors.preflight(head.headers)))
+    Some((route, Reply::Answer(cors.preflight(head.headers))))
 }
 
 /// Whether the request may pass by what it shows, and the query it goes on with.
@@ -311,11 +315,11 @@ fn act(
             let rewrite = route.rewrite.as_ref();
             let target = rewrite.and_then(|rewrite| rewrite.target(head, found));
             let host = rewrite.and_then(Rewrite::host).map(str::to_owned);
+            let upstream = targets.choose().clone();
             ctx.forward = Some(Forward {
                 need: need(head, version, &upstream),
                 upstream,
                 target: target.or(sent),
-            let upstream = targets.choose().clone();
                 host,
                 client_host: head.host_and_port(),
                 tried: Vec::new(),

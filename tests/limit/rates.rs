@@ -195,3 +195,33 @@ async fn a_reload_keeps_what_was_taken_of_limits_that_stay_the_same() {
         assert_eq!(status(&edge, "127.0.0.2", "/").await, expected, "{limit}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preflights_count_as_well() {
+    let edge = Edge::start(
+        "
+listeners: [{ address: '127.0.0.1:{port}' }]
+rate_limits: { few: { rate: 1/h, burst: 2 } }
+routes: [{ respond: {}, rate_limits: [few], cors: { origins: [https://a.example] } }]
+",
+    );
+    for expected in [204, 204, 429] {
+        let mut client = Client::connect_from("127.0.0.2", edge.addr()).await;
+        let fields = "origin: https://a.example\r\naccess-control-request-method: GET\r\n";
+        client.send(format!("OPTIONS / HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n")).await;
+        assert_eq!(client.response().await.status, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_a_key_twice_counts_by_client() {
+    for (key, [one, two]) in [
+        ("{ header: x-user }", ["x-user: a\r\nx-user: b\r\n", "x-user: a\r\nx-user: c\r\n"]),
+        ("{ cookie: id }", ["cookie: id=b; id=a\r\n", "cookie: id=c; id=a\r\n"]),
+    ] {
+        let edge = limited(&format!("{{ key: {key}, rate: 1/h }}"));
+        assert_eq!(ask(&edge, "127.0.0.2", "/", one).await.status, 200, "{key}");
+        assert_eq!(ask(&edge, "127.0.0.2", "/", two).await.status, 429, "{key}");
+        assert_eq!(status(&edge, "127.0.0.2", "/").await, 429, "{key}");
+    }
+}
