@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::client::{RequestId, X_REQUEST_ID};
 use crate::limit::Offence;
 use crate::listen::{Beat, Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
-use crate::log::{Cause, Protocol, Record, Room, Tls, split_target};
+use crate::log::{Cause, Protocol, Record, Room, Tls, split_target, without_user};
 use crate::respond::Form;
 use crate::sanitise::{self, Body};
 use crate::site::{Defaults, Site, State};
@@ -51,7 +51,7 @@ impl FrontDoor {
         let duration = exchange.began().elapsed();
         let line = RequestLine::guess(head);
         let (path, query) = split_target(line.target);
-        let site = self.site.load();
+        let host = only_value(head, b"host").unwrap_or_default();
         self.state.remember(
             &Record {
                 time: SystemTime::now() - duration,
@@ -68,8 +68,8 @@ impl FrontDoor {
                     sni: tls.sni.as_deref(),
                 }),
                 method: line.method,
-                host: only_value(head, b"host").unwrap_or_default(),
-                path,
+                host: without_user(host),
+                path: without_user(path),
                 query,
                 secrets: &site.secrets,
                 status: told.status,
