@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use tidegate_sockets::Answer;
@@ -83,8 +84,11 @@ pub(crate) struct Control {
 /// Which bans have been written.
 #[derive(Default)]
 struct Kept {
-    changes: u64,
-    writing: Option<tokio::task::JoinHandle<()>>,
+    // None where they have to be written, whatever has changed.
+    changes: Option<u64>,
+    // Whether they were written.
+    writing: Option<tokio::task::JoinHandle<bool>>,
+    is_failing: bool,
 }
 
 #[async_trait]
@@ -142,7 +146,7 @@ impl Control {
         }
         let mut figures = tokio::time::interval(FIGURES);
         let mut keep_bans = tokio::time::interval(KEEP_BANS);
-        let mut kept = Kept::default();
+        let mut kept = Kept { changes: Some(0), ..Kept::default() };
         let mut files = Files::new();
         loop {
             tokio::select! {
@@ -209,18 +213,25 @@ impl Control {
 
     /// Writes who is banned, beside all else: a disk may take its time.
     fn keep_bans(&self, kept: &mut Kept) {
-        let changes = self.state.ledger.ban_changes();
-        let is_busy = kept.writing.as_ref().is_some_and(|writing| !writing.is_finished());
+        if let Some(written) = kept.writing.take_if(|writing| writing.is_finished()) {
+            kept.is_failing = !matches!(written.now_or_never(), Some(Ok(true)));
+            kept.changes = kept.changes.filter(|_| !kept.is_failing);
+        }
+        let changes = Some(self.state.ledger.ban_changes());
+        let is_busy = kept.writing.is_some();
         // Who drains may have a successor, whose file it is.
         if changes == kept.changes || is_busy || self.state.is_draining() {
             return;
         }
         kept.changes = changes;
-        let (file, state) = (self.ban_file.clone(), self.state.clone());
+        let (file, state, is_told) = (self.ban_file.clone(), self.state.clone(), kept.is_failing);
         kept.writing = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = file.write(&state.ledger) {
-                ::log::error!("bans are not written to {}: {error}", file.path().display());
+            let written = file.write(&state.ledger);
+            if let (Err(error), false) = (&written, is_told) {
+                let path = file.path().display();
+                ::log::error!("bans are not written to {path}, which is tried again: {error}");
             }
+            written.is_ok()
         }));
     }
 
