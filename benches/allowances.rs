@@ -7,17 +7,22 @@
 //!
 //!     cargo bench --bench allowances
 
+/// The table's tests have that of the proxy.
+mod limit {
+    pub(crate) const ALLOWANCES: super::table::Shards = super::table::Shards(8192);
+}
 #[expect(dead_code, reason = "more of it than a bench needs")]
+#[cfg_attr(test, expect(unused_imports, reason = "its tests are not those of a bench"))]
 #[path = "../src/limit/table.rs"]
 mod table;
-#[expect(dead_code, unused_imports, unused_macros, reason = "more of it than a bench needs")]
+#[expect(dead_code, unused_imports, reason = "more of it than a bench needs")]
 #[path = "../src/units.rs"]
 mod units;
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use table::{KeyHash, Moment, Shards, Table};
+use table::{KeyHash, Moment, Table};
 
 const KEYS: [u64; 4] = [1_000, 100_000, 300_000, 1_000_000];
 const ROUNDS: usize = 400;
@@ -26,7 +31,7 @@ const SECOND: u64 = 1_000_000_000;
 
 fn main() {
     for keys in KEYS {
-        let table = Table::new(Shards(8192));
+        let table = Table::new(limit::ALLOWANCES);
         measure("clock and hash", keys, &table, |key, now| key == table.hash(0) && now == 0);
         let take = |key, now| table.take(key, SECOND / 100, 1000 * SECOND, now).is_ok();
         for key in 0..keys {
@@ -36,6 +41,7 @@ fn main() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "it is what a bench is for")]
 fn measure(what: &str, keys: u64, table: &Table, check: impl Fn(KeyHash, Moment) -> bool) {
     let mut random = fastrand::Rng::with_seed(1);
     let mut nanos: Vec<f64> = Vec::new();

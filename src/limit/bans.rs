@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn what_is_known_here_stays_whatever_another_process_knew() {
         let bans = Bans::default();
-        bans.ban_for(network("192.0.2.1"), Duration::from_secs(60), 0);
+        bans.ban_for(network("192.0.2.1"), Duration::from_secs(60), 0).expect("room");
         let reason = Reason::Offences;
         let told = |text, ends_in, forgotten_in| Told {
             network: network(text),

@@ -372,9 +372,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_several_limits_all_are_kept_or_none_is_touched() {
         let ledger = Ledger::default();
+        let slower = limit("slower", "{ rate: 6/min, burst: 1, over: delay, wait: 1m }");
         let several = vec![
             limit("slow", "{ rate: 1/s, burst: 1, over: delay, wait: 1m }"),
-            limit("slower", "{ rate: 6/min, burst: 1, over: delay, wait: 1m }"),
+            slower.clone(),
             limit("few", "{ rate: 1/h, burst: 2 }"),
         ];
         let (limits, headers) = (Limits::new(several, None, None), HeaderMap::new());
@@ -388,7 +389,7 @@ mod tests {
             let refused = limits.take(&ledger, &ask).await.expect_err("two in an hour");
             assert_eq!(refused.rule().as_deref(), Some("few"));
         }
-        let slower = Limits::new(vec![limits.requests[1].clone()], None, None);
+        let slower = Limits::new(vec![slower], None, None);
         slower.take(&ledger, &ask).await.expect("a permit");
         assert_eq!(began.elapsed().as_secs(), 20, "who was refused took nothing");
     }

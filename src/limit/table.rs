@@ -347,7 +347,7 @@ mod tests {
     fn the_oldest_keys_are_forgotten_first() {
         let table = table();
         // Keys of one group, one after the other, however many groups there are.
-        let key = |n: u64| KeyHash(7 << 32 | n * GROUPS as u64);
+        let key = |n: u64| KeyHash((7 << 32) | (n * GROUPS as u64));
         let take = |n: u64, now| table.take(key(n), SECOND, SECOND, now);
         let places = PLACES as u64;
         for n in 1..=places + 3 {
