@@ -246,6 +246,11 @@ impl<T: fmt::Display> fmt::Display for OrOff<T> {
     }
 }
 
+/// Nanoseconds, which reach for 584 years; longer is as long as that.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Splits `10MiB` into 10 and `MiB`; `None` without a leading number.
 fn split_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -198,3 +198,32 @@ routes: [{ respond: { status: 200, body: own } }]
     edge.signal(Signal::TERM);
     assert!(edge.wait_exit().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_password_of_a_target_or_a_host_is_written() {
+    let edge = Edge::start(
+        "
+listeners: [{ address: '127.0.0.1:{port}' }]
+log: { security: { to: security.log } }
+routes: [{ respond: {} }]
+",
+    );
+    let asked = [
+        "GET http://ann:hunter2@a.example/x?y HTTP/1.1\r\nhost: a.example",
+        "CONNECT ann:hunter2@a.example:443 HTTP/1.1\r\nhost: a.example",
+        "GET / HTTP/1.1\r\nhost: ann:hunter2@a.example",
+    ];
+    for head in asked {
+        let answer = Client::ask(edge.addr(), format!("{head}\r\n\r\n")).await;
+        assert!([400, 405].contains(&answer.status), "{head}");
+    }
+    let records = edge.access_log(3);
+    let said: Vec<_> = records.iter().map(|record| (&record["path"], &record["host"])).collect();
+    let a = json!("a.example");
+    assert_eq!(said[0], (&json!("a.example/x"), &a));
+    assert_eq!(said[1], (&json!("a.example:443"), &a));
+    assert_eq!(said[2], (&json!("/"), &a));
+    let lines = || fs::read_to_string(edge.dir().join("security.log")).unwrap_or_default();
+    let lines = poll("three refusals", || Some(lines()).filter(|all| all.lines().count() >= 3));
+    assert!(!lines.contains("hunter2"), "{lines}");
+}

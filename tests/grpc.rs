@@ -409,3 +409,36 @@ async fn a_head_that_is_all_ends_its_stream_over_h2() {
     assert_eq!(answer.status(), 502);
     assert!(answer.body().is_end_stream(), "nothing follows");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_alone_makes_nobody_patient() {
+    // A client of HTTP/2 that says so to a server of HTTP/1, and sends no more.
+    let old = Origin::echo().await;
+    let yaml = SITE.replace("protocol: h2c", "protocol: h1");
+    let edge_old = Edge::start_with(&yaml, &[("server", &old.addr), ("tunnel", &"15m")]);
+    let mut client = H2Client::connect(edge_old.addr()).await;
+    let post = HttpRequest::post("http://a.example/");
+    let request = post.header("content-type", "application/grpc").body(()).unwrap();
+    let (answer, mut body) = client.open(request, false).await;
+    body.send_data("x".into(), false).unwrap();
+    let answer = whole(answer).await.unwrap().response;
+    assert!(answer.header("grpc-status").is_some(), "{answer:?}");
+    drop(body);
+    assert_eq!(edge_old.stop()[0]["refusal"], "body_too_slow");
+    // A client of HTTP/1 that says so to a server of HTTP/2, which answers nothing.
+    let server = H2Origin::scripted(|mut call: Call| async move {
+        call.whole().await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let edge = edge(server.addr);
+    let mut client = Client::connect(edge.addr()).await;
+    client
+        .send(
+            "POST / HTTP/1.1\r\nhost: a.example\r\ncontent-type: application/grpc\r\n\
+             content-length: 1\r\n\r\nx",
+        )
+        .await;
+    assert!(client.response().await.header("grpc-status").is_some());
+    assert_eq!(edge.stop()[0]["refusal"], "server_too_slow");
+}

@@ -243,14 +243,46 @@ async fn clients_that_go_away_leave_their_places() {
     let held = Held::start().await;
     let edge = edge("{ queue: 1 }", &held.origin);
     drop(hold(&edge, &held, "/high").await);
+    // No server has answered anything, so nothing else made room.
+    let mut second = hold_once_let_in(&edge, &held, "/high").await;
+    held.give.add_permits(2);
+    assert_eq!(second.response().await.status, 200);
     let mut h2 = H2Client::connect(edge.addr()).await;
-    held.give.add_permits(10);
-    ask_until_let_in(&edge, "/high").await;
+    let before = held.origin.requests();
     let request = http::Request::get("http://a/high").body(()).unwrap();
     let (answer, _) = h2.open(request, true).await;
+    held.origin.await_requests(before + 1);
+    check_shed(&Client::ask(edge.addr(), get("/high")).await);
     drop(answer);
-    drop(h2);
-    ask_until_let_in(&edge, "/high").await;
+    hold_once_let_in(&edge, &held, "/high").await;
+}
+
+/// The first request that is held after others were refused for the load.
+async fn hold_once_let_in(edge: &Edge, held: &Held, path: &str) -> Client {
+    let start = Instant::now();
+    let before = held.origin.requests();
+    loop {
+        let mut client = Client::connect(edge.addr()).await;
+        client.send(get(path)).await;
+        let is_held = tokio::select! {
+            answer = client.response() => {
+                check_shed(&answer);
+                false
+            }
+            () = arrived(held, before + 1) => true,
+        };
+        if is_held {
+            return client;
+        }
+        assert!(start.elapsed() < crate::support::DEADLINE, "never let in");
+    }
+}
+
+/// Waits, beside others, until the server has so many requests.
+async fn arrived(held: &Held, count: usize) {
+    while held.origin.requests() < count {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

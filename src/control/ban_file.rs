@@ -196,7 +196,8 @@ mod tests {
         file.read(&old);
         assert!(old.bans().is_empty(), "there is no file yet");
         for (network, seconds) in [("192.0.2.1/32", 60), ("2001:db8::/64", 3600)] {
-            old.ban(network.parse().expect("good"), Duration::from_secs(seconds));
+            let period = Duration::from_secs(seconds);
+            old.ban(network.parse().expect("good"), period).expect("room for it");
         }
         file.write(&old).expect("written");
         file.read(&new);
@@ -213,7 +214,8 @@ mod tests {
     fn a_file_that_is_not_ours_is_left() {
         let (_dir, file) = file();
         let ledger = Ledger::default();
-        ledger.ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60));
+        let network = "192.0.2.1".parse().expect("good");
+        ledger.ban(network, Duration::from_secs(60)).expect("room for it");
         file.write(&ledger).expect("written");
         let good = fs::read_to_string(&file.path).expect("text");
         for bad in ["", "{}", &good.replace("\"version\":1", "\"version\":2")] {
@@ -239,7 +241,10 @@ mod tests {
         keeper.keep();
         keeper.aside.done().await;
         assert!(!path.exists(), "there is nothing to write");
-        state.ledger.ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60));
+        state
+            .ledger
+            .ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60))
+            .expect("room");
         // What it would write first cannot be made.
         let in_the_way = dir.path().join("bans.json.new");
         fs::create_dir(&in_the_way).expect("ours");
@@ -256,7 +261,10 @@ mod tests {
         keeper.aside.done().await;
         assert!(!path.exists(), "nothing has changed");
         // Who drains leaves the file alone.
-        state.ledger.ban("192.0.2.2".parse().expect("good"), Duration::from_secs(60));
+        state
+            .ledger
+            .ban("192.0.2.2".parse().expect("good"), Duration::from_secs(60))
+            .expect("room");
         state.begin_draining();
         keeper.keep();
         keeper.aside.done().await;

@@ -77,7 +77,10 @@ pub(super) fn add(
         return (StatusCode::UNPROCESSABLE_ENTITY, "for: must be longer than 0\n".to_owned());
     }
     let period = wish.r#for.unwrap_or(site.config.bans.r#for);
-    state.ledger.ban(wish.network, period.0);
+    if let Err(full) = state.ledger.ban(wish.network, period.0) {
+        let what = format!("{full}; lift some, or write them to `bans.list`\n");
+        return (StatusCode::INSUFFICIENT_STORAGE, what);
+    }
     ::log::info!("admin: {} banned {} for {period}", name(who), wish.network);
     (StatusCode::OK, "banned\n".to_owned())
 }

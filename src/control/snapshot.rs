@@ -128,7 +128,8 @@ mod tests {
         let (old, new, site) = (Ledger::default(), Ledger::default(), site("{ tcp: {} }"));
         for n in 0..10_000_u32 {
             let address = std::net::IpAddr::from((0x0a00_0000 + n).to_be_bytes());
-            old.ban(Network::new(address, 32), Duration::from_secs(3600));
+            let period = Duration::from_secs(3600);
+            old.ban(Network::new(address, 32), period).expect("room for it");
         }
         learn(&site, &new, take(&site, &old).as_ref());
         assert_eq!(new.bans().len(), 10_000);

@@ -316,7 +316,10 @@ routes: [{ respond: { status: 200 } }]
             let mut stop = stop(folder.path());
             stop.serving = watch::channel(serving).1;
             stop.replaced.send_replace(replaced);
-            stop.state.ledger.ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60));
+            stop.state
+                .ledger
+                .ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60))
+                .expect("room");
             stop.keep_bans().await;
             let is_there = folder.path().join("bans.json").exists();
             assert_eq!(is_there, is_written, "{serving:?} {replaced}");

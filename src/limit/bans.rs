@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Moment, nanos};
+use super::table::Moment;
 use crate::networks::Network;
+use crate::units::nanos;
 
-/// The most bans that are remembered, some 8 MiB. Beyond it, those that would
-/// be forgotten the soonest go first.
+/// The most bans that are remembered, some 8 MiB. Beyond it, those that have
+/// ended go first, and then those that would be forgotten the soonest.
 const MOST: usize = 50_000;
+/// The most of them by operators, which never go: there is room for others.
+const MOST_OF_OPERATORS: usize = MOST / 2;
 /// How many go at once, so that making room is rare.
 const ROOM: usize = MOST / 16;
 /// The least time between two lines of the log about bans.
@@ -78,6 +81,11 @@ pub(crate) struct Told {
     pub(crate) times: u32,
 }
 
+/// Operators have banned as many as they may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("operators have banned {} networks already, the most there may be", MOST_OF_OPERATORS)]
+pub(crate) struct TooMany;
+
 /// All bans there are.
 #[derive(Debug, Default)]
 pub(crate) struct Bans {
@@ -94,6 +102,8 @@ struct Held {
     // How many networks there are of each length, IPv4 and IPv6 apart.
     // Invariant: no entry is 0. One look-up each; most often there are two.
     lengths: BTreeMap<(bool, u8), usize>,
+    // Invariant: at most `MOST_OF_OPERATORS`, the bans whose reason they are.
+    by_operators: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -122,37 +132,49 @@ impl Bans {
     }
 
     /// Bans `network`, longer than the last time; says for how long.
+    ///
+    /// One that is banned already is not banned anew: what was under way when
+    /// it was is the same incident, and an operator's word stands.
     pub(super) fn ban(
         &self,
         network: Network,
         lasts: Lasts,
         reason: Reason,
         now: Moment,
-    ) -> Duration {
+    ) -> Option<Duration> {
         let mut held = self.held_mut();
         let before = held.by_network.get(&network).filter(|ban| ban.forgotten > now);
+        if before.is_some_and(|ban| ban.ends > now) {
+            return None;
+        }
         let times = before.map_or(0, |ban| ban.times).saturating_add(1);
         let doubled = lasts.first.saturating_mul(1 << (times - 1).min(31));
         let period = doubled.min(lasts.longest.max(lasts.first));
         let ends = now.saturating_add(nanos(period));
-        // One that an operator made longer is not made shorter by an offence.
-        let ends = before.map_or(ends, |ban| ban.ends.max(ends));
         let forgotten = ends.saturating_add(nanos(lasts.longest));
-        held.put(network, Ban { ends, forgotten, reason, times });
+        held.put(network, Ban { ends, forgotten, reason, times }, now);
         self.changed(&held);
-        drop(held);
-        Duration::from_nanos(ends - now)
+        Some(period)
     }
 
     /// Bans `network` for as long as an operator says.
-    pub(super) fn ban_for(&self, network: Network, period: Duration, now: Moment) {
+    pub(super) fn ban_for(
+        &self,
+        network: Network,
+        period: Duration,
+        now: Moment,
+    ) -> Result<(), TooMany> {
         let mut held = self.held_mut();
+        if !held.may_add_by_operator(network) {
+            return Err(TooMany);
+        }
         let times = held.by_network.get(&network).map_or(0, |ban| ban.times);
         let ends = now.saturating_add(nanos(period));
         let times = times.saturating_add(1);
         let ban = Ban { ends, forgotten: ends, reason: Reason::Operator, times };
-        held.put(network, ban);
+        held.put(network, ban, now);
         self.changed(&held);
+        Ok(())
     }
 
     /// Forgets that `network` was ever banned; whether it was.
@@ -168,30 +190,29 @@ impl Bans {
         if self.are_none() {
             return 0;
         }
-        let mut held = self.held_mut();
+        // Requests ask beside this; only what takes bans away keeps them waiting.
+        let held = self.held();
+        let holding = held.by_network.values().filter(|ban| ban.ends > now).count();
         let old = held.by_network.iter().filter(|(_, ban)| ban.forgotten <= now);
         let old: Vec<Network> = old.map(|(network, _)| *network).collect();
-        for network in &old {
-            held.take(network);
+        drop(held);
+        if !old.is_empty() {
+            let mut held = self.held_mut();
+            for network in &old {
+                // It may have been banned again meanwhile.
+                if held.by_network.get(network).is_some_and(|ban| ban.forgotten <= now) {
+                    held.take(network);
+                }
+            }
+            self.count.store(held.by_network.len(), Ordering::Relaxed);
         }
-        self.count.store(held.by_network.len(), Ordering::Relaxed);
-        held.by_network.values().filter(|ban| ban.ends > now).count()
+        holding
     }
 
     /// Every ban, those that end last first.
     pub(super) fn list(&self, now: Moment) -> Vec<Told> {
-        let held = self.held();
-        let seconds = |moment: Moment| moment.saturating_sub(now).div_ceil(1_000_000_000);
-        let told = held.by_network.iter().filter(|(_, ban)| ban.forgotten > now);
-        let told = told.map(|(network, ban)| Told {
-            network: *network,
-            ends_in: seconds(ban.ends),
-            forgotten_in: seconds(ban.forgotten),
-            reason: ban.reason,
-            times: ban.times,
-        });
-        let mut told: Vec<Told> = told.collect();
-        told.sort_by_key(|told| (std::cmp::Reverse(told.ends_in), told.network));
+        let mut told = self.told(now);
+        told.sort_unstable_by_key(|told| (std::cmp::Reverse(told.ends_in), told.network));
         told
     }
 
@@ -200,10 +221,12 @@ impl Bans {
         let mut held = self.held_mut();
         let moment = |secs: u64| now.saturating_add(secs.saturating_mul(1_000_000_000));
         for told in told.iter().take(MOST).filter(|told| told.forgotten_in > 0) {
-            if !held.by_network.contains_key(&told.network) {
+            let is_known = held.by_network.contains_key(&told.network);
+            let may_be = told.reason != Reason::Operator || held.may_add_by_operator(told.network);
+            if !is_known && may_be {
                 let (ends, forgotten) = (moment(told.ends_in), moment(told.forgotten_in));
                 let (reason, times) = (told.reason, told.times);
-                held.put(told.network, Ban { ends, forgotten, reason, times });
+                held.put(told.network, Ban { ends, forgotten, reason, times }, now);
             }
         }
         self.count.store(held.by_network.len(), Ordering::Relaxed);
@@ -224,6 +247,21 @@ impl Bans {
     /// How often somebody was banned or let in.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Every ban, in no order; requests wait while they are copied, no longer.
+    fn told(&self, now: Moment) -> Vec<Told> {
+        let held = self.held();
+        let seconds = |moment: Moment| moment.saturating_sub(now).div_ceil(1_000_000_000);
+        let told = held.by_network.iter().filter(|(_, ban)| ban.forgotten > now);
+        let told = told.map(|(network, ban)| Told {
+            network: *network,
+            ends_in: seconds(ban.ends),
+            forgotten_in: seconds(ban.forgotten),
+            reason: ban.reason,
+            times: ban.times,
+        });
+        told.collect()
     }
 
     fn changed(&self, held: &Held) {
@@ -249,17 +287,25 @@ impl Held {
             .any(|network| self.by_network.get(&network).is_some_and(|ban| ban.ends > now))
     }
 
-    fn put(&mut self, network: Network, ban: Ban) {
+    fn may_add_by_operator(&self, network: Network) -> bool {
+        let before = self.by_network.get(&network);
+        self.by_operators < MOST_OF_OPERATORS || before.is_some_and(Ban::is_by_operator)
+    }
+
+    fn put(&mut self, network: Network, ban: Ban, now: Moment) {
         if self.by_network.len() >= MOST && !self.by_network.contains_key(&network) {
-            self.make_room();
+            self.make_room(now);
         }
-        if self.by_network.insert(network, ban).is_none() {
-            *self.lengths.entry(length(network)).or_insert(0) += 1;
+        self.by_operators += usize::from(ban.is_by_operator());
+        match self.by_network.insert(network, ban) {
+            None => *self.lengths.entry(length(network)).or_insert(0) += 1,
+            Some(before) => self.by_operators -= usize::from(before.is_by_operator()),
         }
     }
 
     fn take(&mut self, network: &Network) -> Option<Ban> {
         let ban = self.by_network.remove(network)?;
+        self.by_operators -= usize::from(ban.is_by_operator());
         let length = length(*network);
         if let Some(count) = self.lengths.get_mut(&length) {
             *count -= 1;
@@ -270,13 +316,20 @@ impl Held {
         Some(ban)
     }
 
-    fn make_room(&mut self) {
-        let soon = self.by_network.iter().map(|(network, ban)| (ban.forgotten, *network));
-        let mut soon: Vec<(Moment, Network)> = soon.collect();
-        soon.select_nth_unstable(ROOM);
-        for (_, network) in soon.iter().take(ROOM) {
+    fn make_room(&mut self, now: Moment) {
+        let worth = |ban: &Ban| (ban.ends > now, ban.is_by_operator(), ban.forgotten);
+        let least = self.by_network.iter().map(|(network, ban)| (worth(ban), *network));
+        let mut least: Vec<_> = least.collect();
+        least.select_nth_unstable(ROOM);
+        for (_, network) in least.iter().take(ROOM) {
             self.take(network);
         }
+    }
+}
+
+impl Ban {
+    fn is_by_operator(&self) -> bool {
+        self.reason == Reason::Operator
     }
 }
 
@@ -300,7 +353,17 @@ mod tests {
     }
 
     fn ban(bans: &Bans, text: &str, second: u64) -> u64 {
-        bans.ban(network(text), LASTS, Reason::Offences, second * SECOND).as_secs()
+        let period = bans.ban(network(text), LASTS, Reason::Offences, second * SECOND);
+        period.map_or(0, |period| period.as_secs())
+    }
+
+    fn operator_bans(bans: &Bans, network: Network, secs: u64, second: u64) {
+        let period = Duration::from_secs(secs);
+        bans.ban_for(network, period, second * SECOND).expect("room for it");
+    }
+
+    fn address(n: usize) -> IpAddr {
+        IpAddr::from((n as u32).to_be_bytes())
     }
 
     #[test]
@@ -334,7 +397,7 @@ mod tests {
     fn networks_of_any_length_are_banned_and_let_in_again() {
         let bans = Bans::default();
         for text in ["192.0.2.0/24", "2001:db8::/64", "198.51.100.7"] {
-            bans.ban_for(network(text), Duration::from_secs(60), 0);
+            operator_bans(&bans, network(text), 60, 0);
         }
         for (address, expected) in [
             ("192.0.2.200", true),
@@ -356,7 +419,7 @@ mod tests {
     #[test]
     fn what_is_known_here_stays_whatever_another_process_knew() {
         let bans = Bans::default();
-        bans.ban_for(network("192.0.2.1"), Duration::from_secs(60), 0);
+        bans.ban_for(network("192.0.2.1"), Duration::from_secs(60), 0).expect("room");
         let reason = Reason::Offences;
         let told = |text, ends_in, forgotten_in| Told {
             network: network(text),
@@ -371,26 +434,90 @@ mod tests {
     }
 
     #[test]
-    fn an_offence_does_not_shorten_what_an_operator_said() {
+    fn nobody_is_banned_anew_while_a_ban_holds() {
         let bans = Bans::default();
-        bans.ban_for(network("192.0.2.1"), Duration::from_secs(600), 0);
-        assert_eq!(ban(&bans, "192.0.2.1", 1), 599);
-        bans.ban_for(network("192.0.2.1"), Duration::from_secs(5), 2 * SECOND);
+        let banned = [(0, 10), (1, 0), (9, 0), (10, 20), (11, 0), (30, 35)];
+        for (second, expected) in banned {
+            assert_eq!(ban(&bans, "192.0.2.1", second), expected, "{second} s");
+        }
+        assert_eq!(bans.list(31 * SECOND)[0].times, 3);
+        assert_eq!(bans.changes(), 3);
+    }
+
+    #[test]
+    fn an_offence_does_not_change_what_an_operator_said() {
+        let bans = Bans::default();
+        operator_bans(&bans, network("192.0.2.1"), 600, 0);
+        assert_eq!(ban(&bans, "192.0.2.1", 1), 0);
+        assert_eq!(bans.list(SECOND)[0].reason, Reason::Operator);
+        operator_bans(&bans, network("192.0.2.1"), 5, 2);
+        assert_eq!(ban(&bans, "192.0.2.1", 3), 0, "nor make it longer");
         assert!(!holds(&bans, "192.0.2.1", 7), "an operator may");
     }
 
     #[test]
     fn beyond_the_most_those_forgotten_soonest_go() {
         let bans = Bans::default();
-        let address = |n: usize| IpAddr::from((n as u32).to_be_bytes());
         for n in 0..MOST + 1 {
             let period = Duration::from_secs(10 + n as u64);
-            bans.ban_for(Network::new(address(n), 32), period, 0);
+            let lasts = Lasts { first: period, longest: period };
+            bans.ban(Network::new(address(n), 32), lasts, Reason::Offences, 0);
         }
         assert_eq!(bans.held().by_network.len(), MOST + 1 - ROOM);
         assert!(!bans.hold(address(ROOM - 1), 1) && bans.hold(address(ROOM), 1));
         assert!(bans.hold(address(MOST), 1), "the new one is there");
         assert_eq!(bans.held().lengths.values().sum::<usize>(), MOST + 1 - ROOM);
+    }
+
+    #[test]
+    fn bans_by_operators_and_those_that_hold_go_last() {
+        let bans = Bans::default();
+        let network = |n: usize| Network::new(address(n), 32);
+        for n in 0..MOST_OF_OPERATORS {
+            operator_bans(&bans, network(n), 20, 0);
+        }
+        let more = bans.ban_for(network(MOST), Duration::from_secs(20), 0);
+        assert_eq!(more, Err(TooMany));
+        operator_bans(&bans, network(0), 20, 0);
+        let first = |secs| Lasts { first: Duration::from_secs(secs), ..LASTS };
+        for n in MOST_OF_OPERATORS..MOST {
+            // The last of them end soon, and are remembered for longer than all others.
+            let lasts = if n >= MOST - ROOM { first(1) } else { first(10) };
+            let longest = Duration::from_secs(if n >= MOST - ROOM { 90 } else { 30 });
+            bans.ban(network(n), Lasts { longest, ..lasts }, Reason::Offences, 0);
+        }
+        let ban = |n| bans.ban(network(n), first(10), Reason::Offences, 2 * SECOND);
+        assert!(ban(MOST).is_some());
+        let holding = |of: std::ops::Range<usize>| of.filter(|n| bans.hold(address(*n), 1)).count();
+        let others = MOST - MOST_OF_OPERATORS - ROOM;
+        assert_eq!(holding(MOST - ROOM..MOST), 0, "those that have ended");
+        assert_eq!(holding(MOST_OF_OPERATORS..MOST - ROOM), others, "those that hold");
+        for n in MOST + 1..MOST + 1 + ROOM {
+            assert!(ban(n).is_some());
+        }
+        assert_eq!(holding(MOST_OF_OPERATORS..MOST - ROOM), others - ROOM, "no others are left");
+        assert_eq!(holding(0..MOST_OF_OPERATORS), MOST_OF_OPERATORS);
+        assert!(bans.lift(network(0)));
+        operator_bans(&bans, network(0), 20, 3);
+        assert_eq!(bans.held().by_operators, MOST_OF_OPERATORS);
+    }
+
+    #[test]
+    fn bans_of_another_process_are_no_more_than_there_may_be() {
+        let bans = Bans::default();
+        let told: Vec<Told> = (0..MOST_OF_OPERATORS + 2)
+            .map(|n| Told {
+                network: Network::new(address(n), 32),
+                ends_in: 60,
+                forgotten_in: 60,
+                reason: Reason::Operator,
+                times: 1,
+            })
+            .collect();
+        bans.learn(&told, SECOND);
+        assert_eq!(bans.list(SECOND).len(), MOST_OF_OPERATORS);
+        assert_eq!(bans.tidy(61 * SECOND), 0);
+        assert_eq!((bans.held().by_operators, bans.are_none()), (0, true));
     }
 
     #[test]

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::offence::BanRule;
-use super::rate::Rate;
+use super::rate::{Amount, Rate};
 use crate::fault::Faults;
 use crate::networks::Network;
-use crate::units::{ByteSize, Period};
+use crate::units::Period;
 
 /// One of `rate_limits`; it acts on the routes that list it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,28 +18,25 @@ pub(crate) struct RateConfig {
     pub key: Key,
     /// What is counted.
     #[serde(default)]
-    pub count: Count,
+    pub count: Counted,
     /// How fast an allowance fills up: 100/s, 600/min, 10/h, 10MiB/s.
     pub rate: Rate,
     /// The largest allowance; the number of `rate` if absent.
     #[serde(default)]
-    pub burst: Option<ByteSize>,
+    pub burst: Option<Amount>,
     /// What happens to a request without an allowance.
     #[serde(default)]
     pub over: Over,
-    /// The longest that `over: delay` delays a request; one that would wait longer is rejected.
-    #[serde(default = "wait")]
-    pub wait: Period,
+    /// The longest that `over: delay` delays a request, 5s if absent; one that would wait
+    /// longer is rejected.
+    #[serde(default)]
+    pub wait: Option<Period>,
     /// Which answers say in `RateLimit` and `RateLimit-Policy` what is left.
     #[serde(default)]
     pub headers: Shown,
-    /// Bans clients that go on.
+    /// Bans clients, or with `key: client_network` networks, that go on.
     #[serde(default)]
     pub ban: Option<BanConfig>,
-}
-
-fn wait() -> Period {
-    Period::from_secs(5)
 }
 
 /// Who shares an allowance.
@@ -53,16 +50,16 @@ pub(crate) enum Key {
     ClientNetwork,
     /// All requests of a route.
     Route,
-    /// Requests with the same value of this field; those without it by client.
+    /// Requests with the same value of this field; those without it, or with several, by client.
     Header(String),
-    /// Requests with the same value of this cookie; those without it by client.
+    /// Requests with the same value of this cookie; those without it, or with several, by client.
     Cookie(String),
 }
 
 /// What a rate counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Count {
+pub(crate) enum Counted {
     #[default]
     Requests,
     /// Bytes of the bodies that servers are sent.

@@ -468,53 +468,14 @@ mod tests {
     }
 
     #[test]
-    fn under_a_bound_a_worker_lets_in_less_step_by_step_and_a_few_always() {
-        let start = Instant::now();
-        let gate = Gate::of_worker("worker 0", 50 * MS, start);
-        let enter = |_| gate.enter(Priority::High, Body::Here, start);
-        let held: Vec<Stay> = (0..20).filter_map(enter).collect();
-        (1..5).for_each(|at| gate.beat(100 * MS, start + at * 100 * MS));
-        assert_eq!((gate.bound(), held.len()), (Some(10), 20));
-        drop(held);
-        (5..9).for_each(|at| gate.beat(100 * MS, start + at * 100 * MS));
-        assert_eq!(gate.bound(), Some(8), "that is no crowd");
-
-        let gate = Gate::of_worker("worker 0", 50 * MS, start);
-        let held: Vec<Stay> =
-            (0..100).filter_map(|_| gate.enter(Priority::High, Body::Here, start)).collect();
-        (1..5).for_each(|at| gate.beat(100 * MS, start + at * 100 * MS));
-        assert_eq!((gate.bound(), held.len()), (Some(50), 100));
-        drop(held);
-        (5..9).for_each(|at| gate.beat(100 * MS, start + at * 100 * MS));
-        assert_eq!(gate.bound(), Some(35), "by three tenths at most");
-    }
-
-    #[test]
-    fn a_bound_grows_only_while_requests_are_refused() {
-        let start = Instant::now();
-        let gate = Gate::of_worker("worker 0", 50 * MS, start);
-        let enter = |now| gate.enter(Priority::Low, Body::Here, now);
-        let held: Vec<Stay> = (0..100).filter_map(|_| enter(start)).collect();
-        let beats = |from: u32, to: u32, late| {
-            (from..to).for_each(|at| gate.beat(late, start + at * 100 * MS));
-        };
-        beats(1, 9, 75 * MS);
-        assert_eq!((gate.bound(), held.len()), (Some(66), 100));
-        beats(9, 20, 10 * MS);
-        assert_eq!(gate.bound(), Some(66), "enough for those that come");
-        assert!(enter(start + 1900 * MS).is_none());
-        beats(20, 40, 10 * MS);
-        assert_eq!(gate.bound(), Some(132), "once for one that was refused");
-    }
-
-    #[test]
     fn a_bound_grows_by_what_was_let_in_under_it() {
         let start = Instant::now();
         let at = |ms: u32| start + ms * MS;
         let gate = gate(300 * MS, start);
         let enter = |ms| gate.enter(Priority::High, Body::Here, at(ms));
-        let answer =
-            |stays: Vec<Stay>, ms| stays.into_iter().for_each(|stay| stay.answered(at(ms)));
+        let answer = |stays: Vec<Stay>, ms| {
+            stays.into_iter().for_each(|stay| stay.answered(Duration::ZERO, at(ms)))
+        };
         let late: Vec<Stay> = (0..16).filter_map(|_| enter(0)).collect();
         let young: Vec<Stay> = (0..16).filter_map(|_| enter(1000)).collect();
         answer(late, 1010);
@@ -542,21 +503,21 @@ mod tests {
         let enter = |_| gate.enter(Priority::High, Body::Here, start);
         let mut stays: Vec<Stay> = (0..100).filter_map(enter).collect();
         let rest = stays.split_off(16);
-        stays.into_iter().for_each(|stay| stay.answered(at(1010)));
+        stays.into_iter().for_each(|stay| stay.answered(Duration::ZERO, at(1010)));
         gate.look(at(1150));
         assert_eq!(gate.bound(), Some(6));
-        rest.into_iter().for_each(|stay| stay.answered(at(1500)));
+        rest.into_iter().for_each(|stay| stay.answered(Duration::ZERO, at(1500)));
         gate.look(at(1600));
         assert_eq!(gate.bound(), Some(6));
     }
 
     /// Twenty requests that come at once and end one by one, from 900 ms on.
-    fn crowd(gate: &Arc<Gate>, body: Body, start: Instant, end: impl Fn(Stay, Instant)) {
+    fn crowd(gate: &Arc<Gate>, body: Body, start: Instant, end: impl Fn(Stay, Duration, Instant)) {
         let enter = |_| gate.enter(Priority::Normal, body, start).expect("no bound yet");
         let stays: Vec<Stay> = (0..20).map(enter).collect();
         for (stay, at) in stays.into_iter().zip(9_u32..) {
             let now = start + at * 100 * MS;
-            end(stay, now);
+            end(stay, Duration::ZERO, now);
             gate.look(now);
         }
     }
@@ -574,11 +535,11 @@ mod tests {
         crowd(&uploads, Body::ToCome, start, Stay::given_up);
         assert_eq!(uploads.bound(), None, "no server was asked");
         let hasty = gate(50 * MS, start);
-        crowd(&hasty, Body::Here, start, |stay, now| {
-            stay.answered(now);
+        crowd(&hasty, Body::Here, start, |stay, late, now| {
+            stay.answered(late, now);
             for _ in 0..100 {
                 let stay = hasty.enter(Priority::Normal, Body::Here, now);
-                stay.into_iter().for_each(|stay| stay.given_up(now + MS));
+                stay.into_iter().for_each(|stay| stay.given_up(late, now + MS));
             }
         });
         assert!(hasty.bound().is_some(), "who gives up at once hides nothing");
@@ -588,9 +549,9 @@ mod tests {
     fn how_long_a_client_sends_is_no_time_of_the_server() {
         let start = Instant::now();
         let gate = gate(50 * MS, start);
-        crowd(&gate, Body::ToCome, start, |mut stay, now| {
+        crowd(&gate, Body::ToCome, start, |mut stay, late, now| {
             stay.sent(now);
-            stay.answered(now + 10 * MS);
+            stay.answered(late, now + 10 * MS);
         });
         assert_eq!(gate.bound(), None);
     }
@@ -668,7 +629,7 @@ mod tests {
             let now = start + turn * 200 * MS;
             let enter = |_| gate.enter(Priority::Low, Body::Here, now).expect("no bound");
             let stays: Vec<Stay> = (0..20).map(enter).collect();
-            stays.into_iter().for_each(|stay| stay.answered(now + 10 * MS));
+            stays.into_iter().for_each(|stay| stay.answered(Duration::ZERO, now + 10 * MS));
         }
         for turn in 1..100 {
             let now = start + turn * 1000 * MS;

@@ -15,6 +15,7 @@ mod hold;
 mod offence;
 #[cfg(test)]
 mod overload;
+mod permit;
 mod rate;
 mod shed;
 mod table;
@@ -31,51 +32,32 @@ use http::{HeaderName, HeaderValue, header};
 use crate::networks::{ClientKey, Network};
 
 pub(crate) use self::allowance::{Ask, RateLimit, Who};
-pub(crate) use self::bans::Told;
+pub(crate) use self::bans::{Told, TooMany};
 pub(crate) use self::config::{BansConfig, Listed, RateConfig};
 pub(crate) use self::counts::Held;
 pub(crate) use self::gate::{Body, Gate};
 pub(crate) use self::offence::{BanPolicy, Offence};
-pub(crate) use self::rate::Rate;
+pub(crate) use self::permit::{Limits, Permit};
+pub(crate) use self::rate::{Amount, Rate};
 pub(crate) use self::shed::{Arrival, Config as ShedConfig, Crowded, Priority, Shed, Slot, Waits};
 
 use self::allowance::{Taken, whole_seconds};
 use self::bans::{Bans, Reason};
-use self::config::Count;
 use self::counts::Counts;
 use self::offence::{BanRule, Weighed};
 use self::table::{Shards, Table, TooEarly};
 use self::waiting::Waiting;
 
-/// Places for 4,194,304 keys in 48 MiB. 1,000,000 fill a quarter of them, and
+/// Places for 4,194,304 keys in 48 MiB at most. 1,000,000 take half of that, and
 /// fewer than one in a million of those finds its group full.
 const ALLOWANCES: Shards = Shards(8192);
-/// Places for the offences of 1,048,576 clients in 12 MiB. They are remembered
+/// Places for the offences of 1,048,576 clients in 12 MiB at most. They are remembered
 /// for longer than most allowances, which would have to give way to them.
 const OFFENCES: Shards = Shards(2048);
 /// How many parts of the table there are, one of which is swept at a time.
 const SWEEPS: usize = 16;
 /// When to come back where nothing says how long it will take.
 const SOON: Duration = Duration::from_secs(1);
-
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// The right of one request to be under way.
-#[derive(Debug, Default)]
-pub(crate) struct Permit {
-    // Given back when it is dropped.
-    _held: [Option<Held>; 2],
-    // What the answer says of its allowances.
-    shown: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl Permit {
-    /// What the answer says of allowances.
-    pub(crate) fn shown(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.shown
-    }
-}
 
 /// Why there is no permit.
 #[derive(Debug, Clone)]
@@ -112,6 +94,15 @@ impl Exceeded {
         }
     }
 
+    /// Whether the client alone is to blame, and nobody it shares a limit with.
+    pub(crate) fn is_its_own(&self) -> bool {
+        match self {
+            Exceeded::Rate { limit, .. } => limit.is_of_one_client(),
+            Exceeded::Client | Exceeded::ClientOfRoute => true,
+            Exceeded::Banned | Exceeded::Route => false,
+        }
+    }
+
     /// When to come back, if that is worth it.
     fn retry(&self) -> Option<Duration> {
         match self {
@@ -125,78 +116,13 @@ impl Exceeded {
     pub(crate) fn fields(&self) -> Vec<(HeaderName, HeaderValue)> {
         let mut said = match self {
             Exceeded::Rate { limit, retry } => {
-                fields(limit.shown_rejected(*retry).into_iter().collect())
+                permit::fields(limit.shown_rejected(*retry).as_slice())
             }
             _ => Vec::new(),
         };
         let seconds = self.retry().map(whole_seconds);
         said.extend(seconds.map(|seconds| (header::RETRY_AFTER, seconds.into())));
         said
-    }
-}
-
-/// What one route allows.
-#[derive(Debug, Default)]
-pub(crate) struct Limits {
-    requests: Vec<Arc<RateLimit>>,
-    // Of bytes of bodies.
-    bytes: Vec<Arc<RateLimit>>,
-    // Requests under way.
-    concurrency: Option<u32>,
-    concurrency_per_client: Option<u32>,
-}
-
-impl Limits {
-    pub(crate) fn new(
-        limits: Vec<Arc<RateLimit>>,
-        concurrency: Option<u32>,
-        concurrency_per_client: Option<u32>,
-    ) -> Self {
-        let (requests, bytes) =
-            limits.into_iter().partition(|limit| limit.count == Count::Requests);
-        Limits { requests, bytes, concurrency, concurrency_per_client }
-    }
-
-    /// Whether bodies have to be told to [`Limits::take_body`].
-    pub(crate) fn bound_bodies(&self) -> bool {
-        !self.bytes.is_empty()
-    }
-
-    /// A permit for a request, which may have to wait for it.
-    pub(crate) async fn take(&self, ledger: &Ledger, ask: &Ask<'_>) -> Result<Permit, Exceeded> {
-        let held = [self.take_route(ledger, ask)?, self.take_client(ledger, ask)?];
-        let taken = ledger.take(&self.requests, ask, 1)?;
-        let shown =
-            self.requests.iter().zip(&taken).filter_map(|(limit, taken)| limit.shown(taken));
-        let shown = fields(shown.collect());
-        ledger.wait(&self.requests, &taken).await?;
-        Ok(Permit { _held: held, shown })
-    }
-
-    /// Takes a piece of a body into account; it may have to wait for that.
-    pub(crate) async fn take_body(
-        &self,
-        ledger: &Ledger,
-        ask: &Ask<'_>,
-        bytes: u64,
-    ) -> Result<(), Exceeded> {
-        let taken = ledger.take(&self.bytes, ask, bytes)?;
-        ledger.wait(&self.bytes, &taken).await
-    }
-
-    fn take_route(&self, ledger: &Ledger, ask: &Ask<'_>) -> Result<Option<Held>, Exceeded> {
-        let Some(most) = self.concurrency else { return Ok(None) };
-        let held = ledger.counts.take(("route", ask.route), most);
-        held.map(Some).ok_or(Exceeded::Route)
-    }
-
-    fn take_client(&self, ledger: &Ledger, ask: &Ask<'_>) -> Result<Option<Held>, Exceeded> {
-        let Some(most) = self.concurrency_per_client else { return Ok(None) };
-        if ask.who == Who::Proxy {
-            return Ok(None);
-        }
-        let held = ledger.counts.take((ask.client, ask.route), most);
-        held.map(Some).ok_or(Exceeded::ClientOfRoute)
     }
 }
 
@@ -238,13 +164,14 @@ impl Ledger {
     pub(crate) fn penalise(&self, policy: &BanPolicy, client: ClientKey, offence: Offence) {
         if let Some(rule) = &policy.rule {
             let scope = ("offences", client);
-            self.weigh(rule, scope, client, Weighed::As(offence), Reason::Offences);
+            let network = client.network();
+            self.weigh(rule, scope, network, Weighed::As(offence), Reason::Offences);
         }
     }
 
     /// Bans `network` for `period`, as an operator says.
-    pub(crate) fn ban(&self, network: Network, period: Duration) {
-        self.bans.ban_for(network, period, self.allowances.now());
+    pub(crate) fn ban(&self, network: Network, period: Duration) -> Result<(), TooMany> {
+        self.bans.ban_for(network, period, self.allowances.now())
     }
 
     /// Lets `network` in again; whether it was banned.
@@ -304,6 +231,16 @@ impl Ledger {
         Ok(taken)
     }
 
+    /// What is to be said of the allowances of a request, taking nothing.
+    fn look(&self, limits: &[Arc<RateLimit>], ask: &Ask<'_>) -> Vec<(String, String)> {
+        if limits.is_empty() {
+            return Vec::new();
+        }
+        let now = self.allowances.now();
+        let shown = |limit: &Arc<RateLimit>| limit.shown(|| limit.look(&self.allowances, ask, now));
+        limits.iter().filter_map(shown).collect()
+    }
+
     /// Waits until all that was taken is there.
     async fn wait(&self, limits: &[Arc<RateLimit>], taken: &[Taken]) -> Result<(), Exceeded> {
         let waits = limits.iter().zip(taken).map(|(limit, taken)| (limit.wait_of(taken), limit));
@@ -328,9 +265,11 @@ impl Ledger {
 
     fn rejected(&self, limit: &RateLimit, ask: &Ask<'_>) {
         limit.metrics.rejected();
-        if let (Some(rule), Who::Client) = (&limit.ban, ask.who) {
-            let scope = ("limit", &*limit.name, ask.client);
-            self.weigh(rule, scope, ask.client, Weighed::InFull, Reason::RateLimit);
+        if let (Some(rule), Who::Client) = (&limit.ban, ask.who)
+            && let Some(network) = limit.blames(ask)
+        {
+            let scope = ("limit", &*limit.name, network);
+            self.weigh(rule, scope, network, Weighed::InFull, Reason::RateLimit);
         }
     }
 
@@ -338,7 +277,7 @@ impl Ledger {
         &self,
         rule: &BanRule,
         scope: impl std::hash::Hash,
-        client: ClientKey,
+        network: Network,
         weighed: Weighed,
         reason: Reason,
     ) {
@@ -349,10 +288,10 @@ impl Ledger {
         }
         self.offences.forget(key);
         let now = self.allowances.now();
-        let period = self.bans.ban(client.network(), rule.lasts, reason, now);
+        let Some(period) = self.bans.ban(network, rule.lasts, reason, now) else { return };
         if let Some(bans) = self.bans.may_say(now) {
             let seconds = period.as_secs();
-            ::log::warn!("{bans} clients banned, the last {client} for {seconds} s: {reason}");
+            ::log::warn!("{bans} clients banned, the last {network} for {seconds} s: {reason}");
         }
     }
 }
@@ -368,18 +307,6 @@ pub(crate) struct Figures {
     pub(crate) forgotten: u64,
     /// Requests that wait for their turn.
     pub(crate) waiting: usize,
-}
-
-/// The fields of several limits, each a list of items (RFC 9651).
-fn fields(said: Vec<(String, String)>) -> Vec<(HeaderName, HeaderValue)> {
-    if said.is_empty() {
-        return Vec::new();
-    }
-    let (limits, policies): (Vec<String>, Vec<String>) = said.into_iter().unzip();
-    [(RATE_LIMIT, limits), (RATE_LIMIT_POLICY, policies)]
-        .into_iter()
-        .filter_map(|(name, items)| Some((name, HeaderValue::try_from(items.join(", ")).ok()?)))
-        .collect()
 }
 
 #[cfg(test)]
@@ -445,9 +372,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_several_limits_all_are_kept_or_none_is_touched() {
         let ledger = Ledger::default();
+        let slower = limit("slower", "{ rate: 6/min, burst: 1, over: delay, wait: 1m }");
         let several = vec![
             limit("slow", "{ rate: 1/s, burst: 1, over: delay, wait: 1m }"),
-            limit("slower", "{ rate: 6/min, burst: 1, over: delay, wait: 1m }"),
+            slower.clone(),
             limit("few", "{ rate: 1/h, burst: 2 }"),
         ];
         let (limits, headers) = (Limits::new(several, None, None), HeaderMap::new());
@@ -461,7 +389,7 @@ mod tests {
             let refused = limits.take(&ledger, &ask).await.expect_err("two in an hour");
             assert_eq!(refused.rule().as_deref(), Some("few"));
         }
-        let slower = Limits::new(vec![limits.requests[1].clone()], None, None);
+        let slower = Limits::new(vec![slower], None, None);
         slower.take(&ledger, &ask).await.expect("a permit");
         assert_eq!(began.elapsed().as_secs(), 20, "who was refused took nothing");
     }
@@ -538,6 +466,24 @@ mod tests {
         let (ledger, policy) = (Ledger::default(), policy("{ list: [192.0.2.0/24] }"));
         assert!(is_banned(&ledger, &policy, [192, 0, 2, 9]));
         assert!(!is_banned(&ledger, &policy, [192, 0, 3, 9]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_place_uses_up_no_allowance() {
+        let (limits, ledger) = (limits("{ rate: 1/h, burst: 11 }"), Ledger::default());
+        let headers = HeaderMap::new();
+        let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            held.push(limits.take(&ledger, &ask).await.expect("a permit"));
+        }
+        for _ in 0..5 {
+            let refused = limits.take(&ledger, &ask).await.expect_err("no place");
+            assert_eq!(refused.tag(), "concurrency_per_client");
+        }
+        held.clear();
+        limits.take(&ledger, &ask).await.expect("the last of the burst");
+        assert_eq!(limits.take(&ledger, &ask).await.expect_err("over").tag(), "rate");
     }
 
     #[tokio::test]

@@ -2,10 +2,10 @@
 
 use super::bans::Lasts;
 use super::config::BansConfig;
-use super::table::{Moment, nanos};
+use super::table::Moment;
 use crate::fault::Faults;
 use crate::networks::Networks;
-use crate::units::Period;
+use crate::units::{Period, nanos};
 
 /// The weight of one grave offence; lesser ones are fractions of it.
 const GRAVE: u16 = 10;
@@ -32,6 +32,8 @@ pub(crate) enum Offence {
     /// Asked for what is not there, as scanners do by the thousand and
     /// visitors of a site with dead links now and then.
     NotFound,
+    /// Asked for a path with two readings, as any page may have a browser do.
+    Path,
 }
 
 impl Offence {
@@ -44,6 +46,7 @@ impl Offence {
             Offence::Exceeded => "exceeded",
             Offence::Head => "head",
             Offence::NotFound => "not_found",
+            Offence::Path => "path",
         }
     }
 
@@ -55,7 +58,7 @@ impl Offence {
             // A page that is open with a token that has expired asks on and on.
             Offence::Credentials => 4,
             Offence::Forbidden | Offence::Exceeded => 2,
-            Offence::NotFound => 1,
+            Offence::NotFound | Offence::Path => 1,
         }
     }
 }

@@ -41,6 +41,33 @@ impl Per {
     }
 }
 
+/// So much of what a rate counts: `200`, or in bytes `64KiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(super) number: u64,
+    /// Whether a unit of bytes was written.
+    pub(super) is_size: bool,
+}
+
+impl FromStr for Amount {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let ByteSize(number) = text.parse()?;
+        Ok(Amount { number, is_size: text.contains(|c: char| !c.is_ascii_digit()) })
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.is_size, ByteSize(self.number).to_string()) {
+            (false, _) => self.number.fmt(f),
+            (true, size) if size.ends_with('B') => f.write_str(&size),
+            (true, size) => write!(f, "{size}B"),
+        }
+    }
+}
+
 impl FromStr for Rate {
     type Err = Unreadable;
 
@@ -49,8 +76,7 @@ impl FromStr for Rate {
             || Unreadable(format!("`{text}` is no rate; write 100/s, 600/min, 10/h or 10MiB/s"));
         let (amount, unit) = text.split_once('/').ok_or_else(wrong)?;
         let per = Per::ALL.into_iter().find(|(_, name, _)| *name == unit).ok_or_else(wrong)?.0;
-        let is_size = amount.contains(|c: char| !c.is_ascii_digit());
-        let ByteSize(amount) = amount.parse().map_err(|_| wrong())?;
+        let Amount { number: amount, is_size } = amount.parse().map_err(|_| wrong())?;
         if amount == 0 {
             return Err(Unreadable(format!("`{text}` lets nothing through; write 1 or more")));
         }
@@ -60,12 +86,8 @@ impl FromStr for Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = self.per.row().1;
-        match (self.is_size, ByteSize(self.amount).to_string()) {
-            (false, _) => write!(f, "{}/{unit}", self.amount),
-            (true, size) if size.ends_with('B') => write!(f, "{size}/{unit}"),
-            (true, size) => write!(f, "{size}B/{unit}"),
-        }
+        let amount = Amount { number: self.amount, is_size: self.is_size };
+        write!(f, "{amount}/{}", self.per.row().1)
     }
 }
 
@@ -73,7 +95,11 @@ impl Word for Rate {
     const FORMAT: &'static str = "rate";
 }
 
-word!(Rate);
+impl Word for Amount {
+    const FORMAT: &'static str = "amount";
+}
+
+word!(Rate, Amount);
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +122,18 @@ mod tests {
         for bad in ["", "100", "/s", "100/", "100/m", "0/s", "-1/s", "1.5/s", "10 MiB/s", "1/s/s"] {
             assert!(bad.parse::<Rate>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn reads_amounts_and_prints_them() {
+        for (text, number, is_size) in
+            [("200", 200, false), ("64KiB", 64 << 10, true), ("200B", 200, true), ("0", 0, false)]
+        {
+            let amount: Amount = text.parse().expect("good");
+            assert_eq!(amount, Amount { number, is_size });
+            assert_eq!(amount.to_string(), text);
+        }
+        assert!("x".parse::<Amount>().is_err());
     }
 
     #[test]

@@ -11,17 +11,19 @@
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Groups of places in a shard; the hash of a key chooses one.
+use crate::units::nanos;
+
+/// The most groups of places in a shard; the hash of a key chooses one. There
+/// is one at first, and twice as many whenever a key finds its group full: a few
+/// keys are to lie close together, or each would be a way to memory of its own.
 const GROUPS: usize = 32;
 /// Places of a group.
 const PLACES: usize = 16;
 
-/// How many shards a table has; each has a lock and 6 KiB of memory, which are
-/// taken when its first key comes.
+/// How many shards a table has; each has a lock and up to 6 KiB of memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shards(pub(super) usize);
 
@@ -32,8 +34,9 @@ pub(super) struct KeyHash(u64);
 /// Nanoseconds since the table was made.
 pub(super) type Moment = u64;
 
-/// The allowances of all limits. A check takes some 80 ns, clock and hash
-/// included; 300 where a million keys are not in the caches of the processor.
+/// The allowances of all limits. `benches/allowances.rs` says what a check takes:
+/// most of it is the clock and the hash, until the keys outgrow the caches of the
+/// processor.
 #[derive(Debug)]
 pub(crate) struct Table {
     // Nobody outside knows its key, so nobody can choose keys that collide.
@@ -45,17 +48,19 @@ pub(crate) struct Table {
     swept: AtomicUsize,
 }
 
-/// Empty until its first key comes.
 #[derive(Debug, Default)]
 struct Shard {
-    groups: Box<[Group]>,
+    // Invariant: none until its first key comes, then a power of two.
+    groups: Vec<Group>,
 }
 
-/// The places that a key may have, side by side in memory: 12 bytes each.
+/// The places that a key may have, side by side in memory: 12 bytes each, in
+/// three lines of the processor's cache.
 #[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
 struct Group {
-    // The lower half of the hash; the upper half chose the group. A key takes
-    // another one's place by chance once in 2^28 checks.
+    // The lower half of the hash, whose last bits chose the group; the upper half
+    // chose the shard. A key takes another one's place by chance once in 2^23 checks.
     // Invariant: none is there twice, so its place is kept even if it is free.
     prints: [u32; PLACES],
     // 0 is a free place, and so is every moment that has passed.
@@ -100,8 +105,8 @@ impl Table {
         most: u64,
         now: Moment,
     ) -> Result<Ahead, TooEarly> {
-        let (mut shard, group, print) = self.find(key);
-        let moment = self.place(shard.group(group), print, now);
+        let (mut shard, print) = self.find(key);
+        let moment = self.place(&mut shard, print, now);
         let ahead = moment.saturating_sub(now).saturating_add(cost);
         if ahead > most {
             return Err(TooEarly(ahead - most));
@@ -117,8 +122,8 @@ impl Table {
     /// bits, which are microseconds: such keys have their places like all others.
     pub(super) fn count(&self, key: KeyHash, weight: u16, window: u64, now: Moment) -> u16 {
         const COUNT: u64 = u16::MAX as u64;
-        let (mut shard, group, print) = self.find(key);
-        let moment = self.place(shard.group(group), print, now);
+        let (mut shard, print) = self.find(key);
+        let moment = self.place(&mut shard, print, now);
         let before = *moment;
         let (ends, count) = match before > now {
             true => (before & !COUNT, (before & COUNT) as u16),
@@ -128,6 +133,14 @@ impl Table {
         let count = count.saturating_add(weight);
         *moment = ends | u64::from(count);
         count
+    }
+
+    /// How far the allowance of `key` is from being whole.
+    pub(super) fn ahead(&self, key: KeyHash, now: Moment) -> Ahead {
+        let (shard, print) = self.find(key);
+        let group = shard.groups.get(shard.group_of(print));
+        let moment = group.and_then(|group| Some(group.whole_at[group.place_of(print)?]));
+        Ahead(moment.map_or(0, |moment| moment.saturating_sub(now)))
     }
 
     /// Gives back what was taken of an allowance, but not used.
@@ -168,17 +181,32 @@ impl Table {
     /// Where the moment of a key is kept: its own place, or a new one.
     ///
     /// A new key is never refused, so that no refusal costs another key its place.
-    fn place<'a>(&self, group: &'a mut Group, print: u32, now: Moment) -> &'a mut Moment {
+    fn place<'a>(&self, shard: &'a mut Shard, print: u32, now: Moment) -> &'a mut Moment {
+        if shard.groups.is_empty() {
+            shard.groups.push(Group::FREE);
+        }
+        let mut at = shard.group_of(print);
+        let group = &shard.groups[at];
+        // Which of the moments it is shows only when the prints are there; asked for
+        // at once, all lines of the group are on their way from memory together.
+        std::hint::black_box(group.whole_at[0] ^ group.whole_at[PLACES / 2]);
         let own = group.place_of(print);
-        let at = own.unwrap_or_else(|| group.soonest());
-        let moment = &mut group.whole_at[at];
+        if own.is_none() {
+            while shard.groups[at].is_full(now) && shard.groups.len() < GROUPS {
+                self.used.fetch_sub(shard.grow(now), Ordering::Relaxed);
+                at = shard.group_of(print);
+            }
+        }
+        let group = &mut shard.groups[at];
+        let place = own.unwrap_or_else(|| group.soonest());
+        let moment = &mut group.whole_at[place];
         if *moment == 0 {
             self.used.fetch_add(1, Ordering::Relaxed);
         } else if own.is_none() && *moment > now {
             self.forgotten.fetch_add(1, Ordering::Relaxed);
         }
         if own.is_none() {
-            group.prints[at] = print;
+            group.prints[place] = print;
             // The other key's is no moment of this one.
             *moment = 1;
         }
@@ -186,7 +214,8 @@ impl Table {
     }
 
     fn change(&self, key: KeyHash, change: impl FnOnce(Moment) -> Moment) {
-        let (mut shard, group, print) = self.find(key);
+        let (mut shard, print) = self.find(key);
+        let group = shard.group_of(print);
         let Some(group) = shard.groups.get_mut(group) else { return };
         let own = group.place_of(print).map(|at| &mut group.whole_at[at]);
         if let Some(moment) = own.filter(|moment| **moment != 0) {
@@ -194,28 +223,53 @@ impl Table {
         }
     }
 
-    /// The shard of a key, locked, its group there, and its print in the group.
-    fn find(&self, key: KeyHash) -> (MutexGuard<'_, Shard>, usize, u32) {
-        let upper = (key.0 >> 32) as usize;
-        let shards = self.shards.len();
-        let shard = lock(&self.shards[upper % shards]);
-        (shard, upper / shards % GROUPS, key.0 as u32)
+    /// The shard of a key, locked, and the key's print in its group.
+    fn find(&self, key: KeyHash) -> (MutexGuard<'_, Shard>, u32) {
+        let shard = (key.0 >> 32) as usize % self.shards.len();
+        (lock(&self.shards[shard]), key.0 as u32)
     }
 }
 
 impl Shard {
-    fn group(&mut self, at: usize) -> &mut Group {
-        if self.groups.is_empty() {
-            let free = Group { prints: [0; PLACES], whole_at: [0; PLACES] };
-            self.groups = vec![free; GROUPS].into_boxed_slice();
+    fn group_of(&self, print: u32) -> usize {
+        print as usize & self.groups.len().saturating_sub(1)
+    }
+
+    /// Doubles the groups, and drops keys whose allowance is whole; how many.
+    #[cold]
+    fn grow(&mut self, now: Moment) -> usize {
+        let mut dropped = 0;
+        // Each group has its keys among itself and one that is new.
+        let mut groups = vec![Group::FREE; self.groups.len() * 2];
+        let all = groups.len() - 1;
+        for group in &self.groups {
+            for (print, moment) in group.prints.into_iter().zip(group.whole_at) {
+                if moment > now {
+                    let group = &mut groups[print as usize & all];
+                    let place = group.soonest();
+                    (group.prints[place], group.whole_at[place]) = (print, moment);
+                } else {
+                    dropped += usize::from(moment != 0);
+                }
+            }
         }
-        &mut self.groups[at]
+        self.groups = groups;
+        dropped
     }
 }
 
 impl Group {
+    const FREE: Group = Group { prints: [0; PLACES], whole_at: [0; PLACES] };
+
+    /// Without a branch for each place, which nobody could foretell.
     fn place_of(&self, print: u32) -> Option<usize> {
-        self.prints.iter().position(|other| *other == print)
+        let same = self.prints.iter().enumerate();
+        let same = same.fold(0_u32, |same, (at, other)| same | u32::from(*other == print) << at);
+        (same != 0).then(|| same.trailing_zeros() as usize)
+    }
+
+    fn is_full(&self, now: Moment) -> bool {
+        self.whole_at.iter().all(|moment| *moment > now)
     }
 
     /// The place that is free, or will be the soonest.
@@ -225,16 +279,14 @@ impl Group {
     }
 }
 
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::limit::ALLOWANCES;
 
@@ -268,10 +320,34 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_as_large_as_its_keys_need() {
+        let table = table();
+        let key = |n: u64| table.hash(("limit", n));
+        for n in 0..100_000 {
+            // Each has its own moment, and none has passed.
+            table.take(key(n), SECOND + n, 2 * SECOND, 1).expect("a new key");
+        }
+        assert!(bytes(&table) < 3 << 20, "{} bytes", bytes(&table));
+        assert_eq!((table.keys(), table.forgotten()), (100_000, 0));
+        assert!((0..100_000).all(|n| table.ahead(key(n), 1) == Ahead(SECOND + n)), "as they were");
+        // Half of them have passed, and give way before anything grows.
+        let (size, now) = (bytes(&table), SECOND + 50_000);
+        for n in 100_000..120_000 {
+            table.take(key(n), 3 * SECOND, 3 * SECOND, now).expect("a new key");
+        }
+        assert!(bytes(&table) < size + size / 8, "{} bytes, {size} before", bytes(&table));
+        let held = |n: u64| table.ahead(key(n), now) != Ahead(0);
+        assert!((50_001..120_000).all(held), "those that have not passed are there");
+        let kept = table.shards.iter().flat_map(|shard| lock(shard).groups.clone());
+        let kept = kept.flat_map(|group| group.whole_at).filter(|moment| *moment != 0).count();
+        assert_eq!(table.keys(), kept);
+    }
+
+    #[test]
     fn the_oldest_keys_are_forgotten_first() {
         let table = table();
-        // Keys of one group, one after the other.
-        let key = |n: u64| KeyHash(7 << 32 | n);
+        // Keys of one group, one after the other, however many groups there are.
+        let key = |n: u64| KeyHash((7 << 32) | (n * GROUPS as u64));
         let take = |n: u64, now| table.take(key(n), SECOND, SECOND, now);
         let places = PLACES as u64;
         for n in 1..=places + 3 {
@@ -292,6 +368,8 @@ mod tests {
         assert_eq!(take(5), Ok(Ahead(2 * SECOND)));
         assert_eq!(take(5), Ok(Ahead(3 * SECOND)));
         assert_eq!(take(5), Err(TooEarly(SECOND)));
+        assert_eq!(table.ahead(key, 5 + SECOND), Ahead(2 * SECOND));
+        assert_eq!((table.ahead(table.hash("c"), 5), table.keys()), (Ahead(0), 1), "only asked");
         assert_eq!(take(5 + SECOND / 2), Err(TooEarly(SECOND / 2)), "a refusal costs nothing");
         assert_eq!(take(5 + SECOND), Ok(Ahead(3 * SECOND)));
         assert_eq!(take(5 + 60 * SECOND), Ok(Ahead(SECOND)), "it is whole again");
@@ -334,8 +412,10 @@ mod tests {
     fn keys_that_collide_elsewhere_do_not_here() {
         // Chosen for one table's key, they are nothing special to another.
         let (ours, theirs) = (table(), table());
-        let group =
-            |table: &Table, n: &u32| (table.hash(*n).0 >> 32) % (ALLOWANCES.0 * GROUPS) as u64;
+        let group = |table: &Table, n: &u32| {
+            let hash = table.hash(*n).0;
+            (hash >> 32) % ALLOWANCES.0 as u64 * GROUPS as u64 + hash % GROUPS as u64
+        };
         let chosen: Vec<u32> = (0..4_000_000).filter(|n| group(&theirs, n) == 7).collect();
         assert!(chosen.len() > 4);
         let mut groups: Vec<u64> = chosen.iter().map(|n| group(&ours, n)).collect();

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -189,7 +191,7 @@ fn serve_stream<D: Door, A: App>(
     let exchange = Exchange::of_head(inward.connection.clone(), Instant::now(), bounds);
     let (app, door, shutdown) = (inward.app.clone(), inward.door.clone(), inward.shutdown.clone());
     let patience = inward.connection.listener.timeouts.body.0;
-    if is_reset(&mut answer) {
+    if is_given_up(&head, &mut answer) {
         drop(Unrecorded::new(&*door, &exchange));
         return;
     }
@@ -217,9 +219,15 @@ fn serve_stream<D: Door, A: App>(
 
 /// Whether nobody waits for the answer any more: a client may send the reset
 /// right behind the head, and is to cost no server anything.
-fn is_reset(answer: &mut SendResponse<Bytes>) -> bool {
+///
+/// The library resets, too, where a body is not as long as it was announced,
+/// which has a record of its own.
+fn is_given_up(head: &Parts, answer: &mut SendResponse<Bytes>) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
-    answer.poll_reset(&mut cx).is_ready()
+    match answer.poll_reset(&mut cx) {
+        Poll::Ready(Ok(Reason::PROTOCOL_ERROR)) => !head.headers.contains_key(CONTENT_LENGTH),
+        reset => reset.is_ready(),
+    }
 }
 
 /// The streams of a connection that are being served, and how those ended

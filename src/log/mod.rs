@@ -34,7 +34,9 @@ pub(crate) use self::error_log::{ErrorLog, init};
 pub(crate) use self::limits::RateMetrics;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::metrics::Metrics;
-pub(crate) use self::record::{Cause, Failure, Protocol, Record, Room, Tls, split_target};
+pub(crate) use self::record::{
+    Cause, Failure, Protocol, Record, Room, Tls, split_target, without_user,
+};
 pub(crate) use self::shed::ShedMetrics;
 pub(crate) use self::sink::check_place;
 pub(crate) use self::traffic::{RouteMetrics, UpstreamMetrics};

@@ -247,6 +247,21 @@ pub(crate) fn split_target(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// A target or a host without the user that it names, and all before that: it may
+/// be followed by a password.
+pub(crate) fn without_user(text: &[u8]) -> &[u8] {
+    let scheme = memchr::memmem::find(text, b"://").map_or(0, |at| at + 3);
+    let before = text.iter().position(|byte| b"/?#".contains(byte));
+    // A path may have both further on.
+    let start = if before == Some(scheme.saturating_sub(2)) { scheme } else { 0 };
+    let rest = text.get(start..).unwrap_or_default();
+    let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+    match memchr::memrchr(b'@', rest.get(..end).unwrap_or_default()) {
+        Some(at) => rest.get(at + 1..).unwrap_or_default(),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::net::Ipv4Addr;
@@ -297,6 +312,24 @@ pub(super) mod tests {
         assert_eq!(split_target(b"/a?"), (&b"/a"[..], Some(&b""[..])));
         assert_eq!(split_target(b"/a?b?c"), (&b"/a"[..], Some(&b"b?c"[..])));
         assert_eq!(split_target(b""), (&b""[..], None));
+    }
+
+    #[test]
+    fn users_of_targets_and_hosts_are_left_out() {
+        for (text, expected) in [
+            ("http://ann:pw@a.example/x", "a.example/x"),
+            ("http://ann:p@w@a.example", "a.example"),
+            ("ann:pw@a.example:443", "a.example:443"),
+            ("ann@a.example", "a.example"),
+            ("http://a.example/@x", "http://a.example/@x"),
+            ("/x://ann:pw@a", "/x://ann:pw@a"),
+            ("/@x", "/@x"),
+            ("//ann@a/x", "//ann@a/x"),
+            ("*", "*"),
+            ("", ""),
+        ] {
+            assert_eq!(without_user(text.as_bytes()), expected.as_bytes(), "{text}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::respond::{Answer, asked_before};
 use crate::route::{Matched, Rewrite};
 use crate::sanitise::{Head, Malformed, Strict};
 use crate::site::{Action, NamedBy, Route, Site, State};
-use crate::upstream::{Need, headers};
+use crate::upstream::{Need, Protocol, Upstream, headers};
 
 use super::answer::Reply;
 use super::context::{Context, Forward};
@@ -33,17 +33,7 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
         return Error::e_explain(ErrorType::InternalError, "a session that is not from `listen`");
     };
     let timeouts = &exchange.connection.listener.timeouts;
-    let request = session.req_header();
-    let patience = match request.version {
-        // A gRPC call may be open for long without a word of the client; it
-        // takes HTTP/2, so that nothing else becomes patient by its type.
-        Version::HTTP_2 if headers::is_call(&request.headers) => {
-            exchange.set_open_ended();
-            timeouts.tunnel.0
-        }
-        _ => timeouts.body.0,
-    };
-    session.set_read_timeout(Some(patience));
+    session.set_read_timeout(Some(timeouts.body.0));
     session.set_write_timeout(Some(timeouts.write.0));
     persist::begin(session);
     // Of what is left of a body after an answer of ours.
@@ -81,16 +71,15 @@ pub(super) async fn admit(
     }
     if let Some((route, answer)) = preflight(&site, &head) {
         ctx.route = Some(route.clone());
-        // It is a request as any other.
         let permit = meter::permit(&client, route, &request.headers, &site, state).await;
         ctx.permit = Some(permit?);
         return Ok(Some(answer));
     }
     let (route, found) = site.find(&head)?;
     ctx.route = Some(route.clone());
-    let need = need(&head, request);
-    // The longest calls of gRPC look like the shortest, and say `grpc-timeout`.
-    if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
+    if let Some(total) = route.total
+        && !may_be_call(&head, request.version)
+    {
         exchange.end_after(total);
     }
     // Before access: a guess at a password is a request, too.
@@ -118,14 +107,20 @@ pub(super) async fn admit(
     let granted = check_access(&exchange, route, &asked).await?;
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
 
-    let answer = act(route, &found, &head, sent, need, ctx)?;
+    let shows_pass = access::show_pass(&request.headers);
+    let is_void_upgrade = !head.upgrade && request.headers.contains_key(header::UPGRADE);
+    let answer = act(route, &found, &head, sent, request.version, ctx)?;
+    be_patient(route, &exchange, session, ctx);
     grant(session.req_header_mut(), route, &granted);
     ctx.granted = granted;
     ctx.slot = find_slot(route, session, ctx)?;
-    keep_back(session.req_header_mut(), need);
-    if matches!(need, Need::Upgrade) {
-        // A tunnel's silence is no body's: the exchange's deadline bounds it.
-        session.set_read_timeout(None);
+    if is_void_upgrade {
+        // Pingora takes any Upgrade for a tunnel, whatever the client meant.
+        session.req_header_mut().remove_header(&header::UPGRADE);
+    }
+    if shows_pass {
+        // It is between the client and us.
+        fields::change_request(session.req_header_mut(), access::strip_passes);
     }
     Ok(answer)
 }
@@ -162,11 +157,38 @@ fn read_head<'a>(request: &'a RequestHeader, strict: &Strict) -> Result<Head<'a>
 }
 
 /// What the request needs of a connection to a server.
-fn need(head: &Head<'_>, request: &RequestHeader) -> Need {
+///
+/// A call takes HTTP/2 on both sides: nothing else becomes patient by the type
+/// that a client gives it, nor for servers that no calls are meant for.
+fn need(head: &Head<'_>, version: Version, upstream: &Upstream) -> Need {
+    let may_call = may_be_call(head, version) && upstream.protocol() != Protocol::H1;
     match head.upgrade {
         true => Need::Upgrade,
-        false if headers::is_call(&request.headers) => Need::Call,
+        false if may_call => Need::Call,
         false => Need::Exchange,
+    }
+}
+
+/// Whether it is a call, if its servers take any.
+fn may_be_call(head: &Head<'_>, version: Version) -> bool {
+    version == Version::HTTP_2 && headers::is_call(head.headers)
+}
+
+/// Sets how long the request may take in all, and its client be silent.
+fn be_patient(route: &Route, exchange: &Exchange, session: &mut Session, ctx: &Context) {
+    let need = ctx.forward.as_ref().map_or(Need::Exchange, |forward| forward.need);
+    match need {
+        Need::Exchange => {}
+        // A tunnel's silence is no body's: the exchange's deadline bounds it.
+        Need::Upgrade => session.set_read_timeout(None),
+        Need::Call => {
+            exchange.set_open_ended();
+            session.set_read_timeout(Some(exchange.connection.listener.timeouts.tunnel.0));
+        }
+    }
+    // The longest calls of gRPC look like the shortest, and say `grpc-timeout`.
+    if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
+        exchange.end_after(total);
     }
 }
 
@@ -234,17 +256,6 @@ fn grant(request: &mut RequestHeader, route: &Route, granted: &Granted) {
             }
             route.access.apply(granted, fields);
         });
-    }
-}
-
-/// Takes what is between the client and us from what goes on.
-fn keep_back(request: &mut RequestHeader, need: Need) {
-    if !matches!(need, Need::Upgrade) && request.headers.contains_key(header::UPGRADE) {
-        // Pingora takes any Upgrade for a tunnel, whatever the client meant.
-        request.remove_header(&header::UPGRADE);
-    }
-    if access::show_pass(&request.headers) {
-        fields::change_request(request, access::strip_passes);
     }
 }
 
@@ -327,7 +338,7 @@ fn act(
     found: &Matched,
     head: &Head<'_>,
     sent: Option<String>,
-    need: Need,
+    version: Version,
     ctx: &mut Context,
 ) -> Result<Option<Reply>, Refusal> {
     match &route.action {
@@ -348,9 +359,10 @@ fn act(
             let rewrite = route.rewrite.as_ref();
             let target = rewrite.and_then(|rewrite| rewrite.target(head, found));
             let host = rewrite.and_then(Rewrite::host).map(str::to_owned);
+            let upstream = targets.choose().clone();
             ctx.forward = Some(Forward {
-                upstream: targets.choose().clone(),
-                need,
+                need: need(head, version, &upstream),
+                upstream,
                 target: target.or(sent),
                 host,
                 client_host: head.host_and_port(),

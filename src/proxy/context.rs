@@ -42,6 +42,8 @@ pub(crate) struct Context {
     pub(super) forward: Option<Forward>,
     /// The most bytes of body that may come.
     pub(super) body_limit: u64,
+    /// How much of the body rate limits know of.
+    pub(super) metered: Metered,
     pub(super) encoder: Option<Encoder>,
     /// Why the request was refused, if it was.
     pub(super) refusal: Option<(Told, Option<Arc<str>>)>,
@@ -95,6 +97,29 @@ impl Forward {
     }
 }
 
+/// How much of a body has been counted; what is sent again counts once.
+#[derive(Debug, Default)]
+pub(super) struct Metered {
+    sent: u64,
+    // Invariant: the most that `sent` ever was.
+    counted: u64,
+}
+
+impl Metered {
+    /// Another attempt sends the body from its beginning.
+    pub(super) fn begin(&mut self) {
+        self.sent = 0;
+    }
+
+    /// How many of the next `bytes` are sent for the first time.
+    pub(super) fn new_of(&mut self, bytes: u64) -> u64 {
+        self.sent += bytes;
+        let new = self.sent.saturating_sub(self.counted);
+        self.counted += new;
+        new
+    }
+}
+
 /// Where the connection of an attempt is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
@@ -126,6 +151,7 @@ impl Context {
             slot: None,
             forward: None,
             body_limit: u64::MAX,
+            metered: Metered::default(),
             encoder: None,
             refusal: None,
             failure: None,
@@ -150,5 +176,18 @@ impl Context {
     /// The exchange this request is, once `begin` has found it.
     pub(super) fn exchange(&self) -> Option<&Arc<Exchange>> {
         self.exchange.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_again_is_not_new() {
+        let mut metered = Metered::default();
+        assert_eq!([10, 5].map(|bytes| metered.new_of(bytes)), [10, 5]);
+        metered.begin();
+        assert_eq!([12, 8, 1].map(|bytes| metered.new_of(bytes)), [0, 5, 1]);
     }
 }

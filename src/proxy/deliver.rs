@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 
 use crate::client::{Country, X_REQUEST_ID};
 use crate::listen::Channel;
-use crate::log::{Protocol, Record, Tls};
+use crate::log::{Protocol, Record, Tls, without_user};
 use crate::respond::{Asked, remove_hop_by_hop};
 use crate::site::State;
 use crate::upstream::headers::VIA;
@@ -66,9 +66,9 @@ pub(super) fn finish_head(
     if let Some(id) = &ctx.request_id {
         response.insert(X_REQUEST_ID, id.to_value());
     }
-    if let (Some(permit), None) = (&ctx.permit, &ctx.refusal) {
+    if let Some(permit) = &ctx.permit {
         for (name, value) in permit.shown() {
-            response.append(name, value.clone());
+            response.append(name, value);
         }
     }
     let request = session.req_header();
@@ -170,7 +170,7 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
             sni: tls.sni.as_deref(),
         }),
         method: request.method.as_str().as_bytes(),
-        host: host(request),
+        host: without_user(host(request)),
         path: path.as_bytes(),
         query: ctx.written_query.as_deref().or_else(|| request.uri.query()).map(str::as_bytes),
         secrets: &ctx.site.secrets,

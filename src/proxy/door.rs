@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::client::{RequestId, X_REQUEST_ID};
 use crate::limit::Offence;
 use crate::listen::{Beat, Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
-use crate::log::{Cause, Protocol, Record, Room, Tls, split_target};
+use crate::log::{Cause, Protocol, Record, Room, Tls, split_target, without_user};
 use crate::respond::Form;
 use crate::sanitise::{self, Body};
 use crate::site::{Defaults, Site, State};
@@ -30,14 +30,12 @@ impl FrontDoor {
     }
 
     fn refuse(&self, exchange: &Exchange, refusal: &Refusal, head: &[u8]) -> Refused {
-        let id = RequestId::new();
+        let (id, site) = (RequestId::new(), self.site.load());
         let channel = exchange.connection.channel();
-        let Rendered { answer, body } =
-            render(refusal, &id, head, channel, &self.site.load().defaults);
+        let Rendered { answer, body } = render(refusal, &id, head, channel, &site.defaults);
         let told = refusal.told();
-        self.remember(exchange, told, body, head, &id);
+        self.remember(&site, exchange, told, body, head, &id);
         if let Some(offence) = told.offence {
-            let site = self.site.load();
             self.state.penalise(&site, exchange.connection.peer.ip(), offence);
         }
         Refused(answer)
@@ -45,13 +43,21 @@ impl FrontDoor {
 
     /// Records a request of which only the raw head is known; `body` bytes of
     /// answer were sent.
-    fn remember(&self, exchange: &Exchange, told: Told, body: u64, head: &[u8], id: &RequestId) {
+    fn remember(
+        &self,
+        site: &Site,
+        exchange: &Exchange,
+        told: Told,
+        body: u64,
+        head: &[u8],
+        id: &RequestId,
+    ) {
         exchange.set_recorded();
         let connection = &exchange.connection;
         let duration = exchange.began().elapsed();
         let line = RequestLine::guess(head);
         let (path, query) = split_target(line.target);
-        let site = self.site.load();
+        let host = only_value(head, b"host").unwrap_or_default();
         self.state.remember(
             &Record {
                 time: SystemTime::now() - duration,
@@ -68,8 +74,8 @@ impl FrontDoor {
                     sni: tls.sni.as_deref(),
                 }),
                 method: line.method,
-                host: only_value(head, b"host").unwrap_or_default(),
-                path,
+                host: without_user(host),
+                path: without_user(path),
                 query,
                 secrets: &site.secrets,
                 status: told.status,
@@ -115,7 +121,7 @@ impl Door for FrontDoor {
 
     fn lost(&self, exchange: &Exchange) {
         let told = Told { status: 0, room: Room::Listen, tag: "ended_early", offence: None };
-        self.remember(exchange, told, 0, b"", &RequestId::new());
+        self.remember(&self.site.load(), exchange, told, 0, b"", &RequestId::new());
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {

@@ -16,6 +16,7 @@ use crate::upstream::{Failed, Need, Protocol, Upstream, framing, headers};
 use super::attempt::{may_retry, replay, report};
 use super::context::{Context, Forward, Link, Piece};
 use super::fields;
+use super::meter;
 use super::refuse::Refusal;
 
 /// Picks a server for the next attempt.
@@ -54,6 +55,7 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
     }
     forward.in_use = Some(in_use);
     forward.begin(lease);
+    ctx.metered.begin();
     ctx.failure = None;
     exchange.no_deadline();
     Ok(Box::new(peer))
@@ -240,6 +242,9 @@ pub(super) fn answered(
     };
     forward.silence = Some(silence);
     exchange.expect_within(silence);
+    if is_tunnel {
+        meter::open_ended(session, ctx);
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What the path asks of the room `limit`, and tells it.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, Version};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
@@ -61,15 +61,34 @@ pub(super) async fn body(
     let (Some(client), Some(route)) = (&ctx.client, &ctx.route) else {
         return Ok(());
     };
-    if bytes == 0 || !route.limits.bound_bodies() {
+    if !route.limits.bound_bodies() {
+        return Ok(());
+    }
+    let new = ctx.metered.new_of(bytes as u64);
+    if new == 0 {
         return Ok(());
     }
     let ask = ask(client, route, &session.req_header().headers, &ctx.site);
-    let taken = route.limits.take_body(&state.ledger, &ask, bytes as u64).await;
+    let taken = route.limits.take_body(&state.ledger, &ask, new, ctx.permit.as_mut()).await;
     taken.map_err(|exceeded| {
         ctx.failure = Some(Refusal::Exceeded(exceeded));
         Error::explain(ErrorType::HTTPStatus(429), "the body comes too fast").into_down()
     })
+}
+
+/// Gives back the place of an exchange that may be open for days among those
+/// that its client may have under way: many of them are no sign of anything.
+///
+/// They are bounded all the same, by `connections_per_client`: each has a
+/// connection for itself. Streams of HTTP/2 share theirs, a hundred times as
+/// many as connections, and those behind a trusted proxy count as nobody's; they
+/// keep their places.
+pub(super) fn open_ended(session: &Session, ctx: &mut Context) {
+    let has_connection = session.req_header().version != Version::HTTP_2
+        && ctx.client.as_ref().is_some_and(|client| !client.peer_trusted);
+    if has_connection {
+        ctx.under_way = None;
+    }
 }
 
 /// Remembers what was wrong with a request, if anything was.
@@ -94,8 +113,8 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
     match refusal {
         // Which some honest software sends.
         Refusal::Malformed(Malformed::UnderscoreInName) => None,
-        // Scanners ask so, and honest browsers where a page has them do it.
-        Refusal::Malformed(cause) if cause.is_in_path() => Some(Offence::NotFound),
+        // Or pages of others would have their visitors banned here.
+        Refusal::Malformed(cause) if cause.is_of_links() => Some(Offence::Path),
         Refusal::Malformed(cause) => match cause.kind() {
             Kind::BadRequest | Kind::Method => Some(Offence::Malformed),
             Kind::Version | Kind::Expectation => None,
@@ -117,9 +136,8 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
             403 => Some(Offence::Forbidden),
             _ => None,
         },
-        // A ban ends when it was said to.
-        Refusal::Exceeded(Exceeded::Banned | Exceeded::Route) => None,
-        Refusal::Exceeded(_) => Some(Offence::Exceeded),
+        // What many use up together is nobody's fault, and a ban ends when it was said to.
+        Refusal::Exceeded(exceeded) => exceeded.is_its_own().then_some(Offence::Exceeded),
         _ => None,
     }
 }
@@ -219,10 +237,10 @@ mod tests {
     #[test]
     fn a_link_that_is_malformed_weighs_as_little_as_a_dead_one() {
         for (cause, expected) in [
-            (Malformed::EncodedSlash, Offence::NotFound),
-            (Malformed::EncodedControl, Offence::NotFound),
-            (Malformed::NotUtf8, Offence::NotFound),
-            (Malformed::IncompleteEscape, Offence::NotFound),
+            (Malformed::EncodedSlash, Offence::Path),
+            (Malformed::EncodedControl, Offence::Path),
+            (Malformed::NotUtf8, Offence::Path),
+            (Malformed::IncompleteEscape, Offence::Path),
             (Malformed::LengthAndChunked, Offence::Malformed),
             (Malformed::RequestLine, Offence::Malformed),
             (Malformed::HostMismatch, Offence::Malformed),

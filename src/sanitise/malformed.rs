@@ -23,26 +23,26 @@ macro_rules! causes {
         }
 
         impl Malformed {
-            /// Whether a page of anybody's can have a browser send it: it is all in
-            /// the path of a link.
-            pub(crate) fn is_in_path(&self) -> bool {
-                use Malformed::{
-                    AboveRoot, Backslash, DotSegmentParameter, DotsAmongSlashes, DoubleEncoding,
-                    EncodedControl, EncodedDotSegment, EncodedSlash, IncompleteEscape, NotUtf8,
-                    TargetByte,
-                };
-                matches!(
-                    self,
-                    AboveRoot | Backslash | DotSegmentParameter | DotsAmongSlashes | DoubleEncoding
-                        | EncodedControl | EncodedDotSegment | EncodedSlash | IncompleteEscape
-                        | NotUtf8 | TargetByte
-                )
-            }
-
             pub(crate) fn kind(&self) -> Kind {
                 match self {
                     $(Malformed::$cause => Kind::$kind,)*
                 }
+            }
+
+            /// Whether a link on any page can make a browser ask so: it leaves
+            /// these as they are written, and resolves dot segments.
+            pub(crate) fn is_of_links(&self) -> bool {
+                matches!(
+                    self,
+                    Malformed::TargetByte
+                        | Malformed::Backslash
+                        | Malformed::EncodedSlash
+                        | Malformed::EncodedControl
+                        | Malformed::DotSegmentParameter
+                        | Malformed::DoubleEncoding
+                        | Malformed::IncompleteEscape
+                        | Malformed::NotUtf8
+                )
             }
 
             /// The cause as one word of the log.

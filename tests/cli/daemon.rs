@@ -136,7 +136,7 @@ fn a_daemon_stays_in_its_folder() {
         (caught & 1 == 1).then_some(())
     });
     daemon.signal(Signal::HUP);
-    let reloaded = "tidegate::control: reloaded";
+    let reloaded = ": reloaded";
     poll("the reload", || folder.read("error.log").contains(reloaded).then_some(()));
     daemon.signal(Signal::TERM);
     daemon.wait_end();

@@ -258,7 +258,7 @@ fn a_file_that_cannot_be_read_is_said() {
     assert_eq!(folder.run(&["-c", "none.yaml"]), (1, said));
     let (code, said) = folder.run(&["-c", ".", "-t"]);
     assert_eq!(code, 1);
-    assert!(said.contains("directory"), "{said}");
+    assert!(said.contains("is no regular file"), "{said}");
     // Without -c it is the file of the contract.
     let (code, said) = folder.run(&["-t"]);
     assert_eq!(code, 1);

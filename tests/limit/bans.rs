@@ -71,7 +71,7 @@ async fn who_goes_on_beyond_a_rate_limit_is_shut_out() {
     assert_eq!(status(&edge, PROXY, "/").await, 200);
     edge.await_metric("tidegate_limit_bans", 2.0);
     assert!(edge.metric("tidegate_listen_connections_refused_total{reason=\"banned\"}") >= 1.0);
-    edge.await_stderr("banned, the last 127.0.0.5 for 3600 s: a rate limit");
+    edge.await_stderr("banned, the last 127.0.0.5/32 for 3600 s: a rate limit");
     let bans = banned(&edge).await;
     let told = bans.iter().find(|ban| ban["network"] == "127.0.0.5/32").unwrap();
     assert_eq!((&told["reason"], &told["times"]), (&json!("rate_limit"), &json!(1)));
@@ -177,4 +177,38 @@ async fn a_ban_ends() {
     assert_eq!(admin(&edge, "POST /api/bans", body).await.status, 200);
     poll("the ban to end", || edge.admin_get("/api/bans").text().starts_with("[]").then_some(()));
     assert_eq!(status(&edge, "127.0.0.7", "/").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_shares_an_allowance_is_shut_out_together() {
+    let yaml = SITE.replace("{ rate: 1/h,", "{ key: client_network, rate: 1/h,");
+    let edge = Edge::start(&yaml);
+    for (from, expected) in
+        [("127.0.0.5", 200), ("127.0.0.6", 429), ("127.0.0.5", 429), ("127.0.0.7", 429)]
+    {
+        assert_eq!(status(&edge, from, "/few").await, expected, "{from}");
+    }
+    for from in ["127.0.0.5", "127.0.0.8"] {
+        assert!(is_closed(&edge, from).await, "{from}");
+    }
+    assert_eq!(status(&edge, "127.0.1.5", "/few").await, 200);
+    assert_eq!(status(&edge, PROXY, "/").await, 200, "a trusted proxy");
+    assert_eq!(banned(&edge).await[0]["network"], "127.0.0.0/24");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bans_that_could_not_be_written_are_written_later() {
+    let edge = Edge::start(SITE);
+    let file = edge.dir().join("run/bans.json");
+    // What is no file cannot be replaced by one.
+    std::fs::remove_file(&file).ok();
+    std::fs::create_dir(&file).unwrap();
+    let body = "{\"network\": \"127.0.0.7\", \"for\": \"1h\"}";
+    assert_eq!(admin(&edge, "POST /api/bans", body).await.status, 200);
+    edge.await_stderr("bans are not written to ");
+    std::fs::remove_dir(&file).unwrap();
+    poll("the file of bans", || {
+        std::fs::read_to_string(&file).ok().filter(|text| text.contains("127.0.0.7/32"))
+    });
+    assert_eq!(edge.stderr().matches("bans are not written").count(), 1);
 }

@@ -57,3 +57,49 @@ async fn a_body_over_the_rate_is_read_no_faster() {
     // 9000 bytes less the burst and the last piece, which nobody waits for.
     assert!(began.elapsed() >= Duration::from_millis(1100), "{:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_sent_again_counts_once() {
+    let failing = "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n";
+    let (bad, app) = (Origin::answering(failing).await, Origin::answering(origin::ok("ok")).await);
+    let yaml = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['{bad}', { address: '{app}', backup: true }], outlier: ~ } }
+rate_limits: { few: { count: body_bytes, rate: 1KiB/h, burst: 1KiB } }
+routes: [{ upstream: app, rate_limits: [few] }]
+";
+    let edge = Edge::start_with(yaml, &[("bad", &bad.addr), ("app", &app.addr)]);
+    for (length, expected) in [(1000, 200), (20, 200), (1000, 200), (1, 429)] {
+        let head = format!("PUT / HTTP/1.1\r\nhost: a.example\r\ncontent-length: {length}\r\n");
+        let mut client = Client::connect_from("127.0.0.2", edge.addr()).await;
+        client.send(format!("{head}\r\n{}", "x".repeat(length))).await;
+        assert_eq!(client.response().await.status, expected, "{length}");
+    }
+    assert!(bad.requests() >= 2 && app.requests() == 3, "each was sent twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_says_what_is_left_for_bodies() {
+    let app = Origin::answering(origin::ok("ok")).await;
+    let limit = "{ count: body_bytes, rate: 1KiB/h, burst: 4KiB, headers: all }";
+    let edge = Edge::start_with(&site(limit), &[("app", &app.addr)]);
+    let before = ask(&edge, "127.0.0.2", "/", "").await;
+    assert_eq!(before.header("ratelimit"), Some("\"few\";r=4096;t=0"));
+    let policy = Some("\"few\";q=4096;w=14400;qu=\"content-bytes\"");
+    assert_eq!(before.header("ratelimit-policy"), policy);
+    let mut client = Client::connect_from("127.0.0.2", edge.addr()).await;
+    for left in ["r=1096;t=", "r=0;t="] {
+        client.send(HEAD).await;
+        client.send([b'x'; 3000]).await;
+        let answer = client.response().await;
+        assert_eq!((answer.status, answer.header("ratelimit-policy")), (200, policy));
+        assert!(answer.header("ratelimit").unwrap().contains(left), "{answer:?}");
+    }
+    client.send(HEAD).await;
+    client.send([b'x'; 3000]).await;
+    let refused = client.response().await;
+    assert_eq!(refused.status, 429);
+    // It says so once.
+    assert!(refused.header("ratelimit").unwrap().starts_with("\"few\";r=0;t="), "{refused:?}");
+    assert_eq!(refused.header("ratelimit-policy"), policy);
+}

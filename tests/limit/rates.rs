@@ -162,6 +162,20 @@ async fn every_answer_says_what_is_left_or_none_does() {
     let allowed = ask(&edge, "127.0.0.2", "/", "").await;
     assert!(allowed.header("ratelimit").unwrap().starts_with("\"few\";r=1;t="), "{allowed:?}");
     assert_eq!(allowed.header("ratelimit-policy"), Some("\"few\";q=2;w=7200"));
+    // Answers that other rooms give say it as well, and one of the limit says it once.
+    let edge = Edge::start(
+        "
+listeners: [{ address: '127.0.0.1:{port}' }]
+rate_limits: { few: { rate: 1/h, burst: 2, headers: all } }
+routes: [{ respond: {}, access: { allow: [10.0.0.0/8] }, rate_limits: [few] }]
+",
+    );
+    for (expected, left) in [(403, 1), (403, 0), (429, 0)] {
+        let refused = ask(&edge, "127.0.0.2", "/", "").await;
+        let said: Vec<&str> = refused.all("ratelimit").collect();
+        assert_eq!((refused.status, said.len()), (expected, 1));
+        assert!(said[0].starts_with(&format!("\"few\";r={left};t=")), "{said:?}");
+    }
     let edge = limited("{ rate: 1/h, headers: none }");
     assert_eq!(status(&edge, "127.0.0.2", "/").await, 200);
     let rejected = ask(&edge, "127.0.0.2", "/", "").await;
@@ -179,5 +193,35 @@ async fn a_reload_keeps_what_was_taken_of_limits_that_stay_the_same() {
         edge.write_config(&site(limit));
         assert_eq!(edge.admin_post("/api/reload").status, 200);
         assert_eq!(status(&edge, "127.0.0.2", "/").await, expected, "{limit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preflights_count_as_well() {
+    let edge = Edge::start(
+        "
+listeners: [{ address: '127.0.0.1:{port}' }]
+rate_limits: { few: { rate: 1/h, burst: 2 } }
+routes: [{ respond: {}, rate_limits: [few], cors: { origins: [https://a.example] } }]
+",
+    );
+    for expected in [204, 204, 429] {
+        let mut client = Client::connect_from("127.0.0.2", edge.addr()).await;
+        let fields = "origin: https://a.example\r\naccess-control-request-method: GET\r\n";
+        client.send(format!("OPTIONS / HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n")).await;
+        assert_eq!(client.response().await.status, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_a_key_twice_counts_by_client() {
+    for (key, [one, two]) in [
+        ("{ header: x-user }", ["x-user: a\r\nx-user: b\r\n", "x-user: a\r\nx-user: c\r\n"]),
+        ("{ cookie: id }", ["cookie: id=b; id=a\r\n", "cookie: id=c; id=a\r\n"]),
+    ] {
+        let edge = limited(&format!("{{ key: {key}, rate: 1/h }}"));
+        assert_eq!(ask(&edge, "127.0.0.2", "/", one).await.status, 200, "{key}");
+        assert_eq!(ask(&edge, "127.0.0.2", "/", two).await.status, 429, "{key}");
+        assert_eq!(status(&edge, "127.0.0.2", "/").await, 429, "{key}");
     }
 }

@@ -10,7 +10,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::app::{GET, servers};
 use crate::support::h2_client::whole;
-use crate::support::{Client, Edge, H2Client, Origin, within};
+use crate::support::h2_origin::Call;
+use crate::support::{Client, Edge, H2Client, H2Origin, Origin, within};
 
 /// Nothing else ends a request of these tests soon.
 const SITE: &str = "
@@ -258,12 +259,8 @@ async fn streams_have_no_end() {
         let Some(request) = conn.request().await else { return };
         let (head, later) = match request.target() {
             "/events" => ("200 OK\r\ncontent-type: text/event-stream", "data: x\n\n"),
-            "/socket" => ("101 Switch\r\nconnection: upgrade\r\nupgrade: websocket", "hello"),
-            _ => ("200 OK\r\ncontent-type: application/grpc", "\0"),
+            _ => ("101 Switch\r\nconnection: upgrade\r\nupgrade: websocket", "hello"),
         };
-        if request.target() == "/call" {
-            longer().await;
-        }
         conn.send(format!("HTTP/1.1 {head}\r\n\r\n")).await;
         longer().await;
         conn.send(later).await;
@@ -283,8 +280,31 @@ async fn streams_have_no_end() {
         .await;
     assert_eq!(socket.response_head().await.status, 101);
     assert_eq!(socket.take(5).await, b"hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_have_no_end_where_servers_take_them() {
+    let calls = H2Origin::scripted(|mut call: Call| async move {
+        call.whole().await;
+        longer().await;
+        call.answer("at last");
+    })
+    .await;
+    let old = silent().await;
+    let yaml = "
+listeners: [{ address: '127.0.0.1:{port}', protocols: [h2c] }]
+upstreams: { calls: { servers: ['{calls}'], protocol: h2c }, old: { servers: ['{old}'] } }
+defaults: { timeouts: { total: 500ms } }
+routes: [{ upstream: calls }, { match: { path: /old }, upstream: old }]
+";
+    let edge = Edge::start_with(yaml, &[("calls", &calls.addr), ("old", &old.addr)]);
     let mut h2 = H2Client::connect(edge.addr()).await;
-    let request = Request::post("http://a.example/call").header("content-type", "application/grpc");
-    let answer = h2.ask(request.body(()).unwrap(), "x").await.unwrap();
-    assert_eq!(answer.response.text(), "\0");
+    let call = |path: &str| {
+        let request = Request::post(format!("http://a.example{path}"));
+        request.header("content-type", "application/grpc").body(()).unwrap()
+    };
+    assert_eq!(h2.ask(call("/"), "x").await.unwrap().response.text(), "at last");
+    let refused = h2.ask(call("/old"), "x").await.unwrap().response;
+    assert_eq!(refused.header("grpc-status"), Some("14"));
+    assert_eq!(edge.stop()[1]["refusal"], "took_too_long");
 }

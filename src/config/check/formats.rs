@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::client::Country;
-use crate::limit::Rate;
+use crate::limit::{Amount, Rate};
 use crate::networks::Network;
 use crate::units::{ByteRate, ByteSize, Count, OrOff, Period, Share, Switch, Unreadable, Word};
 
@@ -19,7 +19,7 @@ pub(super) struct Format {
 }
 
 /// Every format that is judged here; any other says nothing about the text.
-const FORMATS: [Format; 11] = [
+const FORMATS: [Format; 12] = [
     format::<Period>(Period::FORMAT, "a duration", "1s"),
     format::<ByteSize>(ByteSize::FORMAT, "a size", "1KiB"),
     format::<Share>(Share::FORMAT, "a share", "1%"),
@@ -27,6 +27,7 @@ const FORMATS: [Format; 11] = [
     format::<OrOff<Period>>(<OrOff<Period> as Word>::FORMAT, "a duration or off", "off"),
     format::<OrOff<ByteSize>>(<OrOff<ByteSize> as Word>::FORMAT, "a size or off", "off"),
     format::<Rate>(Rate::FORMAT, "a rate", "1/s"),
+    format::<Amount>(Amount::FORMAT, "a number or a size", "1"),
     format::<OrOff<Count>>(<OrOff<Count> as Word>::FORMAT, "a number or off", "off"),
     format::<OrOff<ByteRate>>(<OrOff<ByteRate> as Word>::FORMAT, "a rate or off", "off"),
     format::<Network>("network", "a network", "127.0.0.1"),
