@@ -11,7 +11,7 @@ use bytes::BufMut;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::units::Unreadable;
+use crate::units::{Unreadable, digits};
 
 pub(crate) use self::set::Networks;
 
@@ -73,14 +73,16 @@ impl FromStr for Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let (bits, width, _) = bits_of(address);
+        let (bits, width, is_v4) = bits_of(address);
         let prefix = match prefix {
-            None => width,
-            Some(prefix) => prefix.parse().map_err(|_| wrong())?,
+            None => Some(width),
+            // Its first 96 bits say that it is an IPv4 address.
+            Some(prefix) if is_v4 && address.is_ipv6() => {
+                digits::<u8>(prefix).and_then(|prefix| prefix.checked_sub(96))
+            }
+            Some(prefix) => digits(prefix),
         };
-        if prefix > width {
-            return Err(wrong());
-        }
+        let prefix = prefix.filter(|prefix| *prefix <= width).ok_or_else(wrong)?;
         if bits & mask(prefix, width) != bits {
             return Err(Unreadable(format!(
                 "`{text}` has bits set beyond its /{prefix}; write {}",
@@ -258,13 +260,27 @@ mod tests {
     fn mapped_addresses_are_their_ipv4_address() {
         check("10.0.0.0/8", "::ffff:10.1.2.3", true);
         check("::/0", "::ffff:10.1.2.3", false);
+        check("::ffff:10.0.0.0/104", "10.1.2.3", true);
+        check("::ffff:10.0.0.0/104", "11.1.2.3", false);
+        check("::ffff:0:0/96", "203.0.113.9", true);
+        check("::ffff:10.1.2.3", "10.1.2.3", true);
     }
 
     #[test]
     fn refuses_what_is_no_network() {
-        for bad in
-            ["", "10.0.0.0/33", "10.0.0.1/8", "::1/129", "example.com", "10.0.0.0/", "10.0.0.0/+8x"]
-        {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.1/8",
+            "::1/129",
+            "example.com",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/-8",
+            "::ffff:10.0.0.0/8",
+            "::ffff:10.0.0.0/95",
+            "::ffff:10.0.0.0/129",
+        ] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
     }

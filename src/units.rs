@@ -167,6 +167,7 @@ impl FromStr for Share {
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         text.strip_suffix('%')
+            .filter(|number| is_decimal(number))
             .and_then(|number| number.parse::<f64>().ok())
             .filter(|percent| (0.0..=100.0).contains(percent))
             .map(Share)
@@ -249,6 +250,21 @@ impl<T: fmt::Display> fmt::Display for OrOff<T> {
 /// Nanoseconds, which reach for 584 years; longer is as long as that.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A number in digits alone; `FromStr` would take a sign, too.
+pub(crate) fn digits<T: FromStr>(text: &str) -> Option<T> {
+    is_digits(text).then(|| text.parse().ok()).flatten()
+}
+
+/// Digits, with others after a dot or without; `f64` would take `1e1` and `-0`, too.
+fn is_decimal(text: &str) -> bool {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    is_digits(whole) && is_digits(part)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Splits `10MiB` into 10 and `MiB`; `None` without a leading number.
@@ -422,7 +438,10 @@ mod tests {
     #[test]
     fn reads_shares_and_switches() {
         check("20%", Some(Share::percent(20)));
-        check::<Share>("120%", None);
+        check("0.5%", Some(Share(0.5)));
+        for bad in ["120%", "20", "%", "-0%", "+5%", "1e1%", ".5%", "5.%", "nan%", "inf%"] {
+            check::<Share>(bad, None);
+        }
         check("true", Some(Switch::ON));
         check("off", Some(Switch::OFF));
         check::<Switch>("yes", None);

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Faults, KeyPath};
 use crate::route::decoded;
+use crate::units::digits;
 
 use super::Denied;
 
@@ -179,10 +180,10 @@ impl Signed {
         if !self.keys.iter().any(is_by) {
             return Err(Bad::Signature);
         }
-        match expires.parse::<u64>() {
-            Ok(until) if now <= until => Ok(left),
-            Ok(_) => Err(Bad::Expired),
-            Err(_) => Err(Bad::Signature),
+        match digits::<u64>(expires) {
+            Some(until) if now <= until => Ok(left),
+            Some(_) => Err(Bad::Expired),
+            None => Err(Bad::Signature),
         }
     }
 
@@ -282,7 +283,7 @@ mod tests {
         check("GET /a?expires=1799999999&sig=SIG", "GET /a?expires=1799999999", Err(Bad::Expired));
         // Who does not know the key does not hear when it ended.
         check("GET /a?expires=1799999999&sig=SIG", "GET /a", Err(Bad::Signature));
-        for bad in ["", "-1", "soon", "18446744073709551616", "1800000000.5"] {
+        for bad in ["", "-1", "+1800000000", "soon", "18446744073709551616", "1800000000.5"] {
             let text = format!("GET /a?expires={bad}");
             check(&format!("{text}&sig=SIG"), &text, Err(Bad::Signature));
         }

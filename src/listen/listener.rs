@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::units::{ByteRate, ByteSize, OrOff, Period, Unreadable, Word, word};
+use crate::units::{ByteRate, ByteSize, OrOff, Period, Unreadable, Word, digits, word};
 
 use super::proxy_protocol;
 use super::tls::{self, Tls};
@@ -150,9 +150,7 @@ impl FromStr for HttpsRedirect {
         match text {
             "off" | "false" => Ok(HttpsRedirect::Off),
             "on" | "true" => Ok(HttpsRedirect::Port(443)),
-            _ => text
-                .parse()
-                .ok()
+            _ => digits(text)
                 .filter(|port| *port != 0)
                 .map(HttpsRedirect::Port)
                 .ok_or_else(|| Unreadable(format!("`{text}` is neither on, off nor a port"))),
@@ -321,3 +319,22 @@ fn check_bounds<S>(config: &Config<S>, faults: &mut Faults) {
 /// What pingora's parser takes at most (MAX_HEADER_SIZE, MAX_HEADERS).
 const MOST_HEADERS: ByteSize = ByteSize::kib(1023);
 const MOST_HEADER_COUNT: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<HttpsRedirect>) {
+        assert_eq!(text.parse().ok(), expected, "{text}");
+    }
+
+    #[test]
+    fn reads_where_https_is() {
+        check("on", Some(HttpsRedirect::Port(443)));
+        check("8443", Some(HttpsRedirect::Port(8443)));
+        check("off", Some(HttpsRedirect::Off));
+        for bad in ["", "0", "65536", "+443", "-1", "443 ", "yes"] {
+            check(bad, None);
+        }
+    }
+}

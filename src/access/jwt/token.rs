@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json};
 
 use super::Fault;
@@ -24,8 +25,15 @@ pub(super) struct Token<'a> {
 pub(super) struct TokenHead {
     pub(super) alg: String,
     pub(super) kid: Option<String>,
-    crit: Option<Json>,
-    b64: Option<Json>,
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    b64: bool,
+}
+
+/// `null` is there, too.
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 impl<'a> Token<'a> {
@@ -38,10 +46,14 @@ impl<'a> Token<'a> {
         if payload.contains('.') {
             return Err(Fault::Malformed);
         }
-        let head: TokenHead =
-            serde_json::from_slice(&decode(head)?).map_err(|_| Fault::Malformed)?;
+        let head = decode(head)?;
+        // serde would fill a struct from a list, too.
+        if !head.trim_ascii_start().starts_with(b"{") {
+            return Err(Fault::Malformed);
+        }
+        let head: TokenHead = serde_json::from_slice(&head).map_err(|_| Fault::Malformed)?;
         // Extensions that must be understood are not (RFC 7515 §4.1.11).
-        if head.crit.is_some() || head.b64.is_some() {
+        if head.crit || head.b64 {
             return Err(Fault::Malformed);
         }
         Ok(Token { head, signed: signed.as_bytes(), signature: decode(signature)?, payload })
@@ -225,6 +237,10 @@ mod tests {
             token(r#"{"alg":"ES256","alg":"none"}"#),
             token(r#"{"alg":"ES256","crit":["exp"]}"#),
             token(r#"{"alg":"ES256","b64":false}"#),
+            token(r#"{"alg":"ES256","crit":null}"#),
+            token(r#"{"alg":"ES256","b64":null}"#),
+            token(r#"["ES256",null,null,null]"#),
+            token(r#"["ES256",null]"#),
             token(r#"{"alg":["ES256"]}"#),
             format!("{}.{}", part(r#"{"alg":"ES256"}"#), part("{}")),
             format!("{}.", token(r#"{"alg":"ES256"}"#)),
