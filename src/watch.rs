@@ -46,6 +46,17 @@ impl<T> Watched<T> {
         Ok(Watched { path: path.to_owned(), read, current, watch })
     }
 
+    /// One that no file ever changes.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn fixed(holds: T) -> Self {
+        Watched {
+            path: PathBuf::new(),
+            read: |_| Err(Vec::new()),
+            watch: Mutex::new(Watch::new(&[])),
+            current: ArcSwap::from_pointee(holds),
+        }
+    }
+
     /// What the file said when it was good last.
     pub(crate) fn load(&self) -> Guard<Arc<T>> {
         self.current.load()

@@ -206,8 +206,19 @@ impl Jwt {
         files: &WatchedFiles<Keys>,
         verifiers: &Verifiers,
     ) -> Result<Self, Faults> {
+        Jwt::of(source(&config.jwks, files, verifiers), config)
+    }
+
+    /// One whose keys are the text of a file.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of_keys(keys: &str, config: &Config) -> Result<Self, Faults> {
+        let keys = Keys::read(keys).map_err(Faults::one);
+        Jwt::of(keys.map(|keys| Source::File(Arc::new(Watched::fixed(keys)))), config)
+    }
+
+    fn of(source: Result<Source, Faults>, config: &Config) -> Result<Self, Faults> {
         let mut faults = Faults::none();
-        let source = faults.collect("jwks", source(&config.jwks, files, verifiers));
+        let source = faults.collect("jwks", source);
         let algorithms = faults.collect("algorithms", read_algorithms(&config.algorithms));
         let headers = faults.collect("headers", read_headers(&config.headers));
         if config.leeway.0 > Duration::from_secs(3600) {

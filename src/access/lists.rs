@@ -103,7 +103,17 @@ impl List {
 fn read_list(path: &Path) -> Result<Listed, Vec<String>> {
     let bytes = read_file(path, LARGEST_FILE);
     let bytes = bytes.map_err(|what| vec![format!("{}: {what}", path.display())])?;
-    let text = String::from_utf8_lossy(&bytes);
+    read_lines(&path.display().to_string(), &bytes)
+}
+
+/// The networks of the bytes of a file of this name.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn parse_list(name: &str, bytes: &[u8]) -> Result<Networks, String> {
+    read_lines(name, bytes).map(|listed| listed.networks).map_err(|wrong| wrong.join("; "))
+}
+
+fn read_lines(name: &str, bytes: &[u8]) -> Result<Listed, Vec<String>> {
+    let text = String::from_utf8_lossy(bytes);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let (mut networks, mut wrong, mut untold) = (Vec::new(), Vec::new(), 0);
     for (number, line) in (1..).zip(text.lines()) {
@@ -112,7 +122,6 @@ fn read_list(path: &Path) -> Result<Listed, Vec<String>> {
             continue;
         }
         if networks.len() == MOST_NETWORKS {
-            let name = path.display();
             let what = format!("{name}:{number}: a file has at most {MOST_NETWORKS} networks");
             return Err(vec![what]);
         }
@@ -121,7 +130,7 @@ fn read_list(path: &Path) -> Result<Listed, Vec<String>> {
             Err(Unreadable(what)) if wrong.len() < MOST_TOLD => {
                 // A long line is of another kind of file, whose secrets are not ours to tell.
                 let what = if line.len() > LONGEST { "the line is no network" } else { &what };
-                wrong.push(format!("{}:{number}: {what}", path.display()));
+                wrong.push(format!("{name}:{number}: {what}"));
             }
             Err(_) => untold += 1,
         }

@@ -3,6 +3,8 @@
 //! All that a route's `access` says must hold. How much a client may ask is
 //! for the next room.
 
+#[cfg(any(test, fuzzing))]
+mod any_bytes;
 mod basic;
 mod challenge;
 mod credentials;
@@ -48,13 +50,19 @@ use self::signed::Signed;
 use self::user_agents::UserAgents;
 use self::users::Users;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::any_bytes::{Links, Tokens, Work};
 pub(crate) use self::basic::Fault as BasicFault;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::challenge::Ask as AskForWork;
 pub(crate) use self::challenge::{Challenged, Pressure, Seal, Unproven, show_pass, strip_passes};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::credentials::Shown;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::forward::{Fault as ForwardFault, Verdict};
 pub(crate) use self::jwt::Fault as JwtFault;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::lists::parse_list;
 pub(crate) use self::password::{
     LONGEST as LONGEST_PASSWORD, argon2 as hash_by_argon2, bcrypt as hash_by_bcrypt,
 };

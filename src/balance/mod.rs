@@ -36,6 +36,8 @@ pub(crate) use self::known::Known;
 pub(crate) use self::lease::{Lease, Outcome};
 pub(crate) use self::pool::Pool;
 pub(crate) use self::server::{Server, ServerId};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::sticky::cookie;
 
 /// What a choice may depend on.
 #[derive(Debug, Clone, Copy)]

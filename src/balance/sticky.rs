@@ -42,7 +42,7 @@ impl Stickiness {
 }
 
 /// The value of the first cookie with that name (RFC 6265 §4.2.1).
-pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     headers
         .get_all(COOKIE)
         .iter()

@@ -4,7 +4,13 @@
 //! of its promises is broken. `tests` drives them with the same bytes in every
 //! run; the targets in `fuzz/` with what a fuzzer finds.
 
+mod listed;
+mod passes;
+mod pieces;
+mod proofs;
 mod reference;
+mod streams;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +28,11 @@ use crate::encoding::{Accepted, Coding, weighted};
 use crate::files::{Selection, select_range};
 use crate::listen::{Parsed, Source, parse_proxy_header};
 use crate::sanitise::{self, Body, Escapes, Head, Strict, host_and_port};
+
+pub use self::passes::{challenge, cookie};
+pub use self::pieces::{chunks, h2_frames};
+pub use self::proofs::{jwt, signed_link};
+pub use self::words::{networks, units};
 
 /// More bytes than a PROXY header may have (`listen`).
 const LONGEST_PROXY_HEADER: usize = 4112;
@@ -311,4 +322,34 @@ pub fn host(bytes: &[u8]) -> bool {
         assert_eq!(Some(address.port()), port);
     }
     true
+}
+
+/// Bytes of which 1 is the first of `words`, 2 the second, and so on: what is
+/// signed, nobody could make up. Beyond the first few, they stay as they are.
+fn spell(bytes: &[u8], words: &[&[u8]]) -> Vec<u8> {
+    let mut left = 32;
+    let mut spelt = Vec::new();
+    for byte in bytes {
+        match usize::from(*byte).checked_sub(1).and_then(|at| words.get(at)) {
+            Some(word) if left > 0 => {
+                spelt.extend_from_slice(word);
+                left -= 1;
+            }
+            _ => spelt.push(*byte),
+        }
+    }
+    spelt
+}
+
+/// The same bytes with one of them changed, in a few places that are others for
+/// other bytes.
+fn changed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let sum =
+        bytes.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
+    let last = bytes.len().saturating_sub(1);
+    [0, sum % (last + 1), (sum / 7) % (last + 1), last].into_iter().map(|at| {
+        let mut other = bytes.to_vec();
+        other[at] ^= 1;
+        other
+    })
 }

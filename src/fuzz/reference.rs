@@ -78,3 +78,121 @@ pub(super) fn segments(path: &str) -> (Vec<Vec<u8>>, bool) {
     }
     (all, is_folder)
 }
+
+/// A target taken apart at its `?` and each `&`.
+pub(super) struct Link<'a> {
+    path: &'a str,
+    pairs: Vec<&'a str>,
+}
+
+impl<'a> Link<'a> {
+    pub(super) fn read(target: &'a str) -> Self {
+        match target.split_once('?') {
+            Some((path, query)) => Link { path, pairs: query.split('&').collect() },
+            None => Link { path: target, pairs: Vec::new() },
+        }
+    }
+
+    /// The target without its signatures.
+    pub(super) fn unsigned(&self) -> String {
+        let rest = self.pairs.iter().filter(|pair| !is_named(pair, "sig"));
+        join(self.path, rest.map(|pair| (*pair).to_owned()).collect())
+    }
+
+    /// The target with `by` wherever `placeholder` stands in a signature.
+    pub(super) fn signed_by(&self, placeholder: &str, by: &str) -> String {
+        let signed = self.pairs.iter().map(|pair| match is_named(pair, "sig") {
+            true => pair.replace(placeholder, by),
+            false => (*pair).to_owned(),
+        });
+        join(self.path, signed.collect())
+    }
+
+    pub(super) fn signatures(&self) -> Vec<&'a str> {
+        self.values("sig")
+    }
+
+    pub(super) fn ends(&self) -> Vec<&'a str> {
+        self.values("exp")
+    }
+
+    /// What no server needs to see is left out of the query.
+    pub(super) fn left(&self) -> Option<String> {
+        let is_ours = |pair: &&str| is_named(pair, "sig") || is_named(pair, "exp");
+        let left: Vec<&str> = self.pairs.iter().filter(|pair| !is_ours(pair)).copied().collect();
+        (!left.is_empty()).then(|| left.join("&"))
+    }
+
+    fn values(&self, name: &str) -> Vec<&'a str> {
+        let named = self.pairs.iter().filter(|pair| is_named(pair, name));
+        named.map(|pair| pair.split_once('=').map_or("", |(_, value)| value)).collect()
+    }
+}
+
+fn join(path: &str, pairs: Vec<String>) -> String {
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
+}
+
+fn is_named(pair: &str, name: &str) -> bool {
+    let written = pair.split('=').next().unwrap_or_default().replace('+', " ");
+    percent_decode_str(&written).eq(name.bytes())
+}
+
+/// The values of all cookies of these names in one field.
+pub(super) fn cookies<'a>(field: &'a [u8], names: &[&[u8]]) -> Vec<&'a [u8]> {
+    let pairs = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let named = pairs.filter_map(|pair| {
+        let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+        names.contains(&name).then_some(&value[1..])
+    });
+    named.collect()
+}
+
+/// The value without the quotes around it, if there are two.
+pub(super) fn unquoted(value: &[u8]) -> Vec<u8> {
+    match value {
+        [b'"', inner @ .., b'"'] => inner.to_vec(),
+        _ => value.to_vec(),
+    }
+}
+
+/// Units of a span of time, in milliseconds.
+pub(super) const SPANS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 60 * 60_000), ("d", 24 * 60 * 60_000)];
+/// Units of a size, in bytes.
+pub(super) const SIZES: [(&str, u64); 8] = [
+    ("", 1),
+    ("B", 1),
+    ("KB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1024),
+    ("MiB", 1024 * 1024),
+    ("GiB", 1024 * 1024 * 1024),
+];
+
+/// Digits and one of the units, if it is no more than 64 bits hold.
+pub(super) fn amount(text: &str, units: &[(&str, u64)]) -> Option<u128> {
+    let (unit, times) = units.iter().find(|(unit, _)| {
+        let digits = text.strip_suffix(unit);
+        digits.is_some_and(|digits| digits.ends_with(|last: char| last.is_ascii_digit()))
+    })?;
+    let amount = number(text.strip_suffix(unit)?.as_bytes())?;
+    let amount = u128::from(amount) * u128::from(*times);
+    (amount <= u64::MAX.into()).then_some(amount)
+}
+
+/// How much in which span, and whether that is bytes.
+pub(super) fn rate(text: &str) -> Option<(u128, &str, bool)> {
+    let (written, span) = text.split_once('/')?;
+    let is_size = !written.bytes().all(|byte| byte.is_ascii_digit());
+    let amount = amount(written, &SIZES).filter(|amount| *amount > 0)?;
+    matches!(span, "s" | "min" | "h" | "d").then_some((amount, span, is_size))
+}
+
+/// A number in digits, with or without others after a dot.
+pub(super) fn decimal(text: &str) -> Option<f64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(whole) && is_number(part)).then(|| text.parse().ok()).flatten()
+}

@@ -1,6 +1,10 @@
 //! Drives the readers with good bytes that were spoilt a little, the same ones
 //! in every run.
 
+mod pieces;
+mod proofs;
+mod words;
+
 use super::*;
 
 /// Inputs a reader gets; all readers together stay within a few seconds.
@@ -164,13 +168,21 @@ type Reader = fn(&[u8]) -> bool;
 const READERS: &[(&str, Reader)] = &[
     ("accept_encoding", accept_encoding),
     ("authorization", authorization),
+    ("challenge", challenge),
+    ("chunks", chunks),
     ("config", config),
+    ("cookie", cookie),
     ("forwarded", forwarded),
+    ("h2_frames", h2_frames),
     ("head", head),
     ("host", host),
+    ("jwt", jwt),
+    ("networks", networks),
     ("proxy_header", proxy_header),
     ("range", range),
+    ("signed_link", signed_link),
     ("target", target),
+    ("units", units),
 ];
 
 #[test]

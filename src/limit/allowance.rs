@@ -258,7 +258,7 @@ fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
 }
 
 /// The values of all cookies of that name, without the quotes that they may have.
-fn cookies<'a>(headers: &'a HeaderMap, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
     let fields = headers.get_all(header::COOKIE).iter();
     let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
     pairs.filter_map(move |pair| {

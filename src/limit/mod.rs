@@ -31,6 +31,8 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::networks::{ClientKey, Network};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::allowance::cookies;
 pub(crate) use self::allowance::{Ask, RateLimit, Who};
 pub(crate) use self::bans::{Told, TooMany};
 pub(crate) use self::config::{BansConfig, Listed, RateConfig};

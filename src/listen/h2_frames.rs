@@ -297,15 +297,15 @@ const LEAST_FRAGMENTS: u64 = 5;
 /// Where we are in what we send. A client can have the library reset its
 /// streams, and thus do what it could do by resets of its own.
 #[derive(Debug, Default)]
-struct Ours {
+pub(super) struct Ours {
     // With the reason of a reset.
     head: [u8; HEAD + REASON],
     have: usize,
     left: u32,
     // Resets for what the client did.
-    blames: u32,
+    pub(super) blames: u32,
     // Answers that came to their ends.
-    ended: u32,
+    pub(super) ended: u32,
 }
 
 /// The payload of a reset (RFC 9113 §6.4).
@@ -318,7 +318,7 @@ const OURS: [h2::Reason; 3] =
 
 impl Ours {
     /// How many of these frames carry an answer on; notes resets.
-    fn useful_in(&mut self, mut bytes: &[u8]) -> u32 {
+    pub(super) fn useful_in(&mut self, mut bytes: &[u8]) -> u32 {
         let mut useful = 0;
         while !bytes.is_empty() {
             if self.left > 0 {

@@ -5,6 +5,8 @@
 //! pingora. What a head means, and what the answers say, it asks its [`Door`].
 
 mod accept;
+#[cfg(any(test, fuzzing))]
+mod any_bytes;
 mod bucket;
 mod chunks;
 mod complaint;
@@ -40,6 +42,8 @@ use pingora::apps::HttpServerApp;
 #[cfg(test)]
 pub(crate) use accept::serve_here;
 pub(crate) use accept::{Edge, Opened, Serving};
+#[cfg(any(test, fuzzing))]
+pub(crate) use any_bytes::{follow_answer, follow_chunks, follow_frames};
 pub(crate) use chunks::BadChunks;
 pub(crate) use connection::{Channel, Exchange};
 pub(crate) use h2_body::{BODY_LENGTH, TRAILERS};
