@@ -60,9 +60,9 @@ impl Visit {
         let Err(Challenged::Unproven(Unproven { puzzle: Some(shown), .. })) = page else {
             panic!("no puzzle: {page:?}");
         };
-        let all = (0_u32..).map(|chosen| format!("{}{chosen:08x}", shown.digits));
+        let mut all = (0_u32..).map(|chosen| format!("{}{chosen:08x}", shown.digits));
         let is_solved = |solution: &String| is_work_done(solution.as_bytes(), shown.difficulty);
-        let solution = all.into_iter().find(is_solved).expect("some digits will do");
+        let solution = all.find(is_solved).expect("some digits will do");
         let value = HeaderValue::try_from(&solution).expect("digits");
         let answer = work.check(&self.ask(&HeaderMap::from_iter([(SOLUTION, value)])));
         let Err(Challenged::Solved(set)) = answer else {
