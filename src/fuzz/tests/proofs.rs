@@ -127,3 +127,18 @@ fn cookies() {
         ],
     );
 }
+
+#[test]
+fn the_head_of_a_token_is_text_throughout() {
+    let claims = "{\"iss\":\"quay\",\"aud\":\"ships\",\"exp\":4102444800}";
+    for (head, expected) in [
+        (&b"{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}"[..], true),
+        (b"{\"alg\":\"EdDSA\",\"typ\":\"\xff~T\"}", false),
+        (b"{\"alg\":\"EdDSA\",\"x\":1e999}", false),
+        (b"{\"alg\":\"EdDSA\",\"x\":\"\\ud800\"}", false),
+        (b"{\"alg\":\"EdDSA\",\"crit\":null}", false),
+    ] {
+        let token = [head, b"\n", claims.as_bytes()].concat();
+        assert_eq!(jwt(&token), expected, "{}", token.escape_ascii());
+    }
+}
