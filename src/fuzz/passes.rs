@@ -20,8 +20,8 @@ const SOLUTION: HeaderName = HeaderName::from_static("tidegate-solution");
 /// Digits of a puzzle, and of the part of it that is hashed.
 const DIGITS: usize = 68;
 const HASHED: usize = 32;
-/// Passes of one request that are looked at.
-const MOST: usize = 4;
+/// Passes of one request that are looked at, if they have as many digits.
+const MOST: usize = 64;
 
 /// Who asks, when, and for which host.
 #[derive(Clone, Copy)]
@@ -109,12 +109,18 @@ pub fn challenge(bytes: &[u8]) -> bool {
         return false;
     };
     let mut headers = HeaderMap::from_iter([(header::COOKIE, cookie.clone())]);
-    let shown = reference::cookies(cookie.as_bytes(), &[b"tg_pass", b"__Host-tg_pass"]);
-    let is_good = |pass: &&[u8]| [good, oldest.as_bytes()].contains(pass);
-    let has_pass = shown.iter().take(MOST).any(is_good);
-    assert_eq!(show_pass(&headers), !shown.is_empty());
-    let found = here.check(&HERE.ask(&headers));
-    assert_eq!(found.is_ok(), has_pass, "{found:?}");
+    let mut has_pass = false;
+    let mut is_shown = false;
+    for (channel, name) in [(Channel::Plain, &b"tg_pass"[..]), (Channel::Tls, b"__Host-tg_pass")] {
+        let shown = reference::cookies(cookie.as_bytes(), &[name]);
+        is_shown |= !shown.is_empty();
+        let mut looked_at = shown.iter().filter(|pass| pass.len() == DIGITS).take(MOST);
+        let is_good = looked_at.any(|pass| [good, oldest.as_bytes()].contains(pass));
+        let found = here.check(&AskForWork { channel, ..HERE.ask(&headers) });
+        assert_eq!(found.is_ok(), is_good, "{channel:?}: {found:?}");
+        has_pass |= is_good;
+    }
+    assert_eq!(show_pass(&headers), is_shown);
 
     let mut stripped = headers.clone();
     strip_passes(&mut stripped);

@@ -14,6 +14,9 @@ use crate::access::{Denied, Links, Tokens};
 
 /// When links are looked at, in seconds since 1970.
 const NOW: u64 = 1_800_000_000;
+/// Keys of links.
+const NEW: &str = "new-of-16-bytes.";
+const OLD: &str = "old-of-16-bytes.";
 /// Stands for the right signature.
 const SIGNATURE: &str = "\u{1}";
 
@@ -29,12 +32,12 @@ pub fn signed_link(bytes: &[u8]) -> bool {
     };
     let link = reference::Link::read(target);
     let signed_as = if method == Method::HEAD { Method::GET } else { method.clone() };
-    let key = hmac::Key::new(hmac::HMAC_SHA256, b"old");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, OLD.as_bytes());
     let signature = hmac::sign(&key, format!("{signed_as} {}", link.unsigned()).as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(signature);
     let target = link.signed_by(SIGNATURE, &signature);
 
-    let links = Links::by(["new", "old"]);
+    let links = Links::by([NEW, OLD]);
     let check = |method: &Method, target: &str| {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
