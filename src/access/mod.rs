@@ -20,6 +20,7 @@ mod places;
 mod referers;
 mod remembered;
 mod signed;
+mod sources;
 mod turns;
 mod user_agents;
 mod users;
@@ -33,22 +34,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, Country, Geo, GeoConfig, Place, RequestId};
+use crate::client::{Client, Country, Geo, Place, RequestId};
 use crate::fault::Faults;
 use crate::listen::Channel;
 use crate::route::read_methods;
 use crate::sanitise::Head;
-use crate::watch::{Refresh, WatchedFiles};
 
 use self::challenge::{Ask, Challenge, Difficulty, Lasts, When};
 use self::credentials::Credentials;
-use self::jwt::Keys;
-use self::lists::{Item, List, ListFiles};
+use self::lists::{Item, List};
 use self::places::Places;
 use self::referers::Referers;
 use self::signed::Signed;
 use self::user_agents::UserAgents;
-use self::users::Users;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::any_bytes::{Links, Tokens, Work};
@@ -66,6 +64,7 @@ pub(crate) use self::lists::parse_list;
 pub(crate) use self::password::{
     LONGEST as LONGEST_PASSWORD, argon2 as hash_by_argon2, bcrypt as hash_by_bcrypt,
 };
+pub(crate) use self::sources::Sources;
 pub(crate) use self::verifiers::Verifiers;
 
 /// The key `access` of a route.
@@ -119,44 +118,6 @@ impl Config {
                 *url = format!("{address}?***");
             }
         }
-    }
-}
-
-/// What the rules of all routes look things up in.
-#[derive(Debug)]
-pub(crate) struct Sources {
-    lists: ListFiles,
-    users: WatchedFiles<Users>,
-    key_files: WatchedFiles<Keys>,
-    pub(crate) verifiers: Verifiers,
-    /// Which databases there are.
-    geo: GeoConfig,
-}
-
-impl Sources {
-    /// Opens the files that `configs` name; a bad one is a fault of each rule
-    /// that needs it. `previous` is what there was before a reload.
-    pub(crate) fn open<'a>(
-        configs: impl Iterator<Item = &'a Config> + Clone,
-        geo: &GeoConfig,
-        previous: Option<&Verifiers>,
-    ) -> Self {
-        let items = configs.clone().flat_map(|config| config.allow.iter().chain(&config.deny));
-        let basics = configs.clone().filter_map(|config| config.basic.as_ref());
-        let jwts = configs.clone().filter_map(|config| config.jwt.as_ref());
-        let key_files = jwts.filter_map(|jwt| jwt::key_file(&jwt.jwks));
-        Sources {
-            lists: lists::open(items),
-            users: WatchedFiles::open(basics.map(|basic| basic.file.as_path()), Users::read),
-            key_files: WatchedFiles::open(key_files, jwt::read_keys),
-            verifiers: Verifiers::new(configs, previous),
-            geo: geo.clone(),
-        }
-    }
-
-    /// The files, to be read again when they change.
-    pub(crate) fn files(&self) -> impl Iterator<Item = Arc<dyn Refresh>> {
-        self.lists.files().chain(self.users.files()).chain(self.key_files.files())
     }
 }
 
