@@ -113,29 +113,34 @@ fn needs_new_process(before: &Config, now: &Config) -> Option<&'static str> {
     }
 }
 
+/// What the tests here start from: a site of one answer, and what its process
+/// remembers, without a log.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limit::Ledger;
-    use crate::log::{Logs, Metrics};
-
-    #[tokio::test]
-    async fn signals_are_heard_while_a_reload_takes_its_time() {
-        let text = "
+pub(super) fn reloader_of_one_answer() -> (Arc<Reloader>, Arc<State>) {
+    const FILE: &str = "
 listeners: [{ address: '127.0.0.1:0' }]
 log: { access: { to: off } }
 routes: [{ respond: { status: 200 } }]
 ";
-        let written = Written::Text { name: "test".to_owned(), text: text.to_owned() };
-        let loaded = written.load().map_err(|faults| faults.to_string()).expect("good");
-        let metrics = Metrics::new();
-        let built = loaded.build(|config| Site::build(config, &metrics, None));
-        let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
-        let (logs, _) =
-            Logs::open(&config.log, rustix::process::geteuid(), &metrics).expect("no log");
-        let state = State::new(metrics, logs, Ledger::default());
-        let reloader =
-            Arc::new(Reloader::new(written, Arc::new(ArcSwap::from_pointee(site)), state));
+    let written = Written::Text { name: "test".to_owned(), text: FILE.to_owned() };
+    let loaded = written.load().map_err(|faults| faults.to_string()).expect("good");
+    let metrics = crate::log::Metrics::new();
+    let built = loaded.build(|config| Site::build(config, &metrics, None));
+    let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
+    let owner = rustix::process::geteuid();
+    let (logs, _) = crate::log::Logs::open(&config.log, owner, &metrics).expect("no log");
+    let state = State::new(metrics, logs, crate::limit::Ledger::default());
+    let site = Arc::new(ArcSwap::from_pointee(site));
+    (Arc::new(Reloader::new(written, site, state.clone())), state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn signals_are_heard_while_a_reload_takes_its_time() {
+        let (reloader, _) = reloader_of_one_answer();
         let before = reloader.site();
         let mut reloads = Reloads::default();
         let busy = reloader.one_at_a_time.lock().await;

@@ -231,39 +231,20 @@ mod tests {
     use std::path::Path;
     use std::time::Instant;
 
-    use arc_swap::ArcSwap;
-
     use super::super::ban_file::BanFile;
     use super::super::owner::Owner;
+    use super::super::reload::reloader_of_one_answer;
     use super::*;
-    use crate::config::Written;
-    use crate::limit::Ledger;
     use crate::listen::Bounds;
-    use crate::log::{Logs, Metrics};
-    use crate::site::Site;
-
-    const FILE: &str = "
-listeners: [{ address: '127.0.0.1:0' }]
-log: { access: { to: off } }
-routes: [{ respond: { status: 200 } }]
-";
 
     /// The end of a process whose listeners are over, and have no connections.
     fn stop(folder: &Path) -> Stop {
-        let written = Written::Text { name: "test".to_owned(), text: FILE.to_owned() };
-        let loaded = written.load().map_err(|faults| faults.to_string()).expect("good");
-        let metrics = Metrics::new();
-        let built = loaded.build(|config| Site::build(config, &metrics, None));
-        let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
-        let (logs, _) =
-            Logs::open(&config.log, rustix::process::geteuid(), &metrics).expect("no log");
-        let state = State::new(metrics, logs, Ledger::default());
-        let site = Arc::new(ArcSwap::from_pointee(site));
+        let (reloader, state) = reloader_of_one_answer();
         let owner = Owner::new(None).expect("ours");
         let file = BanFile::beside(&folder.join("tidegate.sock"), owner);
         Stop {
             bans: KeptBans::new(file, state.clone()),
-            reloader: Arc::new(Reloader::new(written, site, state.clone())),
+            reloader,
             state,
             seats: Seats::new(Bounds { connections: 1, per_client: 1 }),
             closing: watch::Sender::new(false),

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::listen::Beat;
+use crate::units::nanos;
 
 /// Fewer answers do not say how long answers take.
 const FEWEST_ANSWERS: u64 = 16;
@@ -393,8 +394,4 @@ impl Heard {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of requests")]
 fn scaled(number: usize, factor: f64) -> usize {
     (number as f64 * factor) as usize
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

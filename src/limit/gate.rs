@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::listen::Beat;
+use crate::units::nanos;
 
 use super::bound::{Bound, CALM, Judge, Now};
 use super::shed::Priority;
@@ -274,10 +275,6 @@ impl Drop for Stay {
             }
         }
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

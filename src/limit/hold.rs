@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::units::nanos;
+
 /// How long a worker holds refusals back while it has no time to spare. The time
 /// halves with each one of these that it has some.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -82,10 +84,6 @@ impl Hold {
     fn nanos(&self, now: Instant) -> u64 {
         nanos(now.saturating_duration_since(self.began))
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

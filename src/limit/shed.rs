@@ -182,12 +182,16 @@ impl Shed {
 
     /// What a request has to pass, the worker's gate last.
     fn gates<'a>(&'a self, arrival: &Arrival<'a>) -> [Option<&'a Arc<Gate>>; 3] {
-        let (queue, upstream) = match arrival.waits {
-            Waits::ForUs => (None, None),
-            Waits::ForServers(gate) => (self.queue.as_ref(), gate),
-        };
+        let [upstream, queue] = self.gates_of_servers(arrival.waits);
         let worker = self.workers.get(arrival.worker);
         [upstream, queue, worker.map(|worker| &worker.gate)]
+    }
+
+    fn gates_of_servers<'a>(&'a self, waits: Waits<'a>) -> [Option<&'a Arc<Gate>>; 2] {
+        match waits {
+            Waits::ForUs => [None, None],
+            Waits::ForServers(upstream) => [upstream, self.queue.as_ref()],
+        }
     }
 
     fn refuse(&self, arrival: &Arrival<'_>, gate: &Gate, now: Instant) -> Crowded {
@@ -221,12 +225,8 @@ impl Shed {
 
     /// Whether requests are refused that wait for the same as these.
     pub(crate) fn is_shedding(&self, waits: Waits<'_>) -> bool {
-        let (queue, upstream) = match waits {
-            Waits::ForUs => (None, None),
-            Waits::ForServers(gate) => (self.queue.as_ref(), gate),
-        };
-        let gates = self.worker_gates().chain(queue).chain(upstream);
-        gates.into_iter().any(|gate| gate.is_shedding())
+        let of_servers = self.gates_of_servers(waits).into_iter().flatten();
+        self.worker_gates().chain(of_servers).any(|gate| gate.is_shedding())
     }
 
     /// Sets the figures, and notices that nothing happens any more; to be called

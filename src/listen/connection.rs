@@ -14,6 +14,7 @@ use super::head::HeadFault;
 use super::listener::Listener;
 use super::seats::Seat;
 use super::tls;
+use crate::units;
 
 /// Why a cut exchange ended, as its record says.
 pub(super) const CUT: &str = "cut at the end of the process";
@@ -296,7 +297,7 @@ impl Exchange {
 
 /// A time as it is kept, where 0 is none.
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
+    units::nanos(time).max(1)
 }
 
 /// Sees to the one record of an exchange that ends before any hook wrote it.
