@@ -1,33 +1,26 @@
 //! Accepts connections and spreads them over the workers.
 //!
 //! One socket per address, accepted from by one task, which gives each
-//! connection to the worker with the fewest. A worker is a thread with a
-//! runtime, a pingora proxy and a pool of upstream connections of its own:
-//! nothing on the path of a request crosses threads.
+//! connection to the worker with the fewest.
 
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::complaint::Complaint;
-use super::idle::Idle;
+use super::lane::Lane;
 use super::listener::Listener;
 use super::seats::{Seat, Seats, Who};
 use super::shutdown::Shutdown;
-use super::turns::Turns;
-use super::welcome::welcome;
-use super::{App, Beat, Door, Event};
+use super::worker::{Inner, Worker};
+use super::{App, Door, Event};
 
 /// How long accepting rests when the process has run out of descriptors.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
@@ -40,15 +33,6 @@ const MOST_WAITING: usize = u16::MAX as usize;
 pub(crate) struct Opened {
     pub(crate) listener: Arc<Listener>,
     pub(crate) socket: Arc<TcpListener>,
-}
-
-/// A connection on its way to a worker.
-pub(super) struct Arrived {
-    pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
-    pub(super) listener: Arc<Listener>,
-    pub(super) seat: Seat,
-    load: Load,
 }
 
 /// All listeners, as a pingora service.
@@ -110,16 +94,10 @@ impl<D: Door, A: App> Edge<D, A> {
     async fn start_workers(&mut self) -> io::Result<Vec<Worker>> {
         let mut workers = Vec::with_capacity(self.apps.len());
         for (index, app) in std::mem::take(&mut self.apps).into_iter().enumerate() {
-            let (queue, arrivals) = mpsc::unbounded_channel();
-            let inner = Inner {
-                door: self.door.clone(),
-                app,
-                shutdown: self.shutdown.clone(),
-                seats: self.seats.clone(),
-                turns: Turns::new(),
-            };
-            inner.start(index, arrivals).await?;
-            workers.push(Worker { queue, load: Arc::default() });
+            let (door, shutdown) = (self.door.clone(), self.shutdown.clone());
+            let (lane, driver) = Lane::new();
+            let inner = Inner { door, app, shutdown, seats: self.seats.clone(), lane };
+            workers.push(Worker::start(index, inner, driver).await?);
         }
         Ok(workers)
     }
@@ -163,124 +141,6 @@ impl<D: Door, A: App> Service for Edge<D, A> {
     // Our sockets are handed over by `control`, not by pingora.
     fn listen_addresses(&self) -> Option<Vec<String>> {
         Some(Vec::new())
-    }
-}
-
-/// A worker as seen from outside.
-struct Worker {
-    // Bounded by the seats: who arrives has taken one.
-    queue: mpsc::UnboundedSender<Arrived>,
-    load: Arc<AtomicUsize>,
-}
-
-/// One connection's part of its worker's load.
-struct Load(Arc<AtomicUsize>);
-
-impl Load {
-    fn on(worker: &Worker) -> Self {
-        worker.load.fetch_add(1, Ordering::Relaxed);
-        Load(worker.load.clone())
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What runs on a worker's thread.
-pub(super) struct Inner<D, A> {
-    pub(super) door: Arc<D>,
-    pub(super) app: Arc<A>,
-    pub(super) shutdown: Shutdown,
-    seats: Arc<Seats>,
-    pub(super) turns: Turns,
-}
-
-impl<D: Door, A: App> Inner<D, A> {
-    /// Returns once the worker waits for arrivals.
-    #[expect(clippy::disallowed_methods, reason = "connections are what this room starts")]
-    async fn start(
-        self,
-        index: usize,
-        mut arrivals: mpsc::UnboundedReceiver<Arrived>,
-    ) -> io::Result<()> {
-        let inner = Arc::new(self);
-        let serve = async move {
-            if let Some(pulse) = inner.door.pulse() {
-                tokio::spawn(beat(inner.door.clone(), index, pulse));
-            }
-            while let Some(arrived) = arrivals.recv().await {
-                let Arrived { stream, peer, listener, seat, load } = arrived;
-                let inner = inner.clone();
-                tokio::spawn(async move {
-                    let lost = seat.lost();
-                    // Moved, it would be kept twice for as long as it lasts.
-                    let connection = pin!(welcome(stream, peer, &listener, seat, &*inner));
-                    inner.shutdown.bound(connection, lost).await;
-                    inner.door.count(&listener, Event::Closed);
-                    drop(load);
-                });
-            }
-            // Nobody arrives any more; who is here is served to the end.
-            inner.seats.all_free().await;
-        };
-        let (tell, told) = oneshot::channel();
-        // The runtime is made where it may be dropped again.
-        let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => match tell.send(Ok(())) {
-                Ok(()) => runtime.block_on(serve),
-                Err(_) => ::log::debug!("worker {index} is not needed any more"),
-            },
-            Err(error) => drop(tell.send(Err(error))),
-        };
-        std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
-        told.await.map_err(io::Error::other)?
-    }
-}
-
-/// Says again and again how late the worker is: how long a task that is ready
-/// has waited for its turn, and so what has arrived, to be read. And how long it
-/// had nothing to do. For as long as the runtime is there.
-async fn beat<D: Door>(door: Arc<D>, worker: usize, pulse: Duration) {
-    let mut idle = Idle::of_this_thread();
-    loop {
-        let due = Instant::now() + pulse;
-        tokio::time::sleep_until(due).await;
-        door.beat(worker, &Beat { late: due.elapsed(), idle: idle.since() });
-    }
-}
-
-/// Serves one connection on the runtime of the caller, whose clock may stand
-/// still; workers have runtimes of their own.
-#[cfg(test)]
-pub(crate) async fn serve_here<D: Door, A: App>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    listener: Arc<Listener>,
-    door: Arc<D>,
-    app: Arc<A>,
-    shutdown: Shutdown,
-) {
-    let seats = Seats::new(super::Bounds { connections: 1, per_client: 1 });
-    let seat = seats.take(peer.ip(), Who::Client).expect("the first one");
-    let inner = Inner { door, app, shutdown, seats, turns: Turns::new() };
-    welcome(stream, peer, &listener, seat, &inner).await;
-}
-
-/// Starts serving one h2 stream on the current worker.
-#[expect(clippy::disallowed_methods, reason = "streams are what this room starts")]
-pub(super) fn spawn_stream(stream: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(stream);
-}
-
-/// Starts waiting for a client to receive the end of its connection; its time
-/// is bounded, and it needs a runtime, which every connection runs on.
-#[expect(clippy::disallowed_methods, reason = "it outlives the connection, which this room starts")]
-pub(super) fn spawn_linger(linger: impl Future<Output = ()> + Send + 'static) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(linger);
     }
 }
 
@@ -379,15 +239,12 @@ impl<D: Door> Acceptor<D> {
     fn hand_over(&self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
         let listener = &self.opened.listener;
         // One whose thread is gone has no load, and must not look idle for it.
-        let alive = self.workers.iter().filter(|worker| !worker.queue.is_closed());
-        let least = alive.min_by_key(|worker| worker.load.load(Ordering::Relaxed));
-        let Some(worker) = least else {
+        let alive = self.workers.iter().filter(|worker| !worker.is_gone());
+        let Some(worker) = alive.min_by_key(|worker| worker.load()) else {
             self.door.count(listener, Event::Closed);
             return ::log::error!("no worker is left; a connection to {} is lost", listener.name);
         };
-        let load = Load::on(worker);
-        let arrived = Arrived { stream, peer, listener: listener.clone(), seat, load };
-        if worker.queue.send(arrived).is_err() {
+        if worker.give(stream, peer, listener, seat).is_err() {
             ::log::error!("a worker is gone; a connection to {} is lost", listener.name);
         }
     }

@@ -1,6 +1,6 @@
 //! Serves HTTP/1 on a connection, one request after the other.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 use super::connection::{Connection, Exchange, Unrecorded};
 use super::head::{self, HeadFault, RawHead};
 use super::io::{EdgeIo, LINGER};
+use super::pace::Paced;
 use super::shutdown::{Notice, Shutdown};
 use super::{App, Door, Event, Refused};
 
@@ -95,13 +96,15 @@ impl<D: Door, A: App> Inward<'_, D, A> {
     ) -> Option<Box<EdgeIo>> {
         let Request { bytes, exchange } = request;
         io.carry(&exchange);
+        let pace = io.pace().clone();
         let mut session = ServerSession::new_http1(io);
         session.set_pipelined_prefix(bytes);
         if after == 0 {
             session.set_keepalive_reuses_remaining(Some(0));
         }
         let _guard = Unrecorded::new(&**self.door, &exchange);
-        let answered = self.app.process_new_http(session, self.shutdown.watch());
+        let answered = pin!(self.app.process_new_http(session, self.shutdown.watch()));
+        let answered = Paced::new(answered, pace, exchange.clone());
         let reused = notice.bound_exchange(answered, || exchange.cut()).await;
         let (stream, _) = reused?.consume();
         stream.into_any().downcast().ok()

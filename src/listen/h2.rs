@@ -17,7 +17,6 @@ use pingora::protocols::http::ServerSession;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::accept::spawn_stream;
 use super::connection::{Connection, Exchange, Unrecorded};
 use super::h1::Inward;
 use super::h2_body;
@@ -27,6 +26,7 @@ use super::head;
 use super::io::EdgeIo;
 use super::pace::{Pace, Paced};
 use super::seats::GOODBYE;
+use super::worker::spawn_stream;
 use super::{App, Door, Event};
 
 /// Requests refused for their head until a connection is told to end; after
@@ -204,7 +204,7 @@ fn serve_stream<D: Door, A: App>(
         let shared = Shared { pace: pace.clone(), streams: stay.0.clone() };
         let stream = H2Stream::new(head, body, answer, exchange.clone(), shared);
         let session = ServerSession::new_custom(Box::new(stream));
-        let answered = app.process_new_http(session, shutdown.watch());
+        let answered = Box::pin(app.process_new_http(session, shutdown.watch()));
         let answered = Paced::new(answered, pace, exchange.clone());
         shutdown.notice().bound_exchange(answered, || exchange.cut()).await;
         if exchange.is_malformed() {

@@ -26,6 +26,7 @@ use super::chunks::{BadChunks, Chunks};
 use super::connection::{CUT, Connection, Exchange};
 use super::h2_flood::{Flood, Flooded};
 use super::h2_frames::Frames;
+use super::pace::Pace;
 use super::speed::{Least, Speed, TooSlow};
 use super::transport::Transport;
 
@@ -73,6 +74,7 @@ pub(super) struct EdgeIo {
     belongs: Belongs,
     // Of HTTP/2 alone, which has many exchanges and hence none here.
     frames: Option<Box<Frames>>,
+    pace: Arc<Pace>,
     // Of the body that is read.
     speed: Speed,
     alarm: Option<Pin<Box<Sleep>>>,
@@ -89,6 +91,7 @@ impl EdgeIo {
             ahead: BytesMut::new(),
             belongs: Belongs::All,
             frames: None,
+            pace: Arc::default(),
             speed: Speed::default(),
             alarm: None,
         }
@@ -142,6 +145,11 @@ impl EdgeIo {
         self.exchange = Some(exchange.clone());
     }
 
+    /// What an exchange keeps whose client does not read.
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
     /// Whether the client may still be sending what nobody will read.
     fn is_unread(&self) -> bool {
         match &self.frames {
@@ -152,6 +160,7 @@ impl EdgeIo {
 
     /// Gives the memory back that only a request needs.
     pub(super) fn rest(&mut self) {
+        self.pace.forget();
         self.unsent = Vec::new();
         self.exchange = None;
         self.digest = None;
@@ -331,6 +340,8 @@ impl AsyncRead for EdgeIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
+        // Who reads waits for no write.
+        me.pace.forget();
         // Pingora does not flush within a body of known length; but it listens
         // to the client whenever the server has nothing more for now.
         if !me.unsent.is_empty()
@@ -374,13 +385,18 @@ impl AsyncRead for EdgeIo {
 mod tests {
     use tokio::net::TcpStream;
 
+    use futures::future::join;
+    use tokio::io::AsyncReadExt;
+    use tokio::sync::mpsc;
+
     use super::super::listener::{Config, Listener};
+    use super::super::pace::Paced;
     use super::super::seats::{Bounds, Seats, Who};
     use super::super::transport::Tcp;
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_lingers_keeps_its_seat() {
+    /// Our end of a connection on which a request runs, and the client's end.
+    async fn asked() -> (Arc<Seats>, EdgeIo, Arc<Exchange>, TcpStream) {
         let accepting = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(accepting.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = accepting.accept().await.unwrap();
@@ -393,7 +409,53 @@ mod tests {
         let mut io = EdgeIo::new(Transport::Plain(tcp), connection.clone());
         let exchange = Exchange::new(connection, Instant::now());
         io.carry(&exchange);
+        (seats, io, exchange, client)
+    }
 
+    /// Has an answer written for a moment that a client takes as far as it goes;
+    /// how much of what the server sends meanwhile is read.
+    async fn read_beside(framing: Framing, takes: usize) -> usize {
+        const ANSWER: usize = 8 << 20;
+        let (_seats, mut io, exchange, mut client) = asked().await;
+        io.begin_request(&mut BytesMut::new(), 0, framing).unwrap();
+        let pace = io.pace().clone();
+        let (server, mut sent) = mpsc::unbounded_channel();
+        let write = async { io.write_all(&vec![b'x'; ANSWER]).await };
+        let mut read = 0;
+        let reads = async {
+            // What a server sends comes when the answer has begun.
+            tokio::task::yield_now().await;
+            while read < 100 && sent.recv().await.is_some() {
+                read += 1;
+            }
+        };
+        (0..100).for_each(|piece| server.send(piece).unwrap());
+        let answered = Box::pin(join(write, reads));
+        let taken = async {
+            let mut bytes = vec![0; takes];
+            client.read_exact(&mut bytes).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        tokio::select! {
+            biased;
+            _ = Paced::new(answered, pace, exchange) => {}
+            () = taken => {}
+        }
+        read
+    }
+
+    #[tokio::test]
+    async fn a_server_is_read_at_the_pace_of_its_client() {
+        assert_eq!(read_beside(Framing::Length(0), 0).await, 0);
+        assert_eq!(read_beside(Framing::Length(0), 8 << 20).await, 100);
+        // Who still sends may be heard before it reads.
+        assert_eq!(read_beside(Framing::Length(1), 0).await, 100);
+        assert_eq!(read_beside(Framing::Open, 0).await, 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_lingers_keeps_its_seat() {
+        let (seats, io, exchange, client) = asked().await;
         // Its body may still come, so the descriptor stays; and so does the seat.
         drop((io, exchange));
         assert_eq!(seats.taken(), 1);

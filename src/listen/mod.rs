@@ -22,6 +22,7 @@ mod head;
 mod hpack;
 mod idle;
 mod io;
+mod lane;
 mod listener;
 mod pace;
 mod proxy_protocol;
@@ -30,8 +31,8 @@ mod shutdown;
 mod speed;
 mod tls;
 mod transport;
-mod turns;
 mod welcome;
+mod worker;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -39,8 +40,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use pingora::apps::HttpServerApp;
 
-#[cfg(test)]
-pub(crate) use accept::serve_here;
 pub(crate) use accept::{Edge, Opened, Serving};
 #[cfg(any(test, fuzzing))]
 pub(crate) use any_bytes::{follow_answer, follow_chunks, follow_frames};
@@ -56,6 +55,8 @@ pub(crate) use seats::{Bounds, Seats};
 pub(crate) use shutdown::Shutdown;
 pub(crate) use speed::TooSlow;
 pub(crate) use tls::WrongHost;
+#[cfg(test)]
+pub(crate) use worker::serve_here;
 
 /// What `listen` asks of the rooms further in; the conductor answers.
 ///

@@ -1,8 +1,8 @@
-//! How far a server's answer may run ahead of an h2 client that takes nothing.
+//! How far a server's answer may run ahead of a client that takes nothing.
 //!
 //! Pingora reads the server and writes to the client side by side in one task,
-//! and has room for some 640 KiB between them; a client may open a hundred
-//! streams and give none of them a window. So from the moment that a write
+//! and has room for some 640 KiB between them; a client may have hundreds of
+//! answers sent and read none of them. So from the moment that a write
 //! waits for the client, the exchange is polled for the client's sake alone.
 
 use std::future::Future;
@@ -19,7 +19,7 @@ use super::connection::Exchange;
 /// More than a task may do between two turns (tokio's budget is 128).
 const BUDGET: usize = 256;
 
-/// Whether the client of one stream takes what it is sent.
+/// Whether a client takes what it is sent, of one stream or connection.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     // A write waits for the client.
@@ -40,23 +40,38 @@ impl Wake for Pace {
 impl Pace {
     /// The outcome of `write`, during which nothing else of its exchange runs.
     pub(super) async fn keep<T>(self: &Arc<Self>, write: impl Future<Output = T>) -> T {
-        // It is never out of turns: those that are spent are the others'.
-        let mut write = pin!(coop::unconstrained(write));
-        let waker = Waker::from(self.clone());
+        let mut write = pin!(write);
         let _ends = Ends(self);
-        std::future::poll_fn(|cx| {
-            self.task.register(cx.waker());
-            let written = write.as_mut().poll(&mut Context::from_waker(&waker));
-            self.stands.store(written.is_pending(), Ordering::Release);
-            if written.is_pending() {
-                spend_turns(cx);
-            }
-            written
-        })
-        .await
+        std::future::poll_fn(|cx| self.poll(cx, |cx| write.as_mut().poll(cx))).await
     }
 
-    fn stands(&self) -> bool {
+    /// Polls a write, beside which nothing else of its exchange runs while it waits.
+    ///
+    /// A write that is given up is forgotten when the exchange is polled again;
+    /// whoever gives one up and then waits for other things calls [`Pace::forget`].
+    pub(super) fn poll<T>(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        write: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.task.register(cx.waker());
+        let waker = Waker::from(self.clone());
+        // It is never out of turns: those that are spent are the others'.
+        let write = pin!(coop::unconstrained(std::future::poll_fn(write)));
+        let written = write.poll(&mut Context::from_waker(&waker));
+        self.stands.store(written.is_pending(), Ordering::Release);
+        if written.is_pending() {
+            spend_turns(cx);
+        }
+        written
+    }
+
+    /// No write waits any more.
+    pub(super) fn forget(&self) {
+        self.stands.store(false, Ordering::Release);
+    }
+
+    pub(super) fn stands(&self) -> bool {
         self.stands.load(Ordering::Acquire)
     }
 
@@ -70,37 +85,44 @@ struct Ends<'a>(&'a Pace);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        self.0.stands.store(false, Ordering::Release);
+        self.0.forget();
     }
 }
 
 /// Runs an exchange at the pace of its client.
 pub(super) struct Paced<F> {
-    answered: Pin<Box<F>>,
+    answered: F,
     pace: Arc<Pace>,
     exchange: Arc<Exchange>,
 }
 
-impl<F: Future> Paced<F> {
+impl<F: Future + Unpin> Paced<F> {
     /// `answered` serves `exchange` and keeps `pace`.
     pub(super) fn new(answered: F, pace: Arc<Pace>, exchange: Arc<Exchange>) -> Self {
-        Paced { answered: Box::pin(answered), pace, exchange }
+        Paced { answered, pace, exchange }
+    }
+
+    /// Whether something else than the server's side has happened.
+    fn is_due(&self) -> bool {
+        self.pace.take_moved() || self.exchange.is_cut() || self.exchange.is_over()
     }
 }
 
-impl<F: Future> Future for Paced<F> {
+impl<F: Future + Unpin> Future for Paced<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         if self.pace.stands() {
             // Whatever else may have happened is still there afterwards.
-            if !self.pace.take_moved() && !self.exchange.is_cut() {
+            if !self.is_due() {
                 return Poll::Pending;
             }
+            // The write says so again if it still waits.
+            self.pace.forget();
             // The server's side may come before the write.
             spend_turns(cx);
         }
-        self.answered.as_mut().poll(cx)
+        Pin::new(&mut self.answered).poll(cx)
     }
 }
 
@@ -148,7 +170,7 @@ mod tests {
             turns.fetch_add(1, Ordering::Relaxed);
             Poll::<()>::Pending
         });
-        let answered = join(pace.keep(write), others);
+        let answered = pin!(join(pace.keep(write), others));
         let mut paced = Paced::new(answered, pace.clone(), exchange);
         let mut poll_twice = || {
             let mut cx = Context::from_waker(Waker::noop());
@@ -192,7 +214,7 @@ mod tests {
             }
         };
         let writes = pace.keep(std::future::pending::<()>());
-        let mut paced = Paced::new(join(writes, reads), pace.clone(), exchange);
+        let mut paced = Paced::new(Box::pin(join(writes, reads)), pace.clone(), exchange);
         std::future::poll_fn(|cx| {
             assert!(Pin::new(&mut paced).poll(cx).is_pending());
             Poll::Ready(())
@@ -209,7 +231,7 @@ mod tests {
             true => Poll::Ready(()),
             false => Poll::Pending,
         });
-        let mut paced = Paced::new(pace.keep(write), pace.clone(), exchange.clone());
+        let mut paced = Paced::new(Box::pin(pace.keep(write)), pace.clone(), exchange.clone());
         let mut cx = Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut paced).poll(&mut cx).is_pending());
         exchange.cut();

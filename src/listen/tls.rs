@@ -11,11 +11,12 @@ mod names;
 mod pick;
 
 use std::fmt;
+use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -28,7 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::turns::Turns;
+use super::lane::Lane;
 use crate::fault::Faults;
 use crate::units::{Switch, Unreadable, Word, word};
 use crate::watch::Watch;
@@ -153,10 +154,10 @@ impl Tls {
     pub(super) async fn accept<IO>(
         &self,
         io: IO,
-        turns: Option<&Turns>,
+        lane: Option<&Lane>,
     ) -> io::Result<(TlsStream<IO>, Facts)>
     where
-        IO: AsyncRead + AsyncWrite + Unpin,
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         if !self.resolver.answers(start.client_hello().server_name()) {
@@ -169,14 +170,15 @@ impl Tls {
         // Its parts are shared, and it is gone when the handshake is over.
         let mut server = ServerConfig::clone(&self.server_config());
         server.cert_resolver = witness.clone();
-        let mut handshake = pin!(start.into_stream(Arc::new(server)));
-        let begun = {
-            let _turn = match turns {
-                Some(turns) => Some(turns.of_stranger().await.map_err(io::Error::other)?),
-                None => None,
-            };
-            // All that is costly is done before the client is waited for again.
-            futures::poll!(handshake.as_mut())
+        let mut handshake = start.into_stream(Arc::new(server));
+        // All that is costly is done before the client is waited for again.
+        let begin = move || {
+            let begun = Pin::new(&mut handshake).poll(&mut Context::from_waker(Waker::noop()));
+            (begun, handshake)
+        };
+        let (begun, handshake) = match lane {
+            Some(lane) => lane.run(begin).await.map_err(io::Error::other)?,
+            None => begin(),
         };
         let stream = match begun {
             Poll::Ready(done) => done?,
@@ -334,6 +336,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::{Path, PathBuf};
+    use std::pin::pin;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::{Duration, UNIX_EPOCH};
 
@@ -491,11 +494,11 @@ mod tests {
         tls: &Tls,
         client: &ClientConfig,
         name: &'static str,
-        turns: Option<&Turns>,
+        lane: Option<&Lane>,
     ) -> Result<Met, (&'static str, String)> {
         let (near, far) = tokio::io::duplex(64 << 10);
         let server = async {
-            let (mut stream, facts) = tls.accept(far, turns).await?;
+            let (mut stream, facts) = tls.accept(far, lane).await?;
             stream.write_all(b"!").await?;
             stream.flush().await?;
             Ok::<_, io::Error>(facts)
@@ -674,18 +677,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_wait_for_their_turn_and_others_do_not() {
+    async fn strangers_wait_for_their_lane_and_others_do_not() {
         let place = Place::new();
         let (tls, client) = (tls(&config(&[place.issue("a", &["a.test"], EC)])), place.client());
-        let turns = Turns::new();
-        let turn = turns.of_stranger().await.expect("free");
-        let mut stranger = pin!(meet_in(&tls, &client, "a.test", Some(&turns)));
+        let (lane, driver) = Lane::new();
+        let mut stranger = pin!(meet_in(&tls, &client, "a.test", Some(&lane)));
         for _ in 0..100 {
             assert!(futures::poll!(stranger.as_mut()).is_pending());
         }
         assert!(meet(&tls, &client, "a.test").await.is_ok());
         assert!(futures::poll!(stranger.as_mut()).is_pending());
-        drop(turn);
+        let worker = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || driver.drive(&worker));
         assert!(stranger.await.is_ok());
     }
 

@@ -8,17 +8,17 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::accept::Inner;
 use super::connection::Connection;
 use super::h1::{Inward, Patience, next_request};
 use super::io::EdgeIo;
+use super::lane::Lane;
 use super::listener::Listener;
 use super::proxy_protocol::{self, Mode, Parsed, Source};
 use super::seats::Seat;
 use super::speed::Least;
 use super::tls::{self, Tls};
 use super::transport::{Tcp, Transport};
-use super::turns::Turns;
+use super::worker::Inner;
 use super::{App, Door, Event, h2};
 
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
@@ -40,12 +40,12 @@ pub(super) async fn welcome<D: Door, A: App>(
     seat: Seat,
     inner: &Inner<D, A>,
 ) {
-    let Inner { door, app, shutdown, turns, .. } = inner;
+    let Inner { door, app, shutdown, lane, .. } = inner;
     let tcp = match prepare(stream) {
         Ok(tcp) => tcp,
         Err(error) => return ::log::debug!("the connection of {peer}: {error}"),
     };
-    let beginning = Box::pin(begin(tcp, peer, listener, &seat, door, turns));
+    let beginning = Box::pin(begin(tcp, peer, listener, &seat, door, lane));
     let Some(begun) = shutdown.bound_beginning(beginning).await else { return };
     let Begun { transport, peer, tls } = begun;
     let connection = Connection::new(listener.clone(), peer, tls, seat);
@@ -72,7 +72,7 @@ async fn begin<D: Door>(
     listener: &Arc<Listener>,
     seat: &Seat,
     door: &Arc<D>,
-    turns: &Turns,
+    lane: &Lane,
 ) -> Option<Begun> {
     let Some(Announced { tcp, peer, is_for }) = announced(tcp, peer, listener, door).await else {
         door.count(listener, Event::ProxyHeader);
@@ -87,8 +87,8 @@ async fn begin<D: Door>(
     let Some(tls) = &listener.tls else {
         return Some(Begun { transport: Transport::Plain(tcp), peer, tls: None });
     };
-    let turns = if seat.is_known() { None } else { Some(turns) };
-    match handshake(tls, tcp, listener, turns).await {
+    let lane = if seat.is_known() { None } else { Some(lane) };
+    match handshake(tls, tcp, listener, lane).await {
         Ok((stream, facts)) => {
             let transport = Transport::Tls(Box::new(stream));
             Some(Begun { transport, peer, tls: Some(facts) })
@@ -159,9 +159,9 @@ async fn handshake(
     tls: &Tls,
     tcp: Tcp,
     listener: &Listener,
-    turns: Option<&Turns>,
+    lane: Option<&Lane>,
 ) -> Result<(tokio_rustls::server::TlsStream<Tcp>, tls::Facts), &'static str> {
-    match timeout(listener.timeouts.header.0, tls.accept(tcp, turns)).await {
+    match timeout(listener.timeouts.header.0, tls.accept(tcp, lane)).await {
         Ok(Ok(accepted)) => Ok(accepted),
         Ok(Err(error)) => Err(tls::reason(&error)),
         Err(_) => Err("too_slow"),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::super::accept::spawn_linger;
 use super::super::connection::Connection;
+use super::super::worker::spawn_linger;
 use super::{EdgeIo, LINGER, LINGER_BYTES, LINGER_READS};
 
 /// Pingora drops a connection whose request it did not read to the end, and
@@ -16,6 +16,7 @@ use super::{EdgeIo, LINGER, LINGER_BYTES, LINGER_READS};
 /// why (RFC 9112 §9.6). So the socket stays until the client has seen it.
 impl Drop for EdgeIo {
     fn drop(&mut self) {
+        self.pace.forget();
         self.send_unsent();
         // One that is cut has had its last words; the process does not wait.
         if !self.is_unread() || self.check_cut().is_err() {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::AsyncWrite;
 
-use super::{COALESCE, EdgeIo};
+use super::{Belongs, COALESCE, EdgeIo};
 
 impl EdgeIo {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -71,6 +71,25 @@ impl EdgeIo {
         self.transport.poll_write(cx, buf)
     }
 
+    /// Writes, and lets nothing else of the exchange run once the client takes
+    /// no more; unless it may have more to say, and may want to say it first.
+    fn poll_paced<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        // Most writes do not wait, and keeping a pace costs something.
+        if !self.pace.stands() {
+            let written = write(self, cx);
+            let has_asked = self.exchange.is_some() && matches!(self.belongs, Belongs::Bytes(0));
+            if written.is_ready() || !has_asked {
+                return written;
+            }
+        }
+        let pace = self.pace.clone();
+        pace.poll(cx, |cx| write(self, cx))
+    }
+
     /// A client that is written to is not waited for to send; and no rate is
     /// asked of who reads an answer that comes when it comes.
     fn forgive<T>(&mut self, written: Poll<T>) -> Poll<T> {
@@ -90,7 +109,7 @@ impl AsyncWrite for EdgeIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = self.poll_gather(cx, buf);
+        let written = self.poll_paced(cx, |me, cx| me.poll_gather(cx, buf));
         if let (Some(frames), Poll::Ready(Ok(sent))) = (&mut self.frames, &written) {
             frames.follow_ours(buf.get(..*sent).unwrap_or_default());
         }
@@ -98,11 +117,12 @@ impl AsyncWrite for EdgeIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let sent = self.poll_send(cx);
+        let sent = self.poll_paced(cx, Self::poll_send);
         self.forgive(sent)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pace.forget();
         ready!(self.poll_drain(cx))?;
         self.transport.poll_shutdown(cx)
     }

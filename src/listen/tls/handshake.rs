@@ -7,7 +7,7 @@ use rustls::{CipherSuite, Error, PeerIncompatible, ProtocolVersion, ServerConnec
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::names::Names;
-use crate::listen::turns::Crowded;
+use crate::listen::lane::Crowded;
 
 /// What is known of a connection after its handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
