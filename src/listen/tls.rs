@@ -170,9 +170,10 @@ impl Tls {
         // Its parts are shared, and it is gone when the handshake is over.
         let mut server = ServerConfig::clone(&self.server_config());
         server.cert_resolver = witness.clone();
-        let mut handshake = start.into_stream(Arc::new(server));
-        // All that is costly is done before the client is waited for again.
+        // All that is costly is done before the client is waited for again, the
+        // signature before this even returns.
         let begin = move || {
+            let mut handshake = start.into_stream(Arc::new(server));
             let begun = Pin::new(&mut handshake).poll(&mut Context::from_waker(Waker::noop()));
             (begun, handshake)
         };
