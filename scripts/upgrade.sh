@@ -147,16 +147,39 @@ for word in "${words[@]:1}"; do
   esac
 done
 
+# What the old one wrote to the new one writes to, and not to whoever runs this:
+# a terminal or a pipe that would have to stay open for as long as it serves.
+# What cannot be opened a second time (a socket) is taken from here.
+out=/dev/fd/1 err=/dev/fd/2
+if { : >>"/proc/$old/fd/1"; } 2>/dev/null; then
+  out=/proc/$old/fd/1
+fi
+if { : >>"/proc/$old/fd/2"; } 2>/dev/null; then
+  err=/proc/$old/fd/2
+fi
+# Stays the same file, whoever ends.
+err=$(readlink -e "$err" || echo "$err")
+before=$(stat -Lc %s "$err")
+
+# The new process has ended early: what it said, or where that is.
+fail_start() {
+  if [ -f "$err" ]; then
+    tail -c "+$((before + 1))" "$err" | head -n 20 >&2
+    fail "the new process has ended, see above and the error log"
+  fi
+  fail "the new process has ended; what it said is where process $old writes, and in the error log"
+}
+
 cd "$here"
 say "starting $binary ${arguments[*]}"
-"$binary" "${arguments[@]}" &
+"$binary" "${arguments[@]}" >>"$out" 2>>"$err" &
 new=$!
 trap 'fail "told to stop"' INT TERM
 
 deadline=$((SECONDS + patience))
 # One that was told to hand over before did so at once.
 until waits_for_sockets "$new" || listens "$new"; do
-  runs "$new" || fail "the new process has ended, see above"
+  runs "$new" || fail_start
   [ $SECONDS -lt $deadline ] || fail "the new process never waited for the sockets"
   sleep $pause
 done
@@ -167,7 +190,7 @@ successor=$new
 unserved=0
 while true; do
   if [ "$successor" = "$new" ] && ! runs "$new"; then
-    wait "$new" || fail "the new process has ended, see above and the error log"
+    wait "$new" || fail_start
     successor=
     deadline=$((SECONDS + patience))
     unnamed=$((SECONDS + 10))

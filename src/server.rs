@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
 use pingora::server::configuration::ServerConf;
@@ -192,8 +192,13 @@ impl Sockets {
             Some(Inherited { sockets, snapshot, answer }) => (sockets, snapshot, Some(answer)),
             None => (Vec::new(), None, None),
         };
-        let opened = plan.all_listeners().map(|listener| open_one(listener, &mut ready));
-        let opened: Result<Vec<Opened>> = opened.collect();
+        let open = |(index, listener)| {
+            let of_admin = index == plan.listeners.len();
+            let key =
+                if of_admin { "admin.listen".to_owned() } else { format!("listeners[{index}]") };
+            open_one(listener, &mut ready).context(key)
+        };
+        let opened: Result<Vec<Opened>> = plan.all_listeners().enumerate().map(open).collect();
         match (opened, answer) {
             (Ok(mut opened), predecessor) => {
                 // It is the last of all.

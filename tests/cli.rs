@@ -342,7 +342,7 @@ fn a_folder_that_others_can_enter_ends_the_start_with_a_remedy() {
     fs::set_permissions(folder.path().join("run"), fs::Permissions::from_mode(0o755)).unwrap();
     let (code, said) = folder.run(&["-c", "tidegate.yaml"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("the folder run is not private"), "{said}");
-    assert!(said.contains("chmod 0700 run"), "{said}");
+    assert!(said.contains("/run is not private"), "{said}");
+    assert!(said.contains("Give server.upgrade_sock a folder of its own"), "{said}");
     assert!(!folder.path().join("run/admin.token").exists());
 }

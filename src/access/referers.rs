@@ -11,6 +11,8 @@ use crate::sanitise::host_and_port;
 
 /// The item that lets requests without a Referer in.
 const NONE: &str = "none";
+/// Words of `valid_referers`, which would be hosts of that name here.
+const OF_NGINX: [&str; 2] = ["blocked", "server_names"];
 
 /// The sites of `access.referers`; every one if it is empty.
 #[derive(Debug, Default)]
@@ -34,6 +36,12 @@ impl Referers {
             if item.eq_ignore_ascii_case(NONE) {
                 // Else it would be a host of that name.
                 let what = format!("write `{NONE}` in lower case for requests without a Referer");
+                faults.add(KeyPath::root().child(index), what);
+                continue;
+            }
+            if OF_NGINX.contains(&item.as_str()) {
+                let what =
+                    format!("`{item}` is nginx's; write the hosts, and `{NONE}` for no Referer");
                 faults.add(KeyPath::root().child(index), what);
                 continue;
             }
@@ -152,6 +160,8 @@ mod tests {
             ("a.*.example.com", "first labels"),
             ("", "no host name"),
             ("None", "write `none` in lower case"),
+            ("blocked", "is nginx's"),
+            ("server_names", "is nginx's"),
         ] {
             let faults = referers(&["example.com", item]).expect_err(item);
             let said: Vec<_> = faults.iter().map(|f| format!("{}: {}", f.at, f.what)).collect();

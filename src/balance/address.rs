@@ -37,6 +37,14 @@ impl FromStr for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(text, path);
         }
+        if let Some((scheme, _)) = text.split_once("://") {
+            let what =
+                format!("must be without `{scheme}://` (TLS is `tls: {{}}` of the upstream)");
+            return Err(wrong(text, &what));
+        }
+        if text.contains('/') {
+            return Err(wrong(text, "has a path, which routes have (`rewrite`)"));
+        }
         let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong(text, "has no port"))?;
         let port = match port.parse() {
             Ok(0) => return Err(wrong(text, "has port 0, which no server can have")),
@@ -122,6 +130,17 @@ mod tests {
         check("under_score:1", Some(("under_score", "port 1")));
         check("app.internal.:1", Some(("app.internal.", "port 1")));
         check("unix:/run/app.sock", Some(("localhost", "/run/app.sock")));
+    }
+
+    #[test]
+    fn urls_are_told_what_belongs_elsewhere() {
+        for (url, said) in [
+            ("https://app:443", "must be without `https://` (TLS is `tls: {}` of the upstream)"),
+            ("app:3000/api", "has a path, which routes have (`rewrite`)"),
+        ] {
+            let error = url.parse::<Address>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{url}` {said}; write host:port")), "{error}");
+        }
     }
 
     #[test]

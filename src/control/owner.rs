@@ -46,12 +46,14 @@ impl Owner {
         if mode & 0o077 == 0 && uid == owner {
             return Ok(());
         }
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let folder = folder.display();
         bail!(
             "the folder {folder} is not private: whoever can enter it could take the sockets over \
-             or read the token; it has mode {mode:04o} and belongs to user {uid}. Either run \
-             `chown {owner} {folder} && chmod 0700 {folder}`, or give server.upgrade_sock a \
-             folder of its own, which is made"
+             or read the token; it has mode {mode:04o} and belongs to user {uid}. Give \
+             server.upgrade_sock a folder of its own, which is made; a relative one is looked for \
+             where the process is started. One that is for nothing else may stay: it is private \
+             with mode 0700 and user {owner}"
         )
     }
 
@@ -157,12 +159,12 @@ mod tests {
             fs::set_permissions(dir.path(), Permissions::from_mode(mode)).expect("ours");
             let refused = us().keep_private(dir.path()).expect_err("open").to_string();
             assert!(refused.contains(&format!("has mode {mode:04o}")), "{refused}");
-            assert!(refused.contains("chmod 0700"), "{refused}");
+            assert!(refused.contains("it is private with mode 0700"), "{refused}");
         }
         fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).expect("ours");
         let somebody = Owner { uid: geteuid().as_raw() + 1 };
         let refused = somebody.keep_private(dir.path()).expect_err("not theirs").to_string();
-        assert!(refused.contains(&format!("chown {} ", somebody.uid)), "{refused}");
+        assert!(refused.contains(&format!("and user {}", somebody.uid)), "{refused}");
     }
 
     #[test]

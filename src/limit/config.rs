@@ -133,7 +133,9 @@ impl BansConfig {
         faults.extend(BanRule::check(self.after).err().unwrap_or_default());
         not_zero(&mut faults, [("within", self.within), ("for", self.r#for)]);
         if self.longest < self.r#for {
-            let what = format!("is shorter than `for`, which is {}", self.r#for);
+            let (longest, first) = (self.longest, self.r#for);
+            let what =
+                format!("is {longest} (1d if not written), less than `for`, which is {first}");
             faults.extend(Faults::at("longest", what));
         }
         faults.into_result(|| Some(()))

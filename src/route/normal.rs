@@ -13,6 +13,11 @@ pub(super) fn check(path: &str) -> Result<(), String> {
     if path.contains(['?', '#']) {
         return Err(format!("`{path}` is more than a path; a path has no `?` and no `#`"));
     }
+    if path.starts_with('~') {
+        return Err(format!(
+            "`{path}` is no path; a regular expression is `path_regex`, without `~`"
+        ));
+    }
     let normal = normal(path);
     if normal != path {
         return Err(format!("`{path}` is not in normal form; write `{normal}`"));

@@ -19,7 +19,7 @@ use crate::units::{OrOff, Period};
 use crate::upstream::Upstream;
 
 use super::limits::RateLimits;
-use super::{Action, Defaults, NamedBy, Route, Site, Targets, limits, names};
+use super::{Action, Defaults, NamedBy, Route, Site, Targets, exposed, limits, names};
 
 type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
@@ -57,6 +57,7 @@ impl Site {
             sources: &sources,
         };
         let routes = faults.collect("routes", build_routes(&shared, metrics));
+        faults.collect("routes", exposed::check(config));
         faults.collect("log", Logs::check(&config.log));
         let strict = strict_by_listener(&config.listeners);
         faults.into_result(|| {

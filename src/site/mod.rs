@@ -5,6 +5,7 @@
 //! the pointer. What must outlive that is in [`State`].
 
 mod build;
+mod exposed;
 mod limits;
 mod names;
 mod state;

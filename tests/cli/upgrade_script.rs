@@ -72,6 +72,8 @@ async fn a_process_is_replaced_by_the_script_or_serves_on() {
     assert_eq!(code, 0, "{said}");
     let done = format!("done: process {} serves", new.pid().as_raw_nonzero());
     assert!(said.contains(&done), "{said}");
+    // What the process says is for where the old one said it.
+    assert!(said.lines().all(|line| line.starts_with("upgrade: ")), "{said}");
     assert!(old.wait_exit().success());
     expect_answer(port).await;
     new.signal(Signal::TERM);
