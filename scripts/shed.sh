@@ -334,7 +334,7 @@ nginx -c "$dir/nginx/nginx.conf" -p "$dir/nginx" > "$dir/nginx/out" 2>&1 &
 pids[nginx]=$!
 
 # What is borne, and the shedding that keeps it.
-latency_of() { case "$1" in slow) echo 75ms ;; cpu) echo 20ms ;; plain) echo 10ms ;; esac; }
+latency_of() { case "$1" in slow) echo 75ms ;; cpu) echo 15ms ;; plain) echo 10ms ;; esac; }
 
 for name in $cases; do
     case "$name" in

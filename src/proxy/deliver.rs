@@ -80,7 +80,10 @@ pub(super) fn finish_head(
         cors.apply(&request.headers, response);
     }
     headers.response.apply(response, channel(ctx));
-    if let Some(compression) = compression {
+    // Who is refused is not to cost more than that: no less so where we have no time to spare.
+    if let Some(compression) = compression
+        && ctx.refusal.is_none()
+    {
         let asked =
             Asked { method: &request.method, version: request.version, headers: &request.headers };
         let encoder = compression.start(&asked, status, response, &ctx.site.turns);

@@ -5,7 +5,7 @@ use http::{HeaderMap, Version};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
-use crate::access::Denied;
+use crate::access::{Denied, JwtFault};
 use crate::client::Client;
 use crate::limit::{Ask, Exceeded, Held, Offence, Permit, Who};
 use crate::listen::{Exchange, HeadFault};
@@ -131,6 +131,8 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
         // By a page of somebody else's, or a bookmark: whoever follows a link
         // has not made it.
         Refusal::Denied(Denied::Referer | Denied::Expired) => None,
+        // A page that is left open goes on to ask with the token that it has.
+        Refusal::Denied(Denied::Jwt(JwtFault::Expired | JwtFault::TooEarly)) => None,
         Refusal::Denied(_) => match status {
             401 => Some(Offence::Credentials),
             403 => Some(Offence::Forbidden),
@@ -171,7 +173,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::access::{BasicFault, ForwardFault, JwtFault};
+    use crate::access::{BasicFault, ForwardFault};
     use crate::listen::WrongHost;
 
     #[track_caller]
@@ -219,6 +221,7 @@ mod tests {
             (Denied::Basic(BasicFault::Wrong, asked.clone()), Some(Offence::Credentials)),
             (Denied::Basic(BasicFault::Busy, asked), None),
             (Denied::Jwt(JwtFault::Signature), Some(Offence::Credentials)),
+            (Denied::Jwt(JwtFault::Expired), None),
             (Denied::Jwt(JwtFault::NotReady), None),
             (Denied::Forward(ForwardFault::TooSlow), None),
         ] {
