@@ -17,7 +17,7 @@ routes:
     access: { challenge: always, challenge_difficulty: {bits} }
     headers: { response: { preset: secure } }
   - match: { path_prefix: /media/ }
-    files: { root: '{dir}' }
+    files: { root: '{dir}/www' }
     access: { challenge: always, challenge_difficulty: {bits} }
 ";
 
@@ -43,7 +43,7 @@ impl Shop {
         let at = certs.dir().display();
         let edge =
             Edge::start_with(SITE, &[("certs", &at), ("origin", &origin.addr), ("bits", &bits)]);
-        std::fs::write(edge.dir().join("clip"), "0123456789").unwrap();
+        std::fs::write(edge.dir().join("www/clip"), "0123456789").unwrap();
         Shop { edge, origin, _certs: certs }
     }
 
@@ -187,10 +187,10 @@ async fn whose_pass_gets_lost_is_told_so_and_does_not_work_for_ever() {
     browser.go(&format!("http://shop.test:{}/", between.addr.port())).await;
     let text = browser.await_text("Your browser did not keep what it was given").await;
     assert!(text.contains("Try again"), "{text}");
-    let solved = shop.edge.records();
-    let solved = solved.iter().filter(|record| record["refusal"] == "challenge_solved");
-    assert_eq!(solved.count(), 3);
     assert_eq!(shop.origin.requests(), 0);
+    let records = shop.edge.stop();
+    let solved = records.iter().filter(|record| record["refusal"] == "challenge_solved");
+    assert_eq!(solved.count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ routes:
       challenge_difficulty: 8
       forward: { url: 'http://{origin}/check' }
   - match: { path_prefix: /media/ }
-    files: { root: '{dir}' }
+    files: { root: '{dir}/www' }
     access: { challenge: always, challenge_difficulty: 8 }
   - match: { path: /harder }
     respond: { body: harder }
@@ -104,7 +104,7 @@ fn pass(answer: &Response) -> String {
 async fn a_pass_lets_everything_through_and_stays_with_us() {
     let chat = Origin::scripted(websocket::echo).await;
     let (edge, origin) = start(&[("chat", &chat.addr)]).await;
-    std::fs::write(edge.dir().join("clip"), "0123456789").unwrap();
+    std::fs::write(edge.dir().join("www/clip"), "0123456789").unwrap();
     let paid = solve_at(&edge, "/shop?a=b").await;
     assert_eq!(paid.header("cache-control"), Some("no-store"));
     let attributes = paid.header("set-cookie").unwrap().split_once("; ").unwrap().1;

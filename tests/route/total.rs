@@ -26,7 +26,7 @@ routes:
   - upstream: app
   - { match: { path_prefix: /off }, upstream: app, timeouts: { total: off } }
   - { match: { path_prefix: /own }, upstream: app, timeouts: { total: 20s } }
-  - { match: { path_prefix: /files/ }, files: { root: '{dir}' } }
+  - { match: { path_prefix: /files/ }, files: { root: '{dir}/www' } }
 ";
 
 fn edge(origin: SocketAddr) -> Edge {
@@ -212,7 +212,7 @@ async fn a_client_that_reads_slowly_is_cut_off() {
     })
     .await;
     let edge = edge(origin.addr);
-    std::fs::write(edge.dir().join("big"), vec![b'x'; LENGTH]).unwrap();
+    std::fs::write(edge.dir().join("www/big"), vec![b'x'; LENGTH]).unwrap();
     for path in ["/", "/files/big"] {
         let mut h1 = Client::connect(edge.addr()).await;
         h1.send(format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n\r\n")).await;

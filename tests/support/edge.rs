@@ -68,6 +68,7 @@ impl Edge {
         spawn: impl FnOnce(&Path, &[&str]) -> Child,
     ) -> Edge {
         let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("www")).unwrap();
         let ports = ports::free::<4>();
         let names = ["port", "port2", "tls_port", "admin"];
         // What a test gives comes first: it may have places of its own.
@@ -118,7 +119,7 @@ impl Edge {
         SocketAddr::from(([127, 0, 0, 1], self.ports[index]))
     }
 
-    /// The folder `{dir}`; the proxy runs in it.
+    /// The folder `{dir}`; the proxy runs in it. What it may serve is in `www`.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
