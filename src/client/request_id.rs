@@ -69,11 +69,11 @@ impl fmt::Display for RequestId {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{headers, identify};
+    use super::super::tests::{clients, headers};
 
     /// The id of a request with the X-Request-Id `lines`.
     fn id(peer: &str, lines: &[&str]) -> String {
-        let id = identify(peer, lines).request_id(&headers(lines));
+        let id = clients().request_id(peer.parse().expect("an address"), &headers(lines));
         assert_eq!(id.to_value(), id.as_ref());
         id.to_string()
     }

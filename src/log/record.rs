@@ -97,6 +97,7 @@ impl Room {
             Room::Listen => "listen",
             Room::Sanitise => "sanitise",
             Room::Route => "route",
+            Room::Client => "client",
             Room::Access => "access",
             Room::Limit => "limit",
             Room::Files => "files",

@@ -8,6 +8,7 @@ use pingora_proxy::{FailToProxy, Session};
 
 use crate::access::{BasicFault, Challenged, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
+use crate::client::TwoClients;
 use crate::limit::{Crowded, Exceeded, Offence};
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, TooSlow, WrongHost};
 use crate::log::Room;
@@ -30,6 +31,8 @@ pub(crate) enum Refusal {
     Head(HeadFault),
     /// Its TLS connection does not stand for the host.
     WrongHost(WrongHost),
+    /// Nobody can tell who asks.
+    TwoClients(TwoClients),
     /// No route takes it.
     NoRoute(NoRoute),
     /// Who asks may not.
@@ -76,11 +79,14 @@ pub(super) struct Told {
 impl Refusal {
     /// The table: what a client is told, and what the log says.
     pub(super) fn told(&self) -> Told {
-        use Room::{Access, Balance, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream};
+        use Room::{
+            Access, Balance, Client, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream,
+        };
         let (status, room, tag) = match self {
             Refusal::Malformed(cause) => (of_kind(cause.kind()), Sanitise, cause.tag()),
             Refusal::Head(fault) => of_head(*fault),
             Refusal::WrongHost(WrongHost) => (421, Listen, "wrong_host"),
+            Refusal::TwoClients(TwoClients) => (400, Client, "two_clients"),
             Refusal::NoRoute(NoRoute::Unknown) => (404, Route, "no_route"),
             Refusal::NoRoute(NoRoute::Method { .. }) => (405, Route, "method"),
             Refusal::Denied(denied) => (of_denied(denied), Access, denied.tag()),
@@ -264,6 +270,12 @@ impl From<Exceeded> for Refusal {
 impl From<Crowded> for Refusal {
     fn from(cause: Crowded) -> Self {
         Refusal::Crowded(cause)
+    }
+}
+
+impl From<TwoClients> for Refusal {
+    fn from(cause: TwoClients) -> Self {
+        Refusal::TwoClients(cause)
     }
 }
 
