@@ -32,7 +32,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     }
     text(line, "method", Some(record.method));
     text(line, "host", Some(record.host));
-    text(line, "path", Some(record.path));
+    masked(line, "path", Some(record.path), record.secrets);
     masked(line, "query", record.query, record.secrets);
     number(line, "status", Some(record.status));
     number(line, "bytes_in", Some(record.bytes_in));

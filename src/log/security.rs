@@ -127,7 +127,7 @@ fn write_line(line: &mut Vec<u8>, record: &Record<'_>, cause: &Cause<'_>, skippe
     json::text(line, "sni", record.tls.as_ref().and_then(|tls| tls.sni));
     json::text(line, "method", Some(record.method));
     json::text(line, "host", Some(record.host));
-    json::text(line, "path", Some(record.path));
+    json::masked(line, "path", Some(record.path), record.secrets);
     json::masked(line, "query", record.query, record.secrets);
     json::number(line, "status", Some(record.status));
     json::text(line, "route", record.route);
