@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::log::record::tests::plain;
-    use crate::log::record::{Cause, Failure, Room, Tls};
+    use crate::log::record::{Blame, Cause, Failure, Room, Tls};
     use crate::log::text::FIELD_LIMIT;
 
     fn line(record: &Record<'_>) -> Vec<u8> {
@@ -196,7 +196,12 @@ mod tests {
             connect: Some(Duration::from_millis(3)),
             failures: &[Failure::Connect],
             attempts: 2,
-            refusal: Some(Cause { room: Room::Limit, tag: "rate", rule: Some("login") }),
+            refusal: Some(Cause {
+                room: Room::Limit,
+                tag: "rate",
+                rule: Some("login"),
+                blame: Blame::Client,
+            }),
             error: Some("connection refused"),
             ..plain()
         };

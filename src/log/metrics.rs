@@ -242,7 +242,7 @@ mod tests {
 
     use super::*;
     use crate::log::record::tests::plain;
-    use crate::log::record::{Cause, Failure, Room};
+    use crate::log::record::{Blame, Cause, Failure, Room};
 
     /// Whether exactly these samples of `name` are shown.
     fn check(metrics: &Metrics, name: &str, expected: &[&str]) {
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn counts_what_no_route_took() {
         let metrics = Metrics::new();
-        let cause = Cause { room: Room::Route, tag: "no_route", rule: None };
+        let cause = Cause { room: Room::Route, tag: "no_route", rule: None, blame: Blame::Client };
         let record = Record { method: b"BREW", refusal: Some(cause), status: 404, ..plain() };
         metrics.count(&record, None, None);
         check(&metrics, "tidegate_route_requests_total", &["{route=\"\",status=\"404\"} 1"]);

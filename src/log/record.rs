@@ -75,6 +75,16 @@ pub(crate) struct Cause<'a> {
     pub tag: &'static str,
     /// What of the configuration it was refused by: the name of a limit.
     pub rule: Option<&'a str>,
+    pub blame: Blame,
+}
+
+/// Whose doing it is that a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The client's, which is for the security log.
+    Client,
+    /// That of the site and its servers, or of all clients together.
+    Site,
 }
 
 /// The rooms that refuse.
@@ -106,12 +116,6 @@ impl Room {
             Room::Upstream => "upstream",
             Room::Proxy => "proxy",
         }
-    }
-
-    /// Whether what it refuses is for the security log: not what a server of the
-    /// site failed at.
-    pub(super) fn judges_clients(self) -> bool {
-        !matches!(self, Room::Balance | Room::Upstream | Room::Proxy)
     }
 }
 

@@ -11,10 +11,11 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::client::{RequestId, X_REQUEST_ID};
 use crate::limit::Offence;
 use crate::listen::{Beat, Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
-use crate::log::{Cause, Protocol, Record, Room, Tls, split_target, without_user};
+use crate::log::{Blame, Cause, Protocol, Record, Room, Tls, split_target, without_user};
 use crate::respond::Form;
 use crate::sanitise::{self, Body};
 use crate::site::{Defaults, Site, State};
+use crate::values::only;
 
 use super::refuse::{Refusal, Told};
 
@@ -93,7 +94,12 @@ impl FrontDoor {
                 user_agent: only_value(head, b"user-agent"),
                 request_id: id.as_ref(),
                 user: None,
-                refusal: Some(Cause { room: told.room, tag: told.tag, rule: None }),
+                refusal: Some(Cause {
+                    room: told.room,
+                    tag: told.tag,
+                    rule: None,
+                    blame: told.blame,
+                }),
                 error: None,
             },
             None,
@@ -120,7 +126,8 @@ impl Door for FrontDoor {
     }
 
     fn lost(&self, exchange: &Exchange) {
-        let told = Told { status: 0, room: Room::Listen, tag: "ended_early", offence: None };
+        let (room, blame) = (Room::Listen, Blame::Client);
+        let told = Told { status: 0, room, tag: "ended_early", blame, offence: None };
         self.remember(&self.site.load(), exchange, told, 0, b"", &RequestId::new());
     }
 
@@ -210,8 +217,7 @@ fn wanted_form(head: &[u8]) -> Form {
 
 /// The value of a field that a refused head shows once; for the log alone.
 fn only_value<'a>(head: &'a [u8], name: &'static [u8]) -> Option<&'a [u8]> {
-    let mut values = values(head, name);
-    values.next().filter(|_| values.next().is_none())
+    only(values(head, name))
 }
 
 /// The values of a field in the lines of a refused head that have come whole.

@@ -11,12 +11,13 @@ use crate::balance::NoServer;
 use crate::client::TwoClients;
 use crate::limit::{Crowded, Exceeded, Offence};
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, TooSlow, WrongHost};
-use crate::log::Room;
+use crate::log::{Blame, Room};
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
 
 use super::answer;
+use super::blame;
 use super::context::Context;
 use super::meter;
 use super::summary;
@@ -72,6 +73,8 @@ pub(super) struct Told {
     pub(super) room: Room,
     /// Why, as a word of the log.
     pub(super) tag: &'static str,
+    /// Whose doing it is.
+    pub(super) blame: Blame,
     /// What the client did wrong, if anybody could have known it.
     pub(super) offence: Option<Offence>,
 }
@@ -104,7 +107,8 @@ impl Refusal {
             Refusal::TookTooLong => (504, Proxy, "took_too_long"),
             Refusal::Internal => (500, Proxy, "internal"),
         };
-        Told { status, room, tag, offence: meter::offence(self, status) }
+        let (blame, offence) = (blame::of(self), meter::offence(self, status));
+        Told { status, room, tag, blame, offence }
     }
 
     /// What of the configuration it is by, for the log.
