@@ -60,7 +60,7 @@ pub(crate) struct Start {
 /// about a good one.
 pub(crate) fn test(written: &Written) -> Result<Vec<String>, config::Report> {
     let (_, plan) = written.load()?.build(|config| Plan::new(config, &Metrics::new()))?;
-    Ok(certificate_warnings(&plan.listeners))
+    Ok([certificate_warnings(&plan.listeners), plan.site.warnings()].concat())
 }
 
 /// Runs until the process is told to end.

@@ -127,6 +127,7 @@ impl Control {
         background.follow(&self.reloader.site());
         let mut certificates = Certificates::new(std::mem::take(&mut self.listeners));
         certificates.warn();
+        self.warn();
         self.serves.subscribe().wait_for(|serving| *serving == Serving::Now).await?;
         // One that is told to end meanwhile leaves the site to the one before.
         if !*self.closing.borrow() {
@@ -154,6 +155,7 @@ impl Control {
                 }
             }
         }
+                    self.warn();
     }
 
     /// Gives each log its thread. Not before: a daemon forks with one thread.
@@ -198,6 +200,13 @@ impl Control {
     fn set_figures(&self) {
         self.state.tidy();
         let site = self.reloader.site();
+    /// Says what is odd about the site that is written.
+    fn warn(&self) {
+        for warning in self.reloader.site().warnings() {
+            ::log::warn!("{warning}");
+        }
+    }
+
         for upstream in site.upstreams.values() {
             let status = upstream.pool.status();
             let up = status.iter().filter(|server| server.is_up()).count();

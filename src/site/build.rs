@@ -19,7 +19,7 @@ use crate::units::{OrOff, Period};
 use crate::upstream::Upstream;
 
 use super::limits::RateLimits;
-use super::{Action, Defaults, NamedBy, Route, Site, Targets, limits, names};
+use super::{Action, Defaults, NamedBy, Route, Site, Targets, limits, names, needless};
 
 type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
@@ -242,12 +242,7 @@ impl RouteBuilder<'_> {
         };
         let total = faults.collect("timeouts", total(&written.timeouts));
         let total = total.map(|own| own.or_else(|| Some(defaults?.total)));
-        if written.rewrite.is_some() && !matches!(action, Some(Action::Proxy(_)) | None) {
-            faults.extend(Faults::at(
-                "rewrite",
-                "changes what servers are asked; this route asks none",
-            ));
-        }
+        faults.extend(needless::of(written, self.shared.config));
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -473,8 +468,8 @@ mod tests {
             )
         };
         let yaml = format!(
-            "defaults: {{ {} }}\nroutes: [{{ respond: {{}} }}, \
-             {{ match: {{ path: /own }}, respond: {{}}, {} }}]",
+            "upstreams: {{ app: {{ servers: ['127.0.0.1:1'] }} }}\ndefaults: {{ {} }}\n\
+             routes: [{{ respond: {{}} }}, {{ match: {{ path: /own }}, upstream: app, {} }}]",
             words("default", "text/css"),
             words("own", "text/html"),
         );
