@@ -143,6 +143,9 @@ impl Control {
             // Nothing here waits: signals are to be heard whatever a disk does.
             tokio::select! {
                 _ = hangup.recv() => reloads.begin(&self.reloader),
+                error = reloads.broken() => {
+                    ::log::error!("not reloaded, the site stays as it is: {error}");
+                }
                 _ = rotate.recv() => self.reopen_logs(),
                 due = certificates.due() => certificates.tend(due),
                 () = files.due() => files.refresh(self.reloader.site()),
@@ -152,10 +155,10 @@ impl Control {
                     background.follow(&self.reloader.site());
                     // Whoever reloads looks at what is said.
                     certificates.warn();
+                    self.warn();
                 }
             }
         }
-                    self.warn();
     }
 
     /// Gives each log its thread. Not before: a daemon forks with one thread.
@@ -197,9 +200,6 @@ impl Control {
         }
     }
 
-    fn set_figures(&self) {
-        self.state.tidy();
-        let site = self.reloader.site();
     /// Says what is odd about the site that is written.
     fn warn(&self) {
         for warning in self.reloader.site().warnings() {
@@ -207,6 +207,9 @@ impl Control {
         }
     }
 
+    fn set_figures(&self) {
+        self.state.tidy();
+        let site = self.reloader.site();
         for upstream in site.upstreams.values() {
             let status = upstream.pool.status();
             let up = status.iter().filter(|server| server.is_up()).count();
