@@ -10,6 +10,7 @@ use super::forwarded::X_FORWARDED_FOR;
 use crate::listen::Channel;
 use crate::networks::write_address;
 use crate::sanitise::is_host;
+use crate::values::only;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -31,7 +32,10 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(client: &Client, headers: &HeaderMap, host: &str, channel: Channel) -> Self {
-        let kept = |name| if client.peer_trusted { single(headers, name) } else { None };
+        let kept = |name: HeaderName| match client.peer_trusted {
+            true => only(headers.get_all(name)),
+            false => None,
+        };
         let x_forwarded_proto = kept(X_FORWARDED_PROTO)
             .and_then(|value| scheme(value.as_bytes()))
             .unwrap_or(match channel {
@@ -62,12 +66,6 @@ impl Outgoing {
         };
         request.insert(header::FORWARDED, self.forwarded);
     }
-}
-
-/// The only value of `name`.
-fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
 }
 
 fn scheme(value: &[u8]) -> Option<&'static str> {

@@ -9,6 +9,7 @@ mod access;
 mod combined;
 mod connections;
 mod error_log;
+mod family;
 mod json;
 mod limits;
 mod logs;
