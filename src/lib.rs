@@ -9,6 +9,7 @@ mod encoding;
 mod fault;
 mod units;
 mod networks;
+mod values;
 mod watch;
 mod pem;
 

@@ -60,7 +60,7 @@ pub(crate) struct Start {
 /// about a good one.
 pub(crate) fn test(written: &Written) -> Result<Vec<String>, config::Report> {
     let (_, plan) = written.load()?.build(|config| Plan::new(config, &Metrics::new()))?;
-    Ok(certificate_warnings(&plan.listeners))
+    Ok([certificate_warnings(&plan.listeners), plan.site.warnings()].concat())
 }
 
 /// Runs until the process is told to end.
@@ -79,8 +79,8 @@ pub(crate) fn run(written: Written, start: Start) -> Result<()> {
     }
     let pid_file = PidFile::new(&settings.pid_file, owner);
     let inherited = if start.upgrade { Some(take_over(&settings.upgrade_sock)?) } else { None };
-    let sockets = Sockets::open(&plan, inherited)?;
-    let token = token(&config, &sockets, owner)?;
+    let mut sockets = Sockets::open(&plan, inherited)?;
+    let token = token(&config, &sockets, owner).inspect_err(|error| sockets.refuse(error))?;
     plan.site.seal = find_seal(&settings.upgrade_sock.with_file_name("challenge.key"), owner);
     plan.site.resolve_now()?;
     let ledger = Ledger::default();
@@ -207,16 +207,27 @@ impl Sockets {
             }
             (Err(error), None) => Err(error),
             (Err(error), Some(answer)) => {
-                if let Err(unheard) = answer.failed(&format!("{error:#}")) {
-                    ::log::warn!("the running process did not hear why: {unheard}");
-                }
+                tell_why(answer, &error);
                 Err(error)
             }
         }
     }
 
+    /// Leaves them to the running process, if they are its.
+    fn refuse(&mut self, error: &anyhow::Error) {
+        if let Some(answer) = self.predecessor.take() {
+            tell_why(answer, error);
+        }
+    }
+
     fn all(&self) -> Vec<Opened> {
         self.listeners.iter().chain(&self.admin).cloned().collect()
+    }
+}
+
+fn tell_why(answer: Answer, error: &anyhow::Error) {
+    if let Err(unheard) = answer.failed(&format!("{error:#}")) {
+        ::log::warn!("the running process did not hear why: {unheard}");
     }
 }
 

@@ -212,18 +212,36 @@ routes: [{ respond: {} }]
         "GET http://ann:hunter2@a.example/x?y HTTP/1.1\r\nhost: a.example",
         "CONNECT ann:hunter2@a.example:443 HTTP/1.1\r\nhost: a.example",
         "GET / HTTP/1.1\r\nhost: ann:hunter2@a.example",
+        "GET http://ann:hun/ter2@a.example/x HTTP/1.1\r\nhost: a.example",
+        "GET http://ann:hun?ter2@a.example/x?y HTTP/1.1\r\nhost: a.example",
+        "GET http://ann:hun#ter2@a.example/x HTTP/1.1\r\nhost: a.example",
+        "GET http://ann:hun ter2@a.example/x HTTP/1.1\r\nhost: a.example",
+        "GET /;jsessionid=hunter2 HTTP/1.1\r\nhost: a.example\r\na b: c",
     ];
     for head in asked {
         let answer = Client::ask(edge.addr(), format!("{head}\r\n\r\n")).await;
         assert!([400, 405].contains(&answer.status), "{head}");
     }
-    let records = edge.access_log(3);
+    // Of one that is not refused, too.
+    Client::ask(edge.addr(), get("/;jsessionid=hunter2")).await;
+    let records = edge.access_log(asked.len() + 1);
+    let all = format!("{records:?}");
+    assert!(
+        !["hunter2", "hun/", "hun?", "hun#", "hun ", "ter2"].iter().any(|p| all.contains(p)),
+        "{all}"
+    );
     let said: Vec<_> = records.iter().map(|record| (&record["path"], &record["host"])).collect();
     let a = json!("a.example");
     assert_eq!(said[0], (&json!("a.example/x"), &a));
     assert_eq!(said[1], (&json!("a.example:443"), &a));
     assert_eq!(said[2], (&json!("/"), &a));
+    for absolute in &said[3..7] {
+        assert_eq!(*absolute, (&json!("a.example/x"), &a));
+    }
+    for in_path in &said[7..] {
+        assert_eq!(in_path.0, &json!("/;jsessionid=***"));
+    }
     let lines = || fs::read_to_string(edge.dir().join("security.log")).unwrap_or_default();
-    let lines = poll("three refusals", || Some(lines()).filter(|all| all.lines().count() >= 3));
-    assert!(!lines.contains("hunter2"), "{lines}");
+    let lines = poll("eight refusals", || Some(lines()).filter(|all| all.lines().count() >= 8));
+    assert!(!lines.contains("ter2"), "{lines}");
 }

@@ -214,10 +214,10 @@ async fn the_configuration_is_shown_without_secrets() {
     let headers = "{ request: { set: { x-key: tell-nobody }, add: { x-add: tell-nobody } }, \
                      response: { set: { x-shown: to-all } } }";
     let headers = format!("{SITE}defaults: {{ headers: {headers} }}\n");
-    let edge = Edge::start(&headers.replace("routes: [{", "routes: [{ headers: ROUTE,").replace(
-        "ROUTE",
-        "{ request: { set: { authorization: tell-nobody }, remove: [x-debug] } }",
-    ));
+    let route = "routes: [{ match: { path: /app }, upstream: app, headers: { request: \
+                 { set: { authorization: tell-nobody }, remove: [x-debug] } } }, {";
+    let app = "upstreams: { app: { servers: ['127.0.0.1:1'] } }\n";
+    let edge = Edge::start(&headers.replace("routes: [{", &format!("{app}{route}")));
     let answer = edge.admin_get("/api/config");
     assert!(!answer.text().contains("tell-nobody"), "{}", answer.text());
     let config: Json = serde_json::from_slice(&answer.body).unwrap();

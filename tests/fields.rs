@@ -144,6 +144,46 @@ async fn a_trusted_proxy_is_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_is_told_by_the_field_that_the_proxy_writes() {
+    let site = |named: &str| {
+        format!(
+            "clients: {{ trusted_proxies: ['127.0.0.9/32'], real_ip_header: {named} }}
+bans: {{ list: [192.0.2.66] }}
+listeners: [{{ address: '127.0.0.1:{{port}}' }}]
+routes: [{{ respond: {{}} }}]"
+        )
+    };
+    // Of a banned client: what its proxy wrote, and what it made up itself.
+    let (wrote, blank) = ([("forwarded", "for=192.0.2.66")], [("x-forwarded-for", "")]);
+    let other = [("x-forwarded-for", "192.0.2.1")];
+    for (named, made_up, expected) in [
+        ("either", &blank, (403, "192.0.2.66")),
+        ("either", &other, (400, "127.0.0.9")),
+        ("forwarded", &blank, (403, "192.0.2.66")),
+        ("forwarded", &other, (403, "192.0.2.66")),
+        ("x_forwarded_for", &other, (200, "192.0.2.1")),
+    ] {
+        let edge = Edge::start(&site(named));
+        let mut client = Client::connect_from("127.0.0.9", edge.addr()).await;
+        client.send(with(&[&wrote[..], made_up].concat())).await;
+        let status = client.response().await.status;
+        let record = edge.stop().remove(0);
+        assert_eq!(
+            (status, record["client_ip"].as_str().unwrap()),
+            expected,
+            "{named} {made_up:?}"
+        );
+        if status == 400 {
+            assert_eq!(
+                (&record["room"], &record["refusal"]),
+                (&"client".into(), &"two_clients".into())
+            );
+            assert_eq!(record["request_id"].as_str().unwrap().len(), 32);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn servers_are_told_that_the_client_came_by_https() {
     let origin = Origin::echo().await;
     let certs = Authority::new();

@@ -47,6 +47,29 @@ async fn a_refusal_is_a_line_that_says_who_refused_whom_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_for_the_site_is_no_line() {
+    let edge = Edge::start(
+        "
+log: { security: { to: '{dir}/security.log' } }
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['127.0.0.1:1'], outlier: ~, retries: { attempts: 1 } } }
+routes: [{ match: { path: /open }, upstream: app },
+  { match: { path: /asks }, respond: {}, access: { forward: { url: 'http://127.0.0.1:1/' } } },
+  { match: { path: /shut }, respond: {}, access: { deny: [127.0.0.0/8] } }]
+",
+    );
+    for (path, status) in [("/open", 502), ("/asks", 503), ("/shut", 403)] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n\r\n");
+        assert_eq!(Client::ask(edge.addr(), request).await.status, status, "{path}");
+    }
+    let told = await_lines(&edge, 1);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["refusal"], "network");
+    let refused: Vec<_> = edge.stop().iter().map(|record| record["refusal"].clone()).collect();
+    assert_eq!(refused, ["server_unreachable", "forward_unreachable", "network"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_a_bounded_sample_that_counts_the_rest() {
     const REFUSALS: u64 = 200;
     let edge = Edge::start_with(SITE, &[("per_second", &1)]);

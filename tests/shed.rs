@@ -41,7 +41,7 @@ routes:
   - { name: low, match: { path_prefix: /low }, upstream: app, priority: low }
   - { name: high, match: { path_prefix: /high }, upstream: app, priority: high }
   - { name: other, match: { path_prefix: /other }, upstream: other }
-  - { name: fixed, match: { path_prefix: /fixed }, respond: {}, priority: low }
+  - { name: fixed, match: { path_prefix: /fixed }, respond: {} }
   - { name: rest, upstream: app }
 ";
 

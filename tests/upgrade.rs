@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
@@ -330,13 +331,25 @@ async fn while_the_new_process_cannot_start_the_old_one_serves() {
     let why = stderr.split("serves on: ").nth(1).and_then(|why| why.lines().next()).unwrap();
     assert!(why.contains("the new process could not start: 192.0.2.1:1: "), "{why}");
 
+    // A token that others could know, and may be in use, is not replaced.
+    edge.write_config(&format!("{SITE}\nadmin: {{ token: '' }}"));
+    let token = edge.dir().join("run/admin.token");
+    fs::write(&token, "0123456789abcdef\n").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o640)).unwrap();
+    let mut tokenless = Next::waiting(&edge);
+    edge.signal(Signal::QUIT);
+    assert_eq!(tokenless.wait_exit().code(), Some(1));
+    await_said(&edge, "not replaced, this process serves on: ", 2);
+    edge.await_stderr("run/admin.token says: it has mode 0640");
+    assert_eq!(fs::read_to_string(&token).unwrap(), "0123456789abcdef\n");
+
     // One that dies while it waits leaves a socket that nobody answers at.
     edge.write_config(SITE);
     let mut killed = Next::waiting(&edge);
     killed.signal(Signal::KILL);
     killed.wait_exit();
     edge.signal(Signal::QUIT);
-    await_said(&edge, "not replaced, this process serves on: ", 2);
+    await_said(&edge, "not replaced, this process serves on: ", 3);
     edge.await_stderr("no new process is waiting for the sockets; start one with -u");
 
     assert_eq!(edge.admin_get("/readyz").status, 200);
@@ -586,6 +599,49 @@ async fn a_new_process_knows_who_is_banned() {
         told.iter().map(|ban| ban["network"].to_string()).collect::<Vec<_>>()
     };
     assert_eq!(networks(&edge.admin_get("/api/bans").text()), networks(&before));
+    next.signal(Signal::TERM);
+    assert!(next.wait_exit().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_learns_whom_the_old_one_bans_while_it_drains() {
+    let origin = Origin::ok().await;
+    let site = format!(
+        "server: {{ drain: 10m }}
+bans: {{ after: 1 }}
+listeners: [{{ address: '127.0.0.1:{{port}}' }}]
+upstreams: {{ app: {{ servers: ['{}'] }} }}
+routes: [{{ upstream: app }}]",
+        origin.addr
+    );
+    let mut edge = Edge::start(&site);
+    // A body under way keeps the old process until its end, which is a bad one.
+    let mut upload = Client::connect_from("127.0.0.7", edge.addr()).await;
+    let head = "POST / HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: chunked\r\n\r\n";
+    upload.send(format!("{head}1\r\na\r\n")).await;
+    poll("the upload to be under way", || (origin.connections() > 0).then_some(()));
+    let mut next = Next::waiting(&edge);
+    edge.signal(Signal::QUIT);
+    edge.await_stderr("draining 1 connections");
+    assert!(!edge.admin_get("/api/bans").text().contains("127.0.0.7"));
+    upload.send("zzz\r\n").await;
+    assert_eq!(upload.response().await.status, 400);
+    drop(upload);
+    assert!(edge.wait_exit().success());
+    poll("the new process to know", || {
+        edge.admin_get("/api/bans").text().contains("127.0.0.7/32").then_some(())
+    });
+    let mut client = Client::connect_from("127.0.0.7", edge.addr()).await;
+    client.try_send(ASK).await.ok();
+    assert!(client.response_or_closed().await.is_none());
+    // So does the one after, whoever ends the new one.
+    let folder = edge.dir().join("run");
+    poll("the ban to be written", || {
+        fs::read_to_string(folder.join("bans.json"))
+            .ok()
+            .filter(|text| text.contains("127.0.0.7/32"))
+    });
+    poll("what was late to be taken", || (!folder.join("bans.late.json").exists()).then_some(()));
     next.signal(Signal::TERM);
     assert!(next.wait_exit().success());
 }

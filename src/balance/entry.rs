@@ -81,7 +81,7 @@ impl Entry {
     }
 
     /// Equal for two ways to write the same address.
-    fn destination(&self) -> String {
+    pub(super) fn destination(&self) -> String {
         match &self.address.place {
             Place::Fixed(address) => address.to_string(),
             Place::Named(port) => format!("{}:{port}", self.address.host.trim_end_matches('.')),

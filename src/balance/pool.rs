@@ -66,6 +66,11 @@ impl Pool {
         Ok(Pool::start(name, config, entries, checks, previous))
     }
 
+    /// Where its servers are, equal for two ways to write the same address.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = String> {
+        self.entries.iter().map(Entry::destination)
+    }
+
     /// Chooses the server of one attempt.
     pub(crate) fn pick(&self, ask: &Ask<'_>) -> Result<Lease, NoServer> {
         Lease::pick(&self.members.load(), ask)

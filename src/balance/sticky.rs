@@ -1,11 +1,11 @@
 //! Cookies that keep a client on its server, and cookies as such.
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::config::Sticky;
 use super::server::ServerId;
 use crate::listen::Channel;
+use crate::values::cookies;
 
 /// The digits of a server's id.
 const DIGITS: usize = 16;
@@ -41,18 +41,16 @@ impl Stickiness {
     }
 }
 
-/// The value of the first cookie with that name (RFC 6265 §4.2.1).
+/// The value of the first cookie with that name. A client that shows several
+/// harms nobody: it only chooses another server.
 pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .map(<[u8]>::trim_ascii)
-        .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    cookies(headers, name.as_bytes()).next()
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn check(lines: &[&'static str], expected: Option<u64>) {

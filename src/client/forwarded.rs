@@ -1,13 +1,15 @@
 //! The way of a request through proxies, read from the nearest one back.
 //!
-//! X-Forwarded-For wins: most proxies write it and pass a client's own
-//! Forwarded on untouched. Forwarded (RFC 7239) is read only where no
-//! X-Forwarded-For came; the two are never mixed. A proxy that writes Forwarded
-//! alone must remove the X-Forwarded-For of its clients.
+//! Most proxies write one of X-Forwarded-For and Forwarded (RFC 7239), and pass
+//! a client's own other one on untouched. Which one they write is for the
+//! operator to say; unsaid, the two must not contradict each other. They are
+//! never mixed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::networks::Networks;
 use crate::sanitise::is_token;
@@ -17,29 +19,119 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 /// More proxies than any request passes.
 const MAX_HOPS: usize = 50;
 
+/// Which field of trusted proxies tells who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RealIpHeader {
+    /// The one that there is; where both are, they must agree.
+    #[default]
+    Either,
+    XForwardedFor,
+    Forwarded,
+}
+
+/// Two fields name two clients, and one of them may be made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TwoClients;
+
+/// Who is behind trusted proxies.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Behind {
+    pub(super) address: IpAddr,
+    /// Whether X-Forwarded-For leads there, so that others may read it, too.
+    pub(super) is_in_x_forwarded_for: bool,
+}
+
+/// How far a field leads, and why no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// To an address that is not trusted.
+    Client(IpAddr),
+    /// To a hop that cannot be read; this is the one before it.
+    Lost(IpAddr),
+    /// To its end: it names trusted proxies alone, or nobody.
+    Proxies(IpAddr),
+}
+
 /// The first address before `peer` that is not trusted; else the farthest that can be read.
-pub(super) fn client_behind(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
-    let lines = |name| headers.get_all(name).iter().rev().map(HeaderValue::as_bytes);
-    if headers.contains_key(X_FORWARDED_FOR) {
-        let entries = lines(X_FORWARDED_FOR).flat_map(|line| line.rsplit(|byte| *byte == b','));
-        walk(peer, trusted, entries.map(read_entry))
-    } else {
-        let elements = lines(header::FORWARDED).flat_map(Elements::from_the_right);
-        walk(peer, trusted, elements.map(read_element))
+pub(super) fn client_behind(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusted: &Networks,
+    real_ip_header: RealIpHeader,
+) -> Result<Behind, TwoClients> {
+    let x_forwarded_for = || by_x_forwarded_for(peer, headers, trusted).address();
+    let forwarded = || by_forwarded(peer, headers, trusted).address();
+    Ok(match real_ip_header {
+        RealIpHeader::XForwardedFor => {
+            Behind { address: x_forwarded_for(), is_in_x_forwarded_for: true }
+        }
+        // The other one may be the client's own.
+        RealIpHeader::Forwarded => Behind { address: forwarded(), is_in_x_forwarded_for: false },
+        RealIpHeader::Either => {
+            let first = by_x_forwarded_for(peer, headers, trusted);
+            let address = agreed(peer, first, by_forwarded(peer, headers, trusted))?;
+            Behind { address, is_in_x_forwarded_for: address == first.address() }
+        }
+    })
+}
+
+/// Where both ways lead, or the one that leads to somebody.
+///
+/// The field that the nearest proxy writes names whoever came to it, if that is
+/// no proxy of ours. So one that ends among proxies takes nothing from the other.
+fn agreed(peer: IpAddr, first: Way, second: Way) -> Result<IpAddr, TwoClients> {
+    match (first, second) {
+        _ if first.address() == second.address() => Ok(first.address()),
+        (Way::Proxies(one), Way::Proxies(other)) => Ok(if one == peer { other } else { one }),
+        (Way::Proxies(_), other) | (other, Way::Proxies(_)) => Ok(other.address()),
+        (Way::Client(_) | Way::Lost(_), Way::Client(_) | Way::Lost(_)) => Err(TwoClients),
     }
 }
 
+fn by_x_forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> Way {
+    // A field without a value is as good as none.
+    if lines(headers, X_FORWARDED_FOR).all(|line| line.trim_ascii().is_empty()) {
+        return Way::Proxies(peer);
+    }
+    let lines = lines(headers, X_FORWARDED_FOR);
+    let entries = lines.flat_map(|line| line.rsplit(|byte| *byte == b','));
+    walk(peer, trusted, entries.map(read_entry))
+}
+
+fn by_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> Way {
+    let names_nobody = |line: &[u8]| !line.windows(4).any(|s| s.eq_ignore_ascii_case(b"for="));
+    if lines(headers, header::FORWARDED).all(names_nobody) {
+        return Way::Proxies(peer);
+    }
+    let elements = lines(headers, header::FORWARDED).flat_map(Elements::from_the_right);
+    walk(peer, trusted, elements.map(read_element))
+}
+
+/// The lines of a field, the last one first.
+fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(name).into_iter().rev().map(HeaderValue::as_bytes)
+}
+
 /// Follows `hops`, the nearest first, up to one that is unreadable or not trusted.
-fn walk(peer: IpAddr, trusted: &Networks, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
-    let mut client = peer;
+fn walk(peer: IpAddr, trusted: &Networks, hops: impl Iterator<Item = Option<IpAddr>>) -> Way {
+    let mut nearest = peer;
     for hop in hops.take(MAX_HOPS) {
-        let Some(address) = hop else { break };
-        client = address.to_canonical();
-        if !trusted.contains(client) {
-            break;
+        let Some(address) = hop else { return Way::Lost(nearest) };
+        nearest = address.to_canonical();
+        if !trusted.contains(nearest) {
+            return Way::Client(nearest);
         }
     }
-    client
+    Way::Proxies(nearest)
+}
+
+impl Way {
+    fn address(self) -> IpAddr {
+        match self {
+            Way::Client(address) | Way::Lost(address) | Way::Proxies(address) => address,
+        }
+    }
 }
 
 /// An entry of X-Forwarded-For: an address, perhaps with a port.
@@ -164,9 +256,8 @@ impl<'a> Iterator for Elements<'a> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
-
-    use super::super::tests::{clients, identify};
+    use super::super::tests::{clients, clients_by, headers, identify};
+    use super::*;
 
     /// Who asks, if the peer is the trusted proxy 10.0.0.1.
     fn check(lines: &[&str], expected: &str) {
@@ -237,10 +328,53 @@ mod tests {
     }
 
     #[test]
-    fn x_forwarded_for_wins_and_is_never_mixed() {
-        check(&["forwarded: for=192.0.2.2", "x-forwarded-for: 192.0.2.1"], "192.0.2.1");
-        check(&["forwarded: for=192.0.2.2", "x-forwarded-for: 10.0.0.2"], "10.0.0.2");
-        check(&["forwarded: for=192.0.2.2", "x-forwarded-for: unknown"], "10.0.0.1");
+    fn one_field_tells_who_asks_and_the_other_must_not_contradict_it() {
+        let peer = "10.0.0.1";
+        for (for_, forwarded, expected) in [
+            ("192.0.2.1", "for=192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.9, 192.0.2.1", "for=192.0.2.1, for=10.0.0.2", Some("192.0.2.1")),
+            ("192.0.2.1", "for=192.0.2.2", None),
+            ("192.0.2.2", "for=192.0.2.1", None),
+            // What names nobody is no answer.
+            ("", "for=192.0.2.1", Some("192.0.2.1")),
+            (" \t", "for=192.0.2.1", Some("192.0.2.1")),
+            ("10.0.0.2", "for=192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.1", "", Some("192.0.2.1")),
+            ("192.0.2.1", "proto=https", Some("192.0.2.1")),
+            ("192.0.2.1", "for=10.0.0.2", Some("192.0.2.1")),
+            ("10.0.0.2", "for=10.0.0.3", Some("10.0.0.2")),
+            ("", "for=10.0.0.3", Some("10.0.0.3")),
+            // What hides somebody is one.
+            ("192.0.2.1", "for=unknown", None),
+            ("192.0.2.1", "for=\"_hidden\"", None),
+            ("unknown", "for=192.0.2.1", None),
+            (",", "for=192.0.2.1", None),
+            ("unknown", "for=unknown", Some(peer)),
+            ("", "", Some(peer)),
+        ] {
+            let fields =
+                headers(&[&format!("x-forwarded-for: {for_}"), &format!("forwarded: {forwarded}")]);
+            let found = clients().identify(peer.parse().expect("good"), &fields);
+            let found = found.map(|client| client.address.to_string()).ok();
+            assert_eq!(found.as_deref(), expected, "{for_} {forwarded}");
+        }
+    }
+
+    #[test]
+    fn the_field_that_the_operator_names_is_the_only_one() {
+        let peer = "10.0.0.1".parse().expect("good");
+        for (named, lines, expected) in [
+            (RealIpHeader::XForwardedFor, ["192.0.2.1", "for=192.0.2.2"], "192.0.2.1"),
+            (RealIpHeader::XForwardedFor, ["", "for=192.0.2.2"], "10.0.0.1"),
+            (RealIpHeader::Forwarded, ["192.0.2.1", "for=192.0.2.2"], "192.0.2.2"),
+            (RealIpHeader::Forwarded, ["192.0.2.1", ""], "10.0.0.1"),
+        ] {
+            let [first, second] = lines;
+            let fields =
+                headers(&[&format!("x-forwarded-for: {first}"), &format!("forwarded: {second}")]);
+            let client = clients_by(named).identify(peer, &fields).expect("one client");
+            assert_eq!(client.address.to_string(), expected, "{named:?} {lines:?}");
+        }
     }
 
     #[test]
@@ -317,7 +451,8 @@ mod tests {
                 headers.insert(name, HeaderValue::from_bytes(&value).expect("a value"));
                 let client = clients().identify("10.0.0.1".parse().expect("good"), &headers);
                 let text = value.escape_ascii();
-                assert_eq!(client.address.to_string(), "192.0.2.1", "{name}: {text}");
+                let client = client.expect("one field").address.to_string();
+                assert_eq!(client, "192.0.2.1", "{name}: {text}");
             }
         }
     }

@@ -19,6 +19,9 @@ use crate::fault::Faults;
 use crate::listen::Channel;
 use crate::networks::{ClientKey, Network, Networks};
 
+use self::forwarded::Behind;
+
+pub(crate) use self::forwarded::{RealIpHeader, TwoClients};
 pub(crate) use self::geo::{Config as GeoConfig, Country, Geo, Place};
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::request_id::{RequestId, X_REQUEST_ID};
@@ -29,6 +32,8 @@ pub(crate) use self::request_id::{RequestId, X_REQUEST_ID};
 pub(crate) struct Config {
     /// Networks whose X-Forwarded-For, Forwarded and PROXY header are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Which field of theirs tells who asks: either, x_forwarded_for, forwarded.
+    pub real_ip_header: RealIpHeader,
     /// Databases that tell where an address is registered.
     pub geo: GeoConfig,
 }
@@ -37,13 +42,15 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) struct Clients {
     trusted_proxies: Networks,
+    real_ip_header: RealIpHeader,
     geo: Geo,
 }
 
 impl Clients {
     pub(crate) fn new(config: &Config) -> Result<Self, Faults> {
         let geo = Geo::new(&config.geo).map_err(|found| found.under("geo"))?;
-        Ok(Clients { trusted_proxies: Networks::new(&config.trusted_proxies), geo })
+        let trusted_proxies = Networks::new(&config.trusted_proxies);
+        Ok(Clients { trusted_proxies, real_ip_header: config.real_ip_header, geo })
     }
 
     /// Where addresses are registered.
@@ -57,15 +64,24 @@ impl Clients {
     }
 
     /// The client of a request that came from `peer`.
-    pub(crate) fn identify(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+    pub(crate) fn identify(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Client, TwoClients> {
         let peer = peer.to_canonical();
         let peer_trusted = self.trust(peer);
-        let address = if peer_trusted {
-            forwarded::client_behind(peer, headers, &self.trusted_proxies)
-        } else {
-            peer
+        let Behind { address, is_in_x_forwarded_for } = match peer_trusted {
+            true => {
+                let (trusted, field) = (&self.trusted_proxies, self.real_ip_header);
+                forwarded::client_behind(peer, headers, trusted, field)?
+            }
+            false => Behind { address: peer, is_in_x_forwarded_for: false },
         };
-        Client { address, network: ClientKey::from(address), peer, peer_trusted }
+        let network = ClientKey::from(address);
+        Ok(Client { address, network, peer, peer_trusted, is_in_x_forwarded_for })
+    }
+
+    /// The id of a request from `peer`: that of a trusted proxy, or a new one.
+    pub(crate) fn request_id(&self, peer: IpAddr, headers: &HeaderMap) -> RequestId {
+        let kept = if self.trust(peer) { RequestId::kept(headers) } else { None };
+        kept.unwrap_or_else(RequestId::new)
     }
 }
 
@@ -78,18 +94,14 @@ pub(crate) struct Client {
     /// Who opened the connection: the client, or the proxy nearest to us.
     pub peer: IpAddr,
     pub peer_trusted: bool,
+    // Whether X-Forwarded-For, as it came, leads to `address`.
+    is_in_x_forwarded_for: bool,
 }
 
 impl Client {
     /// What the server is told: `host` is the Host that the client sent, port included.
     pub(crate) fn outgoing(&self, headers: &HeaderMap, host: &str, channel: Channel) -> Outgoing {
         Outgoing::new(self, headers, host, channel)
-    }
-
-    /// The id of the request: that of a trusted proxy, or a new one.
-    pub(crate) fn request_id(&self, headers: &HeaderMap) -> RequestId {
-        let kept = if self.peer_trusted { RequestId::kept(headers) } else { None };
-        kept.unwrap_or_else(RequestId::new)
     }
 }
 
@@ -100,9 +112,14 @@ mod tests {
     use super::*;
 
     pub(super) fn clients() -> Clients {
+        clients_by(RealIpHeader::default())
+    }
+
+    pub(super) fn clients_by(real_ip_header: RealIpHeader) -> Clients {
         let networks = ["10.0.0.0/8", "2001:db8:ffff::/48"];
         let trusted_proxies = networks.iter().map(|text| text.parse().expect("good")).collect();
-        Clients::new(&Config { trusted_proxies, ..Config::default() }).expect("good")
+        let config = Config { trusted_proxies, real_ip_header, ..Config::default() };
+        Clients::new(&config).expect("good")
     }
 
     /// Headers written as `name: value` lines.
@@ -116,7 +133,8 @@ mod tests {
     }
 
     pub(super) fn identify(peer: &str, lines: &[&str]) -> Client {
-        clients().identify(peer.parse().expect("an address"), &headers(lines))
+        let peer = peer.parse().expect("an address");
+        clients().identify(peer, &headers(lines)).expect("one client")
     }
 
     #[test]
@@ -147,7 +165,7 @@ mod tests {
             serde_yaml::from_str("trusted_proxies: [10.0.0.0/8, '::1']").expect("good");
         assert_eq!(config.trusted_proxies.len(), 2);
         assert_eq!(serde_yaml::from_str::<Config>("{}").expect("good"), Config::default());
-        for bad in ["trusted_proxies: [10.0.0.1/8]", "trusted_proxys: []"] {
+        for bad in ["trusted_proxies: [10.0.0.1/8]", "trusted_proxys: []", "real_ip_header: x"] {
             assert!(serde_yaml::from_str::<Config>(bad).is_err(), "{bad}");
         }
     }

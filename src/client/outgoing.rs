@@ -10,6 +10,7 @@ use super::forwarded::X_FORWARDED_FOR;
 use crate::listen::Channel;
 use crate::networks::write_address;
 use crate::sanitise::is_host;
+use crate::values::only;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -31,7 +32,10 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(client: &Client, headers: &HeaderMap, host: &str, channel: Channel) -> Self {
-        let kept = |name| if client.peer_trusted { single(headers, name) } else { None };
+        let kept = |name: HeaderName| match client.peer_trusted {
+            true => only(headers.get_all(name)),
+            false => None,
+        };
         let x_forwarded_proto = kept(X_FORWARDED_PROTO)
             .and_then(|value| scheme(value.as_bytes()))
             .unwrap_or(match channel {
@@ -64,12 +68,6 @@ impl Outgoing {
     }
 }
 
-/// The only value of `name`.
-fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
-}
-
 fn scheme(value: &[u8]) -> Option<&'static str> {
     ["http", "https"].into_iter().find(|scheme| value.eq_ignore_ascii_case(scheme.as_bytes()))
 }
@@ -78,21 +76,25 @@ fn scheme(value: &[u8]) -> Option<&'static str> {
 fn capacity(client: &Client, headers: &HeaderMap, host: &Option<HeaderValue>) -> usize {
     const WORDS: usize = ", for=;host=\"\";proto=https".len();
     let lines = headers.get_all(X_FORWARDED_FOR).iter();
-    let old = if client.peer_trusted { lines.map(|line| line.len() + ", ".len()).sum() } else { 0 };
+    let old = if client.is_in_x_forwarded_for {
+        lines.map(|line| line.len() + ", ".len()).sum()
+    } else {
+        0
+    };
     old + 3 * MAX_NODE + host.as_ref().map_or(0, HeaderValue::len) + WORDS
 }
 
 fn write_x_forwarded_for(out: &mut BytesMut, client: &Client, headers: &HeaderMap) {
-    if client.peer_trusted {
-        for line in headers.get_all(X_FORWARDED_FOR) {
-            out.put_slice(line.as_bytes());
+    if client.is_in_x_forwarded_for {
+        let lines = headers.get_all(X_FORWARDED_FOR).into_iter().map(HeaderValue::as_bytes);
+        for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
+            out.put_slice(line);
             out.put_slice(b", ");
         }
-        if out.is_empty() && client.address != client.peer {
-            // The way was told in Forwarded; who reads the other header must not lose it.
-            write_address(out, client.address);
-            out.put_slice(b", ");
-        }
+    } else if client.address != client.peer {
+        // The way was told in Forwarded; who reads the other header must not lose it.
+        write_address(out, client.address);
+        out.put_slice(b", ");
     }
     write_address(out, client.peer);
 }
@@ -143,7 +145,7 @@ mod tests {
         "x-forwarded-for: 192.0.2.1",
         "x-forwarded-proto: http",
         "x-forwarded-host: b",
-        "forwarded: for=192.0.2.2;host=c",
+        "forwarded: for=192.0.2.1;host=c",
     ];
 
     #[test]
@@ -192,6 +194,17 @@ mod tests {
             "a",
             ["2001:db8::1, 10.0.0.1", "https", "a", "for=\"[2001:db8::1]\";host=a;proto=https"],
         );
+    }
+
+    #[test]
+    fn an_x_forwarded_for_that_does_not_lead_to_the_client_is_not_passed_on() {
+        for line in ["x-forwarded-for: ", "x-forwarded-for: 10.0.0.5"] {
+            let expected =
+                ["192.0.2.1, 10.0.0.1", "https", "a", "for=192.0.2.1;host=a;proto=https"];
+            check("10.0.0.1", &["forwarded: for=192.0.2.1", line], "a", expected);
+        }
+        let expected = ["10.0.0.1", "https", "a", "for=10.0.0.1;host=a;proto=https"];
+        check("10.0.0.1", &["x-forwarded-for: "], "a", expected);
     }
 
     #[test]

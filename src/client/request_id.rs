@@ -5,6 +5,7 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::sanitise::is_token;
+use crate::values::only;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -37,8 +38,7 @@ impl RequestId {
 
     /// The id that came with the request, if there is one and it is a short token.
     pub(super) fn kept(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(X_REQUEST_ID).iter();
-        let value = values.next().filter(|_| values.next().is_none())?;
+        let value = only(headers.get_all(X_REQUEST_ID))?;
         let is_sane = value.len() <= MAX_KEPT && is_token(value.as_bytes());
         is_sane.then(|| RequestId(Id::Kept(value.clone())))
     }
@@ -69,11 +69,11 @@ impl fmt::Display for RequestId {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{headers, identify};
+    use super::super::tests::{clients, headers};
 
     /// The id of a request with the X-Request-Id `lines`.
     fn id(peer: &str, lines: &[&str]) -> String {
-        let id = identify(peer, lines).request_id(&headers(lines));
+        let id = clients().request_id(peer.parse().expect("an address"), &headers(lines));
         assert_eq!(id.to_value(), id.as_ref());
         id.to_string()
     }

@@ -11,7 +11,7 @@ use crate::fault::{Fault, KeyPath, Step};
 
 /// Faults that hang on another key, too: inside the first, what is said of the
 /// second is not to be believed once the third, or what it is a part of, has a fault.
-const HANGS_ON: [(&str, &str, &str); 22] = [
+const HANGS_ON: [(&str, &str, &str); 24] = [
     // What a file says that could not be read is not known.
     ("", "listeners", "listeners"),
     ("", "routes[].upstream", "upstreams"),
@@ -21,6 +21,8 @@ const HANGS_ON: [(&str, &str, &str); 22] = [
     ("", "routes[].access.countries", "clients.geo"),
     ("", "routes[].access.asns", "clients.geo"),
     ("", "routes[].access.challenge", "server.shed"),
+    ("routes[]", "access.challenge_difficulty", "access.challenge"),
+    ("routes[]", "access.challenge_lasts", "access.challenge"),
     ("", "server.pid_file", "server.upgrade_sock"),
     ("", "server.error_log", "server.upgrade_sock"),
     ("", "server.user", "server.daemon"),

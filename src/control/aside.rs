@@ -1,7 +1,8 @@
 //! Work that blocks, once at a time: a disk may take its time, or hang, and all
 //! else of the control plane goes on.
 
-use tokio::task::{JoinHandle, spawn_blocking};
+use futures::FutureExt;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// The last piece of one kind of work.
 #[derive(Debug, Default)]
@@ -10,11 +11,21 @@ pub(super) struct Aside {
 }
 
 impl Aside {
-    /// Begins `work`, unless the last piece is still under way.
+    /// Begins `work`, unless the last piece is still under way; says if that broke.
     pub(super) fn begin(&mut self, work: impl FnOnce() + Send + 'static) {
-        if self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
+        if let Some(error) = self.broken() {
+            ::log::error!("work beside requests broke off, and is begun again: {error}");
+        }
+        if self.under_way.is_none() {
             self.under_way = Some(spawn_blocking(work));
         }
+    }
+
+    /// Forgets the last piece if it has ended; why, if it did not get to its end.
+    fn broken(&mut self) -> Option<JoinError> {
+        let ended = self.under_way.as_mut()?.now_or_never()?;
+        self.under_way = None;
+        ended.err()
     }
 
     /// Waits for the last piece.
@@ -34,6 +45,21 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[tokio::test]
+    async fn work_that_broke_is_known_and_begun_again() {
+        let mut aside = Aside::default();
+        aside.begin(|| panic!("on purpose"));
+        let error = loop {
+            tokio::task::yield_now().await;
+            if let Some(error) = aside.broken() {
+                break error;
+            }
+        };
+        assert!(error.is_panic() && aside.broken().is_none());
+        aside.begin(|| {});
+        aside.done().await;
+    }
 
     #[tokio::test]
     async fn nobody_waits_for_work_and_it_does_not_pile_up() {

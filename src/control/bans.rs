@@ -97,12 +97,11 @@ pub(super) fn lift(
         Ok(network) => network,
         Err(wrong) => return (StatusCode::UNPROCESSABLE_ENTITY, format!("{wrong}\n")),
     };
-    let is_lifted = state.ledger.lift(network);
     if site.config.bans.list.contains(&network) {
         let what = format!("{network} is in `bans.list`; take it out there, and reload\n");
         return (StatusCode::CONFLICT, what);
     }
-    if !is_lifted {
+    if !state.ledger.lift(network) {
         return (StatusCode::NOT_FOUND, format!("{network} is not banned\n"));
     }
     ::log::info!("admin: {} let {network} in again", name(who));

@@ -127,6 +127,7 @@ impl Control {
         background.follow(&self.reloader.site());
         let mut certificates = Certificates::new(std::mem::take(&mut self.listeners));
         certificates.warn();
+        self.warn();
         self.serves.subscribe().wait_for(|serving| *serving == Serving::Now).await?;
         // One that is told to end meanwhile leaves the site to the one before.
         if !*self.closing.borrow() {
@@ -142,6 +143,9 @@ impl Control {
             // Nothing here waits: signals are to be heard whatever a disk does.
             tokio::select! {
                 _ = hangup.recv() => reloads.begin(&self.reloader),
+                error = reloads.broken() => {
+                    ::log::error!("not reloaded, the site stays as it is: {error}");
+                }
                 _ = rotate.recv() => self.reopen_logs(),
                 due = certificates.due() => certificates.tend(due),
                 () = files.due() => files.refresh(self.reloader.site()),
@@ -151,6 +155,7 @@ impl Control {
                     background.follow(&self.reloader.site());
                     // Whoever reloads looks at what is said.
                     certificates.warn();
+                    self.warn();
                 }
             }
         }
@@ -192,6 +197,13 @@ impl Control {
         match self.error_log.reopen() {
             Ok(()) => ::log::info!("opening the logs again"),
             Err(error) => ::log::error!("the error log stays where it was: {error}"),
+        }
+    }
+
+    /// Says what is odd about the site that is written.
+    fn warn(&self) {
+        for warning in self.reloader.site().warnings() {
+            ::log::warn!("{warning}");
         }
     }
 

@@ -2,13 +2,14 @@
 //! sockets and the admin token change hands.
 
 use std::fs::{DirBuilder, File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown, lchown};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::{Group, User};
-use rustix::fs::Uid;
+use rustix::fs::{Mode, OFlags, Uid};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 /// The user that the process runs as once it serves.
@@ -57,10 +58,38 @@ impl Owner {
         )
     }
 
-    /// Whether a file is for the owner, and root, alone.
-    pub(super) fn has_alone(self, found: &Metadata) -> bool {
-        let is_theirs = [self.uid, geteuid().as_raw()].contains(&found.uid());
-        found.is_file() && found.mode() & 0o7777 == 0o600 && is_theirs
+    /// The text of a file that is for the owner, and root, alone; none if there is
+    /// no file. At most `most` bytes are read.
+    ///
+    /// One that others may read or write, or that cannot be read, is an error
+    /// that says what would be right: nobody takes it for none and replaces it.
+    pub(super) fn read_private(self, path: &Path, most: u64) -> Result<Option<String>> {
+        // Neither a link nor a pipe is what a process made.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => bail!("{} is a link, and must be a file", path.display()),
+            Err(error) => bail!("{} cannot be read: {error}", path.display()),
+        };
+        let context = || format!("{} cannot be read", path.display());
+        self.check_private(path, &file.metadata().with_context(context)?)?;
+        let mut text = String::new();
+        file.take(most).read_to_string(&mut text).with_context(context)?;
+        Ok(Some(text))
+    }
+
+    fn check_private(self, path: &Path, found: &Metadata) -> Result<()> {
+        let (path, owner) = (path.display(), self.uid);
+        let (mode, uid) = (found.mode() & 0o7777, found.uid());
+        let is_theirs = [owner, geteuid().as_raw()].contains(&uid);
+        ensure!(found.is_file(), "{path} is no file");
+        ensure!(
+            mode == 0o600 && is_theirs,
+            "others could know or change what {path} says: it has mode {mode:04o} and belongs to \
+             user {uid}. Either remove it, or run `chown {owner} {path} && chmod 0600 {path}`"
+        );
+        Ok(())
     }
 
     /// Puts a new file of the owner's in the place of an old one: a reader never
@@ -184,6 +213,30 @@ mod tests {
         let found = fs::symlink_metadata(at("edge.1")).expect("there");
         assert!(found.is_file() && found.mode() & 0o777 == 0o600, "{found:?}");
         assert!(!at("edge.1.new").exists());
+    }
+
+    #[test]
+    fn what_others_could_know_is_no_private_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("secret");
+        let read = || us().read_private(&path, 4).map_err(|error| error.to_string());
+        assert_eq!(read(), Ok(None));
+        us().replace(&path, 0o600, "text and more").expect("written");
+        assert_eq!(read(), Ok(Some("text".to_owned())));
+        for mode in [0o640, 0o604, 0o400, 0o4600] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).expect("ours");
+            let refused = read().expect_err("open");
+            assert!(refused.contains(&format!("has mode {mode:04o}")), "{refused}");
+            assert!(refused.contains("chmod 0600"), "{refused}");
+        }
+        fs::rename(&path, dir.path().join("other")).expect("moved");
+        std::os::unix::fs::symlink("other", &path).expect("linked");
+        assert!(read().expect_err("a link").ends_with("is a link, and must be a file"));
+        fs::remove_file(&path).expect("removed");
+        fs::create_dir(&path).expect("made");
+        assert!(read().expect_err("a folder").ends_with("is no file"));
+        let below = us().read_private(&dir.path().join("other/file"), 4);
+        assert!(below.expect_err("no folder").to_string().contains("cannot be read: "));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::config::{Config, Report, Written};
 use crate::site::{Site, State};
@@ -84,7 +84,6 @@ pub(super) struct Reloads {
 impl Reloads {
     /// Begins one, unless one is to come that sees the same.
     pub(super) fn begin(&mut self, reloader: &Arc<Reloader>) {
-        while self.begun.try_join_next().is_some() {}
         if self.begun.len() > 1 {
             return;
         }
@@ -95,6 +94,18 @@ impl Reloads {
                 Err(faults) => ::log::error!("not reloaded, the site stays as it is: {faults}"),
             }
         });
+    }
+
+    /// Returns when a reload has ended without a word, for it broke.
+    pub(super) async fn broken(&mut self) -> JoinError {
+        loop {
+            match self.begun.join_next().await {
+                Some(Err(error)) => return error,
+                Some(Ok(())) => {}
+                // Whoever asks asks again once one has begun.
+                None => std::future::pending().await,
+            }
+        }
     }
 }
 
@@ -136,6 +147,8 @@ routes: [{ respond: { status: 200 } }]
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -153,5 +166,15 @@ mod tests {
         assert!(!Arc::ptr_eq(&before, &reloader.site()));
         reloads.begin(&reloader);
         assert_eq!(reloads.begun.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_broke_is_known() {
+        let (reloader, _) = reloader_of_one_answer();
+        let mut reloads = Reloads::default();
+        reloads.begin(&reloader);
+        reloads.begun.spawn(async { panic!("on purpose") });
+        assert!(reloads.broken().await.is_panic());
+        assert!(reloads.broken().now_or_never().is_none(), "the other one did not break");
     }
 }

@@ -2,7 +2,6 @@
 //! that takes over or starts again knows the passes of the one before, and so
 //! does every machine that has a copy.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,7 +9,9 @@ use anyhow::{Context, Result};
 use crate::access::Seal;
 
 use super::owner::Owner;
-use super::token::read_private;
+
+/// Bytes read of the file; one that is made has 65.
+const LONGEST: u64 = 256;
 
 /// The seal of the file, or a new one in it.
 ///
@@ -24,10 +25,12 @@ pub(crate) fn find_seal(path: &Path, owner: Owner) -> Seal {
 }
 
 fn find(path: &Path, owner: Owner) -> Result<Seal> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path, owner),
-        _ => read(path, owner),
-    }
+    let Some(text) = owner.read_private(path, LONGEST)? else {
+        return make(path, owner);
+    };
+    Seal::of(text.trim_end()).with_context(|| {
+        format!("{} does not hold 64 hexadecimal digits; remove or replace it", path.display())
+    })
 }
 
 fn make(path: &Path, owner: Owner) -> Result<Seal> {
@@ -36,14 +39,6 @@ fn make(path: &Path, owner: Owner) -> Result<Seal> {
         .replace(path, 0o600, &format!("{text}\n"))
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(seal)
-}
-
-fn read(path: &Path, owner: Owner) -> Result<Seal> {
-    let seal = read_private(path, owner).and_then(|text| Seal::of(&text));
-    seal.with_context(|| {
-        let path = path.display();
-        format!("{path} is no file of mode 0600 with 64 hexadecimal digits; remove or replace it")
-    })
 }
 
 #[cfg(test)]

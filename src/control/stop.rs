@@ -69,22 +69,23 @@ impl ShutdownSignalWatch for Stop {
         self.handled.send_replace(true);
         loop {
             tokio::select! {
-                _ = interrupt.recv() => break self.keep_bans().await,
+                _ = interrupt.recv() => break self.leave_bans().await,
                 () = self.never_serving() => break,
                 _ = terminate.recv() => break self.drain(&mut interrupt).await,
                 _ = quit.recv() => match self.hand_over(&mut terminate, &mut interrupt).await {
                     // Who failed may have been killed, and have named itself before.
                     HandedOver::Refused => (self.name_again)(),
                     HandedOver::Done => {
-                        self.replaced.send_replace(true);
+                        self.be_replaced();
                         break self.drain(&mut interrupt).await;
                     }
                     HandedOver::Terminated => break self.drain(&mut interrupt).await,
-                    HandedOver::Interrupted => break self.keep_bans().await,
+                    HandedOver::Interrupted => break self.leave_bans().await,
                 },
             }
         }
         self.cut().await;
+        self.keep_bans().await;
         // Everything is done: nothing for pingora to wait for.
         ShutdownSignal::FastShutdown
     }
@@ -96,7 +97,7 @@ impl Stop {
     async fn drain(&self, interrupt: &mut Signal) {
         self.state.begin_draining();
         ::log::info!("draining {} connections", self.seats.taken());
-        self.keep_bans().await;
+        self.leave_bans().await;
         self.closing.send_replace(true);
         self.sockets().clear();
         let ended = async {
@@ -118,18 +119,35 @@ impl Stop {
         }
     }
 
-    /// Writes the bans of the last seconds, unless the file is another process's:
-    /// one that has taken over, or that this one was to take over from. That is
-    /// sure only as long as this one has the sockets.
+    /// Notes that another process serves, whose file of bans it is.
+    fn be_replaced(&self) {
+        self.bans.leave();
+        self.replaced.send_replace(true);
+    }
+
+    /// Writes the bans of the last seconds while this process has the sockets: once
+    /// it has not, the file may be another one's.
+    async fn leave_bans(&self) {
+        if !*self.replaced.borrow() {
+            self.bans.tell();
+        }
+        self.keep_bans().await;
+        self.bans.leave();
+    }
+
+    /// Writes what bans there are that no file has, unless the process has never
+    /// served: then all is another one's.
     async fn keep_bans(&self) {
         let has_served = matches!(*self.serving.borrow(), Serving::Now | Serving::Over);
-        if !has_served || *self.replaced.borrow() {
+        if !has_served {
             return;
         }
         let bans = self.bans.clone();
         let written = tokio::task::spawn_blocking(move || bans.write());
-        if tokio::time::timeout(LAST_BANS, written).await.is_err() {
-            ::log::warn!("the last bans are not written in time");
+        match tokio::time::timeout(LAST_BANS, written).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => ::log::error!("the last bans are not written: {error}"),
+            Err(_) => ::log::warn!("the last bans are not written in time"),
         }
     }
 
@@ -170,7 +188,7 @@ impl Stop {
         match tokio::time::timeout(HANDOVER_ENDS, offered).await.map(report) {
             Ok(HandedOver::Done) if told == HandedOver::Terminated => HandedOver::Done,
             Ok(HandedOver::Done) => {
-                self.replaced.send_replace(true);
+                self.be_replaced();
                 told
             }
             Ok(_) => told,
@@ -184,11 +202,12 @@ impl Stop {
     fn offer(&self, breaker: Arc<Breaker>) -> JoinHandle<Result<(), HandoverError>> {
         let path = self.upgrade_sock.clone();
         let (sockets, site) = (self.sockets().clone(), self.reloader.site());
-        let state = self.state.clone();
+        let (state, bans) = (self.state.clone(), self.bans.clone());
         tokio::task::spawn_blocking(move || {
             let named =
                 sockets.iter().map(|opened| (&*opened.listener.name, opened.socket.as_fd()));
             let named: Vec<_> = named.collect();
+            bans.tell();
             let snapshot = snapshot::take(&site, &state.ledger);
             tidegate_sockets::offer(&path, &named, snapshot.as_ref(), PATIENCE, &breaker)
         })
@@ -287,23 +306,26 @@ mod tests {
     #[tokio::test]
     async fn the_last_bans_are_written_unless_they_are_another_processes() {
         for (serving, replaced, is_written) in [
-            (Serving::Now, false, true),
-            (Serving::Over, false, true),
-            (Serving::Now, true, false),
-            (Serving::NotYet, false, false),
-            (Serving::Never, false, false),
+            (Serving::Now, false, [true, false]),
+            (Serving::Over, false, [true, false]),
+            (Serving::Now, true, [false, true]),
+            (Serving::NotYet, false, [false, false]),
+            (Serving::Never, false, [false, false]),
         ] {
             let folder = tempfile::tempdir().expect("a folder");
             let mut stop = stop(folder.path());
             stop.serving = watch::channel(serving).1;
-            stop.replaced.send_replace(replaced);
+            if replaced {
+                stop.be_replaced();
+            }
             stop.state
                 .ledger
                 .ban("192.0.2.1".parse().expect("good"), Duration::from_secs(60))
                 .expect("room");
-            stop.keep_bans().await;
-            let is_there = folder.path().join("bans.json").exists();
-            assert_eq!(is_there, is_written, "{serving:?} {replaced}");
+            stop.leave_bans().await;
+            let files = ["bans.json", "bans.late.json"];
+            let are_there = files.map(|name| folder.path().join(name).exists());
+            assert_eq!(are_there, is_written, "{serving:?} {replaced}");
         }
     }
 }

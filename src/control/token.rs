@@ -1,11 +1,8 @@
 //! The secret that every change through the admin listener must show.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use rustix::fs::{Mode, OFlags};
+use anyhow::{Context, Result, ensure};
 use rustls::crypto::aws_lc_rs;
 
 use super::owner::Owner;
@@ -38,12 +35,20 @@ impl Token {
     }
 
     /// The token that the process before made, which serves until this one
-    /// does; a new one if there is none, or others could have read it.
+    /// does; a new one if there is none. Others know the old one, so it is not
+    /// replaced where it cannot be read.
     pub(crate) fn inherit(made: &Path, owner: Owner) -> Result<Self> {
-        match read_private(made, owner) {
-            Some(token) => Ok(Token(token)),
-            None => Token::make(made, owner),
-        }
+        let Some(text) = owner.read_private(made, LONGEST)? else {
+            return Token::make(made, owner);
+        };
+        let token = text.trim_end();
+        ensure!(
+            token.len() >= SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic()),
+            "{} is no admin token of {SHORTEST} visible characters or more; remove it, and a new \
+             one is made",
+            made.display()
+        );
+        Ok(Token(token.to_owned()))
     }
 
     /// Whether a configured token is long enough; an empty one is made.
@@ -73,20 +78,6 @@ fn random() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-pub(super) fn read_private(path: &Path, owner: Owner) -> Option<String> {
-    // Neither a link nor a pipe is what a process made.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    if !owner.has_alone(&file.metadata().ok()?) {
-        return None;
-    }
-    let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text).ok()?;
-    let token = text.trim_end();
-    let is_good = token.len() >= SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic());
-    is_good.then(|| token.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -114,28 +105,36 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_inherited_only_if_nobody_else_could_know_it() {
+    fn a_token_is_inherited_and_none_that_could_be_in_use_is_replaced() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("admin.token");
-        let check = |is_good| {
-            let before = fs::read_to_string(&path).unwrap_or_default();
-            let token = Token::inherit(&path, us()).expect("inherited or made");
-            assert_eq!(token.is(before.trim_end().as_bytes()), is_good, "{before:?}");
-            let after = fs::read_to_string(&path).expect("there");
-            assert!(token.is(after.trim_end().as_bytes()), "{after:?}");
+        let read = || fs::read_to_string(&path).expect("there");
+        let made = Token::inherit(&path, us()).expect("made, where there is none");
+        for _ in 0..2 {
+            assert!(made.is(read().trim_end().as_bytes()));
+            let inherited = Token::inherit(&path, us()).expect("inherited");
+            assert!(inherited.is(read().trim_end().as_bytes()));
+        }
+        let refused = || {
+            let before = fs::read(&path).expect("there");
+            let error = Token::inherit(&path, us()).expect_err("not one of ours").to_string();
+            assert!(error.contains(&path.display().to_string()), "{error}");
+            assert_eq!(fs::read(&path).expect("there"), before, "{error}");
+            error
         };
-        check(false);
-        check(true);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("ours");
-        check(false);
+        assert!(refused().contains("chmod 0600"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("ours");
         for bad in ["short\n", "", "0123456789 abcdef\n"] {
             fs::write(&path, bad).expect("writable");
-            check(false);
+            assert!(refused().contains("is no admin token"));
         }
+        fs::write(&path, b"0123456789abcdef\xff").expect("writable");
+        assert!(refused().contains("cannot be read"));
         let elsewhere = dir.path().join("elsewhere");
         fs::rename(&path, &elsewhere).expect("moved");
         symlink(&elsewhere, &path).expect("linked");
-        check(false);
+        assert!(refused().contains("is a link"));
     }
 
     #[test]

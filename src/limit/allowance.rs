@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::config::{Counted, Key, Over, RateConfig, Shown};
 use super::offence::BanRule;
@@ -15,6 +15,7 @@ use crate::fault::Faults;
 use crate::log::RateMetrics;
 use crate::networks::{ClientKey, Network};
 use crate::units::{ByteSize, Period, nanos};
+use crate::values::{self, only};
 
 /// The longest that an allowance may take to fill up: its moments fit 64 bits,
 /// and who is over it is not shut out for good.
@@ -251,20 +252,12 @@ impl Key {
     }
 }
 
-/// The one value there is. Of several, servers read one or another: a client
-/// could show a new one each time beside that which counts.
-fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
-    values.next().filter(|_| values.next().is_none())
-}
-
-/// The values of all cookies of that name, without the quotes that they may have.
+/// The values of all cookies of that name, without the quotes that they may have:
+/// servers read both alike, so a client would have two allowances.
 pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-    let fields = headers.get_all(header::COOKIE).iter();
-    let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter_map(move |pair| {
-        let value = pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"=")?;
+    values::cookies(headers, name).map(|value| {
         let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-        Some(quoted.unwrap_or(value))
+        quoted.unwrap_or(value)
     })
 }
 

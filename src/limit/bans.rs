@@ -216,20 +216,28 @@ impl Bans {
         told
     }
 
-    /// Takes over what another process knew; what is known here already stays.
+    /// Takes over what another process knew; what is known here already stays,
+    /// unless the network was banned there again since.
     pub(super) fn learn(&self, told: &[Told], now: Moment) {
         let mut held = self.held_mut();
+        let mut is_changed = false;
         let moment = |secs: u64| now.saturating_add(secs.saturating_mul(1_000_000_000));
         for told in told.iter().take(MOST).filter(|told| told.forgotten_in > 0) {
-            let is_known = held.by_network.contains_key(&told.network);
+            let is_news = held.by_network.get(&told.network).is_none_or(|known| {
+                let stands = known.is_by_operator() && told.reason != Reason::Operator;
+                known.times < told.times && !stands
+            });
             let may_be = told.reason != Reason::Operator || held.may_add_by_operator(told.network);
-            if !is_known && may_be {
+            if is_news && may_be {
+                is_changed = true;
                 let (ends, forgotten) = (moment(told.ends_in), moment(told.forgotten_in));
                 let (reason, times) = (told.reason, told.times);
                 held.put(told.network, Ban { ends, forgotten, reason, times }, now);
             }
         }
-        self.count.store(held.by_network.len(), Ordering::Relaxed);
+        if is_changed {
+            self.changed(&held);
+        }
     }
 
     /// How many bans have come since a line was written, if it is time for one:
@@ -431,6 +439,15 @@ mod tests {
         bans.learn(&[told("192.0.2.1", 5, 5), told("192.0.2.2", 0, 0)], 0);
         assert!(holds(&bans, "192.0.2.1", 59));
         assert_eq!(bans.held().by_network.len(), 1, "what is forgotten is not learnt");
+        assert_eq!(bans.changes(), 1, "nothing was learnt");
+        let again = Told { times: 2, ..told("192.0.2.1", 5, 5) };
+        bans.learn(&[again], 0);
+        assert!(holds(&bans, "192.0.2.1", 59), "an operator's word stands");
+        bans.learn(&[told("192.0.2.2", 5, 5)], 0);
+        assert_eq!(bans.changes(), 2, "what is learnt is to be kept, too");
+        let again = Told { times: 2, ..told("192.0.2.2", 50, 50) };
+        bans.learn(&[again], 0);
+        assert!(holds(&bans, "192.0.2.2", 49), "it was banned again");
     }
 
     #[test]

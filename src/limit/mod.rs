@@ -35,7 +35,7 @@ use crate::networks::{ClientKey, Network};
 pub(crate) use self::allowance::cookies;
 pub(crate) use self::allowance::{Ask, RateLimit, Who};
 pub(crate) use self::bans::{Told, TooMany};
-pub(crate) use self::config::{BansConfig, Listed, RateConfig};
+pub(crate) use self::config::{BansConfig, Counted, Listed, RateConfig};
 pub(crate) use self::counts::Held;
 pub(crate) use self::gate::{Body, Gate};
 pub(crate) use self::offence::{BanPolicy, Offence};

@@ -47,7 +47,7 @@ fn request(line: &mut Vec<u8>, record: &Record<'_>) {
     }
     text(line, record.method);
     line.push(b' ');
-    text(line, record.path);
+    masked(line, record.path, record.secrets);
     if let Some(query) = record.query {
         line.push(b'?');
         masked(line, query, record.secrets);
@@ -122,6 +122,16 @@ mod tests {
             &bare,
             "2001:db8::1 - - [10/Oct/2000:20:55:36 +0000] \
              \"GET /x?q=1&password=*** HTTP/2.0\" 200 123 \"-\" \"-\"",
+        );
+    }
+
+    #[test]
+    fn a_session_in_a_path_is_not_shown() {
+        let record = Record { path: b"/cart;jsessionid=8A3/x", referer: None, ..plain() };
+        check(
+            &record,
+            "203.0.113.9 - - [10/Oct/2000:20:55:36 +0000] \
+             \"GET /cart;jsessionid=*** HTTP/1.1\" 200 123 \"-\" \"curl/8.5.0\"",
         );
     }
 

@@ -32,7 +32,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     }
     text(line, "method", Some(record.method));
     text(line, "host", Some(record.host));
-    text(line, "path", Some(record.path));
+    masked(line, "path", Some(record.path), record.secrets);
     masked(line, "query", record.query, record.secrets);
     number(line, "status", Some(record.status));
     number(line, "bytes_in", Some(record.bytes_in));
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::log::record::tests::plain;
-    use crate::log::record::{Cause, Failure, Room, Tls};
+    use crate::log::record::{Blame, Cause, Failure, Room, Tls};
     use crate::log::text::FIELD_LIMIT;
 
     fn line(record: &Record<'_>) -> Vec<u8> {
@@ -196,7 +196,12 @@ mod tests {
             connect: Some(Duration::from_millis(3)),
             failures: &[Failure::Connect],
             attempts: 2,
-            refusal: Some(Cause { room: Room::Limit, tag: "rate", rule: Some("login") }),
+            refusal: Some(Cause {
+                room: Room::Limit,
+                tag: "rate",
+                rule: Some("login"),
+                blame: Blame::Client,
+            }),
             error: Some("connection refused"),
             ..plain()
         };

@@ -3,6 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
+use super::family::Figures;
 use super::traffic::NAMED_WELL;
 
 /// The figures of one rate limit.
@@ -13,7 +14,7 @@ pub(crate) struct RateMetrics {
 }
 
 impl RateMetrics {
-    pub(super) fn new(limit: &str) -> Self {
+    fn new(limit: &str) -> Self {
         let counter = |name: &str, help: &str| {
             IntCounter::with_opts(Opts::new(name, help).const_label("limit", limit))
                 .expect(NAMED_WELL)
@@ -37,8 +38,14 @@ impl RateMetrics {
     pub(crate) fn delayed(&self) {
         self.delayed.inc();
     }
+}
 
-    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+impl Figures for RateMetrics {
+    fn named(name: &str) -> Self {
+        RateMetrics::new(name)
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
         vec![Box::new(self.rejected.clone()), Box::new(self.delayed.clone())]
     }
 }

@@ -3,16 +3,16 @@
 //! Lives as long as the process: a reload that asks for a name again gets the
 //! same counters.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use super::connections::ConnectionMetrics;
+use super::family::{Family, register};
 use super::limits::{LimitMetrics, RateMetrics};
 use super::record::{Method, Protocol, Record};
 use super::shed::ShedMetrics;
-use super::traffic::{NAMED_WELL, RouteMetrics, UpstreamMetrics, register, unregister};
+use super::traffic::{NAMED_WELL, RouteMetrics, UpstreamMetrics};
 
 /// Requests that no route took count under this name.
 const UNROUTED: &str = "";
@@ -46,9 +46,9 @@ pub(crate) struct LinesDropped {
 /// What is counted by names of the configuration.
 #[derive(Debug, Default)]
 struct Named {
-    routes: HashMap<String, Arc<RouteMetrics>>,
-    upstreams: HashMap<String, Arc<UpstreamMetrics>>,
-    rate_limits: HashMap<String, Arc<RateMetrics>>,
+    routes: Family<RouteMetrics>,
+    upstreams: Family<UpstreamMetrics>,
+    rate_limits: Family<RateMetrics>,
 }
 
 impl Metrics {
@@ -83,11 +83,9 @@ impl Metrics {
         let connections = ConnectionMetrics::new();
         let shed = ShedMetrics::new();
         register(&registry, shed.collectors());
-        let unrouted = Arc::new(RouteMetrics::new(UNROUTED));
         let limits = LimitMetrics::new();
         register(&registry, connections.collectors());
         register(&registry, limits.collectors());
-        register(&registry, unrouted.collectors());
         register(
             &registry,
             vec![
@@ -102,7 +100,7 @@ impl Metrics {
                 .map(|method| requests.with_label_values(&[protocol.as_str(), method.as_str()]))
         });
         let mut named = Named::default();
-        named.routes.insert(UNROUTED.to_owned(), Arc::clone(&unrouted));
+        let unrouted = named.routes.find(UNROUTED, &registry);
         let named = Mutex::new(named);
         Metrics {
             registry,
@@ -120,38 +118,17 @@ impl Metrics {
 
     /// The figures of the route `name`, the same for every site that has it.
     pub(crate) fn route(&self, name: &str) -> Arc<RouteMetrics> {
-        let mut named = self.named();
-        if let Some(known) = named.routes.get(name) {
-            return Arc::clone(known);
-        }
-        let route = Arc::new(RouteMetrics::new(name));
-        register(&self.registry, route.collectors());
-        named.routes.insert(name.to_owned(), Arc::clone(&route));
-        route
+        self.named().routes.find(name, &self.registry)
     }
 
     /// The figures of the upstream `name`, the same for every site that has it.
     pub(crate) fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
-        let mut named = self.named();
-        if let Some(known) = named.upstreams.get(name) {
-            return Arc::clone(known);
-        }
-        let upstream = Arc::new(UpstreamMetrics::new(name));
-        register(&self.registry, upstream.collectors());
-        named.upstreams.insert(name.to_owned(), Arc::clone(&upstream));
-        upstream
+        self.named().upstreams.find(name, &self.registry)
     }
 
     /// The figures of the rate limit `name`, the same for every site that has it.
     pub(crate) fn rate_limit(&self, name: &str) -> Arc<RateMetrics> {
-        let mut named = self.named();
-        if let Some(known) = named.rate_limits.get(name) {
-            return Arc::clone(known);
-        }
-        let limit = Arc::new(RateMetrics::new(name));
-        register(&self.registry, limit.collectors());
-        named.rate_limits.insert(name.to_owned(), Arc::clone(&limit));
-        limit
+        self.named().rate_limits.find(name, &self.registry)
     }
 
     /// Drops figures of names that no site has any more; for after a reload.
@@ -159,27 +136,9 @@ impl Metrics {
     /// Without it, a configuration whose names change would grow without end.
     pub(crate) fn forget_unused(&self) {
         let mut named = self.named();
-        named.routes.retain(|_, route| {
-            let is_used = Arc::strong_count(route) > 1;
-            if !is_used {
-                unregister(&self.registry, route.collectors());
-            }
-            is_used
-        });
-        named.upstreams.retain(|_, upstream| {
-            let is_used = Arc::strong_count(upstream) > 1;
-            if !is_used {
-                unregister(&self.registry, upstream.collectors());
-            }
-            is_used
-        });
-        named.rate_limits.retain(|_, limit| {
-            let is_used = Arc::strong_count(limit) > 1;
-            if !is_used {
-                unregister(&self.registry, limit.collectors());
-            }
-            is_used
-        });
+        named.routes.forget_unused(&self.registry);
+        named.upstreams.forget_unused(&self.registry);
+        named.rate_limits.forget_unused(&self.registry);
     }
 
     /// Counts a request: of `route`, unless none took it, and of `upstream` if one was asked.
@@ -242,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::log::record::tests::plain;
-    use crate::log::record::{Cause, Failure, Room};
+    use crate::log::record::{Blame, Cause, Failure, Room};
 
     /// Whether exactly these samples of `name` are shown.
     fn check(metrics: &Metrics, name: &str, expected: &[&str]) {
@@ -322,7 +281,7 @@ mod tests {
     #[test]
     fn counts_what_no_route_took() {
         let metrics = Metrics::new();
-        let cause = Cause { room: Room::Route, tag: "no_route", rule: None };
+        let cause = Cause { room: Room::Route, tag: "no_route", rule: None, blame: Blame::Client };
         let record = Record { method: b"BREW", refusal: Some(cause), status: 404, ..plain() };
         metrics.count(&record, None, None);
         check(&metrics, "tidegate_route_requests_total", &["{route=\"\",status=\"404\"} 1"]);

@@ -9,6 +9,7 @@ mod access;
 mod combined;
 mod connections;
 mod error_log;
+mod family;
 mod json;
 mod limits;
 mod logs;
@@ -35,7 +36,7 @@ pub(crate) use self::limits::RateMetrics;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::record::{
-    Cause, Failure, Protocol, Record, Room, Tls, split_target, without_user,
+    Blame, Cause, Failure, Protocol, Record, Room, Tls, split_target, without_user,
 };
 pub(crate) use self::shed::ShedMetrics;
 pub(crate) use self::sink::check_place;

@@ -75,6 +75,16 @@ pub(crate) struct Cause<'a> {
     pub tag: &'static str,
     /// What of the configuration it was refused by: the name of a limit.
     pub rule: Option<&'a str>,
+    pub blame: Blame,
+}
+
+/// Whose doing it is that a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The client's, which is for the security log.
+    Client,
+    /// That of the site and its servers, or of all clients together.
+    Site,
 }
 
 /// The rooms that refuse.
@@ -82,6 +92,7 @@ pub(crate) struct Cause<'a> {
 pub(crate) enum Room {
     Listen,
     Sanitise,
+    Client,
     Route,
     Access,
     Limit,
@@ -96,6 +107,7 @@ impl Room {
         match self {
             Room::Listen => "listen",
             Room::Sanitise => "sanitise",
+            Room::Client => "client",
             Room::Route => "route",
             Room::Access => "access",
             Room::Limit => "limit",
@@ -104,12 +116,6 @@ impl Room {
             Room::Upstream => "upstream",
             Room::Proxy => "proxy",
         }
-    }
-
-    /// Whether what it refuses is for the security log: not what a server of the
-    /// site failed at.
-    pub(super) fn judges_clients(self) -> bool {
-        !matches!(self, Room::Balance | Room::Upstream | Room::Proxy)
     }
 }
 
@@ -247,18 +253,13 @@ pub(crate) fn split_target(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// A target or a host without the user that it names, and all before that: it may
-/// be followed by a password.
+/// A refused target or a host without the user that it names, and all before
+/// that. A password that was not encoded may hold any byte, so nothing up to the
+/// last `@` is safe to show, unless it is a path.
 pub(crate) fn without_user(text: &[u8]) -> &[u8] {
-    let scheme = memchr::memmem::find(text, b"://").map_or(0, |at| at + 3);
-    let before = text.iter().position(|byte| b"/?#".contains(byte));
-    // A path may have both further on.
-    let start = if before == Some(scheme.saturating_sub(2)) { scheme } else { 0 };
-    let rest = text.get(start..).unwrap_or_default();
-    let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
-    match memchr::memrchr(b'@', rest.get(..end).unwrap_or_default()) {
-        Some(at) => rest.get(at + 1..).unwrap_or_default(),
-        None => text,
+    match memchr::memrchr(b'@', text) {
+        Some(at) if !text.starts_with(b"/") => text.get(at + 1..).unwrap_or_default(),
+        _ => text,
     }
 }
 
@@ -321,7 +322,12 @@ pub(super) mod tests {
             ("http://ann:p@w@a.example", "a.example"),
             ("ann:pw@a.example:443", "a.example:443"),
             ("ann@a.example", "a.example"),
-            ("http://a.example/@x", "http://a.example/@x"),
+            ("http://ann:pa/ss@a.example/x", "a.example/x"),
+            ("http://ann:pa?ss@a.example/x?y", "a.example/x?y"),
+            ("http://ann:pa#ss@a.example/", "a.example/"),
+            ("http://a/nn:p?w@a.example/", "a.example/"),
+            ("ann:pa/ss@a.example:443", "a.example:443"),
+            ("http://a.example/@x", "x"),
             ("/x://ann:pw@a", "/x://ann:pw@a"),
             ("/@x", "/@x"),
             ("//ann@a/x", "//ann@a/x"),

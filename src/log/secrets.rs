@@ -2,7 +2,7 @@
 //!
 //! A link that carries a token is a password on its way into every log it
 //! passes. The value of a parameter named below is shown as `***`, in the
-//! query and in the referer; so is that of a parameter whose name the operator
+//! path, the query and the referer; so is that of a parameter whose name the operator
 //! gave to a secret of theirs.
 
 const MASK: &[u8] = b"***";
@@ -137,6 +137,8 @@ mod tests {
     fn masks_in_whole_urls() {
         check("https://a.example/cb?code=1&state=2#x", "https://a.example/cb?code=***&state=2#x");
         check("https://a.example/#access_token=1", "https://a.example/#access_token=***");
+        check("/x;jsessionid=1", "/x;jsessionid=***");
+        check("/x;v=2/token=1", "/x;v=2/token=1");
         check("https://a.example/x;jsessionid=1?y=2", "https://a.example/x;jsessionid=***");
     }
 

@@ -14,7 +14,7 @@ use rustix::fs::Uid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Cause, Record, Room};
+use super::record::{Blame, Cause, Record, Room};
 use super::sink::{self, Sink};
 use super::writer::{self, Drain, Writer};
 use super::{To, json};
@@ -86,7 +86,7 @@ impl SecurityLog {
         let (Some(open), Some(cause)) = (&self.open, &record.refusal) else {
             return;
         };
-        if !cause.room.judges_clients() {
+        if cause.blame == Blame::Site {
             return;
         }
         let kind = (cause.room, cause.tag);
@@ -127,7 +127,7 @@ fn write_line(line: &mut Vec<u8>, record: &Record<'_>, cause: &Cause<'_>, skippe
     json::text(line, "sni", record.tls.as_ref().and_then(|tls| tls.sni));
     json::text(line, "method", Some(record.method));
     json::text(line, "host", Some(record.host));
-    json::text(line, "path", Some(record.path));
+    json::masked(line, "path", Some(record.path), record.secrets);
     json::masked(line, "query", record.query, record.secrets);
     json::number(line, "status", Some(record.status));
     json::text(line, "route", record.route);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_clients_are_written_and_failures_of_servers_are_not() {
+    fn what_clients_did_is_written_and_what_the_site_cannot_do_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("security.log");
         let config = Config { to: To::Path(path.clone()), per_second: 9 };
@@ -281,16 +281,16 @@ mod tests {
         let opened = SecurityLog::open(&config, geteuid(), counter("dropped"), counter("skipped"));
         let (log, drain) = opened.expect("a place");
         let secrets = ["ticket".to_owned()];
-        let refused = |room, tag, rule| Record {
-            refusal: Some(Cause { room, tag, rule }),
+        let refused = |blame, tag, rule| Record {
+            refusal: Some(Cause { room: Room::Limit, tag, rule, blame }),
             query: Some(b"token=t&ticket=s&x=y"),
             secrets: &secrets,
             status: 429,
             ..plain()
         };
         log.write(&plain());
-        log.write(&refused(Room::Upstream, "server_too_slow", None));
-        log.write(&refused(Room::Limit, "rate", Some("login")));
+        log.write(&refused(Blame::Site, "shed", Some("latency")));
+        log.write(&refused(Blame::Client, "rate", Some("login")));
         drop(log);
         drain.expect("something to write to").run();
         let lines = fs::read_to_string(&path).expect("a log");

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts};
 
+use super::family::Figures;
 use super::record::{Failure, Record};
 
 /// Why making a metric of ours cannot fail.
@@ -53,7 +54,7 @@ pub(crate) struct UpstreamMetrics {
 }
 
 impl RouteMetrics {
-    pub(super) fn new(route: &str) -> Self {
+    fn new(route: &str) -> Self {
         let subject = Subject { label: "route", name: route };
         RouteMetrics {
             requests: subject.statuses("tidegate_route_requests_total", "Requests by answer."),
@@ -71,8 +72,14 @@ impl RouteMetrics {
         self.received.inc_by(record.bytes_in);
         self.sent.inc_by(record.bytes_out);
     }
+}
 
-    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+impl Figures for RouteMetrics {
+    fn named(name: &str) -> Self {
+        RouteMetrics::new(name)
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
         vec![
             Box::new(self.requests.clone()),
             Box::new(self.duration.clone()),
@@ -83,7 +90,7 @@ impl RouteMetrics {
 }
 
 impl UpstreamMetrics {
-    pub(super) fn new(upstream: &str) -> Self {
+    fn new(upstream: &str) -> Self {
         let subject = Subject { label: "upstream", name: upstream };
         UpstreamMetrics {
             responses: subject
@@ -129,8 +136,14 @@ impl UpstreamMetrics {
             observe(&self.first_byte, first_byte);
         }
     }
+}
 
-    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+impl Figures for UpstreamMetrics {
+    fn named(name: &str) -> Self {
+        UpstreamMetrics::new(name)
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
         let mut all: Vec<Box<dyn Collector>> = vec![
             Box::new(self.responses.clone()),
             Box::new(self.attempts.clone()),
@@ -144,20 +157,6 @@ impl UpstreamMetrics {
             all.push(Box::new(failures.clone()));
         }
         all
-    }
-}
-
-/// Shows `collectors` in `registry`.
-pub(super) fn register(registry: &Registry, collectors: Vec<Box<dyn Collector>>) {
-    for collector in collectors {
-        registry.register(collector).expect("a name is registered once, with the same labels");
-    }
-}
-
-/// Takes back what [`register`] did.
-pub(super) fn unregister(registry: &Registry, collectors: Vec<Box<dyn Collector>>) {
-    for collector in collectors {
-        registry.unregister(collector).expect("it was registered when it was made");
     }
 }
 

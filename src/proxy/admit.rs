@@ -59,8 +59,9 @@ pub(super) async fn admit(
     let strict = site.strict(&connection.listener.name);
     drop_fields(session.req_header_mut(), strict);
     let request = session.req_header();
-    let client = site.clients.identify(connection.peer.ip(), &request.headers);
-    ctx.request_id = Some(client.request_id(&request.headers));
+    let peer = connection.peer.ip();
+    ctx.request_id = Some(site.clients.request_id(peer, &request.headers));
+    let client = site.clients.identify(peer, &request.headers)?;
     ctx.client = Some(client.clone());
     ctx.under_way = meter::enter(&client, &site, state)?;
     exchange.check_head()?;

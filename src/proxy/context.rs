@@ -170,6 +170,7 @@ impl Context {
             room: told.room,
             tag: told.tag,
             rule: rule.as_deref(),
+            blame: told.blame,
         })
     }
 

@@ -11,10 +11,11 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::client::{RequestId, X_REQUEST_ID};
 use crate::limit::Offence;
 use crate::listen::{Beat, Channel, Door, Event, Exchange, Framing, HeadFault, Listener, Refused};
-use crate::log::{Cause, Protocol, Record, Room, Tls, split_target, without_user};
+use crate::log::{Blame, Cause, Protocol, Record, Room, Tls, split_target, without_user};
 use crate::respond::Form;
 use crate::sanitise::{self, Body};
 use crate::site::{Defaults, Site, State};
+use crate::values::only;
 
 use super::refuse::{Refusal, Told};
 
@@ -56,7 +57,7 @@ impl FrontDoor {
         let connection = &exchange.connection;
         let duration = exchange.began().elapsed();
         let line = RequestLine::guess(head);
-        let (path, query) = split_target(line.target);
+        let (path, query) = split_target(without_user(line.target));
         let host = only_value(head, b"host").unwrap_or_default();
         self.state.remember(
             &Record {
@@ -75,7 +76,7 @@ impl FrontDoor {
                 }),
                 method: line.method,
                 host: without_user(host),
-                path: without_user(path),
+                path,
                 query,
                 secrets: &site.secrets,
                 status: told.status,
@@ -93,7 +94,12 @@ impl FrontDoor {
                 user_agent: only_value(head, b"user-agent"),
                 request_id: id.as_ref(),
                 user: None,
-                refusal: Some(Cause { room: told.room, tag: told.tag, rule: None }),
+                refusal: Some(Cause {
+                    room: told.room,
+                    tag: told.tag,
+                    rule: None,
+                    blame: told.blame,
+                }),
                 error: None,
             },
             None,
@@ -120,7 +126,8 @@ impl Door for FrontDoor {
     }
 
     fn lost(&self, exchange: &Exchange) {
-        let told = Told { status: 0, room: Room::Listen, tag: "ended_early", offence: None };
+        let (room, blame) = (Room::Listen, Blame::Client);
+        let told = Told { status: 0, room, tag: "ended_early", blame, offence: None };
         self.remember(&self.site.load(), exchange, told, 0, b"", &RequestId::new());
     }
 
@@ -210,8 +217,7 @@ fn wanted_form(head: &[u8]) -> Form {
 
 /// The value of a field that a refused head shows once; for the log alone.
 fn only_value<'a>(head: &'a [u8], name: &'static [u8]) -> Option<&'a [u8]> {
-    let mut values = values(head, name);
-    values.next().filter(|_| values.next().is_none())
+    only(values(head, name))
 }
 
 /// The values of a field in the lines of a refused head that have come whole.
@@ -237,15 +243,20 @@ impl<'a> RequestLine<'a> {
     fn guess(head: &'a [u8]) -> Self {
         let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let mut words = line.splitn(3, |b| *b == b' ');
+        let mut words = line.splitn(2, |b| *b == b' ');
         let method = words.next().unwrap_or_default();
-        let target = words.next();
+        let rest = words.next();
+        // All up to a version: a password may have spaces, too.
+        let end = rest.and_then(|rest| memchr::memmem::rfind(rest, b" HTTP/"));
+        let split = rest.and_then(|rest| rest.split_at_checked(end.unwrap_or(rest.len())));
+        let split = split.filter(|(_, version)| !version.contains(&b'@'));
+        let (target, version) = split.map_or((rest, &b""[..]), |(t, v)| (Some(t), v));
         let is_whole = target.is_some() || line.len() < head.len();
         let (method, target) = match http::Method::from_bytes(method) {
             Ok(_) if is_whole => (method, target.unwrap_or_default()),
             _ => (&b""[..], &b""[..]),
         };
-        let is_old = words.next().is_some_and(|version| version == b"HTTP/1.0");
+        let is_old = version == b" HTTP/1.0";
         let protocol = if is_old { Protocol::Http10 } else { Protocol::Http11 };
         RequestLine { method, target, protocol }
     }
@@ -271,6 +282,10 @@ mod tests {
         check("BAD\r\n\r\n", ["BAD", ""], None, None);
         check("\x16\x03\x01 x\r\nhost: a\r\n", ["", ""], Some("a"), None);
         check("GET /x", get, None, None);
+        check("GET /x HTTP/1.0\r\n", get, None, None);
+        check("GET /x y HTTP/1.1\r\n", ["GET", "/x y"], None, None);
+        check("GET http://a:b HTTP/@c HTTP/1.1\r\n", ["GET", "http://a:b HTTP/@c"], None, None);
+        check("GET http://a:b HTTP/@c\r\n", ["GET", "http://a:b HTTP/@c"], None, None);
         check(line, get, None, None);
         check(&format!("{line}host: a"), get, None, None);
         check(&format!("{line}host: a\r\nuser-agent: b"), get, Some("a"), None);

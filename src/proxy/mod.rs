@@ -11,6 +11,7 @@ mod admit;
 mod answer;
 mod attempt;
 mod bare;
+mod blame;
 mod context;
 mod deliver;
 mod door;

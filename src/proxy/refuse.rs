@@ -8,14 +8,16 @@ use pingora_proxy::{FailToProxy, Session};
 
 use crate::access::{BasicFault, Challenged, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
+use crate::client::TwoClients;
 use crate::limit::{Crowded, Exceeded, Offence};
 use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, TooSlow, WrongHost};
-use crate::log::Room;
+use crate::log::{Blame, Room};
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
 
 use super::answer;
+use super::blame;
 use super::context::Context;
 use super::meter;
 use super::summary;
@@ -30,6 +32,8 @@ pub(crate) enum Refusal {
     Head(HeadFault),
     /// Its TLS connection does not stand for the host.
     WrongHost(WrongHost),
+    /// Nobody can tell who asks.
+    TwoClients(TwoClients),
     /// No route takes it.
     NoRoute(NoRoute),
     /// Who asks may not.
@@ -69,6 +73,8 @@ pub(super) struct Told {
     pub(super) room: Room,
     /// Why, as a word of the log.
     pub(super) tag: &'static str,
+    /// Whose doing it is.
+    pub(super) blame: Blame,
     /// What the client did wrong, if anybody could have known it.
     pub(super) offence: Option<Offence>,
 }
@@ -76,11 +82,14 @@ pub(super) struct Told {
 impl Refusal {
     /// The table: what a client is told, and what the log says.
     pub(super) fn told(&self) -> Told {
-        use Room::{Access, Balance, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream};
+        use Room::{
+            Access, Balance, Client, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream,
+        };
         let (status, room, tag) = match self {
             Refusal::Malformed(cause) => (of_kind(cause.kind()), Sanitise, cause.tag()),
             Refusal::Head(fault) => of_head(*fault),
             Refusal::WrongHost(WrongHost) => (421, Listen, "wrong_host"),
+            Refusal::TwoClients(TwoClients) => (400, Client, "two_clients"),
             Refusal::NoRoute(NoRoute::Unknown) => (404, Route, "no_route"),
             Refusal::NoRoute(NoRoute::Method { .. }) => (405, Route, "method"),
             Refusal::Denied(denied) => (of_denied(denied), Access, denied.tag()),
@@ -98,7 +107,8 @@ impl Refusal {
             Refusal::TookTooLong => (504, Proxy, "took_too_long"),
             Refusal::Internal => (500, Proxy, "internal"),
         };
-        Told { status, room, tag, offence: meter::offence(self, status) }
+        let (blame, offence) = (blame::of(self), meter::offence(self, status));
+        Told { status, room, tag, blame, offence }
     }
 
     /// What of the configuration it is by, for the log.
@@ -264,6 +274,12 @@ impl From<Exceeded> for Refusal {
 impl From<Crowded> for Refusal {
     fn from(cause: Crowded) -> Self {
         Refusal::Crowded(cause)
+    }
+}
+
+impl From<TwoClients> for Refusal {
+    fn from(cause: TwoClients) -> Self {
+        Refusal::TwoClients(cause)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::units::{OrOff, Period};
 use crate::upstream::Upstream;
 
 use super::limits::RateLimits;
-use super::{Action, Defaults, NamedBy, Route, Site, Targets, exposed, limits, names};
+use super::{Action, Defaults, NamedBy, Route, Site, Targets, exposed, limits, names, needless};
 
 type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
@@ -169,22 +169,31 @@ fn build_routes(
     faults.into_result(|| Some((router?, built.into_iter().map(Arc::new).collect())))
 }
 
-/// Says to each route which fields its servers believe.
+/// Says to each route which fields its servers believe, whatever upstreams they are in.
 fn guard(routes: &mut [Route]) {
-    let mut filled: HashMap<*const Upstream, Vec<HeaderName>> = HashMap::new();
-    for route in &*routes {
-        for upstream in route.upstreams() {
-            let names = filled.entry(Arc::as_ptr(upstream)).or_default();
-            names.extend(route.access.names().cloned());
+    let mut filled: HashMap<String, Vec<HeaderName>> = HashMap::new();
+    for route in routes.iter().filter(|route| route.access.names().next().is_some()) {
+        for server in servers(route) {
+            filled.entry(server).or_default().extend(route.access.names().cloned());
         }
     }
     for route in routes {
-        let believed = route.upstreams().filter_map(|upstream| filled.get(&Arc::as_ptr(upstream)));
+        let believed = servers(route).filter_map(|server| filled.get(&server));
         let mut names: Vec<HeaderName> = believed.flatten().cloned().collect();
         names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         names.dedup();
         route.guarded = names;
     }
+}
+
+/// What tells the processes apart that a route asks.
+fn servers(route: &Route) -> impl Iterator<Item = String> {
+    let destinations = route.upstreams().flat_map(|upstream| upstream.pool.destinations());
+    destinations.map(|destination| match destination.rsplit_once(':') {
+        // Three names of the same machine, and most often of the same process.
+        Some(("localhost" | "127.0.0.1" | "[::1]", port)) => format!("localhost:{port}"),
+        _ => destination,
+    })
 }
 
 /// Names of query parameters whose values no log shows, each once.
@@ -234,12 +243,7 @@ impl RouteBuilder<'_> {
         };
         let total = faults.collect("timeouts", total(&written.timeouts));
         let total = total.map(|own| own.or_else(|| Some(defaults?.total)));
-        if written.rewrite.is_some() && !matches!(action, Some(Action::Proxy(_)) | None) {
-            faults.extend(Faults::at(
-                "rewrite",
-                "changes what servers are asked; this route asks none",
-            ));
-        }
+        faults.extend(needless::of(written, self.shared.config));
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -465,8 +469,8 @@ mod tests {
             )
         };
         let yaml = format!(
-            "defaults: {{ {} }}\nroutes: [{{ respond: {{}} }}, \
-             {{ match: {{ path: /own }}, respond: {{}}, {} }}]",
+            "upstreams: {{ app: {{ servers: ['127.0.0.1:1'] }} }}\ndefaults: {{ {} }}\n\
+             routes: [{{ respond: {{}} }}, {{ match: {{ path: /own }}, upstream: app, {} }}]",
             words("default", "text/css"),
             words("own", "text/html"),
         );

@@ -8,6 +8,7 @@ mod build;
 mod exposed;
 mod limits;
 mod names;
+mod needless;
 mod state;
 
 use std::collections::BTreeMap;
@@ -86,6 +87,11 @@ impl Site {
 
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Route> {
         self.by_index.iter().map(|route| &**route)
+    }
+
+    /// What is odd about what was written, and no fault.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        needless::unlisted(&self.config)
     }
 
     /// How strictly heads are read on the listener of this name.

@@ -359,24 +359,40 @@ async fn what_tokens_fill_comes_by_no_other_route_to_the_same_servers() {
     let (_folder, keys) = file(&[&signer]);
     let yaml = "
 listeners: [{ address: '127.0.0.1:{port}', strict: { underscores: pass } }]
-upstreams: { app: { servers: ['{app}'] }, other: { servers: ['{other}'] } }
+upstreams:
+  app: { servers: ['{app}'] }
+  other: { servers: ['{other}'] }
+  again: { servers: ['localhost:{app_port}'], retries: { attempts: 1 } }
+  partly: { servers: ['{app}', '{other}'] }
 routes:
   - upstream: app
     access: { jwt: { jwks: '{jwks}', headers: { x-user: sub } } }
   - match: { path: /open }
     upstream: app
+  - match: { path: /again }
+    upstream: again
+  - match: { path: /partly }
+    upstream: partly
   - match: { path: /both }
     upstreams: { app: 1, other: 1 }
   - match: { path: /other }
     upstream: other
 ";
-    let places: [(&str, &dyn std::fmt::Display); 3] =
-        [("jwks", &keys.display()), ("app", &origin.addr), ("other", &other.addr)];
+    let places: [(&str, &dyn std::fmt::Display); 4] = [
+        ("jwks", &keys.display()),
+        ("app", &origin.addr),
+        ("app_port", &origin.addr.port()),
+        ("other", &other.addr),
+    ];
     let edge = Edge::start_with(yaml, &places);
     let lies = "x-user: root\r\nx_user: root\r\nx.user: root\r\n";
-    for (path, names) in
-        [("/open", &[][..]), ("/both", &[]), ("/other", &["x-user", "x_user", "x.user"])]
-    {
+    for (path, names) in [
+        ("/open", &[][..]),
+        ("/again", &[]),
+        ("/partly", &[]),
+        ("/both", &[]),
+        ("/other", &["x-user", "x_user", "x.user"]),
+    ] {
         let seen = Request::echoed(&Client::ask(edge.addr(), ask(path, "none", lies)).await);
         for name in ["x-user", "x_user", "x.user"] {
             assert_eq!(seen.header(name).is_some(), names.contains(&name), "{name} to {path}");

@@ -21,6 +21,16 @@ fn a_good_file_is_good_and_nothing_is_written() {
 }
 
 #[test]
+fn a_rate_limit_that_nobody_lists_is_told_and_no_fault() {
+    let folder = Folder::with(&format!("{GOOD}rate_limits: {{ few: {{ rate: 1/s }} }}\n"));
+    fs::create_dir(folder.path().join("logs")).unwrap();
+    let (code, said) = folder.run(&["-c", "tidegate.yaml", "-t"]);
+    let warning = "warning: rate_limits.few limits nobody: neither a route nor `defaults` has it \
+                   in its `rate_limits`\ntidegate.yaml: good\n";
+    assert_eq!((code, said.as_str()), (0, warning));
+}
+
+#[test]
 fn every_fault_is_told_with_its_place_and_nothing_is_written() {
     let check = |config: &str, faults: &[&str]| {
         let folder = Folder::with(config);

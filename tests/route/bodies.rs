@@ -71,3 +71,21 @@ async fn what_is_announced_too_large_reaches_no_server_and_no_answer() {
     assert_eq!(Client::ask(edge.addr(), post("/fixed", 5)).await.status, 413);
     assert_eq!(Client::ask(edge.addr(), post("/fixed", 4) + "four").await.text(), "fixed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_server_is_asked_nobody_waits_for_a_body_that_is_not_announced() {
+    let origin = Origin::ok().await;
+    let edge = Edge::start_with(SITE, &[("origin", &origin.addr)]);
+    // The bound is 4, yet no byte of it is of use to anybody.
+    let mut client = Client::connect(edge.addr()).await;
+    let head = "POST /fixed HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: chunked\r\n\r\n";
+    client.send(format!("{head}6\r\nlarger\r\n")).await;
+    assert_eq!(client.response().await.text(), "fixed");
+    // What follows without an end is the end of the connection, not of our memory.
+    client.expect_closed().await;
+    let mut h2 = H2Client::connect(edge.addr()).await;
+    let (answer, _stream) =
+        h2.open(Request::post("http://a.example/fixed").body(()).unwrap(), false).await;
+    assert_eq!(whole(answer).await.unwrap().response.status, 200);
+    assert!(edge.stop().iter().all(|record| record["status"] == 200));
+}

@@ -4,6 +4,7 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use crate::listen::Channel;
+use crate::values::cookie_pairs;
 
 /// Its name. No server sees it, so it is nobody else's.
 const NAME: &str = "tg_pass";
@@ -21,8 +22,8 @@ pub(super) fn shown(headers: &HeaderMap, channel: Channel) -> impl Iterator<Item
 }
 
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = Pass<'_>> {
-    let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
-    lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(Pass::read)
+    // Every one is tried: a page of another host of the site may have set one more.
+    cookie_pairs(headers).filter_map(Pass::read)
 }
 
 /// The Set-Cookie of a pass; one set over TLS stays there.
