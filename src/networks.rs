@@ -47,8 +47,20 @@ impl Network {
         self.is_v4
     }
 
+    /// Whether it is one address alone.
+    pub(crate) fn is_one(self) -> bool {
+        self.prefix == if self.is_v4 { 32 } else { 128 }
+    }
+
+    /// Its first address.
+    pub(crate) fn first(self) -> IpAddr {
+        match self.is_v4 {
+            true => Ipv4Addr::from_bits(self.base as u32).into(),
+            false => Ipv6Addr::from_bits(self.base).into(),
+        }
+    }
+
     /// One at a time; [`Networks`] finds an address among many.
-    #[cfg(test)]
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let (bits, width, is_v4) = bits_of(address);
         is_v4 == self.is_v4 && bits & mask(self.prefix, width) == self.base

@@ -76,6 +76,9 @@ pub(super) fn add(
     if wish.r#for.is_some_and(|period| period.0.is_zero()) {
         return (StatusCode::UNPROCESSABLE_ENTITY, "for: must be longer than 0\n".to_owned());
     }
+    if let Some(what) = no_ban(wish.network, site) {
+        return (StatusCode::UNPROCESSABLE_ENTITY, format!("{}: {what}\n", wish.network));
+    }
     let period = wish.r#for.unwrap_or(site.config.bans.r#for);
     if let Err(full) = state.ledger.ban(wish.network, period.0) {
         let what = format!("{full}; lift some, or write them to `bans.list`\n");
@@ -83,6 +86,17 @@ pub(super) fn add(
     }
     ::log::info!("admin: {} banned {} for {period}", name(who), wish.network);
     (StatusCode::OK, "banned\n".to_owned())
+}
+
+/// Why there is no use in banning a network.
+fn no_ban(network: Network, site: &Site) -> Option<&'static str> {
+    if network.prefix() == 0 {
+        Some("is everybody; a route is closed by `access.deny`, a process by its end")
+    } else if network.is_one() && site.clients.trust(network.first()) {
+        Some("is a trusted proxy, and those are never shut out; see `clients.trusted_proxies`")
+    } else {
+        None
+    }
 }
 
 /// Lets a network in again; `written` is what follows the path of all bans.
@@ -102,7 +116,14 @@ pub(super) fn lift(
         return (StatusCode::CONFLICT, what);
     }
     if !state.ledger.lift(network) {
-        return (StatusCode::NOT_FOUND, format!("{network} is not banned\n"));
+        let bans = state.ledger.bans().into_iter().filter(|told| told.ends_in > 0);
+        let all = bans.map(|told| told.network).chain(site.config.bans.list.iter().copied());
+        let mut around = all.filter(|ban| ban.prefix() < network.prefix());
+        let what = match around.find(|ban| ban.contains(network.first())) {
+            Some(ban) => format!("{network} is not banned by itself, but {ban} is\n"),
+            None => format!("{network} is not banned\n"),
+        };
+        return (StatusCode::NOT_FOUND, what);
     }
     ::log::info!("admin: {} let {network} in again", name(who));
     (StatusCode::OK, "not banned any more\n".to_owned())

@@ -140,6 +140,13 @@ async fn operators_see_bans_and_change_them() {
         assert_eq!(admin(&edge, line, "").await.status, 404, "{line}");
     }
     edge.await_stderr("let 127.0.3.0/24 in again");
+    let inner = admin(&edge, "DELETE /api/bans/127.0.0.7", "").await;
+    assert_eq!(inner.status, 200);
+    let (wide, inner) = ("{\"network\": \"127.0.0.6/31\"}", "DELETE /api/bans/127.0.0.7");
+    assert_eq!(admin(&edge, "POST /api/bans", wide).await.status, 200);
+    let told = admin(&edge, inner, "").await;
+    assert_eq!(told.status, 404);
+    assert_eq!(told.text(), "127.0.0.7/32 is not banned by itself, but 127.0.0.6/31 is\n");
     assert_eq!(status(&edge, "127.0.3.200", "/").await, 200);
     assert_eq!(behind(&edge, "2001:db8::9", "/").await, 200);
     assert!(is_closed(&edge, "127.0.0.7").await);
@@ -156,6 +163,8 @@ async fn what_is_no_ban_is_refused() {
         ("POST /api/bans", "{\"network\": \"127.0.0.7\", \"for\": \"1\"}", 422),
         ("POST /api/bans", "{\"network\": \"127.0.0.7\", \"for\": \"0s\"}", 422),
         ("POST /api/bans", "{\"network\": \"127.0.0.7\", \"times\": 1}", 422),
+        ("POST /api/bans", "{\"network\": \"0.0.0.0/0\"}", 422),
+        ("POST /api/bans", "{\"network\": \"127.0.0.9\"}", 422),
         ("POST /api/bans", &long, 413),
         ("DELETE /api/bans/a", "", 422),
         ("DELETE /api/bans/127.0.0.7", "", 404),
