@@ -2,6 +2,7 @@
 
 mod bans;
 mod bodies;
+mod delays;
 mod offences;
 mod rates;
 mod under_way;

@@ -118,7 +118,7 @@ impl RateLimit {
     }
 
     /// Takes `amount` of the allowance of a request, and says how long that
-    /// must wait.
+    /// must wait: not for longer than `patience`.
     ///
     /// Bodies come in pieces as large as they like: the last one may go beyond
     /// the allowance, and it is the next one that waits for it.
@@ -127,11 +127,12 @@ impl RateLimit {
         table: &Table,
         ask: &Ask<'_>,
         amount: u64,
+        patience: Duration,
         now: Moment,
     ) -> Result<Taken, TooEarly> {
         let key = self.hash(table, ask);
         let cost = cost(self.rate, amount);
-        let mut most = cost_of_burst(self).saturating_add(self.wait);
+        let mut most = cost_of_burst(self).saturating_add(self.wait.min(nanos(patience)));
         if self.count == Counted::BodyBytes {
             most = most.saturating_add(cost);
         }
@@ -429,17 +430,27 @@ mod tests {
         let ask = ask("192.0.2.1", "r", &none);
         let reject = limit("{ rate: 2/s, burst: 3 }");
         for left in [2, 1, 0] {
-            let taken = reject.take(&table, &ask, 1, 1).expect("within the burst");
+            let taken = reject.take(&table, &ask, 1, Duration::MAX, 1).expect("within the burst");
             assert_eq!(reject.wait_of(&taken), Duration::ZERO);
             assert_eq!((cost_of_burst(&reject) - taken.ahead) / taken.cost, left);
         }
-        assert_eq!(reject.take(&table, &ask, 1, 1).unwrap_err(), TooEarly(SECOND / 2));
+        assert_eq!(
+            reject.take(&table, &ask, 1, Duration::MAX, 1).unwrap_err(),
+            TooEarly(SECOND / 2)
+        );
         let delay = limit("{ rate: 2/s, burst: 1, over: delay, wait: 1s }");
         let waits: Vec<u128> = (0..3)
-            .map(|_| delay.wait_of(&delay.take(&table, &ask, 1, 1).expect("waits")).as_millis())
+            .map(|_| {
+                delay
+                    .wait_of(&delay.take(&table, &ask, 1, Duration::MAX, 1).expect("waits"))
+                    .as_millis()
+            })
             .collect();
         assert_eq!(waits, [0, 500, 1000]);
-        assert_eq!(delay.take(&table, &ask, 1, 1).unwrap_err(), TooEarly(SECOND / 2));
+        assert_eq!(
+            delay.take(&table, &ask, 1, Duration::MAX, 1).unwrap_err(),
+            TooEarly(SECOND / 2)
+        );
     }
 
     #[test]
@@ -447,7 +458,9 @@ mod tests {
         let (none, table) = (HeaderMap::new(), Table::new(ALLOWANCES));
         let ask = ask("192.0.2.1", "r", &none);
         let limit = limit("{ count: body_bytes, rate: 64KiB/s, over: delay, wait: 5s }");
-        let wait = |bytes| limit.take(&table, &ask, bytes, 1).map(|taken| limit.wait_of(&taken));
+        let wait = |bytes| {
+            limit.take(&table, &ask, bytes, Duration::MAX, 1).map(|taken| limit.wait_of(&taken))
+        };
         assert_eq!(wait(256 << 10), Ok(Duration::ZERO));
         assert_eq!(wait(128 << 10), Ok(Duration::from_secs(3)));
         assert_eq!(wait(64 << 10), Ok(Duration::from_secs(5)));
@@ -480,7 +493,8 @@ mod tests {
             let (limit, table) = (limit(yaml), Table::new(ALLOWANCES));
             let ask = ask("192.0.2.1", "r", &none);
             for left in expected {
-                let taken = limit.take(&table, &ask, 1, 1).expect("within the burst");
+                let taken =
+                    limit.take(&table, &ask, 1, Duration::MAX, 1).expect("within the burst");
                 let (said, _) = limit.shown(|| taken).expect("shown");
                 assert!(said.starts_with(&format!("\"a\";r={left};t=")), "{yaml}: {said}");
                 assert_eq!(limit.shown(|| limit.look(&table, &ask, 1)).expect("shown").0, said);

@@ -5,6 +5,7 @@
 //! requests together are too many is for `shed`. What a client may ask for at
 //! all is for `access`.
 
+mod advance;
 mod allowance;
 mod bans;
 mod bound;
@@ -31,6 +32,7 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::networks::{ClientKey, Network};
 
+pub(crate) use self::advance::Advance;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::allowance::cookies;
 pub(crate) use self::allowance::{Ask, RateLimit, Who};
@@ -43,12 +45,11 @@ pub(crate) use self::permit::{Limits, Permit};
 pub(crate) use self::rate::{Amount, Rate};
 pub(crate) use self::shed::{Arrival, Config as ShedConfig, Crowded, Priority, Shed, Slot, Waits};
 
-use self::allowance::{Taken, whole_seconds};
+use self::allowance::whole_seconds;
 use self::bans::{Bans, Reason};
 use self::counts::Counts;
 use self::offence::{BanRule, Weighed};
-use self::table::{Shards, Table, TooEarly};
-use self::waiting::Waiting;
+use self::table::{Shards, Table};
 
 /// Places for 4,194,304 keys in 48 MiB at most. 1,000,000 take half of that, and
 /// fewer than one in a million of those finds its group full.
@@ -207,32 +208,6 @@ impl Ledger {
         }
     }
 
-    /// Takes from the allowances of all `limits`, or of none.
-    fn take(
-        &self,
-        limits: &[Arc<RateLimit>],
-        ask: &Ask<'_>,
-        amount: u64,
-    ) -> Result<Vec<Taken>, Exceeded> {
-        if limits.is_empty() {
-            return Ok(Vec::new());
-        }
-        let now = self.allowances.now();
-        let mut taken: Vec<Taken> = Vec::with_capacity(limits.len());
-        for limit in limits {
-            match limit.take(&self.allowances, ask, amount, now) {
-                Ok(one) => taken.push(one),
-                Err(TooEarly(nanos)) => {
-                    self.give_back(&taken);
-                    self.rejected(limit, ask);
-                    let retry = Duration::from_nanos(nanos);
-                    return Err(Exceeded::Rate { limit: limit.clone(), retry });
-                }
-            }
-        }
-        Ok(taken)
-    }
-
     /// What is to be said of the allowances of a request, taking nothing.
     fn look(&self, limits: &[Arc<RateLimit>], ask: &Ask<'_>) -> Vec<(String, String)> {
         if limits.is_empty() {
@@ -241,28 +216,6 @@ impl Ledger {
         let now = self.allowances.now();
         let shown = |limit: &Arc<RateLimit>| limit.shown(|| limit.look(&self.allowances, ask, now));
         limits.iter().filter_map(shown).collect()
-    }
-
-    /// Waits until all that was taken is there.
-    async fn wait(&self, limits: &[Arc<RateLimit>], taken: &[Taken]) -> Result<(), Exceeded> {
-        let waits = limits.iter().zip(taken).map(|(limit, taken)| (limit.wait_of(taken), limit));
-        let Some((wait, limit)) = waits.max_by_key(|(wait, _)| *wait) else { return Ok(()) };
-        if wait.is_zero() {
-            return Ok(());
-        }
-        let Some(_waiting) = Waiting::begin(&self.waiting) else {
-            self.give_back(taken);
-            return Err(Exceeded::Rate { limit: limit.clone(), retry: wait });
-        };
-        limit.metrics.delayed();
-        tokio::time::sleep(wait).await;
-        Ok(())
-    }
-
-    fn give_back(&self, taken: &[Taken]) {
-        for taken in taken {
-            self.allowances.give_back(taken.key, taken.cost);
-        }
     }
 
     fn rejected(&self, limit: &RateLimit, ask: &Ask<'_>) {
@@ -315,7 +268,7 @@ pub(crate) struct Figures {
 mod tests {
     use http::HeaderMap;
 
-    use super::waiting::MOST_WAITING;
+    use super::waiting::{MOST_OF_CLIENT, MOST_WAITING};
     use super::*;
     use crate::log::Metrics;
     use crate::units::Period;
@@ -340,6 +293,13 @@ mod tests {
         Ask { address, client: ClientKey::from(address), who, route: "r", headers }
     }
 
+    /// A permit, once it has been waited for.
+    async fn take(limits: &Limits, ledger: &Ledger, ask: &Ask<'_>) -> Result<Permit, Exceeded> {
+        let mut advance = limits.take(ledger, ask, Duration::MAX)?;
+        advance.come().await;
+        limits.permit(ledger, ask, advance)
+    }
+
     fn is_banned(ledger: &Ledger, policy: &BanPolicy, address: [u8; 4]) -> bool {
         ledger.is_banned(policy, IpAddr::from(address))
     }
@@ -351,7 +311,7 @@ mod tests {
         let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
         let began = tokio::time::Instant::now();
         for seconds in 0..3 {
-            limits.take(&ledger, &ask).await.expect("a permit");
+            take(&limits, &ledger, &ask).await.expect("a permit");
             assert_eq!(began.elapsed().as_secs(), seconds);
         }
         assert_eq!(ledger.tidy().waiting, 0);
@@ -362,13 +322,75 @@ mod tests {
         let (limits, ledger) = (limits("{ rate: 1/s, burst: 1, over: delay }"), Ledger::default());
         let headers = HeaderMap::new();
         let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
-        limits.take(&ledger, &ask).await.expect("a permit");
+        take(&limits, &ledger, &ask).await.expect("a permit");
         ledger.waiting.store(MOST_WAITING, Ordering::Relaxed);
         for _ in 0..10 {
-            let refused = limits.take(&ledger, &ask).await.expect_err("too many wait");
+            let refused = take(&limits, &ledger, &ask).await.expect_err("too many wait");
             assert_eq!(refused.retry(), Some(Duration::from_secs(1)), "nothing was taken");
         }
         assert_eq!(ledger.tidy().waiting, MOST_WAITING, "none of them waits");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_client_has_its_share_of_those_who_wait() {
+        let yaml = "{ rate: 1000/s, burst: 1, key: route, over: delay, wait: 1m }";
+        let (limits, ledger) = (limits(yaml), Ledger::default());
+        let headers = HeaderMap::new();
+        let take =
+            |address, who| limits.take(&ledger, &ask(&headers, address, who), Duration::MAX).ok();
+        let _first = take([192, 0, 2, 1], Who::Client).expect("of the burst");
+        let mut waiting = Vec::new();
+        for _ in 0..MOST_OF_CLIENT {
+            waiting.push(take([192, 0, 2, 1], Who::Client).expect("it may wait"));
+        }
+        for _ in 0..10 {
+            assert!(take([192, 0, 2, 1], Who::Client).is_none(), "it has its share");
+        }
+        waiting.push(take([192, 0, 2, 2], Who::Client).expect("another may wait"));
+        // A proxy that names nobody brings many.
+        for _ in 0..=MOST_OF_CLIENT {
+            waiting.push(take([192, 0, 2, 3], Who::Proxy).expect("it may wait"));
+        }
+        drop(waiting.remove(0));
+        assert!(take([192, 0, 2, 1], Who::Client).is_some(), "one of its own has left");
+        waiting.clear();
+        assert_eq!(ledger.tidy().waiting, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cannot_wait_for_so_long_takes_nothing() {
+        let yaml = "{ rate: 1/s, burst: 1, over: delay, wait: 1m }";
+        let (limits, ledger) = (limits(yaml), Ledger::default());
+        let headers = HeaderMap::new();
+        let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
+        take(&limits, &ledger, &ask).await.expect("a permit");
+        let patience = Duration::from_millis(300);
+        for _ in 0..100 {
+            let refused = limits.take(&ledger, &ask, patience).expect_err("a second is too long");
+            assert_eq!(refused.retry(), Some(Duration::from_millis(700)));
+        }
+        let began = tokio::time::Instant::now();
+        tokio::time::advance(Duration::from_millis(750)).await;
+        limits.take(&ledger, &ask, patience).expect("its turn comes soon enough").come().await;
+        assert_eq!(began.elapsed().as_millis() / 10, 100, "a second after the first");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_its_wait_has_asked_for_nothing() {
+        let yaml = "{ rate: 1/s, burst: 1, over: delay, wait: 1m }";
+        let (limits, ledger) = (limits(yaml), Ledger::default());
+        let headers = HeaderMap::new();
+        let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
+        let began = tokio::time::Instant::now();
+        take(&limits, &ledger, &ask).await.expect("a permit");
+        for _ in 0..20 {
+            let mut advance = limits.take(&ledger, &ask, Duration::MAX).expect("it may wait");
+            let come = tokio::time::timeout(Duration::from_millis(1), advance.come());
+            come.await.expect_err("its client does not wait");
+        }
+        assert_eq!(ledger.tidy().waiting, 0);
+        take(&limits, &ledger, &ask).await.expect("a permit");
+        assert_eq!(began.elapsed().as_millis() / 10, 100, "a second after the first");
     }
 
     #[tokio::test(start_paused = true)]
@@ -384,15 +406,15 @@ mod tests {
         let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
         let began = tokio::time::Instant::now();
         for seconds in [0, 10] {
-            limits.take(&ledger, &ask).await.expect("a permit");
+            take(&limits, &ledger, &ask).await.expect("a permit");
             assert_eq!(began.elapsed().as_secs(), seconds, "the longest wait");
         }
         for _ in 0..10 {
-            let refused = limits.take(&ledger, &ask).await.expect_err("two in an hour");
+            let refused = take(&limits, &ledger, &ask).await.expect_err("two in an hour");
             assert_eq!(refused.rule().as_deref(), Some("few"));
         }
         let slower = Limits::new(vec![slower], None, None);
-        slower.take(&ledger, &ask).await.expect("a permit");
+        take(&slower, &ledger, &ask).await.expect("a permit");
         assert_eq!(began.elapsed().as_secs(), 20, "who was refused took nothing");
     }
 
@@ -406,12 +428,12 @@ mod tests {
         let ask = ask(&headers, address, Who::Client);
         let exceed = async |limits: &Limits, times: usize| {
             for _ in 0..times {
-                limits.take(&ledger, &ask).await.expect_err("over");
+                take(limits, &ledger, &ask).await.expect_err("over");
             }
             is_banned(&ledger, &policy, address)
         };
         for limits in [&one, &other] {
-            limits.take(&ledger, &ask).await.expect("a permit");
+            take(limits, &ledger, &ask).await.expect("a permit");
         }
         assert!(!exceed(&one, 2).await && !exceed(&other, 2).await);
         assert!(exceed(&one, 1).await);
@@ -430,9 +452,9 @@ mod tests {
             for (address, who) in asks {
                 for _ in 0..3 {
                     assert!(!is_banned(&ledger, &policy, address));
-                    drop(limits.take(&ledger, &ask(&headers, address, who)).await);
+                    drop(take(&limits, &ledger, &ask(&headers, address, who)).await);
                 }
-                limits.take(&ledger, &ask(&headers, address, who)).await.expect_err("over");
+                take(&limits, &ledger, &ask(&headers, address, who)).await.expect_err("over");
             }
             assert!(is_banned(&ledger, &policy, [192, 0, 2, 1]), "the fourth was refused");
             assert!(!is_banned(&ledger, &policy, [192, 0, 2, 2]), "a proxy");
@@ -477,15 +499,15 @@ mod tests {
         let ask = ask(&headers, [192, 0, 2, 1], Who::Client);
         let mut held = Vec::new();
         for _ in 0..10 {
-            held.push(limits.take(&ledger, &ask).await.expect("a permit"));
+            held.push(take(&limits, &ledger, &ask).await.expect("a permit"));
         }
         for _ in 0..5 {
-            let refused = limits.take(&ledger, &ask).await.expect_err("no place");
+            let refused = take(&limits, &ledger, &ask).await.expect_err("no place");
             assert_eq!(refused.tag(), "concurrency_per_client");
         }
         held.clear();
-        limits.take(&ledger, &ask).await.expect("the last of the burst");
-        assert_eq!(limits.take(&ledger, &ask).await.expect_err("over").tag(), "rate");
+        take(&limits, &ledger, &ask).await.expect("the last of the burst");
+        assert_eq!(take(&limits, &ledger, &ask).await.expect_err("over").tag(), "rate");
     }
 
     #[tokio::test]
@@ -496,20 +518,22 @@ mod tests {
         for address in [[192, 0, 2, 1], [192, 0, 2, 2]] {
             let ask = ask(&headers, address, Who::Client);
             for _ in 0..10 {
-                held.push(limits.take(&ledger, &ask).await.expect("a permit"));
+                held.push(take(&limits, &ledger, &ask).await.expect("a permit"));
             }
-            let tag = limits.take(&ledger, &ask).await.expect_err("over").tag();
+            let tag = take(&limits, &ledger, &ask).await.expect_err("over").tag();
             let all = if held.len() == 20 { "concurrency" } else { "concurrency_per_client" };
             assert_eq!(tag, all);
         }
         let of_other = Ask { route: "s", ..ask(&headers, [192, 0, 2, 1], Who::Client) };
-        limits.take(&ledger, &of_other).await.expect("another route");
+        take(&limits, &ledger, &of_other).await.expect("another route");
         held.truncate(5);
-        limits.take(&ledger, &ask(&headers, [192, 0, 2, 3], Who::Client)).await.expect("a permit");
+        take(&limits, &ledger, &ask(&headers, [192, 0, 2, 3], Who::Client))
+            .await
+            .expect("a permit");
         let proxy = ask(&headers, [192, 0, 2, 1], Who::Proxy);
         for _ in 0..15 {
-            held.push(limits.take(&ledger, &proxy).await.expect("one brings many clients"));
+            held.push(take(&limits, &ledger, &proxy).await.expect("one brings many clients"));
         }
-        assert_eq!(limits.take(&ledger, &proxy).await.expect_err("over").tag(), "concurrency");
+        assert_eq!(take(&limits, &ledger, &proxy).await.expect_err("over").tag(), "concurrency");
     }
 }

@@ -1,20 +1,18 @@
 //! What one route allows, and the right of one request to be under way on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::allowance::{Ask, RateLimit, Taken, Who};
+use super::advance::{Advance, Said};
+use super::allowance::{Ask, RateLimit, Who};
 use super::config::Counted;
 use super::counts::Held;
 use super::{Exceeded, Ledger};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// What an answer says of allowances: items of `RateLimit` and of
-/// `RateLimit-Policy`.
-type Said = Vec<(String, String)>;
 
 /// The right of one request to be under way.
 #[derive(Debug, Default)]
@@ -60,31 +58,45 @@ impl Limits {
         !self.bytes.is_empty()
     }
 
-    /// A permit for a request, which may have to wait for it.
-    pub(crate) async fn take(&self, ledger: &Ledger, ask: &Ask<'_>) -> Result<Permit, Exceeded> {
-        let taken = ledger.take(&self.requests, ask, 1)?;
-        let of_requests = said(&self.requests, &taken);
-        ledger.wait(&self.requests, &taken).await?;
-        // Only now: who waits for an allowance would keep others from a place.
-        let held = self.hold(ledger, ask).inspect_err(|_| ledger.give_back(&taken))?;
-        let of_bodies = ledger.look(&self.bytes, ask);
-        Ok(Permit { _held: held, of_requests, of_bodies })
+    /// Takes what a request needs for its permit. It may have to wait for that;
+    /// if that were for longer than `patience`, there is none.
+    pub(crate) fn take<'a>(
+        &'a self,
+        ledger: &'a Ledger,
+        ask: &Ask<'_>,
+        patience: Duration,
+    ) -> Result<Advance<'a>, Exceeded> {
+        Advance::take(ledger, &self.requests, ask, 1, patience)
     }
 
-    /// Takes a piece of a body into account; it may have to wait for that.
-    pub(crate) async fn take_body(
+    /// The permit of a request that has waited for what it took.
+    pub(crate) fn permit(
         &self,
         ledger: &Ledger,
         ask: &Ask<'_>,
+        advance: Advance<'_>,
+    ) -> Result<Permit, Exceeded> {
+        // Only now: who waits for an allowance would keep others from a place.
+        let held = self.hold(ledger, ask)?;
+        let of_requests = advance.said();
+        advance.keep();
+        Ok(Permit { _held: held, of_requests, of_bodies: ledger.look(&self.bytes, ask) })
+    }
+
+    /// Takes a piece of a body into account; it may have to wait for that.
+    pub(crate) fn take_body<'a>(
+        &'a self,
+        ledger: &'a Ledger,
+        ask: &Ask<'_>,
         bytes: u64,
         permit: Option<&mut Permit>,
-    ) -> Result<(), Exceeded> {
-        let taken = ledger.take(&self.bytes, ask, bytes);
+    ) -> Result<Advance<'a>, Exceeded> {
+        let taken = Advance::take(ledger, &self.bytes, ask, bytes, Duration::MAX);
         if let Some(permit) = permit {
             // A rejection says itself what is left.
-            permit.of_bodies = said(&self.bytes, taken.as_deref().unwrap_or_default());
+            permit.of_bodies = taken.as_ref().map(Advance::said).unwrap_or_default();
         }
-        ledger.wait(&self.bytes, &taken?).await
+        taken
     }
 
     fn hold(&self, ledger: &Ledger, ask: &Ask<'_>) -> Result<[Option<Held>; 2], Exceeded> {
@@ -105,12 +117,6 @@ impl Limits {
         let held = ledger.counts.take((ask.client, ask.route), most);
         held.map(Some).ok_or(Exceeded::ClientOfRoute)
     }
-}
-
-/// What is to be said of what was taken.
-fn said(limits: &[Arc<RateLimit>], taken: &[Taken]) -> Said {
-    let taken = limits.iter().zip(taken);
-    taken.filter_map(|(limit, taken)| limit.shown(|| *taken)).collect()
 }
 
 /// The fields of several limits, each a list of items (RFC 9651).

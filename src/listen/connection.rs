@@ -98,6 +98,7 @@ pub(crate) struct Exchange {
     malformed: AtomicBool,
     open_ended: AtomicBool,
     last: AtomicBool,
+    watched: AtomicBool,
     cut: AtomicBool,
 }
 
@@ -127,6 +128,7 @@ impl Exchange {
             malformed: AtomicBool::new(false),
             open_ended: AtomicBool::new(false),
             last: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         })
     }
@@ -240,6 +242,17 @@ impl Exchange {
         self.last.load(Ordering::Acquire)
     }
 
+    /// As long as this is kept, whoever reads from the client over h1 is told of
+    /// nothing but its leaving: what it sends of its request stays where it is.
+    pub(crate) fn watch(&self) -> Watch<'_> {
+        self.watched.store(true, Ordering::Release);
+        Watch(self)
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Acquire)
+    }
+
     /// Lets every read and write of the exchange fail from now on; it must be
     /// polled to notice.
     pub(super) fn cut(&self) {
@@ -292,6 +305,16 @@ impl Exchange {
         let unused = ResponseHeader::build_no_case(200, Some(0))
             .expect("a bare status line is a valid header");
         Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(self.clone()))))
+    }
+}
+
+/// That a client is only watched, until this is dropped.
+#[must_use]
+pub(crate) struct Watch<'a>(&'a Exchange);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.0.watched.store(false, Ordering::Release);
     }
 }
 

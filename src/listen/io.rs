@@ -208,6 +208,19 @@ impl EdgeIo {
         Poll::Pending
     }
 
+    fn is_watched(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_watched())
+    }
+
+    /// Ready once the client has left. None of its request is read: of what
+    /// waits to be read, the end shows at the end of the watch.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.belongs {
+            Belongs::Bytes(0) => self.poll_ahead(cx),
+            _ => self.transport.poll_left(cx),
+        }
+    }
+
     /// Reads of a chunked body; what comes after it is kept.
     fn poll_chunks(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
@@ -258,7 +271,7 @@ impl EdgeIo {
         let is_body = matches!(self.belongs, Belongs::Bytes(1..) | Belongs::Chunks(_));
         let exchange = self.exchange.as_ref().filter(|_| is_body)?;
         let least = Least::of_bodies(&self.connection.listener)?;
-        (!exchange.is_open_ended()).then_some(least)
+        (!exchange.is_open_ended() && !exchange.is_watched()).then_some(least)
     }
 
     fn check_cut(&self) -> io::Result<()> {
@@ -351,6 +364,7 @@ impl AsyncRead for EdgeIo {
         }
         let (before, least) = (buf.filled().len(), me.least());
         let read = match &me.belongs {
+            _ if me.is_watched() => me.poll_left(cx),
             Belongs::All => me.poll_all(cx, buf),
             Belongs::Chunks(_) => me.poll_chunks(cx, buf),
             Belongs::Bytes(0) => me.poll_ahead(cx),

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
@@ -204,11 +204,26 @@ impl Transport {
 impl Transport {
     /// Forgets how slowly the client took what was written.
     pub(super) fn forgive(&mut self) {
-        let tcp = match self {
+        self.tcp().stall.speed = Speed::default();
+    }
+
+    /// Ready once the client sends no more, whatever is still to be read. It
+    /// wakes whoever waits only while there is nothing to be read.
+    pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = &self.tcp().stream;
+        ready!(stream.poll_read_ready(cx))?;
+        let state = pin!(stream.ready(Interest::READABLE));
+        match ready!(state.poll(cx))?.is_read_closed() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    fn tcp(&mut self) -> &mut Tcp {
+        match self {
             Transport::Plain(tcp) => tcp,
             Transport::Tls(tls) => tls.get_mut().0,
-        };
-        tcp.stall.speed = Speed::default();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
+use http::{Uri, Version, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -12,15 +12,15 @@ use tokio::time::{Instant, timeout};
 
 use crate::access::{self, Asked, Denied, Granted, Pressure, Query, Screened};
 use crate::client::Client;
-use crate::limit::{Arrival, Body, Crowded, Permit, Slot, Waits};
-use crate::listen::{Channel, Exchange, HttpsRedirect, LINGER, Listener};
+use crate::limit::{Arrival, Body, Crowded, Slot, Waits};
+use crate::listen::{Channel, Exchange, LINGER, Listener};
 use crate::respond::{Answer, asked_before};
-use crate::route::{Matched, Rewrite};
+use crate::route::{Matched, NoRoute, Rewrite};
 use crate::sanitise::{Head, Malformed, Strict};
 use crate::site::{Action, NamedBy, Route, Site, State};
 use crate::upstream::{Need, Protocol, Upstream, headers};
 
-use super::answer::Reply;
+use super::answer::{self, Reply};
 use super::context::{Context, Forward};
 use super::fields;
 use super::meter;
@@ -58,25 +58,15 @@ pub(super) async fn admit(
     let (connection, site) = (&exchange.connection, ctx.site.clone());
     let strict = site.strict(&connection.listener.name);
     drop_fields(session.req_header_mut(), strict);
-    let request = session.req_header();
-    let peer = connection.peer.ip();
-    ctx.request_id = Some(site.clients.request_id(peer, &request.headers));
-    let client = site.clients.identify(peer, &request.headers)?;
-    ctx.client = Some(client.clone());
-    ctx.under_way = meter::enter(&client, &site, state)?;
+    let mut request = session.req_header();
+    let client = meet(request, &exchange, ctx, state)?;
     exchange.check_head()?;
-    let head = read_head(request, strict)?;
+    let mut head = read_head(request, strict)?;
     connection.check_host(&head.host)?;
-    if let Some(answer) = to_https(&connection.listener, &head)? {
+    if let Some(answer) = answer::to_https(&connection.listener, &head)? {
         return Ok(Some(answer));
     }
-    if let Some((route, answer)) = preflight(&site, &head) {
-        ctx.route = Some(route.clone());
-        let permit = meter::permit(&client, route, &request.headers, &site, state).await;
-        ctx.permit = Some(permit?);
-        return Ok(Some(answer));
-    }
-    let (route, found) = site.find(&head)?;
+    let (route, found) = find(&site, &head)?;
     ctx.route = Some(route.clone());
     if let Some(total) = route.total
         && !may_be_call(&head, request.version)
@@ -84,9 +74,17 @@ pub(super) async fn admit(
         exchange.end_after(total);
     }
     // Before access: a guess at a password is a request, too.
-    let patience = patience(&exchange);
-    let permit = permit_within(patience, &client, route, &request.headers, &site, state).await;
-    ctx.permit = Some(permit?);
+    let mut taken = meter::take(&exchange, &client, route, &request.headers, &site, state)?;
+    if taken.is_to_come() {
+        meter::await_turn(&mut taken, &exchange, session).await?;
+        request = session.req_header();
+        head = read_head(request, strict)?;
+    }
+    ctx.permit = Some(meter::permit(taken, &client, route, &request.headers, &site, state)?);
+    let found = match found {
+        Found::Answer(answer) => return Ok(Some(answer)),
+        Found::Route(found) => found,
+    };
     check_load(route, ctx)?;
     let (request, head) =
         match screen(route, &client, &head, &request.uri, connection.channel(), ctx)? {
@@ -98,22 +96,15 @@ pub(super) async fn admit(
             }
         };
     let sent = head.target(&request.uri, strict);
-    let asked = Asked {
-        head: &head,
-        client: &client,
-        target: sent.as_deref().unwrap_or_else(|| written_target(&request.uri)),
-        channel: connection.channel(),
-        request_id: ctx.request_id.as_ref().ok_or(Refusal::Internal)?,
-    };
-    let granted = check_access(&exchange, route, &asked).await?;
+    let target = sent.as_deref().unwrap_or_else(|| written_target(&request.uri));
+    ctx.granted = check_access(route, &head, target, &exchange, ctx).await?;
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
 
     let shows_pass = access::show_pass(&request.headers);
     let is_void_upgrade = !head.upgrade && request.headers.contains_key(header::UPGRADE);
     let answer = act(route, &found, &head, sent, request.version, ctx)?;
     be_patient(route, &exchange, session, ctx);
-    grant(session.req_header_mut(), route, &granted);
-    ctx.granted = granted;
+    grant(session.req_header_mut(), route, &ctx.granted);
     ctx.slot = find_slot(route, session, ctx)?;
     if is_void_upgrade {
         // Pingora takes any Upgrade for a tunnel, whatever the client meant.
@@ -126,30 +117,39 @@ pub(super) async fn admit(
     Ok(answer)
 }
 
-/// How long rooms may wait for others on behalf of a request: nobody reads or
-/// writes meanwhile, and would notice the end of its exchange.
-fn patience(exchange: &Exchange) -> Duration {
-    exchange.left().unwrap_or(Duration::MAX)
-}
-
-async fn permit_within(
-    patience: Duration,
-    client: &Client,
-    route: &Route,
-    headers: &HeaderMap,
-    site: &Site,
-    state: &State,
-) -> Result<Permit, Refusal> {
-    let permit = timeout(patience, meter::permit(client, route, headers, site, state)).await;
-    Ok(permit.map_err(|_| Refusal::TookTooLong)??)
-}
-
-async fn check_access(
+/// Finds out who asks, and whether it may at all.
+fn meet(
+    request: &RequestHeader,
     exchange: &Exchange,
+    ctx: &mut Context,
+    state: &State,
+) -> Result<Client, Refusal> {
+    let (clients, peer) = (&ctx.site.clients, exchange.connection.peer.ip());
+    ctx.request_id = Some(clients.request_id(peer, &request.headers));
+    let client = clients.identify(peer, &request.headers)?;
+    ctx.client = Some(client.clone());
+    ctx.under_way = meter::enter(&client, &ctx.site, state)?;
+    Ok(client)
+}
+
+/// Others may be asked, within what is left of the exchange: nobody reads or
+/// writes meanwhile, and would notice its end.
+async fn check_access(
     route: &Route,
-    asked: &Asked<'_>,
+    head: &Head<'_>,
+    target: &str,
+    exchange: &Exchange,
+    ctx: &Context,
 ) -> Result<Granted, Refusal> {
-    let granted = timeout(patience(exchange), route.access.check(asked)).await;
+    let asked = Asked {
+        head,
+        client: ctx.client.as_ref().ok_or(Refusal::Internal)?,
+        target,
+        channel: exchange.connection.channel(),
+        request_id: ctx.request_id.as_ref().ok_or(Refusal::Internal)?,
+    };
+    let left = exchange.left().unwrap_or(Duration::MAX);
+    let granted = timeout(left, route.access.check(&asked)).await;
     Ok(granted.map_err(|_| Refusal::TookTooLong)??)
 }
 
@@ -191,6 +191,22 @@ fn be_patient(route: &Route, exchange: &Exchange, session: &mut Session, ctx: &C
     if let (Some(total), Need::Exchange | Need::Upgrade) = (route.total, need) {
         exchange.end_after(total);
     }
+}
+
+/// What a request leads to.
+enum Found {
+    /// An answer that needs no access.
+    Answer(Reply),
+    /// What its route does.
+    Route(Matched),
+}
+
+fn find<'s>(site: &'s Site, head: &Head<'_>) -> Result<(&'s Arc<Route>, Found), NoRoute> {
+    if let Some((route, answer)) = preflight(site, head) {
+        return Ok((route, Found::Answer(answer)));
+    }
+    let (route, found) = site.find(head)?;
+    Ok((route, Found::Route(found)))
 }
 
 /// The answer to a browser that asks whether a page may use a method: by the
@@ -236,7 +252,8 @@ fn set_query(
         None => path.to_owned(),
     };
     let mut parts = request.uri.clone().into_parts();
-    parts.path_and_query = PathAndQuery::try_from(target).ok();
+    let target = PathAndQuery::try_from(target).map_err(|_| Refusal::Internal)?;
+    parts.path_and_query = Some(target);
     request.set_uri(Uri::from_parts(parts).map_err(|_| Refusal::Internal)?);
     Ok(())
 }
@@ -263,31 +280,6 @@ fn grant(request: &mut RequestHeader, route: &Route, granted: &Granted) {
 /// The target as it was written; empty where it is not one of a server's.
 fn written_target(uri: &Uri) -> &str {
     uri.path_and_query().map_or("", |target| target.as_str())
-}
-
-/// The way to https, where the listener sends every request there: none is
-/// answered in the clear.
-fn to_https(listener: &Listener, head: &Head<'_>) -> Result<Option<Reply>, Refusal> {
-    let HttpsRedirect::Port(port) = listener.https_redirect else {
-        return Ok(None);
-    };
-    if head.host.is_empty() {
-        return Err(Malformed::NoHost.into());
-    }
-    let mut location = format!("https://{}", head.host);
-    if port != 443 {
-        location.push_str(&format!(":{port}"));
-    }
-    // `OPTIONS *` asks for the host itself, without a path (RFC 9110 §7.1).
-    if head.path != "*" {
-        location.push_str(&head.path);
-    }
-    if let Some(query) = head.query {
-        location.push('?');
-        location.push_str(query);
-    }
-    let location = HeaderValue::try_from(location).map_err(|_| Refusal::Internal)?;
-    Ok(Some(Reply::Answer(Answer::redirect(StatusCode::PERMANENT_REDIRECT, location))))
 }
 
 /// The most bytes of body, checked early where the client says how many come.
@@ -408,19 +400,16 @@ mod tests {
     }
 
     #[test]
-    fn plain_requests_are_sent_to_https_where_the_listener_says_so() {
-        for (redirect, expected) in [
-            ("off", None),
-            ("on", Some("https://a.example/x?y")),
-            ("8443", Some("https://a.example:8443/x?y")),
-        ] {
-            let listener = listener(&format!("https_redirect: {redirect}"));
-            let location = read("/x?y", |head, _| match to_https(&listener, head) {
-                Ok(Some(Reply::Answer(answer))) => Some(answer.headers[0].1.clone()),
-                _ => None,
-            });
-            assert_eq!(location.as_ref().map(HeaderValue::as_bytes), expected.map(str::as_bytes));
+    fn a_query_that_is_none_leads_nowhere_else() {
+        let site = Site::build(&Config::default(), &Metrics::new(), None).expect("good");
+        let mut ctx = Context::new(Arc::new(site), 0);
+        let mut request = RequestHeader::build("GET", b"/x?y", None).expect("good");
+        for (query, expected) in [(Some("z"), "/x?z"), (None, "/x")] {
+            set_query(&mut request, query, &mut ctx).expect("a query");
+            assert_eq!(request.uri, expected);
         }
+        let refused = set_query(&mut request, Some("a b"), &mut ctx);
+        assert!(matches!(refused, Err(Refusal::Internal)), "{}", request.uri);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use pingora::{ErrorType, OrErr, Result};
 use pingora_proxy::Session;
 
 use crate::files::{Ask, Missing, Served};
+use crate::listen::{HttpsRedirect, Listener};
 use crate::respond::Answer;
+use crate::sanitise::{Head, Malformed};
 use crate::site::Action;
 
 use super::context::{Context, Piece};
@@ -68,6 +70,31 @@ pub(super) async fn write_fixed(
     }
     session.write_response_header(Box::new(response), false).await?;
     write_body(Some(answer.body), Piece::Last, session, ctx).await
+}
+
+/// The way to https, where the listener sends every request there: none is
+/// answered in the clear.
+pub(super) fn to_https(listener: &Listener, head: &Head<'_>) -> Result<Option<Reply>, Refusal> {
+    let HttpsRedirect::Port(port) = listener.https_redirect else {
+        return Ok(None);
+    };
+    if head.host.is_empty() {
+        return Err(Malformed::NoHost.into());
+    }
+    let mut location = format!("https://{}", head.host);
+    if port != 443 {
+        location.push_str(&format!(":{port}"));
+    }
+    // `OPTIONS *` asks for the host itself, without a path (RFC 9110 §7.1).
+    if head.path != "*" {
+        location.push_str(&head.path);
+    }
+    if let Some(query) = head.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    let location = HeaderValue::try_from(location).map_err(|_| Refusal::Internal)?;
+    Ok(Some(Reply::Answer(Answer::redirect(StatusCode::PERMANENT_REDIRECT, location))))
 }
 
 /// Whether the client has been told more than interim answers. After a 101, it
@@ -156,4 +183,34 @@ async fn write_body(
     deliver::hurry(session, ctx);
     deliver::response_body(&mut bytes, piece, ctx)?;
     session.write_response_body(bytes, piece == Piece::Last).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::sanitise::Strict;
+
+    #[test]
+    fn plain_requests_are_sent_to_https_where_the_listener_says_so() {
+        let request = http::Request::get("/x?y").header(header::HOST, "a.example:8080");
+        let request = request.body(()).expect("a request");
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let head = Head::read(method, uri, Version::HTTP_11, headers, &Strict::default());
+        let head = head.expect("a sound head");
+        for (redirect, expected) in [
+            ("off", None),
+            ("on", Some("https://a.example/x?y")),
+            ("8443", Some("https://a.example:8443/x?y")),
+        ] {
+            let written = format!("{{ address: '127.0.0.1:1', https_redirect: {redirect} }}");
+            let config: config::Listener = serde_yaml::from_str(&written).expect("well-formed");
+            let listener = Listener::new(&config).expect("good");
+            let location = match to_https(&listener, &head) {
+                Ok(Some(Reply::Answer(answer))) => Some(answer.headers[0].1.clone()),
+                _ => None,
+            };
+            assert_eq!(location.as_ref().map(HeaderValue::as_bytes), expected.map(str::as_bytes));
+        }
+    }
 }

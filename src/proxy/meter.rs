@@ -1,13 +1,16 @@
 //! What the path asks of the room `limit`, and tells it.
 
+use std::time::Duration;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Version};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
+use tokio::time::timeout;
 
 use crate::access::{Denied, JwtFault};
 use crate::client::Client;
-use crate::limit::{Ask, Exceeded, Held, Offence, Permit, Who};
+use crate::limit::{Advance, Ask, Exceeded, Held, Offence, Permit, Who};
 use crate::listen::{Exchange, HeadFault};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
@@ -40,28 +43,71 @@ pub(super) fn part(refusal: &Refusal, session: &mut Session, ctx: &Context) {
     }
 }
 
-/// The permit of a request on its route.
-pub(super) async fn permit(
+/// Takes what a request needs for its permit, unless it had to wait for longer
+/// than there is left of it.
+pub(super) fn take<'a>(
+    exchange: &Exchange,
+    client: &Client,
+    route: &'a Route,
+    headers: &HeaderMap,
+    site: &Site,
+    state: &'a State,
+) -> Result<Advance<'a>, Exceeded> {
+    // Nobody reads or writes meanwhile, and would notice the end of the exchange.
+    let patience = exchange.left().unwrap_or(Duration::MAX);
+    route.limits.take(&state.ledger, &ask(client, route, headers, site), patience)
+}
+
+/// The permit of a request on its route, which has waited for what it took.
+pub(super) fn permit(
+    advance: Advance<'_>,
     client: &Client,
     route: &Route,
     headers: &HeaderMap,
     site: &Site,
     state: &State,
 ) -> Result<Permit, Exceeded> {
-    route.limits.take(&state.ledger, &ask(client, route, headers, site)).await
+    route.limits.permit(&state.ledger, &ask(client, route, headers, site), advance)
+}
+
+/// Waits for what a request has taken, as long as its client does: what nobody
+/// waits for any more is not run.
+pub(super) async fn await_turn(
+    taken: &mut Advance<'_>,
+    exchange: &Exchange,
+    session: &mut Session,
+) -> Result<(), Refusal> {
+    wait(taken, exchange, session).await.map_err(|error| match exchange.is_over() {
+        true => Refusal::TookTooLong,
+        false => Refusal::ClientLeft(error),
+    })
+}
+
+async fn wait(advance: &mut Advance<'_>, exchange: &Exchange, session: &mut Session) -> Result<()> {
+    let _watch = exchange.watch();
+    tokio::select! {
+        biased;
+        left = session.as_downstream_mut().read_body_or_idle(true) => {
+            left.and_then(|_| Error::e_explain(ErrorType::ConnectionClosed, "something was read"))
+                .map_err(Error::into_down)
+        }
+        () = advance.come() => Ok(()),
+    }
 }
 
 /// Lets a piece of a body pass, in its time.
 pub(super) async fn body(
-    session: &Session,
+    session: &mut Session,
     bytes: usize,
     ctx: &mut Context,
     state: &State,
 ) -> Result<()> {
-    let (Some(client), Some(route)) = (&ctx.client, &ctx.route) else {
+    let (Some(exchange), Some(client), Some(route)) = (&ctx.exchange, &ctx.client, &ctx.route)
+    else {
         return Ok(());
     };
-    if !route.limits.bound_bodies() {
+    // What passes a tunnel is no body.
+    if session.was_upgraded() || !route.limits.bound_bodies() {
         return Ok(());
     }
     let new = ctx.metered.new_of(bytes as u64);
@@ -69,11 +115,27 @@ pub(super) async fn body(
         return Ok(());
     }
     let ask = ask(client, route, &session.req_header().headers, &ctx.site);
-    let taken = route.limits.take_body(&state.ledger, &ask, new, ctx.permit.as_mut()).await;
-    taken.map_err(|exceeded| {
-        ctx.failure = Some(Refusal::Exceeded(exceeded));
-        Error::explain(ErrorType::HTTPStatus(429), "the body comes too fast").into_down()
-    })
+    let mut taken = match route.limits.take_body(&state.ledger, &ask, new, ctx.permit.as_mut()) {
+        Ok(taken) => taken,
+        Err(exceeded) => {
+            ctx.failure = Some(Refusal::Exceeded(exceeded));
+            let what = "the body comes too fast";
+            return Err(Error::explain(ErrorType::HTTPStatus(429), what).into_down());
+        }
+    };
+    if taken.is_to_come() {
+        let left = exchange.left().unwrap_or(Duration::MAX);
+        match timeout(left, wait(&mut taken, exchange, session)).await {
+            Ok(waited) => waited?,
+            Err(_) => {
+                ctx.failure = Some(Refusal::TookTooLong);
+                let what = "the body was to wait for too long";
+                return Err(Error::explain(ErrorType::HTTPStatus(504), what).into_down());
+            }
+        }
+    }
+    taken.keep();
+    Ok(())
 }
 
 /// Gives back the place of an exchange that may be open for days among those

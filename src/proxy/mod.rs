@@ -40,6 +40,7 @@ use crate::site::{Site, State};
 
 use self::context::{Context, Link, Piece};
 pub(crate) use self::door::FrontDoor;
+use self::refuse::Refusal;
 
 /// Serves requests by the site as it is when each of them begins.
 pub(crate) struct Conductor {
@@ -82,6 +83,7 @@ impl ProxyHttp for Conductor {
         match admit::admit(session, ctx, &self.state).await {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
+            Err(Refusal::ClientLeft(error)) => Err(error),
             Err(refusal) => {
                 meter::part(&refusal, session, ctx);
                 refuse::send(&refusal, session, ctx).await

@@ -24,7 +24,7 @@ use super::summary;
 use super::work;
 
 /// Everything a request may be refused for, or fail with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Refusal {
     /// The head has no one reading.
     Malformed(Malformed),
@@ -46,6 +46,8 @@ pub(crate) enum Refusal {
     BodyTooLarge,
     /// The client stopped sending its body.
     ClientTooSlow,
+    /// The client left before anybody was asked for it.
+    ClientLeft(Box<Error>),
     /// No file of that name.
     NoFile,
     /// Files are only read.
@@ -97,6 +99,7 @@ impl Refusal {
             Refusal::Crowded(_) => (503, Limit, "shed"),
             Refusal::BodyTooLarge => (413, Listen, "body_too_large"),
             Refusal::ClientTooSlow => (408, Listen, "body_too_slow"),
+            Refusal::ClientLeft(_) => (0, Listen, "client_left"),
             Refusal::NoFile => (404, Files, "no_file"),
             Refusal::FileMethod => (405, Files, "method"),
             Refusal::NoServer(NoServer::NoneHealthy) => (503, Balance, "no_healthy_server"),

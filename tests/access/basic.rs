@@ -287,3 +287,23 @@ async fn hashes_of_the_command_line_let_in() {
         assert_eq!(answer.status, status, "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signed_in_is_in_the_record_of_a_body_that_is_too_large() {
+    let origin = Origin::ok().await;
+    let (_folder, file) = users(&format!("ann:{TIDE}\n"));
+    let edge = Edge::start_with(
+        "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['{app}'] } }
+routes: [{ upstream: app, access: { basic: { file: '{users}' } }, limits: { body: 1KiB } }]
+",
+        &[("users", &file.display()), ("app", &origin.addr)],
+    );
+    let given = basic("ann", "tide");
+    let fields = format!("authorization: {given}\r\ncontent-length: 2000\r\n");
+    let head = format!("POST / HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n");
+    assert_eq!(Client::ask(edge.addr(), head).await.status, 413);
+    let record = &edge.stop()[0];
+    assert_eq!((&record["refusal"], &record["user"]), (&"body_too_large".into(), &"ann".into()));
+}

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpStream;
+
 use super::*;
-use crate::support::{Origin, origin};
+use crate::support::{Origin, origin, websocket};
 
 fn site(limit: &str) -> String {
     format!(
@@ -102,4 +104,17 @@ async fn every_answer_says_what_is_left_for_bodies() {
     // It says so once.
     assert!(refused.header("ratelimit").unwrap().starts_with("\"few\";r=0;t="), "{refused:?}");
     assert_eq!(refused.header("ratelimit-policy"), policy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_a_websocket_is_no_body() {
+    let app = Origin::scripted(websocket::echo).await;
+    let limit = "{ count: body_bytes, rate: 1KiB/h, burst: 1KiB }";
+    let edge = Edge::start_with(&site(limit), &[("app", &app.addr)]);
+    let stream = TcpStream::connect(edge.addr()).await.unwrap();
+    let mut socket = websocket::over(stream, "ws://a.example/").await;
+    for _ in 0..4 {
+        websocket::echoes(&mut socket, &"x".repeat(2000)).await;
+    }
+    assert_eq!(edge.metric("tidegate_limit_keys"), 0.0);
 }

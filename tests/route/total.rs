@@ -108,13 +108,14 @@ routes:
     let edge = Edge::start_with(yaml, &[("origin", &origin.addr), ("judge", &judge.addr)]);
     assert_eq!(Client::ask(edge.addr(), GET).await.status, 504);
     let mut client = H2Client::connect(edge.addr()).await;
-    for (path, status) in [("", 504), ("slow", 200), ("slow", 504)] {
+    // Who would have to wait for longer is told so at once.
+    for (path, status) in [("", 504), ("slow", 200), ("slow", 429)] {
         let answer = client.get(&format!("http://a.example/{path}")).await.response;
         assert_eq!(answer.status, status, "{path}");
     }
     let mut records = edge.access_log(4);
     records.retain(|record| record["status"] != 200);
-    assert_eq!(outcomes(&records), [TOO_LONG; 3]);
+    assert_eq!(outcomes(&records), [TOO_LONG, TOO_LONG, (429, "rate")]);
     assert_eq!(origin.requests(), 1);
 }
 
