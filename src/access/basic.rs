@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::password;
-use super::passwords::{Busy, Claim, Passwords, Verdict};
+use super::passwords::{Claim, Passwords, Unknown, Verdict};
 use super::users::Users;
 use crate::fault::Faults;
 use crate::networks::ClientKey;
@@ -54,6 +54,8 @@ pub(crate) enum Fault {
     Wrong,
     #[error("too many passwords are waiting to be verified")]
     Busy,
+    #[error("the password cannot be verified")]
+    Unverifiable,
 }
 
 impl Fault {
@@ -64,6 +66,7 @@ impl Fault {
             Fault::Malformed => "basic_malformed",
             Fault::Wrong => "basic_wrong",
             Fault::Busy => "basic_busy",
+            Fault::Unverifiable => "basic_unverifiable",
         }
     }
 }
@@ -110,7 +113,8 @@ impl Basic {
         match self.passwords.verify(claim, users.find(&name)).await {
             Ok(Verdict::Right) => Ok(name),
             Ok(Verdict::Wrong) => Err(Fault::Wrong),
-            Err(Busy) => Err(Fault::Busy),
+            Err(Unknown::Busy) => Err(Fault::Busy),
+            Err(Unknown::Unverifiable) => Err(Fault::Unverifiable),
         }
     }
 

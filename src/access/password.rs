@@ -3,7 +3,7 @@
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Argon2, Params};
+use argon2::{Argon2, Params, Version};
 use aws_lc_rs::rand;
 
 /// The most that one hash may ask for: verifying takes this memory (in KiB) and
@@ -11,8 +11,9 @@ use aws_lc_rs::rand;
 const MOST_MEMORY_KIB: u32 = 256 * 1024;
 const MOST_PASSES: u32 = 32;
 const MOST_LANES: u32 = 16;
-/// 2^15 rounds take seconds.
+/// 2^15 rounds take seconds, and of fewer than 2^4 nobody makes hashes.
 const MOST_COST: u32 = 15;
+const LEAST_COST: u32 = 4;
 /// What new hashes of bcrypt have; about as long as those of Argon2.
 const COST: u32 = 12;
 /// The bytes of a password that bcrypt looks at.
@@ -25,6 +26,11 @@ pub(crate) const LONGEST: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unusable(pub(crate) String);
+
+/// Whether a password is the right one cannot be found out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unverifiable(String);
 
 /// One hash. Two of the same text are equal.
 pub(crate) struct Hash {
@@ -52,15 +58,26 @@ impl Hash {
     }
 
     /// Whether it is the hash of `password`; takes long, and blocks meanwhile.
-    pub(crate) fn verify(&self, password: &[u8]) -> bool {
+    pub(crate) fn verify(&self, password: &[u8]) -> Result<bool, Unverifiable> {
         match &self.kind {
-            Kind::Argon2(hash) => Argon2::default().verify_password(password, &**hash).is_ok(),
-            Kind::Bcrypt => bcrypt::verify(password, &self.text).unwrap_or(false),
+            Kind::Argon2(hash) => match Argon2::default().verify_password(password, &**hash) {
+                Ok(()) => Ok(true),
+                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+                Err(error) => Err(Unverifiable(error.to_string())),
+            },
+            Kind::Bcrypt => bcrypt::verify(password, &self.text)
+                .map_err(|error| Unverifiable(error.to_string())),
         }
     }
 
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// One of bcrypt that would not have been read.
+    #[cfg(test)]
+    pub(super) fn unverifiable() -> Hash {
+        Hash { text: "$2y$03$".into(), kind: Kind::Bcrypt }
     }
 }
 
@@ -136,6 +153,10 @@ fn read_argon2(text: &str) -> Result<Kind, Unusable> {
     if hash.salt.is_none() || hash.hash.is_none() {
         return Err(broken());
     }
+    // Of one that says none there are two readings.
+    if hash.version.and_then(|version| Version::try_from(version).ok()).is_none() {
+        return Err(Unusable("is of an unknown version of argon2; v=19 is known".to_owned()));
+    }
     if params.m_cost() > MOST_MEMORY_KIB || params.t_cost() > MOST_PASSES {
         let most = format!("at most m={MOST_MEMORY_KIB} and t={MOST_PASSES}");
         return Err(Unusable(format!("takes too much memory or time to verify; {most}")));
@@ -151,6 +172,9 @@ fn read_bcrypt(text: &str) -> Result<Kind, Unusable> {
     let parts = parts.ok_or_else(|| Unusable("is a broken hash of bcrypt".to_owned()))?;
     if parts.get_cost() > MOST_COST {
         return Err(Unusable(format!("takes too long to verify; at most a cost of {MOST_COST}")));
+    }
+    if parts.get_cost() < LEAST_COST {
+        return Err(Unusable(format!("is guessed at once; at least a cost of {LEAST_COST}")));
     }
     Ok(Kind::Bcrypt)
 }
@@ -168,9 +192,9 @@ mod tests {
     fn verifies_the_password_and_no_other() {
         for text in [ARGON2, BCRYPT, &BCRYPT.replace("$2y$", "$2b$")] {
             let hash = Hash::read(text).expect("a hash");
-            assert!(hash.verify(b"tide"), "{text}");
-            for other in [&b"Tide"[..], b"tide ", b"", b"tid", b"tide\0"] {
-                assert!(!hash.verify(other), "{text} {other:?}");
+            assert_eq!(hash.verify(b"tide"), Ok(true), "{text}");
+            for other in [&b"Tide"[..], b"tide ", b"", b"tid", b"tide\0", &[b'x'; LONGEST]] {
+                assert_eq!(hash.verify(other), Ok(false), "{text} {other:?}");
             }
         }
     }
@@ -180,7 +204,8 @@ mod tests {
         for make in [argon2, bcrypt] {
             let [one, two] = [(); 2].map(|()| make(b"s\xc3\xa9same").expect("hashed"));
             assert_ne!(one, two);
-            assert!(Hash::read(&one).expect("a hash").verify(b"s\xc3\xa9same"));
+            let hash = Hash::read(&one).expect("a hash");
+            assert_eq!(hash.verify(b"s\xc3\xa9same"), Ok(true));
         }
         assert!(argon2(b"x").expect("hashed").starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(bcrypt(b"x").expect("hashed").starts_with("$2y$12$"));
@@ -218,5 +243,19 @@ mod tests {
         check_refused(&ARGON2.replace("t=1", "t=33"), "takes too much memory or time");
         check_refused("$2y$04$short", "is a broken hash of bcrypt");
         check_refused(&BCRYPT.replace("$04$", "$16$"), "takes too long");
+        check_refused(&BCRYPT.replace("$04$", "$03$"), "is guessed at once");
+        check_refused(&BCRYPT.replace("$04$", "$00$"), "is guessed at once");
+        for version in ["v=18$", "v=99$", ""] {
+            let other = ARGON2.replace("v=19$", version);
+            check_refused(&other, "is of an unknown version of argon2");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_verified_is_not_wrong() {
+        for hash in [Hash::unverifiable(), Hash::read(BCRYPT).expect("a hash")] {
+            let is_known = hash.verify(b"Tide").is_ok();
+            assert_eq!(is_known, hash.text() == BCRYPT);
+        }
     }
 }

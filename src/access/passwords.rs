@@ -3,10 +3,11 @@
 //! A hash is made to be slow, so whoever sends guesses would take every core
 //! and every worker. Those who have signed in before do not wait for guessers.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::remembered::{Remembered, Tag, Tagger};
 use super::turns::{Bounds, Turns};
@@ -24,6 +25,8 @@ const MOST_WAITING: usize = 64;
 const MOST_OF_CLIENT: usize = 16;
 /// The longest wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the log says that passwords cannot be verified.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// What a password turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,18 +35,30 @@ pub(super) enum Verdict {
     Wrong,
 }
 
-/// Too many passwords are waiting to be verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many passwords are waiting to be verified")]
-pub(super) struct Busy;
+/// Why it is not known what a password is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// Too many are waiting to be verified.
+    Busy,
+    /// It cannot be verified; the log says why.
+    Unverifiable,
+}
 
 /// The verifier of a process; one for all routes, kept over reloads.
 #[derive(Debug)]
 pub(crate) struct Passwords {
     tagger: Tagger,
+    verdicts: Arc<Verdicts>,
+    turns: Turns,
+}
+
+/// What passwords turned out to be.
+#[derive(Debug)]
+struct Verdicts {
     right: Remembered<()>,
     wrong: Remembered<()>,
-    turns: Turns,
+    // When it was last said that one could not be found out.
+    said: Mutex<Option<Instant>>,
 }
 
 /// Who wants to sign in, from where, and how.
@@ -67,8 +82,11 @@ impl Passwords {
     fn new(at_once: usize) -> Self {
         Passwords {
             tagger: Tagger::new(),
-            right: Remembered::new(MOST_REMEMBERED, RIGHT_FOR),
-            wrong: Remembered::new(MOST_REMEMBERED, WRONG_FOR),
+            verdicts: Arc::new(Verdicts {
+                right: Remembered::new(MOST_REMEMBERED, RIGHT_FOR),
+                wrong: Remembered::new(MOST_REMEMBERED, WRONG_FOR),
+                said: Mutex::new(None),
+            }),
             turns: Turns::new(Bounds {
                 at_once,
                 of_client: at_once.div_ceil(2),
@@ -81,48 +99,73 @@ impl Passwords {
     /// Whether the password is that of the user found.
     ///
     /// A name without a user takes as long as that of some user.
-    pub(super) async fn verify(&self, claim: Claim<'_>, found: Found<'_>) -> Result<Verdict, Busy> {
+    pub(super) async fn verify(
+        &self,
+        claim: Claim<'_>,
+        found: Found<'_>,
+    ) -> Result<Verdict, Unknown> {
         let user = if found.is_known { &b"user"[..] } else { b"nobody" };
         let hash = found.hash.text().as_bytes();
         let tag = self.tagger.tag(&[user, claim.name.as_bytes(), hash, claim.password]);
-        if let Some(verdict) = self.recall(&tag) {
+        if let Some(verdict) = self.verdicts.recall(&tag) {
             return Ok(verdict);
         }
         let turn = timeout(PATIENCE, self.turns.take(claim.client)).await;
         let Ok(Ok(turn)) = turn else {
-            return Err(Busy);
+            return Err(Unknown::Busy);
         };
         // A page brings many requests at once, all with the same password.
-        if let Some(verdict) = self.recall(&tag) {
+        if let Some(verdict) = self.verdicts.recall(&tag) {
             return Ok(verdict);
         }
         let (hash, password) = (found.hash.clone(), claim.password.to_vec());
-        // The turn goes along: it is not over when a client gives up.
+        let (verdicts, is_known) = (self.verdicts.clone(), found.is_known);
+        // The turn goes along: it is not over when a client gives up, who finds the
+        // verdict when it comes back.
         let verified = spawn_blocking(move || {
             let is_right = hash.verify(&password);
-            (is_right, turn)
+            let verdict = is_right.map(|is_right| verdicts.note(tag, is_right && is_known));
+            drop(turn);
+            verdict
         });
-        let Ok((is_right, _turn)) = verified.await else {
-            return Err(Busy);
+        let why = match verified.await {
+            Ok(Ok(verdict)) => return Ok(verdict),
+            Ok(Err(unverifiable)) => unverifiable.to_string(),
+            Err(broken) => broken.to_string(),
         };
-        if is_right && found.is_known {
-            self.right.note(tag, ());
-            return Ok(Verdict::Right);
-        }
-        self.wrong.note(tag, ());
-        Ok(Verdict::Wrong)
+        self.verdicts.say(&why);
+        Err(Unknown::Unverifiable)
     }
+}
 
+impl Verdicts {
     fn recall(&self, tag: &Tag) -> Option<Verdict> {
         let right = self.right.find(tag).map(|()| Verdict::Right);
         right.or_else(|| self.wrong.find(tag).map(|()| Verdict::Wrong))
+    }
+
+    fn note(&self, tag: Tag, is_right: bool) -> Verdict {
+        let (verdict, known) = match is_right {
+            true => (Verdict::Right, &self.right),
+            false => (Verdict::Wrong, &self.wrong),
+        };
+        known.note(tag, ());
+        verdict
+    }
+
+    /// Logs why a password could not be verified, however many there are.
+    fn say(&self, why: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+            *said = Some(Instant::now());
+            ::log::error!("a password cannot be verified: {why}");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-    use std::sync::Arc;
 
     use futures::future::join_all;
 
@@ -186,7 +229,36 @@ mod tests {
         let _all = passwords.turns.take(client(9)).await.expect("a turn");
         assert_eq!(nobody("bob").await, Ok(Verdict::Wrong));
         tokio::time::pause();
-        assert_eq!(nobody("eve").await, Err(Busy), "as long as for a user");
+        assert_eq!(nobody("eve").await, Err(Unknown::Busy), "as long as for a user");
+    }
+
+    #[tokio::test]
+    async fn a_verdict_is_known_though_nobody_waited_for_it() {
+        let (passwords, hash) = (Passwords::new(1), tide());
+        for (password, verdict) in [("tide", Verdict::Right), ("Tide", Verdict::Wrong)] {
+            let mut asked = Box::pin(verify(&passwords, claim(1, password), &hash));
+            assert!(futures::poll!(&mut asked).is_pending());
+            drop(asked);
+            // The one turn is free once it has been verified.
+            let _all = passwords.turns.take(client(9)).await.expect("a turn");
+            assert_eq!(verify(&passwords, claim(1, password), &hash).await, Some(verdict));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_verified_is_neither_right_nor_wrong_nor_noted() {
+        let (passwords, hash) = (Passwords::new(1), Arc::new(Hash::unverifiable()));
+        for _ in 0..3 {
+            let found = Found { hash: &hash, is_known: true };
+            let verdict = passwords.verify(claim(1, "tide"), found).await;
+            assert_eq!(verdict, Err(Unknown::Unverifiable));
+        }
+        let said = *passwords.verdicts.said.lock().expect("whole");
+        assert!(said.is_some_and(|said| said.elapsed() < SAID_EVERY));
+        timeout(PATIENCE, passwords.turns.take(client(9)))
+            .await
+            .expect("in time")
+            .expect("every turn is given back");
     }
 
     #[tokio::test]
@@ -216,7 +288,7 @@ mod tests {
         let of_client = |last| {
             let claims = guesses.iter().map(move |guess| claim(last, guess));
             join_all(claims.map(|claim| async move {
-                let start = tokio::time::Instant::now();
+                let start = Instant::now();
                 let verdict = verify(passwords, claim, hash).await;
                 (verdict, start.elapsed())
             }))
@@ -239,7 +311,7 @@ mod tests {
         let (passwords, hash) = (Passwords::new(1), tide());
         let turn = passwords.turns.take(client(9)).await.expect("a turn");
         let guesses: Vec<String> = (0..16).map(|guess| guess.to_string()).collect();
-        let order = std::sync::Mutex::new(Vec::new());
+        let order = Mutex::new(Vec::new());
         let all = guesses.iter().map(|guess| claim(1, guess)).chain([claim(2, "tide")]);
         let (known, done) = (&passwords, &order);
         let verified = join_all(all.map(|claim| {

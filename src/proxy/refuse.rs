@@ -191,7 +191,8 @@ fn of_denied(denied: &Denied) -> u16 {
         | Denied::Expired => 403,
         Denied::Method { .. } => 405,
         Denied::TwoCredentials => 400,
-        Denied::Basic(BasicFault::Busy, _) | Denied::Jwt(JwtFault::NotReady) => 503,
+        Denied::Basic(BasicFault::Busy | BasicFault::Unverifiable, _)
+        | Denied::Jwt(JwtFault::NotReady) => 503,
         Denied::Basic(..) | Denied::Jwt(_) => 401,
         Denied::Forward(ForwardFault::Refused(verdict)) => verdict.status.as_u16(),
         Denied::Forward(
