@@ -21,6 +21,7 @@ use super::turns::{Bounds, Crowd, Turns};
 use crate::client::Outgoing;
 use crate::fault::Faults;
 use crate::networks::ClientKey;
+use crate::sanitise::{are_one_name, is_forwarding_name};
 use crate::units::Period;
 
 /// The largest body of an answer: a page that asks to sign in.
@@ -30,8 +31,6 @@ const LARGEST: usize = 64 * 1024;
 const AT_ONCE: Bounds =
     Bounds { at_once: 256, of_client: 128, waiting: 1024, waiting_of_client: 256 };
 
-/// What the names of forwarding fields begin with.
-const FORWARDING: &str = "x-forwarded-";
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
@@ -263,10 +262,9 @@ impl Forward {
     /// Whether a field of the client's is shown to the server asked.
     fn is_asked(&self, name: &HeaderName) -> bool {
         let name = name.as_str();
-        let is_forwarding = name.get(..FORWARDING.len()).is_some_and(|s| are_one(s, FORWARDING));
-        let is_one = |other: &HeaderName| are_one(name, other.as_str());
+        let is_one = |other: &HeaderName| are_one_name(name, other.as_str());
         let is_ours = || self.copied.iter().chain(&self.verified).any(is_one);
-        !is_forwarding && !NOT_ASKED.iter().any(is_one) && !is_ours()
+        !is_forwarding_name(name) && !NOT_ASKED.iter().any(is_one) && !is_ours()
     }
 
     fn copy(&self, answer: &HeaderMap) -> Fields {
@@ -284,13 +282,6 @@ fn nominated(headers: &HeaderMap) -> BTreeSet<String> {
     let values = headers.get_all(header::CONNECTION).iter();
     let names = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     names.map(|name| name.trim().to_ascii_lowercase()).collect()
-}
-
-/// Whether two names are one to CGI and its heirs, some of whom tell only letters
-/// and digits apart.
-fn are_one(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-    one.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
 fn read_names(names: &[String]) -> Result<Vec<HeaderName>, Faults> {

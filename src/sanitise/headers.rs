@@ -6,6 +6,19 @@ use super::bytes::is_value;
 use super::framing::{check_expectation, list, read_length};
 use super::malformed::Malformed;
 
+/// Whether two names are one to some servers: CGI and its heirs take `_` for `-`,
+/// lighttpd and others all but letters and digits.
+pub(crate) fn are_one_name(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    one.bytes().map(fold).eq(other.bytes().map(fold))
+}
+
+/// Whether a name is that of a forwarding field to some servers.
+pub(crate) fn is_forwarding_name(name: &str) -> bool {
+    const PREFIX: &str = "x-forwarded-";
+    name.get(..PREFIX.len()).is_some_and(|start| are_one_name(start, PREFIX))
+}
+
 /// Judges the headers of HTTP/2 and HTTP/3 (RFC 9113 §8.2).
 ///
 /// There frames end a body, but the request may go on to a server in HTTP/1:

@@ -23,6 +23,7 @@ use self::host::Authority;
 
 pub(crate) use self::bytes::is_token;
 pub(crate) use self::framing::{Body, judge};
+pub(crate) use self::headers::{are_one_name, is_forwarding_name};
 pub(crate) use self::host::{host_and_port, is_host};
 pub(crate) use self::malformed::{Kind, Malformed};
 #[cfg(any(test, fuzzing))]

@@ -4,6 +4,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::client::{Client, Outgoing, X_REQUEST_ID};
+use crate::sanitise::{are_one_name, is_forwarding_name};
 
 /// Fields that only a trusted proxy may set; from others they are a lie.
 const ONLY_TRUSTED: [HeaderName; 3] = [
@@ -62,22 +63,14 @@ fn may_be_twin(name: &HeaderName) -> bool {
 
 /// Whether two different names are one where all but letters and digits is the same.
 fn are_twins(one: &str, other: &str) -> bool {
-    one != other && is_one_name(one, other)
+    one != other && are_one_name(one, other)
 }
 
 /// Whether a name is that of a forwarding field where all but letters and digits
 /// is the same, and only there.
 fn is_forwarding_twin(name: &str) -> bool {
-    const PREFIX: &str = "x-forwarded-";
-    let start = name.get(..PREFIX.len());
-    let is_one = start.is_some_and(|start| is_one_name(start, PREFIX));
-    is_one && name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
-}
-
-fn is_one_name(one: &str, other: &str) -> bool {
-    // `_` for `-` everywhere, and for `.`, `!` and the like at lighttpd and others.
-    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-    one.bytes().map(fold).eq(other.bytes().map(fold))
+    let is_odd = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'-';
+    is_forwarding_name(name) && name.bytes().any(is_odd)
 }
 
 /// Sets the forwarding fields (RFC 7239 and the X- ones), the request id and
