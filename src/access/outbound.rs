@@ -1,5 +1,6 @@
 //! Asks other servers on behalf of this room: for keys, and who may pass.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +29,8 @@ pub(super) type Coming = UnsyncBoxBody<Bytes, Unanswered>;
 #[derive(Clone)]
 pub(super) struct Outbound {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-    has_roots: bool,
+    // Why no server can prove who it is, if none can.
+    rootless: Option<Arc<str>>,
 }
 
 /// Why there is no answer.
@@ -41,9 +43,13 @@ pub(super) enum Unanswered {
 }
 
 impl Outbound {
-    /// `roots` are the authorities that servers' certificates are held against.
-    pub(super) fn new(roots: RootCertStore) -> Self {
-        let has_roots = !roots.is_empty();
+    /// `roots` are the authorities that servers' certificates are held against, or
+    /// why there are none: no server is asked over https then.
+    pub(super) fn new(roots: Result<RootCertStore, String>) -> Self {
+        let (roots, rootless) = match roots {
+            Ok(roots) => (roots, None),
+            Err(why) => (RootCertStore::empty(), Some(Arc::from(why))),
+        };
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -60,21 +66,23 @@ impl Outbound {
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(LARGEST_HEAD)
             .build(connector.wrap_connector(http));
-        Outbound { client, has_roots }
+        Outbound { client, rootless }
     }
 
     /// Whether servers can prove who they are.
     pub(super) fn has_roots(&self) -> bool {
-        self.has_roots
+        self.rootless.is_none()
     }
 
     /// Reads the URL of a server that can be asked.
     pub(super) fn read_url(&self, text: &str) -> Result<Uri, String> {
         let url = read_url(text)?;
-        if url.scheme_str() == Some("https") && !self.has_roots {
-            return Err("https needs the system's authorities, and none can be read".to_owned());
+        match &self.rootless {
+            Some(why) if url.scheme_str() == Some("https") => {
+                Err(format!("https needs the system's authorities: {why}"))
+            }
+            _ => Ok(url),
         }
-        Ok(url)
     }
 
     /// The whole answer; the caller bounds how long it may take.
@@ -114,15 +122,16 @@ pub(super) async fn read(body: Coming, largest: usize) -> Result<Bytes, Unanswer
     Ok(body.to_bytes())
 }
 
-/// The system's authorities; none that can be read is none.
-pub(super) fn system_roots() -> RootCertStore {
+/// The system's authorities, or why there are none.
+pub(super) fn system_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs().map_err(|error| error.to_string())?;
     let mut roots = RootCertStore::empty();
-    match rustls_native_certs::load_native_certs() {
-        // What cannot be used of them is not trusted.
-        Ok(found) => drop(roots.add_parsable_certificates(found)),
-        Err(error) => ::log::warn!("the system's authorities cannot be read: {error}"),
+    // What cannot be used of them is not trusted.
+    roots.add_parsable_certificates(found);
+    if roots.is_empty() {
+        return Err("there are none; SSL_CERT_FILE may name a file of them".to_owned());
     }
-    roots
+    Ok(roots)
 }
 
 /// Reads the URL of a server to ask.
@@ -166,7 +175,6 @@ fn unreachable(error: &(dyn std::error::Error + 'static)) -> Unanswered {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::sync::Arc;
 
     use rustls::ServerConfig;
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -209,11 +217,11 @@ mod tests {
                 .with_single_cert(vec![certificate.clone()], PrivateKeyDer::Pkcs8(key))
                 .expect("a pair")
         };
-        for (roots, is_trusted) in [(roots, true), (RootCertStore::empty(), false)] {
+        let none = RootCertStore::empty();
+        for (roots, is_trusted) in [(Ok(roots), true), (Ok(none), false)] {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
             let addr = listener.local_addr().expect("an address");
             let outbound = Outbound::new(roots);
-            assert_eq!(outbound.read_url("https://localhost/").is_ok(), is_trusted);
             let (asked, served) =
                 tokio::join!(ask(&outbound, addr), answer_one(listener, config()));
             assert_eq!((asked.is_ok(), served.is_ok()), (is_trusted, is_trusted), "{asked:?}");
@@ -221,6 +229,14 @@ mod tests {
                 assert!(why.contains("certificate"), "{why}");
             }
         }
+    }
+
+    #[test]
+    fn without_authorities_https_is_a_fault_that_says_why() {
+        let outbound = Outbound::new(Err("the cellar is flooded".to_owned()));
+        let said = outbound.read_url("https://a.example/").expect_err("no authorities");
+        assert_eq!(said, "https needs the system's authorities: the cellar is flooded");
+        assert!(outbound.read_url("http://a.example/").is_ok() && !outbound.has_roots());
     }
 
     #[test]

@@ -173,7 +173,8 @@ mod tests {
     async fn beside<T>(says: Option<&str>, test: impl AsyncFnOnce(Arc<KeySet>) -> T) -> T {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("bound"));
-        let set = KeySet::new(url.parse().expect("a URL"), Outbound::new(RootCertStore::empty()));
+        let set =
+            KeySet::new(url.parse().expect("a URL"), Outbound::new(Ok(RootCertStore::empty())));
         let set = Arc::new(set);
         tokio::select! {
             () = set.clone().keep_fresh() => panic!("it never ends"),
