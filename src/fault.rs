@@ -40,6 +40,11 @@ impl KeyPath {
         KeyPath(steps)
     }
 
+    /// The way to what is at `way` of the value.
+    pub(crate) fn then(&self, way: &KeyPath) -> Self {
+        KeyPath(self.0.iter().chain(&way.0).cloned().collect())
+    }
+
     pub(crate) fn steps(&self) -> &[Step] {
         &self.0
     }

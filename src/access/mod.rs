@@ -35,10 +35,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Country, Geo, Place, RequestId};
-use crate::fault::Faults;
+use crate::fault::{Faults, KeyPath};
 use crate::listen::Channel;
 use crate::route::read_methods;
 use crate::sanitise::Head;
+use crate::units::Switch;
 
 use self::challenge::{Ask, Challenge, Difficulty, Lasts, When};
 use self::credentials::Credentials;
@@ -106,6 +107,25 @@ impl Config {
         self.challenge == When::Shedding
     }
 
+    /// The names of fields that hold something else once a request is let in, with
+    /// the keys that say so: filled for all servers behind, or changed here alone.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = (Changed, KeyPath, &str)> {
+        let jwt = self.jwt.iter().flat_map(|jwt| jwt.headers.keys());
+        let jwt = jwt
+            .map(|name| (Changed::Filled, KeyPath::from_iter(["jwt", "headers", name]), &**name));
+        let forward = self.forward.iter().flat_map(|forward| forward.headers.iter().enumerate());
+        let forward = forward.map(|(index, name)| {
+            let at = KeyPath::from_iter(["forward", "headers"]).child(index);
+            (Changed::Filled, at, &**name)
+        });
+        let hidden = self.basic.iter().filter(|basic| basic.pass == Switch::OFF);
+        let hidden = hidden.map(|_| {
+            let at = KeyPath::from_iter(["basic", "pass"]);
+            (Changed::Hidden, at, header::AUTHORIZATION.as_str())
+        });
+        jwt.chain(forward).chain(hidden)
+    }
+
     /// Hides keys, and what URLs may hold besides an address.
     pub(crate) fn hide_secrets(&mut self) {
         if let Some(signed) = &mut self.signed {
@@ -119,6 +139,16 @@ impl Config {
             }
         }
     }
+}
+
+/// What becomes of a field of a request that is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// It says what was verified; what clients say there reaches none of the
+    /// servers, by no route.
+    Filled,
+    /// It is taken away.
+    Hidden,
 }
 
 /// What a request shows before anybody else is asked.

@@ -39,6 +39,17 @@ pub(crate) struct RateConfig {
     pub ban: Option<BanConfig>,
 }
 
+impl RateConfig {
+    /// The field that requests are counted by before anybody has looked at it;
+    /// bodies come after that.
+    pub(crate) fn unverified_field(&self) -> Option<&str> {
+        match (&self.key, self.count) {
+            (Key::Header(name), Counted::Requests) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 /// Who shares an allowance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

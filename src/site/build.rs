@@ -41,6 +41,7 @@ impl Site {
         let upstreams = build_upstreams(&config.upstreams, metrics, previous, shed.as_deref());
         let upstreams = faults.collect("upstreams", upstreams);
         let rate_limits = faults.collect("rate_limits", limits::build(config, metrics));
+        limits::check_fields(config).map_err(|found| faults.extend(found)).ok();
         let bans = faults.collect("bans", BanPolicy::new(&config.bans));
         let defaults = faults.collect("defaults", Defaults::new(config));
         faults.collect("defaults", limits::check_defaults(config));

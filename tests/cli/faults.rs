@@ -392,3 +392,38 @@ fn as_nobody(folder: &Folder, arguments: &[&str]) -> Command {
     command.args(arguments).current_dir(folder.path()).uid(65534).gid(65534);
     command
 }
+
+#[test]
+fn a_limit_by_what_access_fills_names_both_keys() {
+    let folder = Folder::with(
+        "listeners: [{ address: '127.0.0.1:0' }]
+rate_limits:
+  few: { rate: 1/s, key: { header: X-User } }
+routes:
+  - respond: {}
+    rate_limits: [few]
+    access:
+      forward: { url: 'http://127.0.0.1:1/', headers: [x-user] }
+",
+    );
+    let said = "tidegate.yaml:3:36: rate_limits.few.key.header: counts what clients write in          `X-User`, before access changes it; write client_ip, or another field;          see tidegate.yaml:8:56
+";
+    assert_eq!(folder.run(&["-c", "tidegate.yaml", "-t"]), (1, said.to_owned()));
+}
+
+#[test]
+fn https_to_who_is_asked_needs_authorities() {
+    let folder = Folder::with(
+        "listeners: [{ address: '127.0.0.1:0' }]
+routes: [{ respond: {}, access: { forward: { url: 'https://a.example/' } } }]
+",
+    );
+    let mut command = Command::new(BINARY);
+    command.args(["-c", "tidegate.yaml", "-t"]).current_dir(folder.path());
+    command.env("SSL_CERT_FILE", "none.pem").env_remove("SSL_CERT_DIR");
+    let (code, said) = ran(&mut command);
+    let start =
+        "tidegate.yaml:2:52: routes[0].access.forward.url: https needs the system's authorities: ";
+    assert!(code == 1 && said.starts_with(start) && said.contains("none.pem"), "{code} {said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}

@@ -118,3 +118,26 @@ async fn what_passes_a_websocket_is_no_body() {
     }
     assert_eq!(edge.metric("tidegate_limit_keys"), 0.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_count_by_what_access_found_out() {
+    let app = Origin::answering(origin::ok("ok")).await;
+    let judge =
+        Origin::answering("HTTP/1.1 200 OK\r\nx-user: ann\r\ncontent-length: 0\r\n\r\n").await;
+    let yaml = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['{app}'] } }
+rate_limits: { few: { count: body_bytes, rate: 1KiB/h, burst: 1KiB, key: { header: x-user } } }
+routes:
+  - upstream: app
+    rate_limits: [few]
+    access: { forward: { url: 'http://{judge}/', headers: [x-user] } }
+";
+    let edge = Edge::start_with(yaml, &[("app", &app.addr), ("judge", &judge.addr)]);
+    for (from, named, expected) in [("127.0.0.2", "bob", 200), ("127.0.0.3", "eve", 429)] {
+        let mut client = Client::connect_from(from, edge.addr()).await;
+        let head = format!("POST / HTTP/1.1\r\nhost: a.example\r\nx-user: {named}\r\n");
+        client.send(format!("{head}content-length: 2000\r\n\r\n{}", "x".repeat(2000))).await;
+        assert_eq!(client.response().await.status, expected, "{named}");
+    }
+}
