@@ -26,7 +26,9 @@ pub(super) fn of(refusal: &Refusal) -> Blame {
             | Exceeded::ClientOfRoute => Blame::Client,
             Exceeded::Route => Blame::Site,
         },
-        Refusal::Crowded(_)
+        // Whoever leaves has done nothing.
+        Refusal::ClientLeft(_)
+        | Refusal::Crowded(_)
         | Refusal::NoServer(_)
         | Refusal::ServerUnreachable
         | Refusal::BadAnswer
@@ -38,7 +40,8 @@ pub(super) fn of(refusal: &Refusal) -> Blame {
 
 fn of_denied(denied: &Denied) -> Blame {
     match denied {
-        Denied::Basic(BasicFault::Busy, _) | Denied::Jwt(JwtFault::NotReady) => Blame::Site,
+        Denied::Basic(BasicFault::Busy | BasicFault::Unverifiable, _)
+        | Denied::Jwt(JwtFault::NotReady) => Blame::Site,
         Denied::Forward(fault) => match fault {
             ForwardFault::Refused(_) => Blame::Client,
             ForwardFault::Unreachable(_)
