@@ -234,7 +234,7 @@ async fn the_configuration_is_shown_without_secrets() {
     let config: Json = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(config["listeners"][0]["address"], format!("{}", edge.addr()));
     assert_eq!(config["server"]["connections_per_client"], 1024, "defaults are shown");
-    assert_eq!(config["routes"][0]["respond"]["status"], 200);
+    assert_eq!(config["routes"][1]["respond"]["status"], 200);
     edge.stop();
 }
 

@@ -329,7 +329,7 @@ async fn while_the_new_process_cannot_start_the_old_one_serves() {
     await_said(&edge, "not replaced, this process serves on: ", 1);
     let stderr = edge.stderr();
     let why = stderr.split("serves on: ").nth(1).and_then(|why| why.lines().next()).unwrap();
-    assert!(why.contains("the new process could not start: 192.0.2.1:1: "), "{why}");
+    assert!(why.contains("the new process could not start: listeners[1]: 192.0.2.1:1: "), "{why}");
 
     // A token that others could know, and may be in use, is not replaced.
     edge.write_config(&format!("{SITE}\nadmin: {{ token: '' }}"));
