@@ -6,6 +6,7 @@
 
 mod build;
 mod exposed;
+mod gaps;
 mod limits;
 mod names;
 mod needless;
@@ -91,7 +92,7 @@ impl Site {
 
     /// What is odd about what was written, and no fault.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        needless::unlisted(&self.config)
+        [needless::unlisted(&self.config), gaps::of(&self.config)].concat()
     }
 
     /// How strictly heads are read on the listener of this name.
