@@ -568,6 +568,8 @@ async fn a_process_knows_who_was_banned_by_one_that_was_killed() {
 async fn the_last_bans_are_written_before_a_process_ends() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut edge = Edge::start(SITE);
+        // Until it serves, the file may be another one's.
+        assert_eq!(Client::ask(edge.addr(), ASK).await.status, 200);
         let file = edge.dir().join("run/bans.json");
         for network in ["127.0.0.7", "127.0.3.0/24"] {
             ban(&edge, network).await;
