@@ -133,6 +133,12 @@ impl<T> Router<T> {
             .ok_or_else(|| self.missing(&host, head))
     }
 
+    /// Where the most specific route leads that has the host and the path, whatever
+    /// else it asks for.
+    pub(crate) fn first_at(&self, host: &str, path: &str) -> Option<&T> {
+        self.candidates(&host::canonical(host), path).next().map(|route| &route.target)
+    }
+
     /// The routes whose host and path match, the most specific first.
     fn candidates<'r>(&'r self, host: &str, path: &str) -> impl Iterator<Item = &'r Route<T>> {
         let indices = self.hosts.levels(host).flat_map(move |paths| paths.candidates(path));

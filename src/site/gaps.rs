@@ -2,25 +2,24 @@
 //! servers take both for the same.
 
 use crate::config::{Config, Route};
-use crate::route::Match;
+use crate::route::Router;
 
-/// A warning for each.
-pub(super) fn of(config: &Config) -> Vec<String> {
+/// A warning for each; `router` leads to the places of routes in `config`.
+pub(super) fn of(config: &Config, router: &Router<usize>) -> Vec<String> {
     let mut gaps = Vec::new();
     for (index, route) in config.routes.iter().enumerate() {
-        let Some(bare) = route.r#match.path_prefix.as_deref().and_then(|at| at.strip_suffix('/'))
-        else {
+        let written = &route.r#match;
+        let Some(bare) = written.path_prefix.as_deref().and_then(|at| at.strip_suffix('/')) else {
             continue;
         };
         if bare.is_empty() || !is_guarded(route) {
             continue;
         }
-        let others = config.routes.iter().enumerate();
-        let gets_by =
-            |(_, other): &(usize, &Route)| takes(&other.r#match, bare) && meets(route, other);
-        // One that is as narrow is there for it; the widest is where it ends up.
-        let by = others.filter(gets_by).max_by_key(|(_, other)| length(&other.r#match));
-        if let Some((by, other)) = by
+        // Any name will do where any, or every one below another, is meant.
+        let host = written.hosts.first().map(|host| host.replace('*', "any")).unwrap_or_default();
+        if let Some(&by) = router.first_at(&host, bare)
+            && let Some(other) = config.routes.get(by)
+            && meets(route, other)
             && !is_guarded(other)
         {
             gaps.push(format!(
@@ -36,28 +35,6 @@ fn is_guarded(route: &Route) -> bool {
     route.access != Default::default()
 }
 
-/// Whether a request for `path` may be for this, as far as the path goes.
-fn takes(of: &Match, path: &str) -> bool {
-    match (&of.path, &of.path_prefix, &of.path_regex) {
-        (Some(whole), _, _) => whole == path,
-        (_, Some(prefix), _) => {
-            let rest = path.strip_prefix(prefix.as_str());
-            rest.is_some_and(|rest| {
-                prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/')
-            })
-        }
-        // What a pattern takes is its own affair.
-        (_, _, Some(_)) => false,
-        (None, None, None) => true,
-    }
-}
-
-/// How much of a path it names.
-fn length(of: &Match) -> usize {
-    let whole = of.path.as_ref().map(|path| path.len() + 1);
-    whole.or_else(|| of.path_prefix.as_ref().map(String::len)).unwrap_or(0)
-}
-
 /// Whether both ask a server of the same upstream.
 fn meets(route: &Route, other: &Route) -> bool {
     let asks = |route: &Route, name: &str| {
@@ -70,11 +47,14 @@ fn meets(route: &Route, other: &Route) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::Rule;
 
     #[track_caller]
     fn check(routes: &str, expected: &[&str]) {
         let config: Config = serde_yaml::from_str(&format!("routes: [{routes}]")).unwrap();
-        let gaps = of(&config);
+        let rules = config.routes.iter().enumerate();
+        let rules = rules.map(|(then, route)| Rule { name: None, when: &route.r#match, then });
+        let gaps = of(&config, &Router::new(rules.collect()).unwrap());
         assert_eq!(gaps.len(), expected.len(), "{gaps:?}");
         for (gap, part) in gaps.iter().zip(expected) {
             assert!(gap.contains(part), "{gap}");
@@ -92,7 +72,11 @@ mod tests {
             &[said],
         );
         check(&format!("{guarded}, {{ match: {{ path: /api }}, upstream: app }}"), &[said]);
+        check(&format!("{guarded}, {{ match: {{ path_regex: /ap. }}, upstream: app }}"), &[said]);
         // Nothing gets by.
+        let hosts = "hosts: [a.example]";
+        let of_host = guarded.replace("path_prefix", &format!("{hosts}, path_prefix"));
+        check(&format!("{of_host}, {{ match: {{ hosts: [b.example] }}, upstream: app }}"), &[]);
         check(guarded, &[]);
         check(&format!("{guarded}, {{ upstream: other }}"), &[]);
         check(&format!("{guarded}, {{ match: {{ path_prefix: /apis }}, upstream: app }}"), &[]);

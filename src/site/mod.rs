@@ -92,7 +92,7 @@ impl Site {
 
     /// What is odd about what was written, and no fault.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        [needless::unlisted(&self.config), gaps::of(&self.config)].concat()
+        [needless::unlisted(&self.config), gaps::of(&self.config, &self.routes)].concat()
     }
 
     /// How strictly heads are read on the listener of this name.
