@@ -25,12 +25,16 @@ struct Module {
 fn modules(house: &House) -> Vec<Module> {
     let crates = house.below("crates/").filter(|file| {
         let name = file.path.split('/').skip(2).collect::<Vec<_>>().join("/");
-        ["src/lib.rs", "src/main.rs", "build.rs"].contains(&name.as_str())
+        let is_test = name.strip_prefix("tests/").is_some_and(|name| !name.contains('/'));
+        is_test || ["src/lib.rs", "src/main.rs", "build.rs"].contains(&name.as_str())
     });
     let roots = crates.map(|file| file.path.as_str()).chain(ROOTS);
     let roots = roots.filter(|path| house.get(path).is_some());
     let mut found: Vec<Module> = roots
-        .map(|path| Module { path: path.to_owned(), is_test: path.starts_with("tests/") })
+        .map(|path| Module {
+            path: path.to_owned(),
+            is_test: path.split('/').any(|part| part == "tests"),
+        })
         .collect();
     let mut next = 0;
     while let Some(Module { path, is_test }) = found.get(next) {
@@ -62,6 +66,7 @@ fn folder_of(path: &str) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
     match name {
         "mod.rs" | "lib.rs" | "main.rs" => folder.to_owned(),
+        _ if folder.ends_with("/tests") && folder.starts_with("crates/") => folder.to_owned(),
         _ => path.trim_end_matches(".rs").to_owned(),
     }
 }

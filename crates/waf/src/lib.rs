@@ -1,0 +1,7 @@
+//! The web application firewall without IO: fed with bytes, it answers with
+//! verdicts. Reading sockets and answering clients is left to the proxy.
+
+mod transform;
+pub mod parse;
+
+pub use transform::{Transformation, UnicodeMap, UnknownTransformation};

@@ -1,0 +1,123 @@
+//! Comments of C, SQL and HTML, in which a value hides parts of itself.
+
+use std::borrow::Cow;
+
+use super::rewrite::{find, rewrite};
+
+/// Takes out `/*…*/` and `<!--…-->`, which may end each other, and all from `--` or `#` on.
+///
+/// Like ModSecurity it leaves the byte behind a comment unread, a NUL if there is none, and
+/// puts a space for a comment without an end.
+pub(super) fn remove(value: &[u8]) -> Cow<'_, [u8]> {
+    rewrite(value, find(value, is_lead), |mut rest, out| {
+        loop {
+            rest = match rest {
+                [] | [b'-', b'-', ..] | [b'#', ..] => return,
+                [b'/', b'*', inside @ ..] | [b'<', b'!', b'-', b'-', inside @ ..] => {
+                    let Some(after) = skip_to_end(inside) else {
+                        out.push(b' ');
+                        return;
+                    };
+                    let (unread, after) = after.split_first().unwrap_or((&0, &[]));
+                    out.push(*unread);
+                    after
+                }
+                [byte, after @ ..] => {
+                    out.push(*byte);
+                    after
+                }
+            };
+        }
+    })
+}
+
+/// Takes out the marks of comments, and leaves what stands between them.
+pub(super) fn remove_marks(value: &[u8]) -> Cow<'_, [u8]> {
+    rewrite(value, find(value, |byte| is_lead(byte) || byte == b'*'), |mut rest, out| {
+        loop {
+            rest = match rest {
+                [] => return,
+                [b'/', b'*', after @ ..] | [b'*', b'/', after @ ..] => after,
+                [b'<', b'!', b'-', b'-', after @ ..] | [b'-', b'-', b'>', after @ ..] => after,
+                [b'-', b'-', after @ ..] | [b'#', after @ ..] => after,
+                [byte, after @ ..] => {
+                    out.push(*byte);
+                    after
+                }
+            };
+        }
+    })
+}
+
+/// Puts a space for each `/*…*/`, whether it ends or not.
+pub(super) fn replace(value: &[u8]) -> Cow<'_, [u8]> {
+    let first = value.windows(2).position(|pair| pair == b"/*");
+    rewrite(value, first, |mut rest, out| {
+        while let Some((before, inside)) = split_around(rest, b"/*") {
+            out.extend_from_slice(before);
+            out.push(b' ');
+            rest = split_around(inside, b"*/").map(|(_, after)| after).unwrap_or_default();
+        }
+        out.extend_from_slice(rest);
+    })
+}
+
+fn is_lead(byte: u8) -> bool {
+    matches!(byte, b'/' | b'<' | b'-' | b'#')
+}
+
+fn skip_to_end(inside: &[u8]) -> Option<&[u8]> {
+    let mut rest = inside;
+    loop {
+        rest = match rest {
+            [] => return None,
+            [b'*', b'/', after @ ..] | [b'-', b'-', b'>', after @ ..] => return Some(after),
+            [_, after @ ..] => after,
+        };
+    }
+}
+
+/// What stands before the first `mark`, and what behind it.
+fn split_around<'a>(text: &'a [u8], mark: &[u8; 2]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = text.windows(2).position(|pair| pair == mark)?;
+    text.get(at + 2..).map(|after| (text.split_at(at).0, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::rewrite::check;
+
+    #[test]
+    fn removes_comments() {
+        check(remove, b"a/*b*/c<!--d-->e<!--f*/g", b"aceg");
+        check(remove, b"a--b", b"a");
+        check(remove, b"a#b", b"a");
+        check(remove, b"a/*b", b"a ");
+        check(remove, b"a/*b*/", b"a\0");
+        check(remove, b"/**//*b*/", b"/*b*/");
+        check(remove, b"/*/a", b" ");
+    }
+
+    #[test]
+    fn removes_marks() {
+        check(remove_marks, b"/*a*/<!--b-->--c#d", b"abcd");
+        check(remove_marks, b"/-*-/", b"/-*-/");
+        check(remove_marks, b"//**a", b"/*a");
+    }
+
+    #[test]
+    fn replaces_comments() {
+        check(replace, b"a/*b*/c/**/d/*/e", b"a c d ");
+        check(replace, b"--a#b*/", b"--a#b*/");
+    }
+
+    #[test]
+    fn leaves_what_is_no_comment() {
+        for change in [remove, remove_marks, replace] {
+            for value in ["", "a", "a/b*c-d<!-e", "-", "<!-"] {
+                check(change, value.as_bytes(), value.as_bytes());
+            }
+        }
+    }
+}
