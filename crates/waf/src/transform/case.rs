@@ -8,6 +8,14 @@ pub(super) fn lower(value: &[u8]) -> Cow<'_, [u8]> {
     map(value, |byte| byte.to_ascii_lowercase())
 }
 
+pub(super) fn is_upper(byte: u8) -> bool {
+    byte.is_ascii_uppercase()
+}
+
+pub(super) fn is_lower(byte: u8) -> bool {
+    byte.is_ascii_lowercase()
+}
+
 pub(super) fn upper(value: &[u8]) -> Cow<'_, [u8]> {
     map(value, |byte| byte.to_ascii_uppercase())
 }

@@ -40,6 +40,10 @@ fn may_change(value: &[u8], at: usize) -> bool {
     }
 }
 
+pub(super) fn is_trigger(byte: u8) -> bool {
+    is_dropped(byte) || is_gap(byte) || byte.is_ascii_uppercase()
+}
+
 fn is_dropped(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'\\' | b'^')
 }

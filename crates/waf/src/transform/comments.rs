@@ -33,7 +33,7 @@ pub(super) fn remove(value: &[u8]) -> Cow<'_, [u8]> {
 
 /// Takes out the marks of comments, and leaves what stands between them.
 pub(super) fn remove_marks(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite(value, find(value, |byte| is_lead(byte) || byte == b'*'), |mut rest, out| {
+    rewrite(value, find(value, is_trigger), |mut rest, out| {
         loop {
             rest = match rest {
                 [] => return,
@@ -60,6 +60,10 @@ pub(super) fn replace(value: &[u8]) -> Cow<'_, [u8]> {
         }
         out.extend_from_slice(rest);
     })
+}
+
+pub(super) fn is_trigger(byte: u8) -> bool {
+    is_lead(byte) || byte == b'*'
 }
 
 fn is_lead(byte: u8) -> bool {

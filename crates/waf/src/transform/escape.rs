@@ -60,7 +60,7 @@ pub(super) fn decode_css(value: &[u8]) -> Cow<'_, [u8]> {
     })
 }
 
-fn is_backslash(byte: u8) -> bool {
+pub(super) fn is_backslash(byte: u8) -> bool {
     byte == b'\\'
 }
 

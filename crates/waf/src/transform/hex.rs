@@ -44,6 +44,11 @@ pub(super) fn decode_sql(value: &[u8]) -> Cow<'_, [u8]> {
     })
 }
 
+/// A literal begins with `0x`.
+pub(super) fn is_trigger(byte: u8) -> bool {
+    matches!(byte, b'x' | b'X')
+}
+
 /// The byte of two digits, if both are.
 pub(super) fn pair(high: u8, low: u8) -> Option<u8> {
     let sum = char::from(high).to_digit(16)? * 16 + char::from(low).to_digit(16)?;

@@ -111,6 +111,10 @@ fn check(transformation: Transformation, value: &[u8]) {
     assert!(found.len() <= (value.len() * 4).max(20), "{} is long", shown());
     let is_borrowed = matches!(found, Cow::Borrowed(_));
     assert_eq!(is_borrowed, *found == *value, "{} is borrowed", shown());
+    let may_change = transformation
+        .triggers()
+        .is_none_or(|is_trigger| value.iter().any(|byte| is_trigger(*byte)));
+    assert!(is_borrowed || may_change, "{} has a trigger", shown());
 }
 
 #[test]

@@ -12,7 +12,11 @@ const NAMES: [(&[u8], u8); 5] =
 /// A semicolon may be missing. Of a larger number the low byte is taken. What is no such
 /// entity is kept.
 pub(super) fn decode(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite::decode(value, |byte| byte == b'&', entity)
+    rewrite::decode(value, is_trigger, entity)
+}
+
+pub(super) fn is_trigger(byte: u8) -> bool {
+    byte == b'&'
 }
 
 fn entity(text: &[u8]) -> Decoded<'_> {

@@ -166,6 +166,41 @@ impl Transformation {
     }
 }
 
+impl Transformation {
+    /// The bytes without which a value stays as it is; None if any value may change.
+    pub(crate) const fn triggers(self) -> Option<fn(u8) -> bool> {
+        Some(match self {
+            Self::CmdLine => cmd_line::is_trigger,
+            Self::CompressWhitespace | Self::RemoveWhitespace => whitespace::is_blank,
+            Self::CssDecode | Self::EscapeSeqDecode | Self::JsDecode => escape::is_backslash,
+            Self::HtmlEntityDecode => html::is_trigger,
+            Self::Lowercase => case::is_upper,
+            Self::NormalizePath => path::is_trigger,
+            Self::NormalizePathWin => path::is_trigger_win,
+            Self::ParityZero7bit | Self::Utf8ToUnicode => utf8::is_trigger,
+            Self::RemoveComments | Self::RemoveCommentsChar | Self::ReplaceComments => {
+                comments::is_trigger
+            }
+            Self::RemoveNulls | Self::ReplaceNulls => nulls::is_null,
+            Self::SqlHexDecode => hex::is_trigger,
+            Self::Trim | Self::TrimLeft | Self::TrimRight => whitespace::is_space,
+            Self::Uppercase => case::is_lower,
+            Self::UrlDecode | Self::UrlDecodeUni(_) => url::is_lead,
+            Self::Base64Decode
+            | Self::Base64DecodeExt
+            | Self::Base64Encode
+            | Self::HexDecode
+            | Self::HexEncode
+            | Self::Length
+            | Self::Md5
+            | Self::ParityEven7bit
+            | Self::ParityOdd7bit
+            | Self::Sha1
+            | Self::UrlEncode => return None,
+        })
+    }
+}
+
 impl FromStr for Transformation {
     type Err = UnknownTransformation;
 

@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use super::rewrite::{self, map};
 
+pub(super) fn is_null(byte: u8) -> bool {
+    byte == 0
+}
+
 pub(super) fn remove(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite::remove(value, |byte| byte == 0)
+    rewrite::remove(value, is_null)
 }
 
 /// Puts a space for each.

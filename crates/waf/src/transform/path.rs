@@ -4,6 +4,14 @@ use std::borrow::Cow;
 
 use super::rewrite::settle;
 
+pub(super) fn is_trigger(byte: u8) -> bool {
+    matches!(byte, b'/' | b'.')
+}
+
+pub(super) fn is_trigger_win(byte: u8) -> bool {
+    matches!(byte, b'/' | b'\\' | b'.')
+}
+
 /// Resolves `.` and `..`, and makes one of several slashes.
 ///
 /// An absolute path stays below its root; a relative one keeps what leads above its start.

@@ -34,7 +34,7 @@ pub(super) fn encode(value: &[u8]) -> Cow<'_, [u8]> {
     })
 }
 
-fn is_lead(byte: u8) -> bool {
+pub(super) fn is_lead(byte: u8) -> bool {
     matches!(byte, b'%' | b'+')
 }
 

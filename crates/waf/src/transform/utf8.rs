@@ -11,7 +11,7 @@ use super::rewrite::{find, rewrite};
 /// the first byte behind the code of a surrogate and of a sequence longer than it must be, and
 /// before that of a sequence that begins with 0xf5 to 0xf7; and keeps all other bytes.
 pub(super) fn to_unicode(value: &[u8]) -> Cow<'_, [u8]> {
-    let first = find(value, |byte| byte == 0 || !byte.is_ascii());
+    let first = find(value, is_trigger);
     rewrite(value, first, |mut rest, out| {
         while let [lead, after @ ..] = rest {
             rest = after;
@@ -37,6 +37,10 @@ pub(super) fn to_unicode(value: &[u8]) -> Cow<'_, [u8]> {
             }
         }
     })
+}
+
+pub(super) fn is_trigger(byte: u8) -> bool {
+    byte == 0 || !byte.is_ascii()
 }
 
 /// What the first byte of a sequence says about it.

@@ -45,11 +45,11 @@ pub(super) fn trim_right(value: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The `isspace` of C.
-fn is_space(byte: u8) -> bool {
+pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b'\t'..=b'\r' | b' ')
 }
 
-fn is_blank(byte: u8) -> bool {
+pub(super) fn is_blank(byte: u8) -> bool {
     is_space(byte) || byte == NO_BREAK_SPACE
 }
 
