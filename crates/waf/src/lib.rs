@@ -3,5 +3,6 @@
 
 mod transform;
 pub mod parse;
+pub mod body;
 
 pub use transform::{Transformation, UnicodeMap, UnknownTransformation};
