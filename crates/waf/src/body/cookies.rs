@@ -119,6 +119,7 @@ pub(super) fn is_space(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::fixture::check_linear;
 
     #[track_caller]
     fn check(header: &str, format: CookieFormat, expected: &[(&str, &str)]) {
@@ -164,6 +165,23 @@ mod tests {
             ),
         ] {
             check(header, CookieFormat::Version1, expected);
+        }
+    }
+
+    #[test]
+    fn time_is_linear() {
+        for piece in [";", "=", ",", " ", "\"", "$a;", "a;", "a=\"", "a=b, "] {
+            for format in [CookieFormat::Netscape, CookieFormat::Version1] {
+                check_linear(piece, |times| {
+                    let header = ["a=", &piece.repeat(times)].concat();
+                    assert!(cookies(header.as_bytes(), format).count() <= header.len());
+                });
+                let named = "n".repeat(8_000);
+                check_linear(piece, |times| {
+                    let header = [&named, "; ", &piece.repeat(times)].concat();
+                    assert!(cookies(header.as_bytes(), format).count() <= header.len());
+                });
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What tests of several processors need.
 
+use std::time::Instant;
+
 /// A generator that starts the same each time (Marsaglia's xorshift).
 pub(super) struct Dice(u64);
 
@@ -34,4 +36,20 @@ impl Dice {
         }
         text
     }
+}
+
+const TIMES: usize = 8_000;
+const TRIES: usize = 4;
+
+/// Whether `work` on eight times as much takes about eight times as long, and not 64 times.
+#[track_caller]
+pub(super) fn check_linear(what: &str, mut work: impl FnMut(usize)) {
+    let mut seconds = |times| {
+        let start = Instant::now();
+        work(times);
+        start.elapsed().as_secs_f64()
+    };
+    // A machine that does something else meanwhile slows some tries, and never all.
+    let is_linear = (0..TRIES).any(|_| seconds(8 * TIMES) < 30.0 * (seconds(TIMES) + 0.01));
+    assert!(is_linear, "{what}");
 }

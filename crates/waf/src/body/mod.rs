@@ -5,17 +5,11 @@
 //! others. Any bytes are safe: nothing panics, time is linear, and `Limits` bounds what is kept.
 
 mod limits;
-mod urlencoded;
-mod cookies;
-mod multipart;
+pub mod urlencoded;
+pub mod cookies;
+pub mod multipart;
 
 #[cfg(test)]
 mod fixture;
 
-pub use cookies::{Cookies, cookies};
 pub use limits::Limits;
-pub use multipart::{
-    BoundaryError, Disposition, DispositionError, Field, File, Flags, Form, Multipart,
-    MultipartError, PartHeaders,
-};
-pub use urlencoded::{Pair, Pairs, split};

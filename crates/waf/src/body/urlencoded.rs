@@ -101,6 +101,7 @@ pub(super) fn digit(byte: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::fixture::{Dice, check_linear};
 
     #[track_caller]
     fn check(text: &[u8], expected: &[(&[u8], &[u8])]) {
@@ -168,6 +169,28 @@ mod tests {
         for (text, is_borrowed) in [("a=b", true), ("a=%zz", true), ("a=+", false)] {
             let pair = split(text.as_bytes(), b'&').next().unwrap();
             assert_eq!(matches!(pair.value, Cow::Borrowed(_)), is_borrowed, "{text}");
+        }
+    }
+
+    #[test]
+    fn random_text_is_safe_and_gets_no_longer() {
+        let pieces: [&[u8]; 6] = [b"&", b"=", b"%", b"%41", b"+", b"\xff"];
+        let mut dice = Dice::new();
+        for _ in 0..20_000 {
+            let text = dice.mutate(b"a=1&b=%20+2&&c", &pieces);
+            let pairs = split(&text, b'&');
+            let length: usize = pairs.map(|pair| pair.name.len() + pair.value.len()).sum();
+            assert!(length <= text.len());
+        }
+    }
+
+    #[test]
+    fn time_is_linear() {
+        for piece in ["&", "=", "%", "+", "%4", "%41", "a"] {
+            check_linear(piece, |times| {
+                let text = piece.repeat(times);
+                assert!(split(text.as_bytes(), b'&').count() <= text.len());
+            });
         }
     }
 }

@@ -31,18 +31,16 @@ pub enum DispositionError {
 
 /// What a part is called, and the file in it if it is one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Disposition {
-    pub name: Option<Vec<u8>>,
-    pub filename: Option<Vec<u8>>,
-    pub extended: Option<Vec<u8>>,
+pub(super) struct Disposition {
+    pub(super) name: Option<Vec<u8>>,
+    pub(super) filename: Option<Vec<u8>>,
+    pub(super) extended: Option<Vec<u8>>,
 }
 
 impl Disposition {
-    /// Reads the value of the header, which has no NULs.
-    ///
-    /// # Errors
-    /// At anything that ModSecurity 2 refuses, except a `filename*` beside a `filename`.
-    pub fn parse(value: &[u8], flags: &mut Flags) -> Result<Self, DispositionError> {
+    /// Reads the value of the header; what ModSecurity 2 refuses is a fault, except a `filename*`
+    /// beside a `filename`.
+    pub(super) fn parse(value: &[u8], flags: &mut Flags) -> Result<Self, DispositionError> {
         let mut found = Self::default();
         let parameters = value.strip_prefix(b"form-data").ok_or(DispositionError::NotFormData)?;
         let mut rest = trim_blanks(parameters);

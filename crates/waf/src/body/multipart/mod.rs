@@ -10,12 +10,13 @@ mod form;
 mod part;
 
 use boundary::Boundary;
+use disposition::Disposition;
 use part::{Part, Place};
 
 use crate::body::Limits;
 
 pub use boundary::BoundaryError;
-pub use disposition::{Disposition, DispositionError};
+pub use disposition::DispositionError;
 pub use fault::MultipartError;
 pub use form::{Field, File, Flags, Form, PartHeaders};
 

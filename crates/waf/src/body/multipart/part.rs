@@ -100,7 +100,7 @@ impl Part {
                 }
                 form.fields.push(Field { name, value: self.value });
             }
-            (None, _) => {}
+            (None, _) => form.flags.invalid_part = true,
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::body::fixture::Dice;
+use crate::body::fixture::{Dice, check_linear};
 
 const CONTENT_TYPE: &[u8] = b"multipart/form-data; boundary=b";
 
@@ -12,7 +12,8 @@ const SAMPLES: [&str; 20] = [
     "--b\r\nContent-Disposition: form-data; name=a; filename=f\r\nContent-Type: x/y\r\n\r\n\
      12\r3\n\r\n\r\n--c\r\n-\r\n--b\r\ncontent-disposition: form-data; name=n\r\n\r\n\r\n--b--",
     "--b\nContent-Disposition: form-data; name=a\n\n1\n2\r\n3\n--b--\n",
-    "x\r\n--b\r\nContent-Disposition: form-data;\r\n name=a\r\nX: y\r\n\t z\r\n\r\n1\r\n--b--\r\n\r\n",
+    "x\r\n--b\r\nContent-Disposition: form-data;\r\n name=a\r\nX: y\r\n\t z\r\n\r\n1\r\n\
+     --b--\r\n\r\n",
     "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n--b--\r\n--b--\r\n",
     "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n--b--",
     "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--bb\r\n--b--",
@@ -145,12 +146,9 @@ fn folded_headers_are_joined_and_a_flag() {
     assert_eq!(form.flags, folded);
     assert_eq!(form.headers[0].lines[1], b"X:  y z");
     let invalid = Flags { invalid_header_folding: true, ..folded };
-    check(
-        &field("\u{b}x\r\n", "1").replace("=a\r\n", "=a;\r\n"),
-        &[],
-        invalid,
-        Some(MultipartError::Disposition(DispositionError::Cut)),
-    );
+    let body = field("\u{b}x\r\n", "1").replace("=a\r\n", "=a;\r\n");
+    let fault = MultipartError::Disposition(DispositionError::Cut);
+    check(&body, &[], Flags { invalid_part: true, ..invalid }, Some(fault));
     check(&field("X: y\r\n \u{b}z\r\n", "1"), &["a=1"], invalid, None);
 }
 
@@ -368,5 +366,33 @@ fn random_bodies_read_the_same_in_chunks() {
         assert_eq!(read(&[first, second]), whole, "{}", body.escape_ascii());
         let kept: usize = whole.fields.iter().map(|field| field.value.len()).sum();
         assert!(kept <= body.len());
+    }
+}
+
+#[test]
+fn time_is_linear() {
+    let limits = Limits {
+        parts: usize::MAX,
+        fields: usize::MAX,
+        part_headers: usize::MAX,
+        ..Limits::default()
+    };
+    let boundary = "-".repeat(900);
+    let content_type = format!("multipart/form-data; boundary={boundary}x");
+    let head = format!("--{boundary}x\r\nContent-Disposition: form-data; name=a");
+    for start in ["", "\r\n\r\n", ";filename=f\r\n\r\n", "\r\n"] {
+        for piece in ["-", "-\n", "\r", "\n", "\r\n", "--", "x", " x\r\n", "\0"] {
+            check_linear(&format!("{start:?} {piece:?}"), |times| {
+                let body = [&head, start, &piece.repeat(times)].concat();
+                let mut multipart = Multipart::new(content_type.as_bytes(), &limits).unwrap();
+                for chunk in body.as_bytes().chunks(100) {
+                    multipart.feed(chunk);
+                }
+                let form = multipart.finish();
+                assert!(
+                    form.fields.iter().map(|field| field.value.len()).sum::<usize>() <= times * 4
+                );
+            });
+        }
     }
 }
