@@ -8,6 +8,7 @@ mod limits;
 pub mod urlencoded;
 pub mod cookies;
 pub mod multipart;
+pub mod json;
 
 #[cfg(test)]
 mod fixture;
