@@ -9,6 +9,7 @@ pub mod urlencoded;
 pub mod cookies;
 pub mod multipart;
 pub mod json;
+pub mod xml;
 
 #[cfg(test)]
 mod fixture;
