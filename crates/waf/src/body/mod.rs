@@ -10,6 +10,7 @@ pub mod cookies;
 pub mod multipart;
 pub mod json;
 pub mod xml;
+pub mod decoded;
 
 #[cfg(test)]
 mod fixture;
