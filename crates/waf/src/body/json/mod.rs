@@ -5,6 +5,8 @@
 
 mod scalar;
 
+use std::io::Write as _;
+
 use scalar::Text;
 
 use crate::body::Limits;
@@ -154,7 +156,7 @@ impl<F: FnMut(&[u8], &[u8])> Flattener<'_, F> {
         self.name.push(b'.');
         match &mut container.next {
             Some(next) => {
-                self.name.extend_from_slice(next.to_string().as_bytes());
+                write!(self.name, "{next}").expect("a Vec takes everything");
                 *next += 1;
             }
             None => {

@@ -107,8 +107,10 @@ fn declaration(text: &[u8]) -> Result<(Vec<u8>, usize), XmlError> {
             return Err(XmlError::Declaration);
         }
         names = &names[at + 1..];
-        if attribute.name == b"encoding" {
-            encoding = attribute.value.to_ascii_lowercase();
+        match (attribute.name, attribute.value) {
+            (b"encoding", value) => encoding = value.to_ascii_lowercase(),
+            (b"version", _) | (_, b"yes" | b"no") => {}
+            _ => return Err(XmlError::Declaration),
         }
     }
     if !inner.is_at_end() || names.len() == 3 {

@@ -42,6 +42,8 @@ pub enum XmlError {
     Declaration,
     #[error("xml: a document type with declarations of its own")]
     DocumentType,
+    #[error("xml: an invalid document type")]
+    InvalidDocumentType,
     #[error("xml: a document type out of place")]
     LateDocumentType,
     #[error("xml: no element")]
@@ -214,15 +216,36 @@ impl<'a> Document<'a> {
             return Err(XmlError::LateDocumentType);
         }
         self.had_type = true;
-        loop {
-            match self.cursor.next().ok_or(XmlError::Cut)? {
-                b'>' => return Ok(()),
-                b'[' | b'<' => return Err(XmlError::DocumentType),
-                quote @ (b'"' | b'\'') => {
-                    self.cursor.until(&[quote]).ok_or(XmlError::Cut)?;
-                }
-                _ => {}
+        if !self.cursor.skip_space() {
+            return Err(XmlError::InvalidDocumentType);
+        }
+        self.cursor.name()?;
+        if self.cursor.skip_space() {
+            let literals = match () {
+                () if self.cursor.skip(b"SYSTEM") => 1,
+                () if self.cursor.skip(b"PUBLIC") => 2,
+                () => 0,
+            };
+            for _ in 0..literals {
+                self.literal()?;
             }
+            self.cursor.skip_space();
+        }
+        match self.cursor.next().ok_or(XmlError::Cut)? {
+            b'>' => Ok(()),
+            b'[' => Err(XmlError::DocumentType),
+            _ => Err(XmlError::InvalidDocumentType),
+        }
+    }
+
+    /// Passes over the address of a document type, which is never fetched.
+    fn literal(&mut self) -> Result<(), XmlError> {
+        let is_separate = self.cursor.skip_space();
+        match self.cursor.next().ok_or(XmlError::Cut)? {
+            quote @ (b'"' | b'\'') if is_separate => {
+                self.cursor.until(&[quote]).map(drop).ok_or(XmlError::Cut)
+            }
+            _ => Err(XmlError::InvalidDocumentType),
         }
     }
 

@@ -65,14 +65,26 @@ fn entities_are_never_declared() {
     for document in [
         "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
         "<!DOCTYPE a SYSTEM 'http://x' []><a/>",
-        "<!DOCTYPE a <a/>",
+        "<!DOCTYPE a[]><a/>",
     ] {
         check_fault(document, XmlError::DocumentType);
+    }
+    for document in [
+        "<!DOCTYPEa><a/>",
+        "<!DOCTYPE a <a/>",
+        "<!DOCTYPE a b><a/>",
+        "<!DOCTYPE a SYSTEM><a/>",
+        "<!DOCTYPE a SYSTEM'x'><a/>",
+        "<!DOCTYPE a PUBLIC 'x'><a/>",
+        "<!DOCTYPE a SYSTEM 'x' 'y'><a/>",
+    ] {
+        check_fault(document, XmlError::InvalidDocumentType);
     }
     check_fault("<!DOCTYPE a><!DOCTYPE a><a/>", XmlError::LateDocumentType);
     check_fault("<a/><!DOCTYPE a>", XmlError::LateDocumentType);
     check_fault("<a><!DOCTYPE a></a>", XmlError::LateDocumentType);
-    check_fault("<!DOCTYPE a 'x", XmlError::Cut);
+    check("<!DOCTYPE a SYSTEM \"x'>\"><a/>", "", &[]);
+    check_fault("<!DOCTYPE a SYSTEM 'x", XmlError::Cut);
 }
 
 #[test]
@@ -149,6 +161,7 @@ fn reads_a_declaration() {
         "version='1.]'",
         "version='1.0' x='y'",
         "version='1.0'encoding='utf-8'",
+        "version='1.0' standalone='y'",
     ] {
         check_fault(format!("<?xml {declaration}?><a/>"), XmlError::Declaration);
     }
