@@ -10,11 +10,13 @@ set -euo pipefail
 
 CARGO_DENY=0.20.2
 
-# Programs and the Debian packages that have them.
+# Programs, or files by their paths, and the Debian packages that have them.
 BUILD=(cc=gcc make=make cmake=cmake)
 TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
   shellcheck=shellcheck apache2=apache2-bin haproxy=haproxy node=nodejs gunicorn=gunicorn
-  uvicorn=uvicorn chromium=chromium python3=python3)
+  uvicorn=uvicorn chromium=chromium python3=python3 "g++=g++"
+  /usr/include/modsecurity/modsecurity.h=libmodsecurity-dev
+  /usr/share/modsecurity-crs/owasp-crs.load=modsecurity-crs)
 ATTACK=(nginx=nginx-light openssl=openssl python3=python3 slowhttptest=slowhttptest)
 FUZZ=("g++=g++")
 
@@ -28,7 +30,12 @@ cannot() {
   failed=1
 }
 
-has() { command -v "$1" >/dev/null 2>&1; }
+has() {
+  case "$1" in
+    /*) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then
