@@ -25,7 +25,9 @@ struct Module {
 fn modules(house: &House) -> Vec<Module> {
     let crates = house.below("crates/").filter(|file| {
         let name = file.path.split('/').skip(2).collect::<Vec<_>>().join("/");
-        let is_test = name.strip_prefix("tests/").is_some_and(|name| !name.contains('/'));
+        let is_test = name.strip_prefix("tests/").is_some_and(|name| {
+            !name.contains('/') || name.matches('/').count() == 1 && name.ends_with("/main.rs")
+        });
         is_test || ["src/lib.rs", "src/main.rs", "build.rs"].contains(&name.as_str())
     });
     let roots = crates.map(|file| file.path.as_str()).chain(ROOTS);
@@ -163,8 +165,12 @@ mod tests {
             ("src/route/page.css", ""),
             ("tests/main.rs", ""),
             ("tests/lost.rs", "#[test]\nfn never_run() {}"),
+            ("crates/a/tests/b/main.rs", "mod c;"),
+            ("crates/a/tests/b/c.rs", ""),
+            ("crates/a/tests/b/d.rs", ""),
         ]);
         let expected = [
+            "crates/a/tests/b/d.rs:1: no `mod` leads here",
             "src/route/host.rs:1: no `mod` leads here",
             "tests/lost.rs:1: no `mod` leads here",
             "src/route/page.css:1: no include_str! reads this",
