@@ -1,0 +1,62 @@
+//! The reviewed lists beside this file: where a test is wrong for the engine, and where
+//! libmodsecurity is known to be wrong.
+
+use serde_yaml::Value;
+
+/// A stage that may fail, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Override {
+    pub(crate) stage: String,
+    pub(crate) reason: String,
+}
+
+/// A fault of libmodsecurity, and the stages in which it shows.
+pub(crate) struct Cause {
+    reason: String,
+    fails: Vec<String>,
+    differs: Vec<(u8, Vec<String>)>,
+}
+
+impl Cause {
+    /// The stages whose own expectation it does not meet.
+    pub(crate) fn failing(&self) -> impl Iterator<Item = Override> {
+        self.overrides(&self.fails)
+    }
+
+    /// The stages that it decides or scores otherwise at a paranoia level.
+    pub(crate) fn differing(&self, level: u8) -> impl Iterator<Item = Override> {
+        let stages = self.differs.iter().filter(move |(at, _)| *at == level);
+        stages.flat_map(|(_, stages)| self.overrides(stages))
+    }
+
+    fn overrides(&self, stages: &[String]) -> impl Iterator<Item = Override> {
+        stages.iter().map(|stage| Override { stage: stage.clone(), reason: self.reason.clone() })
+    }
+}
+
+pub(crate) fn overrides() -> Vec<Override> {
+    let list: Value = serde_yaml::from_str(include_str!("overrides.yaml")).unwrap();
+    let entries = list.as_sequence().into_iter().flatten();
+    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
+    entries
+        .map(|entry| Override { stage: text(entry, "stage"), reason: text(entry, "reason") })
+        .collect()
+}
+
+pub(crate) fn causes() -> Vec<Cause> {
+    let list: Value = serde_yaml::from_str(include_str!("oracle_faults.yaml")).unwrap();
+    list.as_sequence().into_iter().flatten().map(cause).collect()
+}
+
+fn cause(entry: &Value) -> Cause {
+    Cause {
+        reason: entry["cause"].as_str().unwrap().to_owned(),
+        fails: stages(entry, "fails"),
+        differs: vec![(1, stages(entry, "differs_at_1")), (4, stages(entry, "differs_at_4"))],
+    }
+}
+
+fn stages(entry: &Value, key: &str) -> Vec<String> {
+    let stages = entry.get(key).and_then(Value::as_sequence).into_iter().flatten();
+    stages.map(|stage| stage.as_str().unwrap().to_owned()).collect()
+}

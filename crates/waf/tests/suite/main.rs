@@ -1,0 +1,118 @@
+//! The regression tests that come with the OWASP Core Rule Set, stage by stage in this process,
+//! and whether requests are judged as libmodsecurity judges them.
+//!
+//! TIDEGATE_CRS names a directory with `rules`, `crs-setup.conf.example` and `tests`; the one
+//! beside the project is taken otherwise. With TIDEGATE_WAF_ORACLE, libmodsecurity stands in for
+//! the engine, so that the runner itself can be judged.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod exchange;
+mod form;
+mod framing;
+mod backend;
+mod request;
+mod case;
+mod rules;
+mod outcome;
+mod remembered;
+mod oracle;
+mod engine;
+mod known;
+mod report;
+
+use std::path::{Path, PathBuf};
+
+use crate::case::Stage;
+use crate::known::{Cause, Override};
+use crate::oracle::Oracle;
+use crate::outcome::Outcome;
+use crate::report::{Tally, say};
+use crate::rules::Setup;
+
+/// The most stages whose expectation may be wrong for the engine.
+const OVERRIDES: usize = 10;
+
+fn crs() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/crs-4.28.0");
+    let directory = std::env::var_os("TIDEGATE_CRS").map_or(beside, PathBuf::from);
+    if directory.join("tests/regression").is_dir() {
+        return Some(directory);
+    }
+    say(&format!("CRS suite: no tests/regression in {}: not run", directory.display()));
+    None
+}
+
+/// The driver of libmodsecurity, built; else why there is none is told.
+fn oracle() -> Option<Oracle> {
+    Oracle::build().map_err(|reason| say(&format!("libmodsecurity: {reason}: not run"))).ok()
+}
+
+fn is_for_the_oracle() -> bool {
+    std::env::var_os("TIDEGATE_WAF_ORACLE").is_some()
+}
+
+fn judge(stages: &[Stage], outcomes: &[Outcome], overrides: &[Override]) -> Tally {
+    let mut tally = Tally::default();
+    for (stage, outcome) in stages.iter().zip(outcomes) {
+        tally.add(stage, stage.expected.faults(outcome), overrides);
+    }
+    tally
+}
+
+#[test]
+fn logs_what_every_stage_expects() {
+    if is_for_the_oracle() {
+        return;
+    }
+    let Some(directory) = crs() else { return };
+    let stages = case::read(&directory.join("tests/regression"));
+    let overrides = known::overrides();
+    assert!(overrides.len() <= OVERRIDES, "{} overrides", overrides.len());
+    let Some(outcomes) = engine::judge(&Setup::detecting(&directory), &stages) else { return };
+    let tally = judge(&stages, &outcomes, &overrides);
+    say(&format!("CRS suite: {tally}"));
+    assert!(tally.is_clean(&overrides), "{}", tally.faults(&overrides));
+}
+
+#[test]
+fn libmodsecurity_fails_where_it_is_known_to() {
+    if !is_for_the_oracle() {
+        return;
+    }
+    let (Some(directory), Some(oracle)) = (crs(), oracle()) else { return };
+    let stages = case::read(&directory.join("tests/regression"));
+    let outcomes = oracle.judge(&Setup::detecting(&directory), &stages);
+    let mut known = known::overrides();
+    known.extend(known::causes().iter().flat_map(Cause::failing));
+    let tally = judge(&stages, &outcomes, &known);
+    say(&format!("CRS suite by libmodsecurity: {tally}"));
+    assert!(tally.is_clean(&known), "{}", tally.faults(&known));
+}
+
+fn compare(level: u8) {
+    let Some(directory) = crs() else { return };
+    let stages = case::read(&directory.join("tests/regression"));
+    let setup = Setup::blocking(&directory, level);
+    let Some(ours) = engine::judge(&setup, &stages) else { return };
+    let Some(oracle) = oracle() else { return };
+    let theirs = oracle.judge(&setup, &stages);
+    let causes = known::causes();
+    let known: Vec<Override> = causes.iter().flat_map(|cause| cause.differing(level)).collect();
+    let mut tally = Tally::default();
+    for ((stage, ours), theirs) in stages.iter().zip(&ours).zip(&theirs) {
+        tally.add(stage, Some(ours.differences(theirs)), &known);
+    }
+    say(&format!("decisions at paranoia level {level} against libmodsecurity: {tally}"));
+    assert!(tally.is_clean(&known), "{}", tally.faults(&known));
+}
+
+#[test]
+fn decides_as_libmodsecurity_at_level_1() {
+    compare(1);
+}
+
+#[test]
+fn decides_as_libmodsecurity_at_level_4() {
+    compare(4);
+}

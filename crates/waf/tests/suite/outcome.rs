@@ -1,0 +1,66 @@
+//! What became of a request: the rules that logged, the scores, the decision.
+
+/// The variables of CRS that are compared: its scores.
+pub(crate) const SCORES: [&str; 4] = [
+    "blocking_inbound_anomaly_score",
+    "detection_inbound_anomaly_score",
+    "blocking_outbound_anomaly_score",
+    "detection_outbound_anomaly_score",
+];
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) logged: Vec<u32>,
+    /// What a rule that logged says: `[id "1"] [msg "..."] [data "..."]` and maybe more.
+    pub(crate) lines: Vec<Vec<u8>>,
+    /// What the client is answered: that of the server where nothing was refused.
+    pub(crate) status: u16,
+    pub(crate) is_refused: bool,
+    /// As SCORES; 0 where none was set.
+    pub(crate) scores: [i64; 4],
+}
+
+impl Outcome {
+    /// What another judge of the same request finds otherwise.
+    pub(crate) fn differences(&self, theirs: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        if (self.is_refused, self.status) != (theirs.is_refused, theirs.status) {
+            differences.push(format!("answered {} instead of {}", self.status, theirs.status));
+        }
+        for ((name, ours), theirs) in SCORES.iter().zip(self.scores).zip(theirs.scores) {
+            if ours != theirs {
+                differences.push(format!("{name} {ours} instead of {theirs}"));
+            }
+        }
+        if !differences.is_empty() {
+            let only = |these: &[u32], those: &[u32]| -> Vec<u32> {
+                these.iter().filter(|id| !those.contains(id)).copied().collect()
+            };
+            let more = only(&self.logged, &theirs.logged);
+            let fewer = only(&theirs.logged, &self.logged);
+            differences.push(format!("more {more:?}, fewer {fewer:?}"));
+        }
+        differences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome;
+
+    #[track_caller]
+    fn check(ours: Outcome, theirs: Outcome, expected: &[&str]) {
+        assert_eq!(ours.differences(&theirs), expected);
+    }
+
+    #[test]
+    fn decisions_and_scores_are_compared() {
+        let ours = Outcome { scores: [5, 5, 0, 0], logged: vec![1], ..Outcome::default() };
+        check(ours.clone(), Outcome { logged: vec![2], ..ours.clone() }, &[]);
+        let theirs = Outcome { scores: [5, 5, 4, 0], logged: vec![1, 7], ..ours.clone() };
+        let scores = "blocking_outbound_anomaly_score 0 instead of 4";
+        check(ours.clone(), theirs, &[scores, "more [], fewer [7]"]);
+        let theirs = Outcome { is_refused: true, status: 403, ..ours.clone() };
+        check(ours, theirs, &["answered 0 instead of 403", "more [], fewer []"]);
+    }
+}

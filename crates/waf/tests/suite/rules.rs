@@ -1,0 +1,63 @@
+//! The rules that requests are judged by, in the order in which they are loaded.
+
+use std::path::{Path, PathBuf};
+
+pub(crate) enum Source {
+    Text(String),
+    File(PathBuf),
+}
+
+pub(crate) struct Setup {
+    pub(crate) sources: Vec<Source>,
+}
+
+/// What an operator sets around CRS: bodies are read, and read as what they are.
+const BODIES: &str = r#"
+SecAuditEngine Off
+SecRequestBodyAccess On
+SecRequestBodyLimit 13107200
+SecRequestBodyNoFilesLimit 1048576
+SecResponseBodyAccess On
+SecResponseBodyLimit 1048576
+SecResponseBodyMimeType text/plain text/html text/xml application/json
+SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\+|/)|text/)xml" \
+    "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
+SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+\+)?json" \
+    "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+"#;
+
+/// The settings that the tests are written for.
+const LIMITS: &str = "setvar:tx.crs_validate_utf8_encoding=1,setvar:tx.arg_name_length=100,\
+    setvar:tx.arg_length=400,setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,\
+    setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535";
+
+impl Setup {
+    /// How the tests are meant to be run: every rule, and none refuses.
+    pub(crate) fn detecting(crs: &Path) -> Self {
+        Self::new(crs, "DetectionOnly", 4)
+    }
+
+    pub(crate) fn blocking(crs: &Path, level: u8) -> Self {
+        Self::new(crs, "On", level)
+    }
+
+    fn new(crs: &Path, engine: &str, level: u8) -> Self {
+        let mut rules: Vec<PathBuf> = std::fs::read_dir(crs.join("rules"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
+            .collect();
+        rules.sort();
+        let settings = format!(
+            "SecAction \"id:900005,phase:1,pass,nolog,t:none,\
+             setvar:tx.blocking_paranoia_level={level},{LIMITS}\"\n"
+        );
+        let mut sources = vec![
+            Source::Text(format!("SecRuleEngine {engine}\n{BODIES}")),
+            Source::File(crs.join("crs-setup.conf.example")),
+            Source::Text(settings),
+        ];
+        sources.extend(rules.into_iter().map(Source::File));
+        Self { sources }
+    }
+}
