@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Fetches the OWASP Core Rule Set, the release that Tidegate is tested with:
+#
+#   scripts/get-crs.sh --sha256 HEX [--url URL] DIRECTORY
+#
+# DIRECTORY gets the rules and crs-setup.conf.example; it must not exist yet. HEX is
+# the SHA-256 of the archive, and nothing is unpacked that has another one. It must
+# come from elsewhere than the archive does: CRS publishes no list of checksums, but
+# signs each archive. So fetch it and its signature (the same address, and .asc),
+# check that with the project's key (https://coreruleset.org/security.asc, fingerprint
+# 3600 6F0E 0BA1 6783 2158 8211 38EE ACA1 AB8A 6E72), and pass what sha256sum says:
+#
+#   gpg --verify coreruleset-VERSION-minimal.tar.gz.asc coreruleset-VERSION-minimal.tar.gz
+#
+# Pinned once, the same sum fetches the same rules on every machine. The address is
+# that of the release, or --url, or TIDEGATE_CRS_URL: a mirror of yours.
+set -euo pipefail
+
+VERSION=4.28.0
+RELEASES=https://github.com/coreruleset/coreruleset/releases/download
+
+# The archive has less than one; nobody shall fill the disk or keep us waiting.
+MOST_BYTES=20000000
+MOST_SECONDS=300
+
+help() { sed -n '2,18s/^# \{0,1\}//p' "$0"; }
+
+fail() {
+  printf 'get-crs: %s\n' "$*" >&2
+  exit 1
+}
+
+misused() {
+  printf 'get-crs: %s; see --help\n' "$*" >&2
+  exit 2
+}
+
+url=${TIDEGATE_CRS_URL:-$RELEASES/v$VERSION/coreruleset-$VERSION-minimal.tar.gz}
+sha256=
+directory=
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h | --help)
+      help
+      exit 0
+      ;;
+    --sha256 | --url)
+      [ $# -gt 1 ] || misused "$1 needs a value"
+      if [ "$1" = --url ]; then url=$2; else sha256=$2; fi
+      shift
+      ;;
+    -*) misused "there is no option $1" ;;
+    *)
+      [ -z "$directory" ] || misused "one directory, not $directory and $1"
+      directory=$1
+      ;;
+  esac
+  shift
+done
+[ -n "$directory" ] || misused "a directory must be given"
+sha256=${sha256,,}
+[[ $sha256 =~ ^[0-9a-f]{64}$ ]] || misused "--sha256 needs the 64 digits of the archive's SHA-256"
+for program in curl sha256sum tar gzip; do
+  command -v "$program" >/dev/null 2>&1 || fail "$program is missing"
+done
+if [ -e "$directory" ] || [ -L "$directory" ]; then
+  fail "$directory exists already; rules of yours may be in it, so nothing is overwritten"
+fi
+
+# Beside its place, so that it is moved there whole or not at all.
+parent=$(dirname -- "$directory")
+[ -d "$parent" ] || fail "there is no directory $parent"
+work=$(mktemp -d -- "$parent/.get-crs.XXXXXX")
+trap 'rm -rf -- "$work"' EXIT
+
+archive=$work/archive.tar.gz
+curl --fail --silent --show-error --location --proto '=https,http' --proto-redir '=https' \
+  --max-filesize "$MOST_BYTES" --max-time "$MOST_SECONDS" --output "$archive" -- "$url" ||
+  fail "$url could not be fetched"
+
+read -r found _ < <(sha256sum -- "$archive")
+[ "$found" = "$sha256" ] ||
+  fail "$url has SHA-256 $found instead of $sha256; nothing was unpacked"
+
+mkdir -- "$work/rules"
+tar --extract --gzip --file "$archive" --directory "$work/rules" --strip-components 1 \
+  --no-same-owner --no-same-permissions || fail "the archive cannot be unpacked"
+for wanted in crs-setup.conf.example rules; do
+  [ -e "$work/rules/$wanted" ] || fail "the archive has no $wanted; is it one of CRS?"
+done
+mv --no-target-directory --no-clobber -- "$work/rules" "$directory"
+[ ! -e "$work/rules" ] || fail "$directory appeared meanwhile; nothing was overwritten"
+printf 'CRS is in %s; its settings are in crs-setup.conf.example\n' "$directory"
