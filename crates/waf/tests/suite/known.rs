@@ -13,7 +13,11 @@ pub(crate) struct Override {
 /// A fault of libmodsecurity, and the stages in which it shows.
 pub(crate) struct Cause {
     reason: String,
+    /// Directives that make it right, before the rules of CRS and after them.
+    pub(crate) mended_before: Option<String>,
+    pub(crate) mended_after: Option<String>,
     fails: Vec<String>,
+    fails_mended: Vec<String>,
     differs: Vec<(u8, Vec<String>)>,
 }
 
@@ -21,6 +25,13 @@ impl Cause {
     /// The stages whose own expectation it does not meet.
     pub(crate) fn failing(&self) -> impl Iterator<Item = Override> {
         self.overrides(&self.fails)
+    }
+
+    /// The same where all faults are mended that can be.
+    pub(crate) fn failing_mended(&self) -> impl Iterator<Item = Override> {
+        let is_mended = self.mended_before.is_some() || self.mended_after.is_some();
+        let left = if is_mended { &[][..] } else { &self.fails };
+        self.overrides(left).chain(self.overrides(&self.fails_mended))
     }
 
     /// The stages that it decides or scores otherwise at a paranoia level.
@@ -49,9 +60,13 @@ pub(crate) fn causes() -> Vec<Cause> {
 }
 
 fn cause(entry: &Value) -> Cause {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
     Cause {
         reason: entry["cause"].as_str().unwrap().to_owned(),
+        mended_before: text("mended_before"),
+        mended_after: text("mended_after"),
         fails: stages(entry, "fails"),
+        fails_mended: stages(entry, "fails_mended"),
         differs: vec![(1, stages(entry, "differs_at_1")), (4, stages(entry, "differs_at_4"))],
     }
 }

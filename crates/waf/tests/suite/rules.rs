@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::known::Cause;
+
 pub(crate) enum Source {
     Text(String),
     File(PathBuf),
@@ -9,6 +11,8 @@ pub(crate) enum Source {
 
 pub(crate) struct Setup {
     pub(crate) sources: Vec<Source>,
+    /// How many of them come before the rules of CRS.
+    settings: usize,
 }
 
 /// What an operator sets around CRS: bodies are read, and read as what they are.
@@ -41,6 +45,16 @@ impl Setup {
         Self::new(crs, "On", level)
     }
 
+    /// As libmodsecurity needs it to be right.
+    pub(crate) fn mended(mut self, causes: &[Cause]) -> Self {
+        for cause in causes {
+            let before = cause.mended_before.iter().cloned().map(Source::Text);
+            self.sources.splice(self.settings..self.settings, before).for_each(drop);
+            self.sources.extend(cause.mended_after.iter().cloned().map(Source::Text));
+        }
+        self
+    }
+
     fn new(crs: &Path, engine: &str, level: u8) -> Self {
         let mut rules: Vec<PathBuf> = std::fs::read_dir(crs.join("rules"))
             .unwrap()
@@ -48,16 +62,17 @@ impl Setup {
             .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
             .collect();
         rules.sort();
-        let settings = format!(
+        let limits = format!(
             "SecAction \"id:900005,phase:1,pass,nolog,t:none,\
              setvar:tx.blocking_paranoia_level={level},{LIMITS}\"\n"
         );
         let mut sources = vec![
             Source::Text(format!("SecRuleEngine {engine}\n{BODIES}")),
             Source::File(crs.join("crs-setup.conf.example")),
-            Source::Text(settings),
+            Source::Text(limits),
         ];
+        let settings = sources.len();
         sources.extend(rules.into_iter().map(Source::File));
-        Self { sources }
+        Self { sources, settings }
     }
 }
