@@ -3,6 +3,8 @@
 
 mod transform;
 pub mod parse;
+#[cfg_attr(not(test), expect(dead_code, reason = "what runs rules is not there yet"))]
+mod operator;
 pub mod body;
 
 pub use transform::{Transformation, UnicodeMap, UnknownTransformation};

@@ -70,6 +70,8 @@ pub enum Problem {
     InLink { action: &'static str },
     #[error("more than {limit} {what}")]
     TooMany { what: &'static str, limit: usize },
+    #[error("a regular expression is not supported: {why}")]
+    Expression { why: String },
     #[error("cannot read {path}: {why}")]
     Unreadable { path: String, why: String },
     #[error("no file matches {path}: correct the path, or write IncludeOptional")]

@@ -1,0 +1,132 @@
+//! Sets of bytes.
+
+use std::ops::RangeInclusive;
+
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    pub(crate) const EMPTY: Self = Self([0; 4]);
+    pub(crate) const ALL: Self = Self([u64::MAX; 4]);
+
+    pub(crate) const fn of(bytes: &[u8]) -> Self {
+        let mut set = Self::EMPTY;
+        let mut rest = bytes;
+        while let [first, after @ ..] = rest {
+            set = set.with(*first);
+            rest = after;
+        }
+        set
+    }
+
+    pub(crate) fn range(range: RangeInclusive<u8>) -> Self {
+        range.fold(Self::EMPTY, Self::with)
+    }
+
+    /// None if the class has characters of several bytes.
+    pub(crate) fn of_class(class: &Class) -> Option<Self> {
+        // Single ASCII characters that stand for each other become a class of characters.
+        let class = match class {
+            Class::Bytes(class) => class.clone(),
+            Class::Unicode(class) => class.to_byte_class()?,
+        };
+        let ranges = class.ranges().iter().map(|range| Self::range(range.start()..=range.end()));
+        Some(ranges.fold(Self::EMPTY, Self::or))
+    }
+
+    pub(crate) fn class(self) -> Class {
+        let mut ranges: Vec<ClassBytesRange> = Vec::new();
+        for byte in self.iter() {
+            match ranges.last_mut() {
+                Some(last) if u16::from(last.end()) + 1 == u16::from(byte) => {
+                    *last = ClassBytesRange::new(last.start(), byte);
+                }
+                _ => ranges.push(ClassBytesRange::new(byte, byte)),
+            }
+        }
+        Class::Bytes(ClassBytes::new(ranges))
+    }
+
+    pub(crate) const fn with(mut self, byte: u8) -> Self {
+        self.0[(byte >> 6) as usize] |= 1 << (byte & 63);
+        self
+    }
+
+    pub(crate) const fn contains(self, byte: u8) -> bool {
+        self.0[(byte >> 6) as usize] >> (byte & 63) & 1 == 1
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        let [a, b, c, d] = self.0;
+        let [e, f, g, h] = other.0;
+        Self([a | e, b | f, c | g, d | h])
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        (self.not().or(other.not())).not()
+    }
+
+    pub(crate) fn not(self) -> Self {
+        let [a, b, c, d] = self.0;
+        Self([!a, !b, !c, !d])
+    }
+
+    /// With both cases of each letter it has.
+    pub(crate) fn fold(self) -> Self {
+        let others = self.iter().map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => byte ^ 0x20,
+            _ => byte,
+        });
+        others.fold(self, Self::with)
+    }
+
+    pub(crate) fn len(self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self == Self::EMPTY
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(move |byte| self.contains(*byte))
+    }
+
+    /// Whether one of `bytes` is in it.
+    pub(crate) fn any(self, bytes: &[u8]) -> bool {
+        bytes.iter().any(|byte| self.contains(*byte))
+    }
+
+    pub(crate) const fn from_words(words: [u64; 4]) -> Self {
+        Self(words)
+    }
+
+    pub(crate) fn words(self) -> [u64; 4] {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_and_sets_are_the_same() {
+        for set in
+            [ByteSet::EMPTY, ByteSet::ALL, ByteSet::of(b"ab\x00\xffz-"), ByteSet::range(60..=70)]
+        {
+            assert_eq!(ByteSet::of_class(&set.class()), Some(set));
+            assert_eq!(set.not().not(), set);
+            assert!(set.and(set.not()).is_empty());
+            assert_eq!(set.or(set.not()), ByteSet::ALL);
+            assert_eq!(set.len() + set.not().len(), 256);
+        }
+    }
+
+    #[test]
+    fn only_ascii_letters_fold() {
+        assert_eq!(ByteSet::of(b"aZ1\xe4[").fold(), ByteSet::of(b"aAzZ1\xe4["));
+    }
+}

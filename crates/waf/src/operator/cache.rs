@@ -1,0 +1,120 @@
+//! What matching needs to write into: kept by whoever matches, one for each thread, and bounded.
+
+use std::sync::Arc;
+
+use regex_automata::meta;
+
+use crate::operator::pattern::Pattern;
+
+/// Bytes that all caches of one thread may hold; beyond, they are dropped and grow anew.
+const BYTES: usize = 32 << 20;
+/// Bytes of values between two looks at how large a cache is. It grows by about one state a byte.
+const UNMEASURED: usize = 1_024;
+
+/// Scratch space of the patterns that were matched with it; of any rule set, at any time.
+#[derive(Default)]
+pub(crate) struct Cache {
+    entries: Vec<Option<Entry>>,
+    bytes: usize,
+}
+
+struct Entry {
+    /// Whose it is: another rule set's pattern may have the same number.
+    pattern: Arc<Pattern>,
+    cache: meta::Cache,
+    bytes: usize,
+    unmeasured: usize,
+}
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `search`, which looks through `length` bytes, with the space of `pattern`.
+    pub(crate) fn with<T>(
+        &mut self,
+        pattern: &Arc<Pattern>,
+        length: usize,
+        search: impl FnOnce(&mut meta::Cache) -> T,
+    ) -> T {
+        let number = pattern.number();
+        let known = self.entries.get(number).and_then(Option::as_ref);
+        if !known.is_some_and(|entry| Arc::ptr_eq(&entry.pattern, pattern)) {
+            self.insert(number, pattern);
+        }
+        let Some(Some(entry)) = self.entries.get_mut(number) else {
+            return search(&mut pattern.regex().create_cache());
+        };
+        let found = search(&mut entry.cache);
+        entry.unmeasured = entry.unmeasured.saturating_add(length);
+        if entry.unmeasured >= UNMEASURED {
+            entry.unmeasured = 0;
+            let bytes = entry.cache.memory_usage();
+            self.bytes = (self.bytes - entry.bytes).saturating_add(bytes);
+            entry.bytes = bytes;
+            if self.bytes > BYTES {
+                self.clear();
+            }
+        }
+        found
+    }
+
+    /// Bytes in use, as far as they were measured.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn insert(&mut self, number: usize, pattern: &Arc<Pattern>) {
+        let cache = pattern.regex().create_cache();
+        let bytes = cache.memory_usage();
+        if self.bytes.saturating_add(bytes) > BYTES {
+            self.clear();
+        }
+        if self.entries.len() <= number {
+            self.entries.resize_with(number + 1, || None);
+        }
+        if let Some(slot) = self.entries.get_mut(number) {
+            let before = slot.as_ref().map_or(0, |entry| entry.bytes);
+            self.bytes = self.bytes - before + bytes;
+            *slot = Some(Entry { pattern: Arc::clone(pattern), cache, bytes, unmeasured: 0 });
+        }
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::fixture::Dice;
+    use crate::operator::pattern::Groups;
+
+    #[test]
+    fn caches_are_bounded() {
+        let mut dice = Dice::new(1);
+        let mut cache = Cache::new();
+        for number in 0..40 {
+            // Each byte of random text makes a state of hundreds of positions.
+            let pattern = format!(r"[^a]*a[^b]{{{}}}b[^c]{{100}}c", 300 + number);
+            let pattern = Pattern::compile(pattern.as_bytes(), Groups::Whole, number).unwrap();
+            let value: Vec<u8> = (0..4_000).map(|_| b'a' + dice.byte() % 4).collect();
+            Arc::new(pattern).is_match(&value, &mut cache);
+            assert!(cache.bytes() <= BYTES, "{}", cache.bytes());
+        }
+        assert!(cache.entries.iter().flatten().count() > 0);
+    }
+
+    #[test]
+    fn patterns_of_one_number_do_not_share_a_cache() {
+        let mut cache = Cache::new();
+        for (text, expected) in [("b+c?d", false), ("a+c?d", true), ("(a|c)+d", true)] {
+            let pattern = Arc::new(Pattern::compile(text.as_bytes(), Groups::All, 3).unwrap());
+            assert_eq!(pattern.is_match(b"acd", &mut cache), expected);
+            assert_eq!(pattern.find(b"acd", 0, &mut cache).is_some(), expected);
+        }
+    }
+}

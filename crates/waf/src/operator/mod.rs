@@ -1,0 +1,261 @@
+//! How rules look at values: operators, compiled from what was parsed.
+//!
+//! An operator says whether one value matches and what it captures. Negation, macros in arguments
+//! and what follows a match are left to the engine. Any value is safe, and takes linear time.
+
+mod byte_set;
+mod pcre;
+mod literals;
+mod needs;
+mod captures;
+mod pattern;
+mod cache;
+mod text;
+mod number;
+mod phrases;
+mod network;
+mod encoding;
+mod identity;
+mod injection;
+mod compile;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod vectors;
+
+use std::sync::Arc;
+
+use crate::operator::byte_set::ByteSet;
+use crate::operator::identity::Check;
+use crate::operator::network::Networks;
+use crate::operator::number::Relation;
+use crate::operator::pattern::Pattern;
+use crate::operator::phrases::Phrases;
+use crate::operator::text::{Comparison, Text};
+use crate::parse;
+
+pub(crate) use crate::operator::cache::Cache;
+pub(crate) use crate::operator::captures::Captures;
+pub(crate) use crate::operator::compile::Compiler;
+pub(crate) use crate::operator::needs::Needs;
+pub(crate) use crate::operator::pattern::Groups;
+
+/// An operator, compiled.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    kind: Kind,
+    // Invariant: Some for the kinds that take an argument for each value.
+    argument: Option<parse::Template>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Always,
+    Never,
+    Pattern(Arc<Pattern>),
+    /// All matches are captured, not only the first.
+    EachPattern(Arc<Pattern>),
+    Phrases(Arc<Phrases>),
+    Text(Box<Text>),
+    /// With a text that is expanded for each transaction.
+    Expanded(Comparison),
+    Number(Relation, i64),
+    ExpandedNumber(Relation),
+    Network(Arc<Networks>),
+    /// Any other byte matches.
+    Bytes(ByteSet),
+    UrlEncoding,
+    Utf8Encoding,
+    Sqli,
+    Xss,
+    Identity(Check, Arc<Pattern>),
+}
+
+impl Operator {
+    /// Compiles what was parsed; `groups` says what the rule asks of a match.
+    ///
+    /// # Errors
+    /// If it is an operator or expression that cannot be enforced, or its data cannot be read.
+    pub(crate) fn compile(
+        tree: &parse::Operator,
+        groups: Groups,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Self, parse::Fault> {
+        compiler.compile(tree, groups)
+    }
+
+    /// The argument, if it has macros: its expansion goes with each value.
+    pub(crate) fn argument(&self) -> Option<&parse::Template> {
+        self.argument.as_ref()
+    }
+
+    /// Whether `value` matches; a negation is the engine's.
+    pub(crate) fn is_match(&self, value: &[u8], argument: &[u8], cache: &mut Cache) -> bool {
+        match &self.kind {
+            Kind::Always => true,
+            Kind::Never => false,
+            Kind::Pattern(pattern) | Kind::EachPattern(pattern) => pattern.is_match(value, cache),
+            Kind::Phrases(phrases) => phrases.is_match(value),
+            Kind::Text(text) => text.find(value).is_some(),
+            Kind::Expanded(comparison) => comparison.find(value, argument).is_some(),
+            Kind::Number(relation, bound) => relation.holds(number::read(value), *bound),
+            Kind::ExpandedNumber(relation) => {
+                relation.holds(number::read(value), number::read(argument))
+            }
+            Kind::Network(networks) => networks.contains(value),
+            Kind::Bytes(allowed) => encoding::outside(*allowed, value).is_some(),
+            Kind::UrlEncoding => encoding::is_url_broken(value),
+            Kind::Utf8Encoding => encoding::is_utf8_broken(value),
+            Kind::Sqli => injection::sql(value).is_some(),
+            Kind::Xss => injection::is_xss(value),
+            Kind::Identity(check, pattern) => check.find(pattern, value, cache).is_some(),
+        }
+    }
+
+    /// What a match leaves in TX:0 to TX:9; None if `value` does not match.
+    pub(crate) fn captures(
+        &self,
+        value: &[u8],
+        argument: &[u8],
+        cache: &mut Cache,
+    ) -> Option<Captures> {
+        match &self.kind {
+            Kind::Pattern(pattern) => {
+                pattern.find(value, 0, cache).map(|found| Captures::groups(found.groups()))
+            }
+            Kind::EachPattern(pattern) => pattern.find_each(value, cache).map(Captures::groups),
+            Kind::Phrases(phrases) => phrases.find(value).map(Captures::whole),
+            Kind::Text(text) => text.find(value).map(Captures::whole),
+            Kind::Expanded(comparison) => comparison.find(value, argument).map(Captures::whole),
+            Kind::Sqli => injection::sql(value).map(|print| Captures::fingerprint(&print)),
+            Kind::Xss => injection::is_xss(value).then(|| Captures::whole(0..value.len())),
+            Kind::Identity(check, pattern) => {
+                let found = check.find(pattern, value, cache)?;
+                Some(Captures::groups(found.groups()))
+            }
+            Kind::Always
+            | Kind::Never
+            | Kind::Number(..)
+            | Kind::ExpandedNumber(_)
+            | Kind::Network(_)
+            | Kind::Bytes(_)
+            | Kind::UrlEncoding
+            | Kind::Utf8Encoding => self.is_match(value, argument, cache).then(Captures::nothing),
+        }
+    }
+
+    /// What any value that matches has, before a negation.
+    pub(crate) fn needs(&self) -> Needs {
+        match &self.kind {
+            Kind::Pattern(pattern) | Kind::EachPattern(pattern) | Kind::Identity(_, pattern) => {
+                pattern.needs().clone()
+            }
+            Kind::Phrases(phrases) => phrases.needs(),
+            Kind::Text(text) => text.needs(),
+            Kind::Bytes(allowed) => Needs::byte_of(allowed.not()),
+            Kind::UrlEncoding => Needs::byte_of(ByteSet::of(b"%")),
+            Kind::Utf8Encoding => Needs::byte_of(ByteSet::range(0x80..=0xff)),
+            Kind::Never => Needs::byte_of(ByteSet::EMPTY),
+            Kind::Network(_) => Needs::byte_of(ByteSet::of(b".:")),
+            Kind::Always
+            | Kind::Expanded(_)
+            | Kind::Number(..)
+            | Kind::ExpandedNumber(_)
+            | Kind::Sqli
+            | Kind::Xss => Needs::nothing(),
+        }
+    }
+
+    /// The phrases of @pm and @pmFromFile, lowercased, for one automaton of all rules.
+    pub(crate) fn phrases(&self) -> Option<&[Vec<u8>]> {
+        match &self.kind {
+            Kind::Phrases(phrases) => Some(phrases.phrases()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::{Macro, OperatorName as Name, Piece, Variable};
+
+    /// Whether it matches, and what TX:0 and so on become.
+    fn check(name: Name, argument: &str, value: &[u8], expected: Option<&[&[u8]]>) {
+        let operator = fixture::compile(name, argument.as_bytes()).unwrap();
+        let mut cache = Cache::new();
+        let captures = operator.captures(value, b"", &mut cache);
+        assert_eq!(captures.is_some(), operator.is_match(value, b"", &mut cache));
+        assert!(captures.is_none() || operator.needs().are_met(value), "{:?}", operator.needs());
+        let found = captures.as_ref().map(|captures| {
+            (0..10).map_while(|index| captures.get(index, value)).collect::<Vec<_>>()
+        });
+        assert_eq!(found.as_deref(), expected, "{name:?} {argument}");
+    }
+
+    #[test]
+    fn matches_are_captured() {
+        check(Name::Rx, "a(b)(c)?", b"xab", Some(&[b"ab", b"b"]));
+        check(Name::Rx, "a(b)?(c)", b"xac", Some(&[b"ac", b"", b"c"]));
+        check(Name::RxGlobal, "a(.)", b"abac", Some(&[b"ab", b"b", b"ac", b"c"]));
+        check(Name::Pm, "x Union", b"a UNION", Some(&[b"UNION"]));
+        check(Name::Contains, "b", b"abc", Some(&[b"b"]));
+        check(Name::StrMatch, "|62|c", b"abc", Some(&[b"bc"]));
+        check(Name::StrEq, "abc", b"abc", Some(&[b"abc"]));
+        check(Name::Within, "abc,abd", b"abd", Some(&[b"abd"]));
+        check(Name::DetectSqli, "", b"1' or '1'='1", Some(&[b"s&sos"]));
+        check(Name::DetectSqli, "", b"word", None);
+        check(Name::DetectXss, "", b"<script>", Some(&[b"<script>"]));
+        check(Name::VerifyCc, r"\d{16}", b"a 4111111111111111", Some(&[b"4111111111111111"]));
+    }
+
+    #[test]
+    fn other_matches_leave_tx_as_it_is() {
+        check(Name::Eq, "5", b"5", Some(&[]));
+        check(Name::Lt, "5", b"", Some(&[]));
+        check(Name::UnconditionalMatch, "", b"", Some(&[]));
+        check(Name::NoMatch, "", b"a", None);
+        check(Name::IpMatch, "10.0.0.0/8", b"10.1.1.1", Some(&[]));
+        check(Name::ValidateByteRange, "32-126", b"a\n", Some(&[]));
+        check(Name::ValidateByteRange, "32-126", b"ab", None);
+        check(Name::ValidateUrlEncoding, "", b"%4", Some(&[]));
+        check(Name::ValidateUtf8Encoding, "", b"\xe4", Some(&[]));
+    }
+
+    #[test]
+    fn groups_of_an_expression_clear_the_others() {
+        let captures = |name, argument: &[u8], value: &[u8]| {
+            let operator = fixture::compile(name, argument).unwrap();
+            operator.captures(value, b"", &mut Cache::new()).unwrap()
+        };
+        assert!(captures(Name::Rx, b"a", b"a").clears());
+        assert!(!captures(Name::Pm, b"a", b"a").clears());
+    }
+
+    #[test]
+    fn macros_are_expanded_for_each_value() {
+        let mut tree = fixture::tree(Name::Within, b"GET ", std::path::Path::new("f"));
+        let piece = Macro { place: tree.place.clone(), variable: Variable::Tx, key: None };
+        tree.argument.pieces.push(Piece::Macro(piece));
+        let compile = |tree: &parse::Operator| {
+            Operator::compile(tree, Groups::Whole, &mut Compiler::new(&parse::NoFiles))
+        };
+        let within = compile(&tree).unwrap();
+        let mut cache = Cache::new();
+        assert_eq!(within.argument(), Some(&tree.argument));
+        assert!(within.is_match(b"POST", b"GET POST", &mut cache));
+        assert!(!within.is_match(b"PUT", b"GET POST", &mut cache));
+        tree.name = Name::Ge;
+        let ge = compile(&tree).unwrap();
+        assert!(ge.is_match(b"15", b"9", &mut cache));
+        tree.name = Name::Rx;
+        assert!(compile(&tree).is_err());
+    }
+
+    #[test]
+    fn phrases_are_shown_lowercased() {
+        let pm = fixture::compile(Name::Pm, b"B a A").unwrap();
+        assert_eq!(pm.phrases(), Some([b"a".to_vec(), b"b".to_vec()].as_slice()));
+        assert_eq!(fixture::compile(Name::Rx, b"a").unwrap().phrases(), None);
+    }
+}

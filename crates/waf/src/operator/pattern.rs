@@ -1,0 +1,177 @@
+//! A regular expression, compiled.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use regex_automata::meta::{Config, Regex};
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Input, MatchKind};
+
+use crate::operator::cache::Cache;
+use crate::operator::captures::SLOTS;
+use crate::operator::needs::Needs;
+use crate::operator::pcre;
+
+/// Bytes of one automaton; the largest of CRS 4.28 has less than a tenth.
+const NFA_BYTES: usize = 10 << 20;
+/// Bytes of states that are made while matching, for one pattern, thread and direction.
+const STATES_BYTES: usize = 1 << 20;
+
+/// Which groups of a match are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Groups {
+    /// What matched as a whole, TX:0.
+    Whole,
+    /// TX:0 to TX:9.
+    All,
+}
+
+/// Why a pattern is not compiled.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unmatchable {
+    #[error("{why} (byte {at} of it)")]
+    Refused { at: usize, why: &'static str },
+    #[error("it needs more than {limit} bytes: shorten it, or repeat less")]
+    TooLarge { limit: usize },
+}
+
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    number: usize,
+    regex: Regex,
+    /// The group that is what matched.
+    whole: usize,
+    needs: Needs,
+}
+
+impl Pattern {
+    /// `number` tells the patterns of a rule set apart.
+    pub(crate) fn compile(
+        pattern: &[u8],
+        groups: Groups,
+        number: usize,
+    ) -> Result<Self, Unmatchable> {
+        let parsed = pcre::parse(pattern)
+            .map_err(|refusal| Unmatchable::Refused { at: refusal.at, why: refusal.why })?;
+        let needs = Needs::of_pattern(&parsed.hir);
+        let which = match (groups, parsed.whole) {
+            (Groups::Whole, None) => WhichCaptures::Implicit,
+            (Groups::Whole, Some(_)) | (Groups::All, _) => WhichCaptures::All,
+        };
+        let config = Config::new()
+            .match_kind(MatchKind::LeftmostFirst)
+            .utf8_empty(false)
+            .which_captures(which)
+            .nfa_size_limit(Some(NFA_BYTES))
+            .hybrid_cache_capacity(STATES_BYTES)
+            .dfa(false)
+            .onepass(false);
+        let regex = Regex::builder()
+            .configure(config)
+            .build_from_hir(&parsed.hir)
+            .map_err(|_| Unmatchable::TooLarge { limit: NFA_BYTES })?;
+        let whole = parsed.whole.map_or(0, |index| index as usize);
+        Ok(Self { number, regex, whole, needs })
+    }
+
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(crate) fn regex(&self) -> &Regex {
+        &self.regex
+    }
+
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    pub(crate) fn is_match(self: &Arc<Self>, value: &[u8], cache: &mut Cache) -> bool {
+        let input = Input::new(value).earliest(true);
+        cache.with(self, value.len(), |cache| self.regex.search_half_with(cache, &input).is_some())
+    }
+
+    /// The first match at `start` or later, up to its last group that took part.
+    pub(crate) fn find(
+        self: &Arc<Self>,
+        value: &[u8],
+        start: usize,
+        cache: &mut Cache,
+    ) -> Option<Found> {
+        let mut slots = [None; 2 * (SLOTS + 1)];
+        let wanted = (self.regex.group_info().slot_len()).min(slots.len());
+        let slots = slots.get_mut(..wanted)?;
+        let input = Input::new(value).range(start.min(value.len())..);
+        let searched = value.len().saturating_sub(start);
+        cache.with(self, searched, |cache| self.regex.search_slots_with(cache, &input, slots))?;
+        Some(self.found(slots))
+    }
+
+    /// The groups of all matches, behind each other; an empty match counts if it is the first.
+    pub(crate) fn find_each(
+        self: &Arc<Self>,
+        value: &[u8],
+        cache: &mut Cache,
+    ) -> Option<Vec<Range<usize>>> {
+        let mut found = self.find(value, 0, cache)?;
+        let mut groups: Vec<_> = found.groups().collect();
+        let mut start = after(&found);
+        while groups.len() < SLOTS && start <= value.len() {
+            match self.find(value, start, cache) {
+                None => break,
+                Some(next) => found = next,
+            }
+            start = after(&found);
+            if !found.whole().is_empty() {
+                groups.extend(found.groups());
+            }
+        }
+        Some(groups)
+    }
+
+    fn found(&self, slots: &[Option<NonMaxUsize>]) -> Found {
+        let range = |group: usize| -> Option<Range<usize>> {
+            let start = slots.get(2 * group).copied().flatten()?;
+            let end = slots.get(2 * group + 1).copied().flatten()?;
+            Some(start.get()..end.get())
+        };
+        let mut found = Found { ranges: [const { 0..0 }; SLOTS], count: 0 };
+        for (group, slot) in found.ranges.iter_mut().enumerate() {
+            let taken = match group {
+                0 => range(self.whole),
+                // The group of the whole stands behind all others.
+                _ if group == self.whole => None,
+                _ => range(group),
+            };
+            if let Some(taken) = taken {
+                *slot = taken;
+                found.count = group + 1;
+            }
+        }
+        found
+    }
+}
+
+/// A match and its groups; one that took no part is empty.
+#[derive(Debug)]
+pub(crate) struct Found {
+    ranges: [Range<usize>; SLOTS],
+    count: usize,
+}
+
+impl Found {
+    pub(crate) fn whole(&self) -> Range<usize> {
+        self.ranges.first().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
+        self.ranges.iter().take(self.count).cloned()
+    }
+}
+
+/// Where to look for the next match.
+fn after(found: &Found) -> usize {
+    let whole = found.whole();
+    whole.end + usize::from(whole.is_empty())
+}

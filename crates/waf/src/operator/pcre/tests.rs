@@ -1,0 +1,239 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::operator::cache::Cache;
+use crate::operator::fixture::Dice;
+use crate::operator::pattern::{Groups, Pattern};
+
+/// What of `value` matches, and its groups.
+fn find(pattern: &[u8], value: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let pattern = match Pattern::compile(pattern, Groups::All, 0) {
+        Ok(pattern) => Arc::new(pattern),
+        Err(fault) => panic!("{}: {fault}", pattern.escape_ascii()),
+    };
+    let mut cache = Cache::new();
+    let found = pattern.find(value, 0, &mut cache);
+    assert_eq!(found.is_some(), pattern.is_match(value, &mut cache));
+    assert!(found.is_none() || pattern.needs().are_met(value));
+    found.map(|found| found.groups().map(|range| value.get(range).unwrap().to_vec()).collect())
+}
+
+fn check(pattern: impl AsRef<[u8]>, value: impl AsRef<[u8]>, expected: &[&[u8]]) {
+    let (pattern, value) = (pattern.as_ref(), value.as_ref());
+    let found = find(pattern, value).unwrap_or_default();
+    assert_eq!(found, expected, "{} on {}", pattern.escape_ascii(), value.escape_ascii());
+}
+
+fn check_refused(pattern: &str, at: usize, why: &str) {
+    let refusal = parse(pattern.as_bytes()).expect_err(pattern);
+    assert_eq!((refusal.at, refusal.why), (at, why), "{pattern}");
+}
+
+#[test]
+fn hexadecimal_escapes_are_bytes() {
+    check(r"\x{c2}\x{b4}", b"a\xc2\xb4b", &[b"\xc2\xb4"]);
+    check(r"^\x{c2}$", b"\xc2", &[b"\xc2"]);
+    check(r"^\x{c2}$", "\u{c2}", &[]);
+    check(r"^[\x{c2}\x{e2}]+$", b"\xe2\xc2", &[b"\xe2\xc2"]);
+    check(r"\x41\xFf\x4g", b"A\xff\x04g", &[b"A\xff\x04g"]);
+    check("´".as_bytes(), "´", &["´".as_bytes()]);
+    // In brackets, each of its bytes stands for itself.
+    check("[´]".as_bytes(), b"\xb4", &[b"\xb4"]);
+}
+
+#[test]
+fn dots_take_line_feeds_and_dollars_do_not() {
+    check("a.b", b"a\nb", &[b"a\nb"]);
+    check("(?-s)a.b", b"a\nb", &[]);
+    check("a$", b"a\n", &[]);
+    check("a$", b"ba", &[b"a"]);
+    check("(?m)^b$", b"a\nb\nc", &[b"b"]);
+    check("^b", b"a\nb", &[]);
+}
+
+#[test]
+fn braces_and_brackets_may_be_text() {
+    check("a{", "a{", &[b"a{"]);
+    check("${x}", "${x}", &[]);
+    check(r"\${x}", "${x}", &[b"${x}"]);
+    check("a{,2}", "a{,2}", &[b"a{,2}"]);
+    check("a{2}{", "aa{", &[b"aa{"]);
+    check("a{2,}", "aaa", &[b"aaa"]);
+    check("a{1,2}?", "aa", &[b"a"]);
+    check("a]}", "a]}", &[b"a]}"]);
+    check("[[]a", "[a", &[b"[a"]);
+    check("[]a]+", "a]", &[b"a]"]);
+    check("[^]a]+", "a]b", &[b"b"]);
+    check("[a[:b]+", "a[:b", &[b"a[:b"]);
+    check("[a&&b~~c]+", "a&b~c", &[b"a&b~c"]);
+    check("[a-c-e]+", "a-e", &[b"a-e"]);
+    check(r"[\w-.]+", "a-.", &[b"a-."]);
+    check(r"[a-\d]+", "-a1b", &[b"-a1"]);
+    check("[-a]+", "-a", &[b"-a"]);
+    check("[a-]+", "-a", &[b"-a"]);
+}
+
+#[test]
+fn posix_classes_are_ascii() {
+    check("[[:alpha:]]+", b"\xe4aZ1", &[b"aZ"]);
+    check("[[:^alpha:]]+", "aZ1_", &[b"1_"]);
+    check("[x[:digit:]-]+", "a1-x", &[b"1-x"]);
+    check("[[:punct:]]+", "a!~1", &[b"!~"]);
+    check("[[:print:]]+", "\na b\t", &[b"a b"]);
+    check("(?i)[[:upper:]]+", "aB", &[b"aB"]);
+    check_refused(
+        "[[:alfa:]]",
+        1,
+        "there is no such class: write one like [:alpha:], or \\[ for a bracket",
+    );
+    check_refused(
+        "[[=a=]]",
+        1,
+        "there is no such class: write one like [:alpha:], or \\[ for a bracket",
+    );
+}
+
+#[test]
+fn escapes_are_as_in_pcre() {
+    check(r"\<\/\>\-\%", "</>-%", &[b"</>-%"]);
+    check(r"\h+", b"a\t \xa0b", &[b"\t \xa0"]);
+    check(r"\v", b"\x0b", &[b"\x0b"]);
+    check(r"\v", "v\n", &[b"\n"]);
+    check(r"\s+", b"a\x0b\x0cb", &[b"\x0b\x0c"]);
+    check(r"\e\a\cA\0\01\101", b"\x1b\x07\x01\0\x01A", &[b"\x1b\x07\x01\0\x01A"]);
+    check(r"[\b\1\60]+", b"\x08\x010", &[b"\x08\x010"]);
+    check(r"\Q.*\E+a\Eb", ".**ab", &[b".**ab"]);
+    check(r"[\Q^]\E]+", "^]", &[b"^]"]);
+    check(r"\Qa", "a", &[b"a"]);
+    check(r"\Aa\z", "a", &[b"a"]);
+    check(r"\bor\b", "for or", &[b"or"]);
+    check(r"\N+", "\nab\n", &[b"ab"]);
+    check(r"(a)(b)\012", "ab\n", &[b"ab\n", b"a", b"b"]);
+    check(r"\40", " ", &[b" "]);
+    check_refused(r"(a)\1", 3, "a reference back to a group cannot be matched in linear time");
+    check_refused(r"(a)\k<a>", 3, "a reference back to a group cannot be matched in linear time");
+    check_refused(r"a\Z", 1, "\\Z looks ahead over a line feed: write $ or \\z, or \\n?$");
+    check_refused(r"\R", 0, "\\R never gives back what it took: write (?:\\r\\n|\\n|\\r)");
+    check_refused(r"\y", 0, "a backslash stands before a letter that it gives no meaning");
+    check_refused(
+        r"\x{100}",
+        0,
+        "\\x{…} holds something else than one byte: write \\x{00} to \\x{ff}",
+    );
+    check_refused(r"\777", 0, "an octal code is above \\377");
+    check_refused("a\\", 1, "a backslash ends it: write \\\\ for one");
+}
+
+#[test]
+fn options_hold_to_the_end_of_their_group() {
+    check("(?i)aB", "Ab", &[b"Ab"]);
+    check("a(?i)b", "aB", &[b"aB"]);
+    check("a(?i)b", "AB", &[]);
+    check("(a(?i)b|c)d", "Cd", &[b"Cd", b"C"]);
+    check("(a(?i)b|c)d", "cD", &[]);
+    check("(?i:a)b", "AB", &[]);
+    check("(?i)a(?-i)b", "Ab", &[b"Ab"]);
+    check("(?i)[^a]", "A", &[]);
+    check("(?i)[k]", "\u{212a}", &[]);
+    check("(?x) a [ ] b # c\n d", "a bd", &[b"a bd"]);
+    check("(?x)a\\ b", "a b", &[b"a b"]);
+    check("(?U)a+", "aa", &[b"a"]);
+    check("(?U)a+?", "aa", &[b"aa"]);
+    check("a(?#b)c", "ac", &[b"ac"]);
+    check_refused("(?n)a", 0, "an option has an unknown letter: i, m, s, x and U are supported");
+    check_refused("a(?i)*", 5, NOTHING);
+}
+
+#[test]
+fn groups_are_numbered_and_may_have_names() {
+    check("(?P<a>x)(?<b>y)(?'c'z)(?:q)", "xyzq", &[b"xyzq", b"x", b"y", b"z"]);
+    check("(a)|(b)", "b", &[b"b", b"", b"b"]);
+    check(
+        "(1)(2)(3)(4)(5)(6)(7)(8)(9)(0)",
+        "1234567890",
+        &[b"1234567890", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"],
+    );
+    check_refused("(?|a|b)", 0, "groups of one number are not supported: write (?:");
+    check_refused("(a", 0, "a parenthesis is not closed: write \\( for one");
+    check_refused("a)", 1, "a parenthesis is closed that was not opened");
+    check_refused("(?1)", 0, "references to groups cannot be matched in linear time");
+    check_refused("(*FAIL)", 0, "verbs like (*SKIP) are not supported: write \\* for a star");
+}
+
+#[test]
+fn a_last_look_ahead_is_not_captured() {
+    check(r"<\?(?!xml)", "<?php", &[b"<?"]);
+    check(r"<\?(?!xml)", "<?", &[b"<?"]);
+    check(r"<\?(?!xml)", "<?xm", &[b"<?"]);
+    check(r"<\?(?!xml)", "<?xml <?", &[b"<?"]);
+    check(r"<\?(?!xml)", "<?xml", &[]);
+    check("(a)b(?=c+)", "abcc", &[b"ab", b"a"]);
+    check("(a)b(?=c)", "ab", &[]);
+    let only = "a look-ahead is supported at the very end alone";
+    check_refused("(?=a)b", 0, only);
+    check_refused("a|b(?!c)", 3, only);
+    check_refused("(a(?!c))", 2, only);
+    check_refused("a(?!b+)", 1, "a negative look-ahead is supported for text alone");
+    check_refused("(?<!a)b", 0, "a look-behind cannot be matched in linear time");
+}
+
+#[test]
+fn what_gives_nothing_back_is_kept_where_nothing_changes() {
+    const REFUSED: &str =
+        "what never gives back what it took is supported where that changes nothing";
+    check(r"a++b", "aab", &[b"aab"]);
+    check(r"a++", "aab", &[b"aa"]);
+    check(r"[^x\w]++\s*?[@(]*?\s*?\w+\W", " @ (b!", &[b" @ (b!"]);
+    check(r"(?:\s*+;\s*+(?:a|b)?x)+", " ; x;bx", &[b" ; x;bx"]);
+    check(r"(?>a+)b", "aab", &[b"aab"]);
+    check(r"(?>abc)b", "abcb", &[b"abcb"]);
+    check("a?+b", "b", &[b"b"]);
+    check_refused("a++a", 0, REFUSED);
+    check_refused("a++.", 0, REFUSED);
+    check_refused(r"\w++\b", 0, REFUSED);
+    check("(?:a|b)++c", "abc", &[b"abc"]);
+    check_refused("(?:ab)++c", 0, REFUSED);
+    check_refused("(?:a++)b", 3, REFUSED);
+    check("a++b?", "aa", &[b"aa"]);
+    check_refused("a++b?a", 0, REFUSED);
+    check_refused(
+        "(?>a|ab)c",
+        0,
+        "a group that never gives back what it took is not supported: write (?:",
+    );
+}
+
+#[test]
+fn quantifiers_need_something_to_repeat() {
+    check_refused("*a", 0, NOTHING);
+    check_refused("(?:|+)", 4, NOTHING);
+    check_refused("(?x)( ?:a)", 6, NOTHING);
+    check_refused("a{3,2}", 1, "the numbers of a quantifier are wrong");
+    check_refused("a{99999}", 1, "the numbers of a quantifier are wrong");
+    check_refused("a+*", 2, "a quantifier follows a quantifier: write (?:a+){2}");
+}
+
+#[test]
+fn depth_and_size_are_bounded() {
+    check_refused(&"(".repeat(1_000), DEPTH, "groups are nested too deep");
+    let deep = format!("{}a{}", "(".repeat(DEPTH), ")".repeat(DEPTH));
+    check(&deep, "a", &[b"a".as_slice(); 10]);
+    let large = Pattern::compile(b"((((a{1000}){1000}){1000}){1000})", Groups::Whole, 0);
+    assert!(large.unwrap_err().to_string().contains("more than"));
+}
+
+#[test]
+fn any_bytes_are_read_or_refused() {
+    let mut dice = Dice::new(1);
+    const PARTS: [&str; 40] = [
+        "a", "b", "\\", "(", ")", "[", "]", "{", "}", "*", "+", "?", "|", "^", "$", ".", "-", ",",
+        "1", "9", "x", "(?", ":", "[:", ":]", "alpha", "\\Q", "\\E", "\\x{", "!", "=", ">", "<",
+        "#", " ", "\n", "é", "i", "(?i)", "\\d",
+    ];
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let pattern: String = (0..dice.roll(12)).map(|_| PARTS[dice.roll(PARTS.len())]).collect();
+        read += usize::from(parse(pattern.as_bytes()).is_ok());
+    }
+    assert!(read > 1_000, "{read}");
+}
