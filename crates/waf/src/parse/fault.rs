@@ -68,6 +68,14 @@ pub enum Problem {
     ChainWithoutEnd,
     #[error("{action} stands in a later rule of a chain: write it in the first one")]
     InLink { action: &'static str },
+    #[error("this id is used before, at {first}: every rule needs its own")]
+    SameId { first: Place },
+    #[error("no SecMarker `{name}` follows: write one, or correct the name")]
+    NoMarker { name: String },
+    #[error("the rule inspects nothing: name a variable without ! before it")]
+    NothingInspected,
+    #[error("a regular expression is not supported: {why}")]
+    Expression { why: String },
     #[error("more than {limit} {what}")]
     TooMany { what: &'static str, limit: usize },
     #[error("a regular expression is not supported: {why}")]

@@ -12,6 +12,14 @@ pub struct Place {
     pub column: u32,
 }
 
+impl Place {
+    /// For what stands in no file.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self { file: Arc::from(Path::new("")), line: 0, column: 0 }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)

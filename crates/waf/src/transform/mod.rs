@@ -27,7 +27,7 @@ use std::{borrow::Cow, error::Error, fmt, str::FromStr};
 
 pub use best_fit::UnicodeMap;
 
-/// The names of SecLang. ModSecurity spells `normalize` in both ways.
+/// The names of SecLang, usual ones first: ModSecurity spells `normalize` in both ways.
 ///
 /// `none` is no transformation: it forgets those that were named before it.
 pub(crate) const NAMES: [(&str, Option<Transformation>); 38] = [
@@ -46,10 +46,10 @@ pub(crate) const NAMES: [(&str, Option<Transformation>); 38] = [
     ("lowercase", Some(Transformation::Lowercase)),
     ("md5", Some(Transformation::Md5)),
     ("none", None),
-    ("normalisePath", Some(Transformation::NormalizePath)),
-    ("normalisePathWin", Some(Transformation::NormalizePathWin)),
     ("normalizePath", Some(Transformation::NormalizePath)),
     ("normalizePathWin", Some(Transformation::NormalizePathWin)),
+    ("normalisePath", Some(Transformation::NormalizePath)),
+    ("normalisePathWin", Some(Transformation::NormalizePathWin)),
     ("parityEven7bit", Some(Transformation::ParityEven7bit)),
     ("parityOdd7bit", Some(Transformation::ParityOdd7bit)),
     ("parityZero7bit", Some(Transformation::ParityZero7bit)),
