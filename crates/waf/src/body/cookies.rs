@@ -12,12 +12,12 @@ const QUALIFIER_BYTES: usize = 256;
 
 /// The cookies of one header value, in order. A cookie without a name is none.
 #[must_use]
-pub fn cookies(header: &[u8], format: CookieFormat) -> Cookies<'_> {
+pub(crate) fn cookies(header: &[u8], format: CookieFormat) -> Cookies<'_> {
     Cookies { rest: header, format, separator: separator(header), named: &[] }
 }
 
 #[derive(Clone, Debug)]
-pub struct Cookies<'a> {
+pub(crate) struct Cookies<'a> {
     rest: &'a [u8],
     format: CookieFormat,
     separator: u8,

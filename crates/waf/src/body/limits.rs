@@ -1,28 +1,28 @@
 /// How much of one body is read and kept; past any of these it is refused, never read in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// One value, bytes.
-    pub value_bytes: usize,
+    pub(crate) value_bytes: usize,
     /// Named values.
-    pub fields: usize,
+    pub(crate) fields: usize,
     /// Parts of a multipart body, files and fields together.
-    pub parts: usize,
+    pub(crate) parts: usize,
     /// Files of a multipart body; more are a flag and not a fault.
-    pub files: usize,
+    pub(crate) files: usize,
     /// Header lines of one part.
-    pub part_headers: usize,
+    pub(crate) part_headers: usize,
     /// One header of a part, bytes, with the lines it is folded into.
-    pub header_bytes: usize,
+    pub(crate) header_bytes: usize,
     /// Objects and arrays, or elements, inside each other.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// The name of one value in a tree, bytes.
-    pub name_bytes: usize,
+    pub(crate) name_bytes: usize,
     /// The names of all values in a tree, bytes: each repeats those above it.
-    pub names_bytes: usize,
+    pub(crate) names_bytes: usize,
     /// A body without its content codings, bytes.
-    pub decoded_bytes: usize,
+    pub(crate) decoded_bytes: usize,
     /// How many times longer it may be than with them.
-    pub ratio: usize,
+    pub(crate) ratio: usize,
 }
 
 impl Default for Limits {

@@ -5,14 +5,14 @@
 //! others. Any bytes are safe: nothing panics, time is linear, and `Limits` bounds what is kept.
 
 mod limits;
-pub mod urlencoded;
-pub mod cookies;
-pub mod multipart;
-pub mod json;
-pub mod xml;
-pub mod decoded;
+pub(crate) mod urlencoded;
+pub(crate) mod cookies;
+pub(crate) mod multipart;
+pub(crate) mod json;
+pub(crate) mod xml;
+pub(crate) mod decoded;
 
 #[cfg(test)]
 mod fixture;
 
-pub use limits::Limits;
+pub(crate) use limits::Limits;

@@ -6,11 +6,11 @@ use memchr::{memchr, memchr2};
 
 /// One argument, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair<'a> {
-    pub name: Cow<'a, [u8]>,
-    pub value: Cow<'a, [u8]>,
+pub(crate) struct Pair<'a> {
+    pub(crate) name: Cow<'a, [u8]>,
+    pub(crate) value: Cow<'a, [u8]>,
     /// A `%` in it is not followed by two hexadecimal digits; it was kept (`URLENCODED_ERROR`).
-    pub is_malformed: bool,
+    pub(crate) is_malformed: bool,
 }
 
 /// The arguments of `bytes`, in order.
@@ -18,12 +18,12 @@ pub struct Pair<'a> {
 /// An argument without `=` has an empty value, and nothing between two separators is an argument
 /// with an empty name; nothing behind the last separator is none.
 #[must_use]
-pub fn split(bytes: &[u8], separator: u8) -> Pairs<'_> {
+pub(crate) fn split(bytes: &[u8], separator: u8) -> Pairs<'_> {
     Pairs { rest: bytes, separator }
 }
 
 #[derive(Clone, Debug)]
-pub struct Pairs<'a> {
+pub(crate) struct Pairs<'a> {
     rest: &'a [u8],
     separator: u8,
 }

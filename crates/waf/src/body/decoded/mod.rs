@@ -20,7 +20,7 @@ const STEP_BYTES: usize = 16 << 10;
 
 /// Why a body cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
+pub(crate) enum DecodeError {
     #[error("content coding: one that is not known")]
     Unknown,
     #[error("content coding: more than {CODINGS} on top of each other")]
@@ -39,7 +39,7 @@ pub enum DecodeError {
 
 /// A body that is being decoded.
 #[derive(Debug)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     /// The outermost, which was applied last, is first.
     layers: VecDeque<Layer>,
     decoded_bytes: u64,
@@ -62,7 +62,10 @@ impl Decoder {
     ///
     /// # Errors
     /// When it names one that is not known, or too many.
-    pub fn new(content_encoding: &[u8], limits: &Limits) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn new(
+        content_encoding: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<Self>, DecodeError> {
         let mut layers = VecDeque::new();
         for name in content_encoding.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
@@ -88,7 +91,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The fault, from the first on.
-    pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    pub(crate) fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -104,7 +107,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When it has not, or there was a fault before. No bytes at all are no body, and no error.
-    pub fn finish(self) -> Result<(), DecodeError> {
+    pub(crate) fn finish(self) -> Result<(), DecodeError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }

@@ -1,7 +1,8 @@
 //! JSON (RFC 8259) to one name and value for each scalar in it.
 //!
 //! Names are those of Coraza, for which CRS writes its exclusions as for libmodsecurity:
-//! `json.a.0.b`. ModSecurity 2 has no `json.`, and no index; libmodsecurity writes `array_0`.
+//! `json.a.0.b`, and `json.a` for how many there are. ModSecurity 2 has no `json.`, and no
+//! index; libmodsecurity writes `array_0`.
 
 mod scalar;
 
@@ -16,7 +17,7 @@ const ROOT: &[u8] = b"json";
 
 /// Why a body is not JSON, or more than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JsonError {
+pub(crate) enum JsonError {
     #[error("json: ends early")]
     Cut,
     #[error("json: an unexpected byte at offset {0}")]
@@ -42,12 +43,13 @@ pub enum JsonError {
 /// Tells `found` the name and the value of each scalar of `bytes`, in order.
 ///
 /// Strings are decoded to UTF-8, and a lone surrogate to the three bytes it would have. Numbers
-/// are told as written, `null` and an object or array with nothing in it as an empty value. An
-/// empty body is no document and no error.
+/// are told as written, `null` and an object with nothing in it as an empty value. An array with
+/// a key is told after its elements as how many they are. An empty body is no document and no
+/// error.
 ///
 /// # Errors
 /// At the first fault; what stands before it has been told.
-pub fn flatten(
+pub(crate) fn flatten(
     bytes: &[u8],
     limits: &Limits,
     found: &mut impl FnMut(&[u8], &[u8]),
@@ -142,11 +144,14 @@ impl<F: FnMut(&[u8], &[u8])> Flattener<'_, F> {
     fn close(&mut self) -> Result<(), JsonError> {
         let Some(container) = self.open.pop() else { return Ok(()) };
         self.name.truncate(container.name_bytes);
-        if container.is_empty && !self.open.is_empty() {
+        let is_under_a_key = self.open.last().is_some_and(|parent| parent.next.is_none());
+        match container.next {
+            // The names of its elements end in a number, and rules look at how names end.
+            Some(count) if is_under_a_key => self.tell(count.to_string().as_bytes()),
             // No key may stay unseen because there is nothing behind it.
-            return self.tell(b"");
+            _ if container.is_empty && !self.open.is_empty() => self.tell(b""),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Names the next value of the innermost container.

@@ -11,7 +11,7 @@ const CONTENT_TYPE_BYTES: usize = 1_024;
 
 /// Why a content type gives no boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BoundaryError {
+pub(crate) enum BoundaryError {
     #[error("is too long")]
     TooLong,
     #[error("is not multipart/form-data")]

@@ -6,7 +6,7 @@ use crate::body::urlencoded::{cut, escaped};
 
 /// Why a `Content-Disposition` names no field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DispositionError {
+pub(crate) enum DispositionError {
     #[error("is not form-data")]
     NotFormData,
     #[error("has something other than a semicolon between parameters")]

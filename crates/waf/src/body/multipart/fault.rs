@@ -2,7 +2,7 @@ use super::{BoundaryError, DispositionError};
 
 /// Why a body is not the form it claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MultipartError {
+pub(crate) enum MultipartError {
     #[error("multipart: the content type {0}")]
     Boundary(#[from] BoundaryError),
     #[error("multipart: no boundary in the body")]

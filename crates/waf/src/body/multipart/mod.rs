@@ -15,10 +15,10 @@ use part::{Part, Place};
 
 use crate::body::Limits;
 
-pub use boundary::BoundaryError;
-pub use disposition::DispositionError;
-pub use fault::MultipartError;
-pub use form::{Field, File, Flags, Form, PartHeaders};
+pub(crate) use boundary::BoundaryError;
+pub(crate) use disposition::DispositionError;
+pub(crate) use fault::MultipartError;
+pub(crate) use form::{Field, File, Flags, Form, PartHeaders};
 
 /// A line is looked at in segments of at most so many bytes, of which only the first is searched
 /// for boundaries, and headers must fit into one.
@@ -26,7 +26,7 @@ const SEGMENT_BYTES: usize = 4_096;
 
 /// A body that is being read.
 #[derive(Debug)]
-pub struct Multipart {
+pub(crate) struct Multipart {
     boundary: Boundary,
     limits: Limits,
     form: Form,
@@ -49,7 +49,7 @@ impl Multipart {
     ///
     /// # Errors
     /// When it names no boundary, or one that servers may read in two ways.
-    pub fn new(content_type: &[u8], limits: &Limits) -> Result<Self, MultipartError> {
+    pub(crate) fn new(content_type: &[u8], limits: &Limits) -> Result<Self, MultipartError> {
         let mut form = Form::default();
         let boundary = Boundary::parse(content_type, &mut form.flags)?;
         Ok(Self {
@@ -69,7 +69,7 @@ impl Multipart {
     }
 
     /// Reads the next bytes; after a fault they are only counted.
-    pub fn feed(&mut self, chunk: &[u8]) {
+    pub(crate) fn feed(&mut self, chunk: &[u8]) {
         self.fed += chunk.len() as u64;
         let mut rest = chunk;
         while !rest.is_empty() && self.form.fault.is_none() {
@@ -83,7 +83,7 @@ impl Multipart {
 
     /// What has been read; the fault, if there is one, stands in it.
     #[must_use]
-    pub fn finish(mut self) -> Form {
+    pub(crate) fn finish(mut self) -> Form {
         if self.fed > 0 && !self.is_complete && self.form.fault.is_none() {
             self.complete();
         }
@@ -96,13 +96,13 @@ impl Multipart {
 
     /// The last byte lies in the contents of a file (or in a line there that may be a boundary).
     #[must_use]
-    pub fn is_in_file(&self) -> bool {
+    pub(crate) fn is_in_file(&self) -> bool {
         self.form.fault.is_none() && self.part.as_ref().is_some_and(Part::is_in_file)
     }
 
     /// How many of the bytes were not contents of files.
     #[must_use]
-    pub fn inspected(&self) -> u64 {
+    pub(crate) fn inspected(&self) -> u64 {
         let pending = if self.is_in_file() { self.segment.len() as u64 } else { 0 };
         self.fed - self.in_files - pending
     }

@@ -20,18 +20,18 @@ use crate::body::Limits;
 
 /// What a body holds; without a fault it is well-formed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Xml {
+pub(crate) struct Xml {
     /// All text, CDATA with it, in UTF-8.
-    pub text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
     /// The values of attributes, in order, namespaces left out.
-    pub attributes: Vec<Vec<u8>>,
+    pub(crate) attributes: Vec<Vec<u8>>,
     /// Reading ended here; what stands before it has been read.
-    pub fault: Option<XmlError>,
+    pub(crate) fault: Option<XmlError>,
 }
 
 /// Why a body is not XML, or more than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum XmlError {
+pub(crate) enum XmlError {
     #[error("xml: ends early")]
     Cut,
     #[error("xml: not in UTF-8, UTF-16 or ISO-8859-1, or not in what it declares")]
@@ -78,7 +78,7 @@ pub enum XmlError {
 
 /// Reads a whole document. An empty body is none, and no fault.
 #[must_use]
-pub fn read(bytes: &[u8], limits: &Limits) -> Xml {
+pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Xml {
     let mut xml = Xml::default();
     if bytes.is_empty() {
         return xml;
