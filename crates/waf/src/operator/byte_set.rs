@@ -95,8 +95,25 @@ impl ByteSet {
     }
 
     /// Whether one of `bytes` is in it.
+    #[cfg(test)]
     pub(crate) fn any(self, bytes: &[u8]) -> bool {
         bytes.iter().any(|byte| self.contains(*byte))
+    }
+
+    /// The bytes of a text.
+    pub(crate) fn in_text(text: &[u8]) -> Self {
+        let mut set = Self::EMPTY;
+        for byte in text {
+            set.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        }
+        set
+    }
+
+    /// Whether both have a byte.
+    pub(crate) fn meets(self, other: Self) -> bool {
+        let [a, b, c, d] = self.0;
+        let [e, f, g, h] = other.0;
+        (a & e) | (b & f) | (c & g) | (d & h) != 0
     }
 
     pub(crate) const fn from_words(words: [u64; 4]) -> Self {

@@ -61,6 +61,7 @@ impl Cache {
     }
 
     /// Bytes in use, as far as they were measured.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

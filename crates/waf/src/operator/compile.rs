@@ -29,6 +29,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Bytes that the expressions take, without what is needed to match them.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.patterns.values().map(|pattern| pattern.regex().memory_usage()).sum()
     }

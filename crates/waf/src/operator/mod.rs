@@ -18,6 +18,7 @@ mod encoding;
 mod identity;
 mod injection;
 mod compile;
+mod selector;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -25,20 +26,21 @@ mod vectors;
 
 use std::sync::Arc;
 
-use crate::operator::byte_set::ByteSet;
 use crate::operator::identity::Check;
 use crate::operator::network::Networks;
-use crate::operator::number::Relation;
 use crate::operator::pattern::Pattern;
 use crate::operator::phrases::Phrases;
 use crate::operator::text::{Comparison, Text};
 use crate::parse;
 
+pub(crate) use crate::operator::byte_set::ByteSet;
 pub(crate) use crate::operator::cache::Cache;
 pub(crate) use crate::operator::captures::Captures;
 pub(crate) use crate::operator::compile::Compiler;
 pub(crate) use crate::operator::needs::Needs;
+pub(crate) use crate::operator::number::{Relation, read as read_number};
 pub(crate) use crate::operator::pattern::Groups;
+pub(crate) use crate::operator::selector::compile_selector;
 
 /// An operator, compiled.
 #[derive(Debug)]
@@ -166,10 +168,11 @@ impl Operator {
         }
     }
 
-    /// The phrases of @pm and @pmFromFile, lowercased, for one automaton of all rules.
-    pub(crate) fn phrases(&self) -> Option<&[Vec<u8>]> {
+    /// How it compares numbers, and with which: None is that of its argument.
+    pub(crate) fn compares(&self) -> Option<(Relation, Option<i64>)> {
         match &self.kind {
-            Kind::Phrases(phrases) => Some(phrases.phrases()),
+            Kind::Number(relation, bound) => Some((*relation, Some(*bound))),
+            Kind::ExpandedNumber(relation) => Some((*relation, None)),
             _ => None,
         }
     }
@@ -250,12 +253,5 @@ mod tests {
         assert!(ge.is_match(b"15", b"9", &mut cache));
         tree.name = Name::Rx;
         assert!(compile(&tree).is_err());
-    }
-
-    #[test]
-    fn phrases_are_shown_lowercased() {
-        let pm = fixture::compile(Name::Pm, b"B a A").unwrap();
-        assert_eq!(pm.phrases(), Some([b"a".to_vec(), b"b".to_vec()].as_slice()));
-        assert_eq!(fixture::compile(Name::Rx, b"a").unwrap().phrases(), None);
     }
 }

@@ -39,11 +39,6 @@ impl Phrases {
         Ok(Self { automaton, phrases })
     }
 
-    /// Sorted, lowercased, each once, none empty: for an automaton of all phrases of all rules.
-    pub(crate) fn phrases(&self) -> &[Vec<u8>] {
-        &self.phrases
-    }
-
     pub(crate) fn is_match(&self, value: &[u8]) -> bool {
         self.automaton.is_match(value)
     }

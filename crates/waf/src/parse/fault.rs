@@ -74,8 +74,6 @@ pub enum Problem {
     NoMarker { name: String },
     #[error("the rule inspects nothing: name a variable without ! before it")]
     NothingInspected,
-    #[error("a regular expression is not supported: {why}")]
-    Expression { why: String },
     #[error("more than {limit} {what}")]
     TooMany { what: &'static str, limit: usize },
     #[error("a regular expression is not supported: {why}")]
