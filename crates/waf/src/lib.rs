@@ -1,10 +1,19 @@
 //! The web application firewall without IO: fed with bytes, it answers with
 //! verdicts. Reading sockets and answering clients is left to the proxy.
+//!
+//! Rules go through `parse` (text to a tree) and `rules` (a tree to what runs); requests through
+//! `body` (bytes to named values) and `transaction`, where `transform` and `operator` judge them.
 
 mod transform;
 pub mod parse;
-#[cfg_attr(not(test), expect(dead_code, reason = "what runs rules is not there yet"))]
 mod operator;
-pub mod body;
+mod body;
+mod rules;
+mod transaction;
 
+pub use rules::RuleSet;
+pub use transaction::{
+    Connection, Hit, Match, Overrun, Refusal, RefusalKind, RequestHead, ResponseHead, Transaction,
+    Verdict, Wanted,
+};
 pub use transform::{Transformation, UnicodeMap, UnknownTransformation};

@@ -1,0 +1,189 @@
+//! Rules as they run: a tree of directives compiled once, immutable, shared by all transactions.
+
+mod names;
+mod text;
+mod target;
+mod select;
+mod set;
+mod effect;
+mod settings;
+mod chain;
+mod gate;
+mod group;
+mod rule;
+mod draft;
+mod compile;
+
+use std::fmt;
+use std::ops::DerefMut;
+
+use regex_automata::util::pool::Pool;
+
+use crate::operator::Cache;
+use crate::parse::{Fault, Faults, Files, Notice, Place, Problem, Tree, Warning};
+
+pub(crate) use chain::{Chain, ChainId, Step};
+use compile::PHASES;
+pub(crate) use effect::{Change, Ctl, Effect, Key};
+pub(crate) use gate::{Gate, contains as is_candidate};
+pub(crate) use group::{Group, GroupId};
+pub(crate) use names::{CAPTURES, Slot, TxNames};
+pub(crate) use rule::{Bound, Comparison, Condition, Outcome, Rule, Skip};
+pub(crate) use set::Rules;
+pub(crate) use settings::Settings;
+pub(crate) use target::{ATTRIBUTES, Element, TEXT, Targets, Which, has_names_in_any_case};
+pub(crate) use text::{Piece, Text};
+
+/// A compiled rule set.
+///
+/// It never changes; transactions share it through an `Arc`, so that a reload leaves those under
+/// way with the rules they began with.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(crate) rules: Vec<Rule>,
+    /// For each phase the rules that run in it, in the order of the files.
+    pub(crate) phases: [Vec<usize>; 5],
+    pub(crate) names: TxNames,
+    pub(crate) chains: Vec<Chain>,
+    pub(crate) gate: Gate,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) settings: Settings,
+    signatures: Vec<Vec<u8>>,
+    pub(crate) caches: Caches,
+    warnings: Vec<Warning>,
+}
+
+impl RuleSet {
+    /// Compiles a tree; `files` are where data files of operators come from.
+    ///
+    /// A fault for which `skip` says true becomes a warning, and the rule or directive is left out.
+    ///
+    /// # Errors
+    /// All that the engine cannot enforce, each with its place.
+    pub fn compile(
+        tree: &Tree,
+        files: &dyn Files,
+        skip: &dyn Fn(&Fault) -> bool,
+    ) -> Result<Self, Faults> {
+        let mut warnings = tree.warnings.clone();
+        let mut faults = Vec::new();
+        let mut report = |fault: Fault| match skip(&fault) {
+            true => warnings
+                .push(Warning { place: fault.place, notice: Notice::Skipped(fault.problem) }),
+            false => faults.push(fault),
+        };
+        let mut drafts = draft::Drafts::read(tree, &mut report);
+        let mut compiler = compile::Compiler::new(&drafts, files);
+        let mut rules = Vec::with_capacity(drafts.drafts.len());
+        let mut kept = Vec::with_capacity(drafts.drafts.len());
+        for (number, draft) in std::mem::take(&mut drafts.drafts).into_iter().enumerate() {
+            match compiler.rule(number, &draft) {
+                Ok(rule) => {
+                    rules.push(rule);
+                    kept.push(draft);
+                }
+                Err(fault) => report(Fault { rule: fault.rule.or(Some(draft.rule.id)), ..fault }),
+            }
+        }
+        let phases = PHASES.map(|phase| {
+            let of_phase = kept.iter().enumerate().filter(|(_, draft)| draft.phase == phase);
+            let of_phase: Vec<_> = of_phase.map(|(index, draft)| (draft.number, index)).collect();
+            for (_, index) in &of_phase {
+                let (Some(draft), Some(rule)) = (kept.get(*index), rules.get_mut(*index)) else {
+                    continue;
+                };
+                match compile::skip_of(draft, &drafts, &of_phase) {
+                    Ok(skip) => rule.skip = skip,
+                    Err(fault) => report(fault),
+                }
+            }
+            of_phase.into_iter().map(|(_, index)| index).collect()
+        });
+        let gate = std::mem::take(&mut compiler.needed).build().map_err(|why| {
+            let problem = Problem::Expression { why: why.to_string() };
+            Fault { place: Place::nowhere(), rule: None, problem }
+        });
+        let gate = match gate {
+            Ok(gate) if faults.is_empty() => gate,
+            Ok(_) => return Err(Faults(faults)),
+            Err(fault) => {
+                faults.push(fault);
+                return Err(Faults(faults));
+            }
+        };
+        Ok(Self {
+            rules,
+            phases,
+            names: compiler.names,
+            chains: compiler.chains,
+            gate,
+            groups: compiler.grouping.groups,
+            settings: drafts.settings,
+            signatures: drafts.signatures,
+            caches: Caches::new(),
+            warnings,
+        })
+    }
+
+    /// What was skipped or has no effect.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// What SecComponentSignature says, for logs.
+    #[must_use]
+    pub fn signatures(&self) -> &[Vec<u8>] {
+        &self.signatures
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}
+
+impl RuleSet {
+    /// The transformations of a chain.
+    pub(crate) fn chain(&self, chain: ChainId) -> Option<&Chain> {
+        self.chains.get(chain.0 as usize)
+    }
+
+    pub(crate) fn effects(&self, rule: usize, link: usize) -> Option<&[Effect]> {
+        let link = self.rules.get(rule)?.links.get(link)?;
+        Some(&link.effects)
+    }
+
+    /// The elements that the exclusion written at `effect` takes from `rule`.
+    pub(crate) fn exclusion<'a>(&self, effect: &'a Effect, rule: usize) -> &'a [Element] {
+        match effect {
+            Effect::Ctl(Ctl::Exclude(rules, elements)) if rules.contains(rule) => elements,
+            _ => &[],
+        }
+    }
+}
+
+/// Space that matching needs; each thread that runs rules borrows one.
+pub(crate) struct Caches(Pool<Cache, fn() -> Cache>);
+
+impl Caches {
+    fn new() -> Self {
+        Self(Pool::new(Cache::new))
+    }
+
+    pub(crate) fn get(&self) -> impl DerefMut<Target = Cache> {
+        self.0.get()
+    }
+}
+
+impl fmt::Debug for Caches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Caches")
+    }
+}

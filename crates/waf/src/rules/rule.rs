@@ -1,0 +1,107 @@
+//! A rule as it runs: what it looks at, how it judges, what it then does.
+
+use crate::operator::{Operator, Relation};
+use crate::parse::{Place, RuleId, Severity};
+use crate::rules::chain::ChainId;
+use crate::rules::effect::Effect;
+use crate::rules::gate::Gated;
+use crate::rules::group::GroupId;
+use crate::rules::names::Slot;
+use crate::rules::target::Targets;
+use crate::rules::text::Text;
+
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: RuleId,
+    /// Its place among all rules that were written, by which others choose it.
+    pub(crate) number: usize,
+    pub(crate) place: Place,
+    // Invariant: never empty.
+    pub(crate) links: Box<[Link]>,
+    pub(crate) outcome: Outcome,
+    pub(crate) skip: Option<Skip>,
+    pub(crate) about: About,
+}
+
+/// What a rule tells about itself in logs and macros.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) message: Option<Text>,
+    pub(crate) data: Option<Text>,
+    pub(crate) tags: Vec<Text>,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) version: Box<[u8]>,
+    pub(crate) revision: Box<[u8]>,
+    pub(crate) is_logged: bool,
+    pub(crate) is_audited: bool,
+    /// Whether the values that it matches stay out of every log.
+    pub(crate) is_masked: bool,
+}
+
+/// One SecRule or SecAction; all links of a rule must match.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// None in a SecAction, which always matches.
+    pub(crate) condition: Option<Condition>,
+    /// What is done for every value that matches, whether or not the links after it match.
+    pub(crate) effects: Box<[Effect]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) targets: Targets,
+    pub(crate) operator: Operator,
+    pub(crate) is_negated: bool,
+    /// The argument of the operator, where it holds macros.
+    pub(crate) argument: Option<Text>,
+    pub(crate) chain: ChainId,
+    /// Those with whom it shares its values.
+    pub(crate) group: Option<GroupId>,
+    /// Its operator in the gate; None if any value may match.
+    pub(crate) gated: Option<Gated>,
+    /// A comparison of one element of TX, in short.
+    pub(crate) number: Option<Comparison>,
+    /// Judge the value before and after each transformation that changes it.
+    pub(crate) is_multi_match: bool,
+    /// Whether TX:0 to TX:9 become what matched.
+    pub(crate) captures: bool,
+}
+
+/// `TX:name @ge 5`, without a value in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Comparison {
+    pub(crate) slot: Slot,
+    /// Whether it is set, as 1 or 0, instead of its value.
+    pub(crate) is_counted: bool,
+    pub(crate) relation: Relation,
+    pub(crate) bound: Bound,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Number(i64),
+    Slot(Slot),
+}
+
+/// What follows from a match, unless the engine only detects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Pass,
+    /// An answer with this status.
+    Deny(u16),
+    /// The connection ends without an answer.
+    Drop,
+    Redirect {
+        status: u16,
+        to: Text,
+    },
+    Allow(crate::parse::Allow),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// So many rules of the same phase.
+    Count(u32),
+    /// To this place in the phase's rules.
+    To(u32),
+}

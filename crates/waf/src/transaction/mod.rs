@@ -1,0 +1,182 @@
+//! One request and its answer under the rules.
+//!
+//! Fed with heads and pieces of bodies, it says at the end of each phase what becomes of the
+//! request. It reads no clock and no socket.
+
+mod values;
+mod collections;
+mod tx;
+mod overrun;
+mod state;
+mod resolve;
+mod expand;
+mod groups;
+mod verdict;
+mod matched;
+mod act;
+mod run;
+mod request;
+mod body;
+mod response;
+
+use std::sync::Arc;
+
+pub use body::Wanted;
+pub use matched::{Hit, Match};
+pub use overrun::Overrun;
+pub use request::{Connection, RequestHead};
+pub use response::ResponseHead;
+pub use verdict::{Refusal, RefusalKind, Verdict};
+
+use crate::parse::{Allow, EngineMode, Phase, Variable};
+use crate::rules::RuleSet;
+use body::Incoming;
+use response::Outgoing;
+use run::Run;
+use state::State;
+
+/// One request and its answer.
+///
+/// Call in this order, leaving out what does not happen: `request_head`, `request_body` for each
+/// piece, `request_end`, `response_head`, `response_body`, `response_end`, `finish`.
+#[derive(Debug)]
+pub struct Transaction {
+    rules: Arc<RuleSet>,
+    state: State,
+    matches: Vec<Match>,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    is_refused: bool,
+}
+
+impl Transaction {
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, connection: &Connection<'_>) -> Self {
+        let mut state = State::new(&rules);
+        request::connection(connection, &mut state);
+        Self {
+            rules,
+            state,
+            matches: Vec::new(),
+            incoming: Incoming::default(),
+            outgoing: Outgoing::default(),
+            is_refused: false,
+        }
+    }
+
+    /// Phase 1.
+    pub fn request_head(&mut self, head: &RequestHead<'_>) -> Verdict {
+        request::head(head, &self.rules.settings, &mut self.state);
+        let verdict = self.run(Phase::RequestHeaders);
+        let content_type = head.header(b"content-type").unwrap_or_default();
+        self.incoming.begin(content_type, head.header(b"content-encoding"), &self.state);
+        verdict
+    }
+
+    /// Whether the rules want to see the body of the request.
+    #[must_use]
+    pub fn wants_request_body(&self) -> bool {
+        self.state.reads_request_body && self.state.engine != EngineMode::Off && !self.is_allowed()
+    }
+
+    /// A piece of the request's body.
+    pub fn request_body(&mut self, chunk: &[u8]) -> Wanted {
+        if !self.wants_request_body() {
+            return Wanted::Enough;
+        }
+        self.incoming.feed(chunk, &self.rules.settings)
+    }
+
+    /// Phase 2: the request is whole, or as much of it as is inspected.
+    pub fn request_end(&mut self) -> Verdict {
+        let incoming = std::mem::take(&mut self.incoming);
+        if self.wants_request_body() {
+            incoming.end(&self.rules.settings, &mut self.state);
+        }
+        self.run(Phase::RequestBody)
+    }
+
+    /// Phase 3.
+    pub fn response_head(&mut self, head: &ResponseHead<'_>) -> Verdict {
+        self.outgoing.head(head, &self.rules.settings, &mut self.state);
+        self.run(Phase::ResponseHeaders)
+    }
+
+    /// Whether the rules want to see the body of this answer.
+    #[must_use]
+    pub fn wants_response_body(&self) -> bool {
+        self.outgoing.is_inspected(&self.state)
+    }
+
+    /// A piece of the answer's body.
+    pub fn response_body(&mut self, chunk: &[u8]) -> Wanted {
+        self.outgoing.feed(chunk, &self.rules.settings, &self.state)
+    }
+
+    /// Phase 4: the answer is whole, or as much of it as is inspected.
+    pub fn response_end(&mut self) -> Verdict {
+        let outgoing = std::mem::take(&mut self.outgoing);
+        if outgoing.end(&self.rules.settings, &mut self.state) {
+            return Verdict::Exceeded(Overrun::Body);
+        }
+        self.run(Phase::ResponseBody)
+    }
+
+    /// Phase 5, which refuses nothing: rules that log.
+    pub fn finish(&mut self) {
+        // Phase 5 has nothing left to refuse.
+        drop(self.run(Phase::Logging));
+    }
+
+    /// The rules that matched, in order, but for those that say neither log nor audit log.
+    #[must_use]
+    pub fn matches(&self) -> &[Match] {
+        &self.matches
+    }
+
+    /// An element of TX as a number: a score, for example `blocking_inbound_anomaly_score`.
+    #[must_use]
+    pub fn tx_number(&self, name: &str) -> Option<i64> {
+        let name = name.to_ascii_lowercase();
+        let value = self.state.tx.find(name.as_bytes(), &self.rules.names)?;
+        Some(value.number(&self.state.values))
+    }
+
+    /// The value of a variable that is no collection, for logs and tests.
+    #[must_use]
+    pub fn variable(&self, variable: Variable) -> Option<&[u8]> {
+        let value = self.state.collections.value(variable)?;
+        Some(self.state.values.bytes(value))
+    }
+
+    fn run(&mut self, phase: Phase) -> Verdict {
+        if phase != Phase::Logging && (self.is_refused || self.is_allowed_in(phase)) {
+            return Verdict::Pass;
+        }
+        let Self { rules, state, matches, .. } = self;
+        let mut cache = rules.caches.get();
+        let refusal = Run::new(rules, state, &mut cache, matches).phase(phase);
+        match refusal {
+            Some(refusal) => {
+                self.is_refused = true;
+                Verdict::Refuse(refusal)
+            }
+            None => match self.state.overrun.take() {
+                Some(overrun) if self.state.engine == EngineMode::On => Verdict::Exceeded(overrun),
+                _ => Verdict::Pass,
+            },
+        }
+    }
+
+    fn is_allowed(&self) -> bool {
+        self.state.allowed.is_some()
+    }
+
+    fn is_allowed_in(&self, phase: Phase) -> bool {
+        match self.state.allowed {
+            Some(Allow::Transaction) => true,
+            Some(Allow::Request) => matches!(phase, Phase::RequestHeaders | Phase::RequestBody),
+            Some(Allow::Phase) | None => false,
+        }
+    }
+}

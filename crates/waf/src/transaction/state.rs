@@ -1,0 +1,127 @@
+//! What a transaction is at one moment: its values, what rules set, what they matched.
+
+use crate::parse::{BodyProcessor, EngineMode, Severity, Variable};
+use crate::rules::{Element, RuleSet, Rules};
+use crate::transaction::collections::{Collections, Item};
+use crate::transaction::overrun::{JUDGED_BYTES, Overrun, VALUE_BYTES};
+use crate::transaction::tx::Tx;
+use crate::transaction::values::{ValueId, Values};
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) values: Values,
+    pub(crate) collections: Collections,
+    pub(crate) tx: Tx,
+    /// What the rule that is being evaluated matched so far: MATCHED_VARS.
+    pub(crate) matched: Vec<Item>,
+    pub(crate) engine: EngineMode,
+    pub(crate) is_audited: bool,
+    pub(crate) reads_request_body: bool,
+    pub(crate) reads_response_body: bool,
+    pub(crate) forces_request_body: bool,
+    pub(crate) processor: Option<BodyProcessor>,
+    /// Rules that a `ctl` took out.
+    pub(crate) removed: Rules,
+    /// Elements that a `ctl` took from rules: the rule, the link, the effect that says which.
+    pub(crate) excluded: Vec<ExclusionAt>,
+    pub(crate) masked: Vec<(Variable, Box<[u8]>)>,
+    pub(crate) worst: Option<Severity>,
+    /// How much an `allow` let through so far.
+    pub(crate) allowed: Option<crate::parse::Allow>,
+    pub(crate) overrun: Option<Overrun>,
+    /// Bytes that operators looked at.
+    pub(crate) judged_bytes: usize,
+    /// The rule that is being evaluated, for the RULE collection.
+    pub(crate) current: usize,
+}
+
+/// Where in the rule set an exclusion that has come into force is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExclusionAt {
+    pub(crate) rule: usize,
+    pub(crate) link: usize,
+    pub(crate) effect: usize,
+}
+
+impl State {
+    pub(crate) fn new(rules: &RuleSet) -> Self {
+        Self {
+            values: Values::new(rules.chains.len()),
+            collections: Collections::default(),
+            tx: Tx::new(&rules.names),
+            matched: Vec::new(),
+            engine: rules.settings.engine,
+            is_audited: true,
+            reads_request_body: rules.settings.reads_request_body,
+            reads_response_body: rules.settings.reads_response_body,
+            forces_request_body: false,
+            processor: None,
+            removed: Rules::default(),
+            excluded: Vec::new(),
+            masked: Vec::new(),
+            worst: None,
+            allowed: None,
+            overrun: None,
+            judged_bytes: 0,
+            current: 0,
+        }
+    }
+
+    /// Gives a variable its value.
+    pub(crate) fn set(&mut self, variable: Variable, value: &[u8]) {
+        let value = self.values.intern(value);
+        self.collections.set(variable, value);
+    }
+
+    /// Adds an element to a collection.
+    pub(crate) fn push(&mut self, variable: Variable, name: &[u8], value: &[u8]) {
+        let (name, value) = (self.values.intern(name), self.values.intern(value));
+        self.collections.push(variable, name, value);
+    }
+
+    /// The name of an item as rules write it: `ARGS:q`.
+    pub(crate) fn full_name(&self, item: Item) -> Vec<u8> {
+        let mut name = item.variable.name().as_bytes().to_vec();
+        if let Some(element) = item.name {
+            name.push(b':');
+            name.extend_from_slice(self.values.bytes(element));
+        }
+        name
+    }
+
+    /// Whether too much work was done to go on.
+    pub(crate) fn is_over_budget(&mut self) -> bool {
+        let overrun = match (self.values.size(), self.judged_bytes) {
+            (VALUE_BYTES.., _) => Overrun::Values,
+            (_, JUDGED_BYTES..) => Overrun::Work,
+            _ => return false,
+        };
+        self.overrun = Some(overrun);
+        true
+    }
+
+    /// What matched last.
+    pub(crate) fn last_match(&self) -> Option<Item> {
+        self.matched.last().copied()
+    }
+
+    /// Whether a `ctl` that ran keeps this rule from an element; and from which.
+    pub(crate) fn exclusions<'a>(
+        &'a self,
+        rules: &'a RuleSet,
+        rule: usize,
+    ) -> impl Iterator<Item = &'a Element> {
+        self.excluded.iter().flat_map(move |at| {
+            let effect = rules.effects(at.rule, at.link).and_then(|all| all.get(at.effect));
+            effect.map_or(&[][..], |effect| rules.exclusion(effect, rule))
+        })
+    }
+
+    pub(crate) fn text_of(&self, item: Item) -> &[u8] {
+        self.values.bytes(item.value)
+    }
+
+    pub(crate) fn name_of(&self, item: Item) -> &[u8] {
+        item.name.map_or(&[], |name: ValueId| self.values.bytes(name))
+    }
+}

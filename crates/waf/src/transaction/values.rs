@@ -1,0 +1,192 @@
+//! Every distinct byte string of a transaction, kept once, and what transformations make of it.
+
+use std::borrow::Cow;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::operator::ByteSet;
+use crate::rules::{Chain, ChainId, Gate, Step};
+
+/// A byte string of a transaction; equal strings have equal ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ValueId(u32);
+
+impl ValueId {
+    /// The empty string, which every transaction has.
+    pub(crate) const EMPTY: Self = Self(0);
+    /// `0`, which every transaction has too.
+    pub(crate) const ZERO: Self = Self(1);
+
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Not transformed yet.
+const UNKNOWN: u32 = u32::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Values {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+    by_bytes: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// The bytes that each has.
+    present: Vec<ByteSet>,
+    /// A row for each value, with a place for what each chain makes of it.
+    transformed: Vec<u32>,
+    chains: usize,
+    /// A row for each value, with the operators that it may match.
+    candidates: Vec<u64>,
+    is_gated: Vec<bool>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Values {
+    pub(crate) fn new(chains: usize) -> Self {
+        let mut values = Self {
+            bytes: Vec::with_capacity(4096),
+            spans: Vec::with_capacity(128),
+            by_bytes: HashTable::with_capacity(128),
+            hasher: DefaultHashBuilder::default(),
+            present: Vec::with_capacity(128),
+            transformed: Vec::new(),
+            chains,
+            candidates: Vec::new(),
+            is_gated: Vec::new(),
+        };
+        let (empty, zero) = (values.intern(b""), values.intern(b"0"));
+        debug_assert_eq!((empty, zero), (ValueId::EMPTY, ValueId::ZERO));
+        values
+    }
+
+    /// The id of a byte string, which is kept if it is new.
+    pub(crate) fn intern(&mut self, bytes: &[u8]) -> ValueId {
+        let hash = self.hasher.hash_one(bytes);
+        let found = self.by_bytes.find(hash, |id| self.of(*id) == bytes).copied();
+        if let Some(id) = found {
+            return ValueId(id);
+        }
+        // Far below u32::MAX: every value has at least a byte of a bounded body, head or rule.
+        let id = self.spans.len() as u32;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.spans.push(Span { start, end: self.bytes.len() });
+        self.present.push(ByteSet::in_text(bytes));
+        let Self { by_bytes, hasher, bytes, spans, .. } = self;
+        by_bytes.insert_unique(hash, id, |id| hasher.hash_one(slice(bytes, spans, *id)));
+        ValueId(id)
+    }
+
+    pub(crate) fn bytes(&self, id: ValueId) -> &[u8] {
+        self.of(id.0)
+    }
+
+    /// How many bytes all values have together.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What a chain of transformations makes of a value.
+    pub(crate) fn transform(&mut self, id: ValueId, number: ChainId, chain: &Chain) -> ValueId {
+        if !chain.may_change(self.present(id)) {
+            return id;
+        }
+        let place = id.index() * self.chains + number.0 as usize;
+        match self.transformed.get(place) {
+            Some(&known) if known != UNKNOWN => return ValueId(known),
+            _ => {}
+        }
+        let result = chain.steps.iter().fold(id, |value, step| self.step(value, *step));
+        if self.transformed.len() <= place {
+            self.transformed.resize((id.index() + 1) * self.chains, UNKNOWN);
+        }
+        if let Some(known) = self.transformed.get_mut(place) {
+            *known = result.0;
+        }
+        result
+    }
+
+    /// What one transformation makes of a value.
+    pub(crate) fn step(&mut self, id: ValueId, step: Step) -> ValueId {
+        if !step.may_change(self.present(id)) {
+            return id;
+        }
+        match step.transformation.apply(self.bytes(id)) {
+            Cow::Borrowed(_) => id,
+            Cow::Owned(changed) => self.intern(&changed),
+        }
+    }
+
+    /// The operators that a value may match.
+    pub(crate) fn candidates(&mut self, id: ValueId, gate: &Gate) -> &[u64] {
+        let (words, index) = (gate.words(), id.index());
+        if self.is_gated.len() <= index {
+            self.is_gated.resize(self.spans.len(), false);
+            self.candidates.resize(self.spans.len() * words, 0);
+        }
+        let row = index * words..(index + 1) * words;
+        if self.is_gated.get(index) == Some(&false) {
+            let value = slice(&self.bytes, &self.spans, id.0);
+            let present = self.present.get(index).copied().unwrap_or_default();
+            if let Some(row) = self.candidates.get_mut(row.clone()) {
+                gate.candidates(value, present, row);
+            }
+            if let Some(is_gated) = self.is_gated.get_mut(index) {
+                *is_gated = true;
+            }
+        }
+        self.candidates.get(row).unwrap_or_default()
+    }
+
+    fn present(&self, id: ValueId) -> ByteSet {
+        self.present.get(id.index()).copied().unwrap_or_default()
+    }
+
+    fn of(&self, id: u32) -> &[u8] {
+        slice(&self.bytes, &self.spans, id)
+    }
+}
+
+fn slice<'a>(bytes: &'a [u8], spans: &[Span], id: u32) -> &'a [u8] {
+    let span = spans.get(id as usize);
+    span.and_then(|span| bytes.get(span.start..span.end)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::Transformation;
+
+    #[test]
+    fn equal_bytes_are_one_value() {
+        let mut values = Values::new(1);
+        let a = values.intern(b"a");
+        let again = values.intern(b"a");
+        let b = values.intern(b"b");
+        assert_eq!(a, again);
+        assert_ne!(a, b);
+        assert_eq!(values.bytes(b), b"b");
+        assert_eq!(values.intern(b""), ValueId::EMPTY);
+        for number in 0..5000 {
+            values.intern(format!("value {number}").as_bytes());
+        }
+        assert_eq!(values.intern(b"a"), a);
+    }
+
+    #[test]
+    fn what_changes_nothing_is_the_same_value() {
+        let mut values = Values::new(1);
+        let (plain, upper) = (values.intern(b"plain"), values.intern(b"Plain"));
+        let chain = Chain::new(&[Transformation::UrlDecode, Transformation::Lowercase]);
+        assert_eq!(values.transform(plain, ChainId(0), &chain), plain);
+        assert_eq!(values.transform(upper, ChainId(0), &chain), plain);
+        assert_eq!(values.transform(upper, ChainId(0), &chain), plain);
+    }
+}
