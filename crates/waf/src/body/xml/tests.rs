@@ -121,6 +121,7 @@ fn refuses_what_is_not_well_formed() {
         ("<a b/>", E::Attribute),
         ("<a b='<'/>", E::Attribute),
         ("<a b='1' b='2'/>", E::DuplicateAttribute),
+        ("<a b='1' c='2' b='3'/>", E::DuplicateAttribute),
         ("<a ='1'/>", E::Name),
         ("< a/>", E::Name),
         ("<1a/>", E::Name),
