@@ -2,13 +2,14 @@
 # Shows what load shedding is for: three times the load that can be borne, with
 # and without it. Prints a table.
 #
-#   scripts/shed.sh [--rounds N] [--seconds N] [--tidegate PATH] [--cases "NAME..."]
+#   scripts/shed.sh [--rounds N] [--seconds N] [--cases "NAME..."]
+#                   [--tidegate PATH] [--load PATH]
 #
-# Clients send at random moments whether or not they are answered: a tenth of
-# the requests is for a route of high priority, three tenths for one of low.
-# What is not answered within a second is no use to them. The load is measured
-# first: as many answers as clients get who ask again as soon as they are
-# answered is the peak, a half of that is quiet.
+# Clients (benches/load) send at random moments whether or not they are
+# answered: a tenth of the requests is for a route of high priority, three
+# tenths for one of low. What is not answered within a second is no use to them.
+# As many answers as clients get who ask again as soon as they are answered is
+# the peak, a half of that is quiet, all of it of high priority.
 #
 #   slow   servers that bear 20 requests at a time, 50 ms each
 #   cpu    a quick server; one worker of ours compresses what it says
@@ -16,31 +17,40 @@
 #          for the route of low priority, beside 100 requests a second for the
 #          one of high. Here a refusal costs a good part of what an answer does.
 #
-# Every run has a fresh process. Rounds are interleaved; figures are medians.
+# Every run has a fresh process. A machine that others share is not the same a
+# minute later: so the peak is measured before and after every load with
+# shedding, and that is compared with the mean of the two, and times with the
+# quiet ones of the same round. Figures are medians of all rounds, beside them
+# the lowest and the highest part of the peak. `busy` is the part of its time that
+# the worker ran, `ms each` that time for each answer: more of it than at the peak
+# is work that was no answer, or a slower machine. Without shedding one run tells
+# enough.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=3
-seconds=12
+rounds=10
+seconds=6
 tidegate=
+load=
 cases="slow cpu plain"
 
 fail() { echo "shed: $*" >&2; exit 1; }
 
 while [ $# -gt 0 ]; do
     case "$1" in
-        --rounds | --seconds | --tidegate | --cases)
+        --rounds | --seconds | --tidegate | --load | --cases)
             [ $# -ge 2 ] || fail "$1 needs a value"
             case "$1" in
                 --rounds) rounds=$2 ;;
                 --seconds) seconds=$2 ;;
                 --tidegate) tidegate=$2 ;;
+                --load) load=$2 ;;
                 --cases) cases=$2 ;;
             esac
             shift 2
             ;;
-        -h | --help) sed -n '2,22s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,31s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail "unknown option $1" ;;
     esac
 done
@@ -62,6 +72,12 @@ if [ -z "$tidegate" ]; then
 fi
 [ -x "$tidegate" ] || fail "$tidegate is no program"
 tidegate=$(readlink -f "$tidegate")
+if [ -z "$load" ]; then
+    cargo build --release --locked --package tidegate-load
+    load=${CARGO_TARGET_DIR:-target}/release/tidegate-load
+fi
+[ -x "$load" ] || fail "$load is no program"
+load=$(readlink -f "$load")
 
 dir=$(mktemp -d)
 declare -A pids=()
@@ -175,130 +191,22 @@ CONFIG
 
 # --- Clients. ---
 
-# open RATE HIGH LOW: so many requests a second at random moments, of which
-# these parts are of high and of low priority. closed N: N clients that ask
-# again as soon as they are answered. Says: answers in time a second, refusals a
-# second, and of those of high priority answered in time the share, and p50 and
-# p99 of all that were answered, in ms; the first two seconds are left out.
-cat > "$dir/clients.py" << 'PYTHON'
-import asyncio, collections, random, sys, time
-
-port, seconds, kind = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-numbers = [float(word) for word in sys.argv[4:]]
-PATIENCE, WARM, MOST = 1.0, 2.0, 8000
-idle = collections.deque()
-opened = 0
-done = []
-
-def request(path):
-    return f"GET /{path} HTTP/1.1\r\nhost: a\r\naccept-encoding: gzip\r\n\r\n".encode()
-
-REQUESTS = {path: request(path) for path in ("high", "normal", "low")}
-
-class Connection(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport, self.got, self.answer = transport, bytearray(), None
-    def data_received(self, data):
-        self.got += data
-        end = self.got.find(b"\r\n\r\n")
-        if end < 0 or not self.is_whole(end):
-            return
-        status, self.got = int(self.got[9:12]), bytearray()
-        answer, self.answer = self.answer, None
-        if answer and not answer.done():
-            answer.set_result(status)
-    def is_whole(self, end):
-        head = bytes(self.got[:end]).lower()
-        at = head.find(b"\r\ncontent-length:")
-        if at >= 0:
-            return len(self.got) >= end + 4 + int(head[at + 17:].split(b"\r\n", 1)[0])
-        return self.got.endswith(b"0\r\n\r\n")
-    def connection_lost(self, error):
-        if self.answer and not self.answer.done():
-            self.answer.set_result(0)
-        self.answer = None
-
-async def ask(path, since):
-    global opened
-    status = 0
-    try:
-        if idle:
-            connection = idle.pop()
-        else:
-            if opened >= MOST:
-                raise OSError("all connections are in use")
-            opened += 1
-            _, connection = await loop.create_connection(Connection, "127.0.0.1", port)
-        connection.answer = answer = loop.create_future()
-        connection.transport.write(REQUESTS[path])
-        status = await answer
-        if status and not connection.transport.is_closing():
-            idle.append(connection)
-        else:
-            opened -= 1
-    except OSError:
-        pass
-    done.append((since - began, path, status, time.monotonic() - since))
-
-async def at_random(rate, high, low):
-    following = began
-    while following < began + seconds:
-        now = time.monotonic()
-        while following <= now:
-            drawn = random.random()
-            path = "high" if drawn < high else "low" if drawn < high + low else "normal"
-            task = loop.create_task(ask(path, following))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-            following += random.expovariate(rate)
-        await asyncio.sleep(max(0.0, following - time.monotonic()))
-
-async def again_and_again():
-    while time.monotonic() < began + seconds:
-        await ask("normal", time.monotonic())
-
-async def main():
-    global loop, began, tasks
-    loop, began, tasks = asyncio.get_running_loop(), time.monotonic(), set()
-    if kind == "open":
-        await at_random(*numbers)
-        if tasks:
-            await asyncio.wait(tasks, timeout=PATIENCE)
-        # Who still waits has waited too long.
-        unanswered = len(tasks)
-        for task in tasks:
-            task.cancel()
-    else:
-        await asyncio.gather(*(again_and_again() for _ in range(int(numbers[0]))))
-        unanswered = 0
-    seen = [each for each in done if each[0] >= WARM]
-    span = seconds - WARM
-    good = sum(1 for each in seen if each[2] == 200 and each[3] <= PATIENCE)
-    shed = sum(1 for each in seen if each[2] == 503)
-    high = sorted(each[3] for each in seen if each[1] == "high" and each[2] == 200)
-    asked = sum(1 for each in seen if each[1] == "high")
-    intime = sum(1 for took in high if took <= PATIENCE)
-    quantile = lambda part: high[min(len(high) - 1, int(len(high) * part))] * 1000 if high else 0
-    print(f"{good / span:.1f} {shed / span:.1f} {100 * intime / max(1, asked):.1f}"
-          f" {quantile(0.5):.1f} {quantile(0.99):.1f} {unanswered}")
-
-random.seed(1)
-asyncio.run(main())
-PYTHON
-
-clients() { python3 "$dir/clients.py" "$port" "$@"; }
+# Says: answers in time a second, refusals a second, and of those of high
+# priority answered in time the share, and p50 and p99 of all that were answered,
+# in ms; how many were told nothing; how busy the worker was, in %.
+clients() { "$load" "$port" "${pids[tidegate]}" "$seconds" "$@"; }
 
 # wrk on the low route beside the clients of the high one; its answers count.
 plain() { # CONNECTIONS
     local out="$dir/wrk" told
     wrk --threads 1 --connections "$1" --duration "${seconds}s" "http://127.0.0.1:$port/low" > "$out" &
     pids[wrk]=$!
-    told=$(clients "$seconds" open 100 1 0)
+    told=$(clients open 100 1 0)
     wait "${pids[wrk]}" || fail "wrk: $(cat "$out")"
     unset "pids[wrk]"
     # shellcheck disable=SC2086 # split into fields
     set -- $told
-    awk -v seconds="$seconds" -v high="$1" -v rest="$3 $4 $5 $6" '
+    awk -v seconds="$seconds" -v high="$1" -v rest="$3 $4 $5 $6 $7" '
         / requests in / { all = $1 }
         /Non-2xx/ { bad = $NF }
         END { printf "%.1f %.1f %s\n", (all - bad) / seconds + high, bad / seconds, rest }' "$out"
@@ -312,20 +220,78 @@ run() { # CASE ROW SHED KIND NUMBER...
     start_tidegate "$name" "$shed"
     case "$1" in
         plain) plain "$2" ;;
-        *) clients "$seconds" "$@" ;;
-    esac | tee -a "$dir/figures.$name.$row" > "$dir/last"
+        *) clients "$@" ;;
+    esac | awk '{ print $0, ($1 > 0 ? sprintf("%.2f", $7 * 10 / $1) : 0) }' | tee -a "$dir/figures.$name.$row" > "$dir/last"
     end tidegate
+    awk -v what="$name: $row:" \
+        '{ print what, $1 "/s answered, " $2 "/s refused, busy " $7 " %, " $8 " ms each" }' "$dir/last" >&2
 }
 
-median() { # FILE COLUMN
-    awk -v column="$2" '{ print $column }' "$1" | sort -g \
-        | awk '{ all[NR] = $1 } END { print (all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2 }'
+# The peak: sets `before` to the last one, and `peak`.
+run_peak() { # CASE
+    before=${peak:-}
+    case "$1" in
+        plain) run "$1" peak "{}" plain 64 ;;
+        *) run "$1" peak "{}" closed 40 ;;
+    esac
+    peak=$(awk '{ print $1 }' "$dir/last")
+}
+
+# Half of the peak: sets `quiet` to its p99.
+run_quiet() { # CASE
+    case "$1" in
+        plain) run "$1" quiet "{}" open 100 1 0 ;;
+        *) run "$1" quiet "{}" open "$(awk -v peak="$peak" 'BEGIN { print peak / 2 }')" 1 0 ;;
+    esac
+    quiet=$(awk '{ print $5 }' "$dir/last")
+}
+
+# Three times the peak, with a shedding; then the peak once more.
+run_over() { # CASE ROW SHED
+    local figures
+    case "$1" in
+        plain) run "$1" "$2" "$3" plain 1000 ;;
+        *) run "$1" "$2" "$3" open "$(awk -v peak="$peak" 'BEGIN { print peak * 3 }')" 0.1 0.3 ;;
+    esac
+    [ "$2" != off ] || return 0
+    figures=$(cat "$dir/last")
+    run_peak "$1"
+    # shellcheck disable=SC2086 # split into fields
+    set -- "$1" "$2" $figures
+    awk -v good="$3" -v p99="$7" -v before="$before" -v after="$peak" -v quiet="$quiet" \
+        'BEGIN { print 200 * good / (before + after), p99 / quiet }' >> "$dir/ratios.$1.$2"
+    tail -n 1 "$dir/ratios.$1.$2" | awk -v what="$1: $2:" \
+        '{ printf "%s %.0f %% of the peak and %.1f times the quiet p99\n", what, $1, $2 }' >&2
+}
+
+median() { # FILE COLUMN FORMAT
+    awk -v column="$2" '{ print $column }' "$1" | sort -g | awk -v format="$3" '
+        { all[NR] = $1 } END { printf format, (all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2 }'
+}
+
+range() { # FILE: of the first column
+    sort -g "$1" | awk 'NR == 1 { least = $1 } END { printf " (%.0f to %.0f)", least, $1 }'
 }
 
 print_row() { # CASE ROW WHAT
-    local file="$dir/figures.$1.$2" column figures=()
-    for column in 1 2 3 4 5; do figures+=("$(median "$file" "$column")"); done
-    printf '| %-5s | %-38s | %9s | %9s | %9s | %9s | %9s |\n' "$1" "$3" "${figures[@]}"
+    local file="$dir/figures.$1.$2" ratios="$dir/ratios.$1.$2" cells=()
+    cells+=("$(median "$file" 1 %.0f)")
+    if [ -e "$ratios" ]; then
+        cells+=("$(median "$ratios" 1 '%.0f %%')$(range "$ratios")")
+    else
+        cells+=("")
+    fi
+    cells+=("$(median "$file" 2 %.0f)")
+    # The peak is asked for what has no high priority.
+    if [ "$2" = peak ]; then
+        cells+=("" "" "")
+    else
+        cells+=("$(median "$file" 3 '%.1f %%')" "$(median "$file" 4 %.1f)" "$(median "$file" 5 %.1f)")
+    fi
+    if [ -e "$ratios" ]; then cells+=("$(median "$ratios" 2 %.1f)"); else cells+=(""); fi
+    cells+=("$(median "$file" 7 '%.0f %%')" "$(median "$file" 8 %.2f)")
+    printf '| %-5s | %-27s | %9s | %18s | %9s | %7s | %6s | %6s | %11s | %5s | %7s |\n' \
+        "$1" "$3" "${cells[@]}"
 }
 
 python3 "$dir/slow.py" "$slow" &
@@ -333,30 +299,18 @@ pids[slow]=$!
 nginx -c "$dir/nginx/nginx.conf" -p "$dir/nginx" > "$dir/nginx/out" 2>&1 &
 pids[nginx]=$!
 
-# What is borne, and the shedding that keeps it.
+# The shedding that keeps what is borne.
 latency_of() { case "$1" in slow) echo 75ms ;; cpu) echo 15ms ;; plain) echo 10ms ;; esac; }
 
 for name in $cases; do
-    case "$name" in
-        slow | cpu)
-            run "$name" peak "{}" closed 40
-            peak=$(awk '{ print $1 }' "$dir/last")
-            half=$(awk -v peak="$peak" 'BEGIN { print peak / 2 }')
-            thrice=$(awk -v peak="$peak" 'BEGIN { print peak * 3 }')
-            quiet=(open "$half" 0.1 0.3) load=(open "$thrice" 0.1 0.3)
-            ;;
-        plain)
-            run "$name" peak "{}" plain 64
-            quiet=(open 100 1 0) load=(plain 1000)
-            ;;
-        *) fail "no case \`$name\`" ;;
-    esac
     latency=$(latency_of "$name")
+    [ -n "$latency" ] || fail "no case \`$name\`"
+    run_peak "$name"
+    run_over "$name" off "{}"
     for ((round = 1; round <= rounds; round++)); do
-        run "$name" quiet "{}" "${quiet[@]}"
-        run "$name" off "{}" "${load[@]}"
-        run "$name" latency "{ latency: $latency }" "${load[@]}"
-        run "$name" both "{ latency: $latency, queue: 32 }" "${load[@]}"
+        run_quiet "$name"
+        run_over "$name" latency "{ latency: $latency }"
+        run_over "$name" both "{ latency: $latency, queue: 32 }"
         echo "$name: round $round of $rounds" >&2
     done
 done
@@ -365,8 +319,9 @@ echo "Machine: $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n
     "$(nproc) cores, Linux $(uname -r); $("$tidegate" --version)"
 echo "median of $rounds rounds of $seconds s, the first 2 s of each left out"
 echo
-echo '| case  | load                                   | answers/s | refused/s | high in % | p50 ms    | p99 ms    |'
-echo '|-------|----------------------------------------|-----------|-----------|-----------|-----------|-----------|'
+printf '| %-5s | %-27s | %9s | %18s | %9s | %7s | %6s | %6s | %11s | %5s | %7s |\n' case load answers/s \
+    'of peak' refused/s 'high in' 'p50 ms' 'p99 ms' 'times quiet' busy 'ms each'
+echo '|-------|-----------------------------|-----------|--------------------|-----------|---------|--------|--------|-------------|-------|---------|'
 for name in $cases; do
     latency=$(latency_of "$name")
     print_row "$name" peak "peak, asked again and again"
