@@ -52,14 +52,22 @@ impl<'a> Compiler<'a> {
         let links: Result<Vec<_>, _> =
             rule.links.iter().map(|link| self.link(link, defaults)).collect();
         let starter = rule.links.first().map_or(&[][..], |link| &link.actions);
+        let (links, about) = (links?, self.about(starter, defaults)?);
+        let outcome = self.outcome(starter, defaults)?;
+        let is_silent = !about.is_logged
+            && !about.is_audited
+            && !matches!(outcome, Outcome::Redirect { .. })
+            && matches!(links.as_slice(), [link]
+                if !link.effects.iter().any(Effect::tells_of_a_match));
         Ok(Rule {
             id: rule.id,
             number,
             place: rule.place.clone(),
-            links: links?.into_boxed_slice(),
-            outcome: self.outcome(starter, defaults)?,
+            links: links.into_boxed_slice(),
+            outcome,
             skip: None,
-            about: self.about(starter, defaults)?,
+            about,
+            is_silent,
         })
     }
 

@@ -30,6 +30,8 @@ pub(crate) enum Key {
 #[derive(Debug)]
 pub(crate) enum Change {
     Set(Text),
+    /// A number that is known at load.
+    SetNumber(i64),
     Add(Text),
     Subtract(Text),
     Unset,
@@ -50,6 +52,21 @@ pub(crate) enum Ctl {
 }
 
 impl Effect {
+    /// Whether it tells of what matched.
+    pub(crate) fn tells_of_a_match(&self) -> bool {
+        let Self::SetTx { key, change } = self else { return false };
+        let key = match key {
+            Key::Slot(_) => false,
+            Key::Named(name) => name.tells_of_a_match(),
+        };
+        key || match change {
+            Change::Set(text) | Change::Add(text) | Change::Subtract(text) => {
+                text.tells_of_a_match()
+            }
+            Change::SetNumber(_) | Change::Unset => false,
+        }
+    }
+
     /// The effect of an action, if it has one that comes with every match.
     pub(crate) fn new(
         action: &parse::Placed<Action>,
@@ -93,10 +110,16 @@ fn set_var(set: &parse::SetVar, place: &Place, names: &mut TxNames) -> Result<Ef
         None => Key::Named(Text::new(&set.key, names)?),
     };
     let change = match &set.change {
-        parse::Change::Set(value) => Change::Set(Text::new(value, names)?),
+        parse::Change::Set(value) => {
+            let text = Text::new(value, names)?;
+            match text.number() {
+                Some(number) => Change::SetNumber(number),
+                None => Change::Set(text),
+            }
+        }
         parse::Change::Add(value) => Change::Add(Text::new(value, names)?),
         parse::Change::Subtract(value) => Change::Subtract(Text::new(value, names)?),
-        parse::Change::One => Change::Set(Text::bytes(b"1")),
+        parse::Change::One => Change::SetNumber(1),
         parse::Change::Unset => Change::Unset,
     };
     Ok(Effect::SetTx { key, change })

@@ -17,8 +17,10 @@ pub(crate) struct Gate {
     literals: Option<AhoCorasick>,
     /// For each literal the operators that are content with it.
     content: Vec<Box<[Gated]>>,
-    /// Operators that need one of some bytes.
-    by_byte: Vec<(Gated, ByteSet)>,
+    /// For each byte a row with the operators that are content with it.
+    of_byte: Vec<u64>,
+    /// The bytes whose rows are not empty.
+    telling: ByteSet,
     words: usize,
 }
 
@@ -58,7 +60,16 @@ impl Needed {
             .build(patterns)?;
         let literals = (!content.is_empty()).then_some(automaton);
         let words = (self.count as usize).div_ceil(64);
-        Ok(Gate { literals, content, by_byte: self.by_byte, words })
+        let mut of_byte = vec![0; 256 * words];
+        let mut telling = ByteSet::EMPTY;
+        for (gated, bytes) in &self.by_byte {
+            telling = telling.or(*bytes);
+            for byte in bytes.iter() {
+                let start = usize::from(byte) * words;
+                insert(of_byte.get_mut(start..start + words).unwrap_or_default(), *gated);
+            }
+        }
+        Ok(Gate { literals, content, of_byte, telling, words })
     }
 }
 
@@ -70,9 +81,11 @@ impl Gate {
 
     /// Adds the operators that `value`, which has the bytes `present`, may match to `candidates`.
     pub(crate) fn candidates(&self, value: &[u8], present: ByteSet, candidates: &mut [u64]) {
-        for (gated, bytes) in &self.by_byte {
-            if bytes.meets(present) {
-                insert(candidates, *gated);
+        for byte in present.and(self.telling).iter() {
+            let start = usize::from(byte) * self.words;
+            let row = self.of_byte.get(start..start + self.words).unwrap_or_default();
+            for (all, word) in candidates.iter_mut().zip(row) {
+                *all |= word;
             }
         }
         let Some(literals) = &self.literals else { return };

@@ -13,16 +13,23 @@ use crate::rules::target::{Element, Targets, Which};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupId(pub(crate) u32);
 
-#[derive(Debug)]
+/// Targets that several groups have, under different transformations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BaseId(pub(crate) u32);
+
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Group {
-    pub(crate) targets: Targets,
+    pub(crate) base: BaseId,
     pub(crate) chain: ChainId,
 }
 
+/// Every group of a rule set.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
     pub(crate) groups: Vec<Group>,
-    known: HashMap<(Vec<u8>, ChainId), GroupId>,
+    pub(crate) bases: Vec<Targets>,
+    known: HashMap<(BaseId, ChainId), GroupId>,
+    known_bases: HashMap<Vec<u8>, BaseId>,
 }
 
 impl Grouping {
@@ -31,13 +38,24 @@ impl Grouping {
         if condition.is_multi_match {
             return None;
         }
-        let key = (key(&condition.targets)?, condition.chain);
-        if let Some(id) = self.known.get(&key) {
+        let (base, chain) = (self.base(&condition.targets)?, condition.chain);
+        if let Some(id) = self.known.get(&(base, chain)) {
             return Some(*id);
         }
         let id = GroupId(self.groups.len() as u32);
-        self.groups.push(Group { targets: condition.targets.clone(), chain: condition.chain });
-        self.known.insert(key, id);
+        self.groups.push(Group { base, chain });
+        self.known.insert((base, chain), id);
+        Some(id)
+    }
+
+    fn base(&mut self, targets: &Targets) -> Option<BaseId> {
+        let key = key(targets)?;
+        if let Some(id) = self.known_bases.get(&key) {
+            return Some(*id);
+        }
+        let id = BaseId(self.bases.len() as u32);
+        self.bases.push(targets.clone());
+        self.known_bases.insert(key, id);
         Some(id)
     }
 }

@@ -26,8 +26,9 @@ pub(crate) use chain::{Chain, ChainId, Step};
 use compile::PHASES;
 pub(crate) use effect::{Change, Ctl, Effect, Key};
 pub(crate) use gate::{Gate, contains as is_candidate};
-pub(crate) use group::{Group, GroupId};
-pub(crate) use names::{CAPTURES, Slot, TxNames};
+use group::Grouping;
+pub(crate) use group::{BaseId, Group, GroupId};
+pub(crate) use names::{CAPTURES, Mentioned, Slot, TxNames};
 pub(crate) use rule::{Bound, Comparison, Condition, Outcome, Rule, Skip};
 pub(crate) use set::Rules;
 pub(crate) use settings::Settings;
@@ -46,7 +47,7 @@ pub struct RuleSet {
     pub(crate) names: TxNames,
     pub(crate) chains: Vec<Chain>,
     pub(crate) gate: Gate,
-    pub(crate) groups: Vec<Group>,
+    pub(crate) grouping: Grouping,
     pub(crate) settings: Settings,
     signatures: Vec<Vec<u8>>,
     pub(crate) caches: Caches,
@@ -99,6 +100,11 @@ impl RuleSet {
             }
             of_phase.into_iter().map(|(_, index)| index).collect()
         });
+        for rule in &mut rules {
+            for condition in rule.links.iter_mut().filter_map(|link| link.condition.as_mut()) {
+                condition.targets.settle(&compiler.names);
+            }
+        }
         let gate = std::mem::take(&mut compiler.needed).build().map_err(|why| {
             let problem = Problem::Expression { why: why.to_string() };
             Fault { place: Place::nowhere(), rule: None, problem }
@@ -117,7 +123,7 @@ impl RuleSet {
             names: compiler.names,
             chains: compiler.chains,
             gate,
-            groups: compiler.grouping.groups,
+            grouping: compiler.grouping,
             settings: drafts.settings,
             signatures: drafts.signatures,
             caches: Caches::new(),

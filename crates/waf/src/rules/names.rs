@@ -1,6 +1,8 @@
-//! Names of the TX collection: each that rules name is a number at load.
+//! Names of the TX collection, each a number at load, and the variables that rules mention.
 
 use hashbrown::HashMap;
+
+use crate::parse::Variable;
 
 /// What `capture` fills: TX:0 to TX:9, the first slots.
 pub(crate) const CAPTURES: usize = 10;
@@ -20,11 +22,31 @@ impl Slot {
 pub(crate) struct TxNames {
     slots: HashMap<Box<[u8]>, Slot>,
     names: Vec<Box<[u8]>>,
+    mentioned: Mentioned,
+}
+
+/// Variables that rules look at; others need no value.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mentioned([u64; 4]);
+
+impl Mentioned {
+    pub(crate) fn contains(self, variable: Variable) -> bool {
+        let number = variable as usize;
+        self.0.get(number / 64).is_some_and(|word| word & 1 << (number % 64) != 0)
+    }
+
+    fn insert(&mut self, variable: Variable) {
+        let number = variable as usize;
+        if let Some(word) = self.0.get_mut(number / 64) {
+            *word |= 1 << (number % 64);
+        }
+    }
 }
 
 impl TxNames {
     pub(crate) fn new() -> Self {
-        let mut names = Self { slots: HashMap::new(), names: Vec::new() };
+        let mut names =
+            Self { slots: HashMap::new(), names: Vec::new(), mentioned: Mentioned::default() };
         for number in 0..CAPTURES {
             names.slot(number.to_string().as_bytes());
         }
@@ -42,6 +64,15 @@ impl TxNames {
         self.names.push(name.clone());
         self.slots.insert(name, slot);
         slot
+    }
+
+    /// Notes that rules look at a variable.
+    pub(crate) fn mention(&mut self, variable: Variable) {
+        self.mentioned.insert(variable);
+    }
+
+    pub(crate) fn mentioned(&self) -> Mentioned {
+        self.mentioned
     }
 
     pub(crate) fn find(&self, lower_case: &[u8]) -> Option<Slot> {
@@ -69,6 +100,18 @@ mod tests {
         assert_eq!(names.find(b"anomaly_score"), Some(slot));
         assert_eq!(names.name(slot), b"anomaly_score");
         assert_eq!(names.find(b"another"), None);
+    }
+
+    #[test]
+    fn only_what_is_mentioned_is_mentioned() {
+        let mut names = TxNames::new();
+        names.mention(Variable::Xml);
+        names.mention(Variable::Args);
+        for (variable, expected) in
+            [(Variable::Xml, true), (Variable::Args, true), (Variable::Time, false)]
+        {
+            assert_eq!(names.mentioned().contains(variable), expected, "{variable:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Rule {
     pub(crate) outcome: Outcome,
     pub(crate) skip: Option<Skip>,
     pub(crate) about: About,
+    /// Whether nobody learns what it matched: no log, no macro, no later link.
+    pub(crate) is_silent: bool,
 }
 
 /// What a rule tells about itself in logs and macros.

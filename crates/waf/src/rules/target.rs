@@ -51,6 +51,8 @@ pub(crate) enum Which {
 pub(crate) struct Pattern {
     pub(crate) written: Box<[u8]>,
     pub(crate) regex: Regex,
+    /// Of TX: the names in the rules that match.
+    pub(crate) slots: Box<[Slot]>,
 }
 
 impl Targets {
@@ -74,10 +76,26 @@ impl Targets {
     }
 }
 
+impl Targets {
+    /// Finds the names of TX that expressions select, once all are known.
+    pub(crate) fn settle(&mut self, names: &TxNames) {
+        for target in &mut self.inspected {
+            if let (Variable::Tx, Which::Regex(pattern)) =
+                (target.element.variable, &mut target.element.which)
+            {
+                let all = (0..names.len()).map(|number| Slot(number as u32));
+                pattern.slots =
+                    all.filter(|slot| pattern.regex.is_match(names.name(*slot))).collect();
+            }
+        }
+    }
+}
+
 impl Element {
     pub(crate) fn new(target: &parse::Target, names: &mut TxNames) -> Result<Self, Fault> {
         let variable = target.variable;
         check_variable(variable, &target.place)?;
+        names.mention(variable);
         let which = match &target.selector.value {
             Selector::All => Which::All,
             Selector::Key(key) if variable == Variable::Tx => Which::Slot(names.slot(key)),
@@ -88,7 +106,11 @@ impl Element {
             Selector::Regex(regex) => {
                 let place = &target.selector.place;
                 let written = regex.clone().into_boxed_slice();
-                Which::Regex(Box::new(Pattern { regex: compile(regex, place)?, written }))
+                Which::Regex(Box::new(Pattern {
+                    regex: compile(regex, place)?,
+                    written,
+                    slots: [].into(),
+                }))
             }
             Selector::XPath(path) => xpath(path, &target.selector.place)?,
         };

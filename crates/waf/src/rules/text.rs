@@ -1,5 +1,6 @@
 //! Text with macros, ready to be expanded.
 
+use crate::operator;
 use crate::parse::{self, Fault, Variable};
 use crate::rules::names::{Slot, TxNames};
 use crate::rules::target::check_variable;
@@ -26,6 +27,7 @@ impl Text {
                 parse::Piece::Text(bytes) => Piece::Bytes(bytes.clone().into_boxed_slice()),
                 parse::Piece::Macro(one) => {
                     check_variable(one.variable, &one.place)?;
+                    names.mention(one.variable);
                     match (one.variable, &one.key) {
                         (Variable::Tx, Some(key)) => Piece::Tx(names.slot(key)),
                         (variable, key) => {
@@ -38,10 +40,6 @@ impl Text {
         Ok(Self { pieces: pieces.into_boxed_slice() })
     }
 
-    pub(crate) fn bytes(bytes: &[u8]) -> Self {
-        Self { pieces: Box::new([Piece::Bytes(bytes.into())]) }
-    }
-
     /// The bytes, if there is no macro.
     pub(crate) fn literal(&self) -> Option<&[u8]> {
         match &*self.pieces {
@@ -49,6 +47,25 @@ impl Text {
             [Piece::Bytes(bytes)] => Some(bytes),
             _ => None,
         }
+    }
+
+    /// The number that it is, if it is one and reads back the same.
+    pub(crate) fn number(&self) -> Option<i64> {
+        let literal = self.literal()?;
+        let number = operator::read_number(literal);
+        (number.to_string().as_bytes() == literal).then_some(number)
+    }
+
+    /// Whether it tells of what matched.
+    pub(crate) fn tells_of_a_match(&self) -> bool {
+        self.pieces.iter().any(|piece| {
+            let Piece::Variable(variable, _) = piece else { return false };
+            use Variable as V;
+            matches!(
+                variable,
+                V::MatchedVar | V::MatchedVarName | V::MatchedVars | V::MatchedVarsNames | V::Rule
+            )
+        })
     }
 
     /// The only macro, if it is of TX and nothing stands beside it.

@@ -40,6 +40,7 @@ fn set_tx(key: &Key, change: &Change, rules: &RuleSet, state: &mut State) {
     let held_number = || held.map_or(0, |held| held.number(&state.values));
     let value = match change {
         Change::Unset => None,
+        Change::SetNumber(number) => Some(TxValue::Number(*number)),
         Change::Set(text) => Some(value_of(text, rules, state)),
         // Counters never go below zero, as in ModSecurity 2.
         Change::Add(text) => {

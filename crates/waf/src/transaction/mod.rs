@@ -31,6 +31,7 @@ pub use verdict::{Refusal, RefusalKind, Verdict};
 use crate::parse::{Allow, EngineMode, Phase, Variable};
 use crate::rules::RuleSet;
 use body::Incoming;
+use groups::Groups;
 use response::Outgoing;
 use run::Run;
 use state::State;
@@ -44,6 +45,7 @@ pub struct Transaction {
     rules: Arc<RuleSet>,
     state: State,
     matches: Vec<Match>,
+    groups: Groups,
     incoming: Incoming,
     outgoing: Outgoing,
     is_refused: bool,
@@ -58,6 +60,7 @@ impl Transaction {
             rules,
             state,
             matches: Vec::new(),
+            groups: Groups::default(),
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
             is_refused: false,
@@ -142,7 +145,7 @@ impl Transaction {
         Some(value.number(&self.state.values))
     }
 
-    /// The value of a variable that is no collection, for logs and tests.
+    /// The value of a variable that is no collection, if a rule looks at it.
     #[must_use]
     pub fn variable(&self, variable: Variable) -> Option<&[u8]> {
         let value = self.state.collections.value(variable)?;
@@ -153,9 +156,9 @@ impl Transaction {
         if phase != Phase::Logging && (self.is_refused || self.is_allowed_in(phase)) {
             return Verdict::Pass;
         }
-        let Self { rules, state, matches, .. } = self;
+        let Self { rules, state, matches, groups, .. } = self;
         let mut cache = rules.caches.get();
-        let refusal = Run::new(rules, state, &mut cache, matches).phase(phase);
+        let refusal = Run::new(rules, state, &mut cache, matches, groups).phase(phase);
         match refusal {
             Some(refusal) => {
                 self.is_refused = true;

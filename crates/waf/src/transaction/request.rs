@@ -43,26 +43,43 @@ impl RequestHead<'_> {
 
 pub(crate) fn connection(connection: &Connection<'_>, state: &mut State) {
     let Connection { client, server, id, time } = connection;
-    let pairs = [
-        (Variable::RemoteAddr, client.ip().to_canonical().to_string()),
-        (Variable::UseragentIp, client.ip().to_canonical().to_string()),
-        (Variable::RemotePort, client.port().to_string()),
-        (Variable::ServerAddr, server.ip().to_canonical().to_string()),
-        (Variable::ServerPort, server.port().to_string()),
-    ];
-    for (variable, text) in pairs {
-        state.set(variable, text.as_bytes());
+    for variable in [Variable::RemoteAddr, Variable::UseragentIp] {
+        set_shown(variable, client.ip().to_canonical(), state);
     }
+    set_shown(Variable::RemotePort, client.port(), state);
+    set_shown(Variable::ServerAddr, server.ip().to_canonical(), state);
+    set_shown(Variable::ServerPort, server.port(), state);
     state.set(Variable::UniqueId, id);
-    clock(*time, state);
+    if CLOCK.iter().any(|variable| state.is_mentioned(*variable)) {
+        clock(*time, state);
+    }
 }
+
+/// Gives a variable what `value` is written as.
+fn set_shown(variable: Variable, value: impl std::fmt::Display, state: &mut State) {
+    if state.is_mentioned(variable) {
+        state.set(variable, value.to_string().as_bytes());
+    }
+}
+
+const CLOCK: [Variable; 9] = [
+    Variable::Time,
+    Variable::TimeDay,
+    Variable::TimeEpoch,
+    Variable::TimeHour,
+    Variable::TimeMin,
+    Variable::TimeMon,
+    Variable::TimeSec,
+    Variable::TimeWday,
+    Variable::TimeYear,
+];
 
 fn clock(time: u64, state: &mut State) {
     let (days, seconds) = (time / 86_400, time % 86_400);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let (year, month, day) = civil(days);
-    state.set(Variable::TimeEpoch, time.to_string().as_bytes());
-    state.set(Variable::Time, format!("{hour:02}:{minute:02}:{second:02}").as_bytes());
+    set_shown(Variable::TimeEpoch, time, state);
+    set_shown(Variable::Time, format_args!("{hour:02}:{minute:02}:{second:02}"), state);
     for (variable, number) in [
         (Variable::TimeHour, hour),
         (Variable::TimeMin, minute),
@@ -73,7 +90,7 @@ fn clock(time: u64, state: &mut State) {
         (Variable::TimeWday, (days + 4) % 7),
         (Variable::TimeYear, year),
     ] {
-        state.set(variable, number.to_string().as_bytes());
+        set_shown(variable, number, state);
     }
 }
 
@@ -155,6 +172,9 @@ pub(crate) fn argument(
 
 /// ARGS_COMBINED_SIZE: the bytes of all names and values.
 pub(crate) fn sizes(state: &mut State) {
+    if !state.is_mentioned(Variable::ArgsCombinedSize) {
+        return;
+    }
     let items = state.collections.items(Variable::Args).iter();
     let bytes: usize =
         items.map(|item| state.name_of(*item).len() + state.text_of(*item).len()).sum();

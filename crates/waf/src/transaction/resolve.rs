@@ -1,10 +1,13 @@
 //! Targets of a link to the items that it judges.
 
 use crate::parse::Variable;
-use crate::rules::{ATTRIBUTES, Element, RuleSet, TEXT, Targets, Which, has_names_in_any_case};
+use crate::rules::{
+    ATTRIBUTES, Element, RuleSet, Slot, TEXT, Targets, Which, has_names_in_any_case,
+};
 use crate::transaction::collections::Item;
 use crate::transaction::expand;
 use crate::transaction::state::State;
+use crate::transaction::tx::TxValue;
 
 /// The items of `targets`, in the order in which they are written.
 pub(crate) fn resolve(
@@ -103,27 +106,38 @@ fn elements(element: &Element, rules: &RuleSet, state: &mut State, out: &mut Vec
 }
 
 fn tx(which: &Which, rules: &RuleSet, state: &mut State, out: &mut Vec<Item>) {
-    let mut push = |name: &[u8], value, state: &mut State| {
-        let name = state.values.intern(name);
-        out.push(Item { variable: Variable::Tx, name: Some(name), value });
-    };
-    if let Which::Slot(slot) = which {
-        if let Some(value) = state.tx.get(*slot) {
-            let value = value.value(&mut state.values);
-            push(rules.names.name(*slot), value, state);
+    match which {
+        Which::Slot(slot) => push_slot(*slot, rules, state, out),
+        Which::Regex(pattern) => {
+            for slot in &pattern.slots {
+                push_slot(*slot, rules, state, out);
+            }
+            let made = state.tx.made().filter(|(name, _)| pattern.regex.is_match(*name));
+            let made: Vec<_> = made.map(|(name, value)| (name.to_vec(), value)).collect();
+            for (name, value) in made {
+                push_tx(&name, value, state, out);
+            }
         }
-        return;
+        _ => {
+            let all = state.tx.elements(&rules.names);
+            let all: Vec<_> = all.map(|(name, value)| (name.to_vec(), value)).collect();
+            for (name, value) in all {
+                push_tx(&name, value, state, out);
+            }
+        }
     }
-    let elements = state.tx.elements(&rules.names);
-    let chosen = elements.filter(|(name, _)| match which {
-        Which::Regex(pattern) => pattern.regex.is_match(name),
-        _ => true,
-    });
-    let chosen: Vec<_> = chosen.map(|(name, value)| (name.to_vec(), value)).collect();
-    for (name, value) in chosen {
-        let value = value.value(&mut state.values);
-        push(&name, value, state);
+}
+
+fn push_slot(slot: Slot, rules: &RuleSet, state: &mut State, out: &mut Vec<Item>) {
+    if let Some(value) = state.tx.get(slot) {
+        push_tx(rules.names.name(slot), value, state, out);
     }
+}
+
+fn push_tx(name: &[u8], value: TxValue, state: &mut State, out: &mut Vec<Item>) {
+    let name = state.values.intern(name);
+    let value = value.value(&mut state.values);
+    out.push(Item { variable: Variable::Tx, name: Some(name), value });
 }
 
 /// MATCHED_VARS: what the links before this one matched, each under its full name.

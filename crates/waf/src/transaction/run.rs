@@ -26,7 +26,7 @@ pub(crate) struct Run<'a> {
     items: Vec<Item>,
     argument: Vec<u8>,
     hits: Vec<Item>,
-    groups: Groups,
+    groups: &'a mut Groups,
 }
 
 impl<'a> Run<'a> {
@@ -35,9 +35,10 @@ impl<'a> Run<'a> {
         state: &'a mut State,
         cache: &'a mut Cache,
         matches: &'a mut Vec<Match>,
+        groups: &'a mut Groups,
     ) -> Self {
         let (items, argument, hits) = (Vec::new(), Vec::new(), Vec::new());
-        let groups = Groups::new(rules);
+        groups.reset(rules);
         Self { rules, state, cache, matches, items, argument, hits, groups }
     }
 
@@ -137,6 +138,10 @@ impl<'a> Run<'a> {
         };
         if comparison.relation.holds(value.number(values), bound) == condition.is_negated {
             return false;
+        }
+        if self.rules.rules.get(rule).is_some_and(|rule| rule.is_silent) {
+            act(rule, link, self.rules, self.state);
+            return true;
         }
         let name = self.rules.names.name(comparison.slot);
         let name = (!comparison.is_counted).then(|| values.intern(name));

@@ -1,7 +1,7 @@
 //! What a transaction is at one moment: its values, what rules set, what they matched.
 
 use crate::parse::{BodyProcessor, EngineMode, Severity, Variable};
-use crate::rules::{Element, RuleSet, Rules};
+use crate::rules::{Element, Mentioned, RuleSet, Rules};
 use crate::transaction::collections::{Collections, Item};
 use crate::transaction::overrun::{JUDGED_BYTES, Overrun, VALUE_BYTES};
 use crate::transaction::tx::Tx;
@@ -31,6 +31,7 @@ pub(crate) struct State {
     pub(crate) overrun: Option<Overrun>,
     /// Bytes that operators looked at.
     pub(crate) judged_bytes: usize,
+    mentioned: Mentioned,
     /// The rule that is being evaluated, for the RULE collection.
     pub(crate) current: usize,
 }
@@ -63,12 +64,21 @@ impl State {
             allowed: None,
             overrun: None,
             judged_bytes: 0,
+            mentioned: rules.names.mentioned(),
             current: 0,
         }
     }
 
-    /// Gives a variable its value.
+    /// Whether a rule looks at a variable.
+    pub(crate) fn is_mentioned(&self, variable: Variable) -> bool {
+        self.mentioned.contains(variable)
+    }
+
+    /// Gives a variable its value, if a rule looks at it.
     pub(crate) fn set(&mut self, variable: Variable, value: &[u8]) {
+        if !self.is_mentioned(variable) {
+            return;
+        }
         let value = self.values.intern(value);
         self.collections.set(variable, value);
     }

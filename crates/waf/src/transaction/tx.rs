@@ -92,6 +92,11 @@ impl Tx {
         true
     }
 
+    /// The elements whose names were made at run time, in lower case.
+    pub(crate) fn made(&self) -> impl Iterator<Item = (&[u8], TxValue)> {
+        self.made.iter().filter_map(|(name, value)| Some((&**name, (*value)?)))
+    }
+
     /// Every element that is set, with its name in lower case.
     pub(crate) fn elements<'a>(
         &'a self,

@@ -145,7 +145,8 @@ impl Values {
         self.candidates.get(row).unwrap_or_default()
     }
 
-    fn present(&self, id: ValueId) -> ByteSet {
+    /// The bytes that a value has.
+    pub(crate) fn present(&self, id: ValueId) -> ByteSet {
         self.present.get(id.index()).copied().unwrap_or_default()
     }
 
