@@ -7,7 +7,7 @@ use crate::operator::pattern::{Found, Pattern};
 
 /// Hits of the expression that are checked. A hit passes by chance once in ten or hundred times: so
 /// many that do not are made up, and count as one that does.
-const HITS: usize = 4_096;
+const HITS: usize = 1_024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {

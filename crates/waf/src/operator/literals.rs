@@ -71,14 +71,16 @@ impl Texts {
     }
 
     fn followed_by(&self, next: &Self) -> Option<Self> {
-        if self.0.len().saturating_mul(next.0.len()) > PRODUCT {
+        let longest = |texts: &Self| texts.0.iter().map(Vec::len).max().unwrap_or(0);
+        if self.0.len().saturating_mul(next.0.len()) > PRODUCT
+            || longest(self) + longest(next) > LENGTH
+        {
             return None;
         }
         let pairs = self.0.iter().flat_map(|first| {
             next.0.iter().map(move |second| [first.as_slice(), second.as_slice()].concat())
         });
-        let texts = Self::new(pairs.collect());
-        texts.0.iter().all(|text| text.len() <= LENGTH).then_some(texts)
+        Some(Self::new(pairs.collect()))
     }
 
     fn and_also(self, other: Self) -> Option<Self> {
@@ -128,6 +130,9 @@ fn walk(hir: &Hir) -> Known {
 
 fn of_class(class: &Class) -> Known {
     let Some(set) = ByteSet::of_class(class) else { return Known::default() };
+    if set.len() as usize > 2 * CLASS {
+        return Known::default();
+    }
     let texts = Texts::new(set.iter().map(|byte| vec![byte.to_ascii_lowercase()]).collect());
     if texts.0.len() > CLASS { Known::default() } else { Known::exactly(texts) }
 }
@@ -191,9 +196,13 @@ fn concat(subs: impl Iterator<Item = Known>) -> Known {
 
 fn of_alternation(subs: &[Hir]) -> Known {
     let known: Vec<Known> = subs.iter().map(walk).collect();
-    let exact = union(known.iter().map(|known| known.exact.clone()));
-    let inside = union(known.into_iter().map(Known::best));
-    Known { exact, inside }
+    let exact = known.iter().map(|known| known.exact.as_ref().map(|texts| texts.0.len()));
+    // More than that is not multiplied out, so that it need not be exact.
+    if exact.sum::<Option<usize>>().is_some_and(|count| count <= PRODUCT) {
+        let exact = union(known.into_iter().map(|known| known.exact));
+        return Known { exact, inside: None };
+    }
+    Known { exact: None, inside: union(known.into_iter().map(Known::best)) }
 }
 
 /// All texts of all; None if one has none, or there are too many.

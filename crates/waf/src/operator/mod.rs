@@ -23,6 +23,8 @@ mod selector;
 mod fixture;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod corpus;
 
 use std::sync::Arc;
 
@@ -163,8 +165,8 @@ impl Operator {
             | Kind::Expanded(_)
             | Kind::Number(..)
             | Kind::ExpandedNumber(_)
-            | Kind::Sqli
-            | Kind::Xss => Needs::nothing(),
+            | Kind::Sqli => Needs::nothing(),
+            Kind::Xss => Needs::byte_of(injection::MARKUP),
         }
     }
 

@@ -18,6 +18,9 @@ const NFA_BYTES: usize = 10 << 20;
 /// Bytes of states that are made while matching, for one pattern, thread and direction.
 const STATES_BYTES: usize = 1 << 20;
 
+/// Matches after the first that @rxGlobal looks for.
+const MATCHES: usize = 100;
+
 /// Which groups of a match are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Groups {
@@ -114,17 +117,18 @@ impl Pattern {
         value: &[u8],
         cache: &mut Cache,
     ) -> Option<Vec<Range<usize>>> {
-        let mut found = self.find(value, 0, cache)?;
-        let mut groups: Vec<_> = found.groups().collect();
-        let mut start = after(&found);
-        while groups.len() < SLOTS && start <= value.len() {
-            match self.find(value, start, cache) {
-                None => break,
-                Some(next) => found = next,
+        let first = self.find(value, 0, cache)?;
+        let mut groups: Vec<_> = first.groups().collect();
+        let mut start = after(&first);
+        // Empty matches fill nothing.
+        for _ in 0..MATCHES {
+            if groups.len() >= SLOTS || start > value.len() {
+                break;
             }
-            start = after(&found);
-            if !found.whole().is_empty() {
-                groups.extend(found.groups());
+            let Some(next) = self.find(value, start, cache) else { break };
+            start = after(&next);
+            if !next.whole().is_empty() {
+                groups.extend(next.groups());
             }
         }
         Some(groups)
@@ -139,9 +143,7 @@ impl Pattern {
         let mut found = Found { ranges: [const { 0..0 }; SLOTS], count: 0 };
         for (group, slot) in found.ranges.iter_mut().enumerate() {
             let taken = match group {
-                0 => range(self.whole),
-                // The group of the whole stands behind all others.
-                _ if group == self.whole => None,
+                0 => range(self.whole).or_else(|| range(0)),
                 _ => range(group),
             };
             if let Some(taken) = taken {

@@ -1,6 +1,6 @@
 //! What follows an opening parenthesis, and the groups that are open.
 
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Capture, Hir};
 
 use crate::operator::pcre::Refusal;
 use crate::operator::pcre::escape::refuse;
@@ -97,6 +97,8 @@ pub(crate) enum Opening {
     Capture,
     Atomic,
     Ahead(Looks),
+    /// `(?<!`
+    NotBehind,
 }
 
 /// Reads what follows a parenthesis.
@@ -108,7 +110,8 @@ pub(crate) fn open(after: &[u8]) -> Result<Opened, &'static str> {
         [b'?', b'=', ..] => of(Opening::Ahead(Looks::For), 2),
         [b'?', b'!', ..] => of(Opening::Ahead(Looks::Against), 2),
         [b'?', b'>', ..] => of(Opening::Atomic, 2),
-        [b'?', b'<', b'=' | b'!', ..] => Err("a look-behind cannot be matched in linear time"),
+        [b'?', b'<', b'!', ..] => of(Opening::NotBehind, 3),
+        [b'?', b'<', b'=', ..] => Err("a look-behind is not supported: write it as text"),
         [b'?', b'#', text @ ..] => {
             let end = text.iter().position(|byte| *byte == b')');
             end.map_or(Err("a comment is not closed"), |end| of(Opening::Comment, end + 3))
@@ -155,6 +158,7 @@ pub(crate) enum Kind {
     Capture(u32),
     Atomic,
     Ahead(Looks),
+    NotBehind,
 }
 
 /// A group that is open.
@@ -165,12 +169,22 @@ pub(crate) struct Frame {
     pub(crate) start: usize,
     pub(crate) items: Vec<Item>,
     pub(crate) ahead: Option<Hir>,
+    /// What stands before this branch, and the group that is the rest of it.
+    pub(crate) before: Option<(Hir, u32)>,
     branches: Vec<Hir>,
 }
 
 impl Frame {
     pub(crate) fn new(kind: Kind, outer: Flags, start: usize) -> Self {
-        Self { kind, outer, start, items: Vec::new(), ahead: None, branches: Vec::new() }
+        Self {
+            kind,
+            outer,
+            start,
+            items: Vec::new(),
+            ahead: None,
+            before: None,
+            branches: Vec::new(),
+        }
     }
 
     pub(crate) fn has_branches(&self) -> bool {
@@ -180,14 +194,24 @@ impl Frame {
     pub(crate) fn branch(&mut self) -> Result<(), Refusal> {
         let ends = match self.kind {
             Kind::Top if self.ahead.is_none() => Ends::All,
-            Kind::Top | Kind::Plain | Kind::Capture(_) | Kind::Atomic | Kind::Ahead(_) => {
-                Ends::Group
-            }
+            Kind::Top
+            | Kind::Plain
+            | Kind::Capture(_)
+            | Kind::Atomic
+            | Kind::Ahead(_)
+            | Kind::NotBehind => Ends::Group,
         };
         let items = std::mem::take(&mut self.items);
         let hir = sequence::join(items, ends).map_err(|at| {
             refuse(at, "what never gives back what it took is supported where that changes nothing")
         })?;
+        let hir = match self.before.take() {
+            None => hir,
+            Some((before, index)) => {
+                let capture = Capture { index, name: None, sub: Box::new(hir) };
+                Hir::concat(vec![before, Hir::capture(capture)])
+            }
+        };
         self.branches.push(hir);
         Ok(())
     }

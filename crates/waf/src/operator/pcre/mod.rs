@@ -6,6 +6,7 @@ mod escape;
 mod brackets;
 mod group;
 mod sequence;
+mod behind;
 
 use regex_syntax::hir::{Capture, Hir, Look, Repetition};
 
@@ -19,6 +20,8 @@ use crate::operator::pcre::sequence::Item;
 const DEPTH: usize = 200;
 /// The highest group that has a name: `TX:9`.
 const GROUPS: u32 = 9;
+/// The group that is what matched, if not all of it is.
+const WHOLE: u32 = GROUPS + 1;
 const REPEATS: u32 = 65_535;
 const NOTHING: &str = "a quantifier follows nothing that can be repeated";
 
@@ -33,14 +36,21 @@ pub(crate) struct Refusal {
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) hir: Hir,
-    /// The group that is what matched, if not all of it is: what a look-ahead saw is left out.
+    /// The group that is what matched, if it took part: what was looked at is left out.
     pub(crate) whole: Option<u32>,
 }
 
 pub(crate) fn parse(pattern: &[u8]) -> Result<Parsed, Refusal> {
     let top = Frame::new(Kind::Top, Flags::DEFAULT, 0);
-    let mut parser =
-        Parser { pattern, at: 0, flags: Flags::DEFAULT, groups: 0, frames: Vec::new(), top };
+    let mut parser = Parser {
+        pattern,
+        at: 0,
+        flags: Flags::DEFAULT,
+        groups: 0,
+        whole: None,
+        frames: Vec::new(),
+        top,
+    };
     while parser.at < pattern.len() {
         parser.step()?;
     }
@@ -52,6 +62,7 @@ struct Parser<'a> {
     at: usize,
     flags: Flags,
     groups: u32,
+    whole: Option<u32>,
     /// The groups around the innermost one.
     frames: Vec<Frame>,
     top: Frame,
@@ -182,6 +193,7 @@ impl Parser<'_> {
             }
             group::Opening::Atomic => Kind::Atomic,
             group::Opening::Ahead(looks) => Kind::Ahead(looks),
+            group::Opening::NotBehind => Kind::NotBehind,
         };
         if self.frames.len() >= DEPTH {
             return Err(refuse(start, "groups are nested too deep"));
@@ -207,9 +219,9 @@ impl Parser<'_> {
             Kind::Top | Kind::Plain | Kind::Capture(_) => Item::new(hir, start),
             Kind::Atomic => sequence::atomic(hir, start)?,
             Kind::Ahead(looks) => {
-                self.look_ahead(looks, hir, start)?;
-                return Ok(());
+                return self.look_ahead(looks, hir, start);
             }
+            Kind::NotBehind => return self.look_behind(&hir, start),
         };
         self.top.items.push(item);
         Ok(())
@@ -217,7 +229,8 @@ impl Parser<'_> {
 
     /// A look-ahead at the very end is the same as what it looks for, left out of what matched.
     fn look_ahead(&mut self, looks: group::Looks, hir: Hir, at: usize) -> Result<(), Refusal> {
-        if self.at < self.pattern.len() || !self.frames.is_empty() || self.top.has_branches() {
+        let is_last = self.at == self.pattern.len() && self.frames.is_empty();
+        if !is_last || self.top.has_branches() || self.whole.is_some() {
             return Err(refuse(at, "a look-ahead is supported at the very end alone"));
         }
         let seen = match looks {
@@ -229,16 +242,30 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Parsed, Refusal> {
+    /// A negative look-behind that starts a branch is the same as anything else before it, left
+    /// out of what matched. Of several matches it may find another than PCRE.
+    fn look_behind(&mut self, hir: &Hir, at: usize) -> Result<(), Refusal> {
+        const START: &str = "a look-behind is supported once, at the very start of a branch";
+        if !self.frames.is_empty() || !self.top.items.is_empty() || self.whole.is_some() {
+            return Err(refuse(at, START));
+        }
+        let before = behind::anything_but(hir);
+        let before = before
+            .ok_or_else(|| refuse(at, "a negative look-behind is supported for few texts alone"))?;
+        self.whole = Some(WHOLE);
+        self.top.before = Some((before, WHOLE));
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Parsed, Refusal> {
         if !self.frames.is_empty() {
             return Err(refuse(self.top.start, "a parenthesis is not closed: write \\( for one"));
         }
-        let ahead = self.top.ahead.take();
+        let ahead = self.top.ahead.clone();
         let hir = self.top.finish()?;
-        let Some(ahead) = ahead else { return Ok(Parsed { hir, whole: None }) };
-        let index = self.groups.min(GROUPS) + 1;
-        let hir = Hir::capture(Capture { index, name: None, sub: Box::new(hir) });
-        Ok(Parsed { hir: Hir::concat(vec![hir, ahead]), whole: Some(index) })
+        let Some(ahead) = ahead else { return Ok(Parsed { hir, whole: self.whole }) };
+        let hir = Hir::capture(Capture { index: WHOLE, name: None, sub: Box::new(hir) });
+        Ok(Parsed { hir: Hir::concat(vec![hir, ahead]), whole: Some(WHOLE) })
     }
 }
 

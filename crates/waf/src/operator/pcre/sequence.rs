@@ -1,6 +1,6 @@
 //! What stands behind each other, and when `a++` is the same as `a+`.
 
-use regex_syntax::hir::{Hir, HirKind, Look};
+use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 
 use crate::operator::byte_set::ByteSet;
 use crate::operator::pcre::Refusal;
@@ -32,14 +32,36 @@ pub(crate) enum Ends {
 }
 
 /// The sequence, or where something in it gives back nothing though that would change matches.
-pub(crate) fn join(items: Vec<Item>, ends: Ends) -> Result<Hir, usize> {
-    for (index, item) in items.iter().enumerate() {
-        let follows = items.get(index + 1..).unwrap_or_default();
-        if item.is_possessive && !keeps(&item.hir, follows, ends) {
-            return Err(item.at);
+pub(crate) fn join(mut items: Vec<Item>, ends: Ends) -> Result<Hir, usize> {
+    for index in 0..items.len() {
+        let (before, follows) = items.split_at_mut(index + 1);
+        let Some(item) = before.last().filter(|item| item.is_possessive) else { continue };
+        if keeps(&item.hir, follows, ends) {
+            continue;
         }
+        let next = follows.first_mut().ok_or(item.at)?;
+        next.hir = behind_all_of(&item.hir, &next.hir).ok_or(item.at)?;
     }
     Ok(Hir::concat(items.into_iter().map(|item| item.hir).collect()))
+}
+
+/// What `next` matches behind as many of the repeated set as there are: `a++.` is `a+[^a]`.
+fn behind_all_of(repeated: &Hir, next: &Hir) -> Option<Hir> {
+    let HirKind::Repetition(repeated) = repeated.kind() else { return None };
+    let set = set_of(&repeated.sub).filter(|_| repeated.max.is_none())?;
+    let first = |of: ByteSet| Hir::class(of.and(set.not()).class());
+    if let Some(of) = set_of(next) {
+        return Some(first(of));
+    }
+    let HirKind::Repetition(next) = next.kind() else { return None };
+    let of = set_of(&next.sub).filter(|_| next.min > 0)?;
+    let rest = Repetition {
+        min: next.min - 1,
+        max: next.max.map(|max| max.saturating_sub(1)),
+        greedy: next.greedy,
+        sub: next.sub.clone(),
+    };
+    Some(Hir::concat(vec![first(of), Hir::repetition(rest)]))
 }
 
 /// Whether a repeated set matches the same if it may give back.
