@@ -22,7 +22,15 @@ impl ByteSet {
     }
 
     pub(crate) fn range(range: RangeInclusive<u8>) -> Self {
-        range.fold(Self::EMPTY, Self::with)
+        let (first, last) = range.into_inner();
+        Self::below(u32::from(last) + 1).and(Self::below(u32::from(first)).not())
+    }
+
+    fn below(bound: u32) -> Self {
+        Self([0, 64, 128, 192].map(|start| {
+            let bits = bound.saturating_sub(start);
+            1_u64.checked_shl(bits).map_or(u64::MAX, |bit| bit - 1)
+        }))
     }
 
     /// None if the class has characters of several bytes.
@@ -77,11 +85,10 @@ impl ByteSet {
 
     /// With both cases of each letter it has.
     pub(crate) fn fold(self) -> Self {
-        let others = self.iter().map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' => byte ^ 0x20,
-            _ => byte,
-        });
-        others.fold(self, Self::with)
+        // In the second word, `A` to `Z` are the bits 1 to 26, and `a` to `z` stand 32 higher.
+        const UPPER: u64 = ((1 << 26) - 1) << 1;
+        let [a, b, c, d] = self.0;
+        Self([a, b | (b & UPPER) << 32 | b >> 32 & UPPER, c, d])
     }
 
     pub(crate) fn len(self) -> u32 {
@@ -149,6 +156,15 @@ mod tests {
             assert!(set.and(set.not()).is_empty());
             assert_eq!(set.or(set.not()), ByteSet::ALL);
             assert_eq!(set.len() + set.not().len(), 256);
+        }
+    }
+
+    #[test]
+    fn ranges_have_their_ends() {
+        for (first, last) in [(0, 255), (0, 0), (255, 255), (63, 64), (60, 200), (128, 191)] {
+            let set = ByteSet::range(first..=last);
+            assert!(set.iter().eq(first..=last));
+            assert_eq!((first..=last).fold(ByteSet::EMPTY, ByteSet::with), set);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The operators of the OWASP Core Rule Set on values of its tests and of libinjection's.
 //!
-//! They lie beside the project, which holds no copy of them; Debian's CRS 3 is read where installed.
+//! They lie beside the project, which holds no copy of them. CRS 3 is read where it is installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

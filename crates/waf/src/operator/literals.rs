@@ -41,9 +41,9 @@ pub(crate) fn required_byte(hir: &Hir) -> Option<ByteSet> {
 
 /// How often values have a byte of a set, roughly: letters and digits more often than the rest.
 fn frequency(set: ByteSet) -> u32 {
-    let often = ByteSet::of(b"etaoinsrhldcumfpgwyb0123456789 =/.-&");
+    const OFTEN: ByteSet = ByteSet::of(b"etaoinsrhldcumfpgwyb0123456789 =/.-&");
     let some = ByteSet::range(b'!'..=b'~').fold();
-    set.and(often).len() * 20 + set.and(some).len() * 4 + set.len()
+    set.and(OFTEN).len() * 20 + set.and(some).len() * 4 + set.len()
 }
 
 /// Texts, lowercased, sorted, each once.
