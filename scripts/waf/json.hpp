@@ -1,5 +1,5 @@
 // JSON, as much of it as the oracle reads and writes. Strings are bytes: those that are no UTF-8
-// stand as {"base64": "..."}.
+// stand as {"base64": "..."}. Truth is skipped, for nothing here asks for it.
 #pragma once
 
 #include <algorithm>
@@ -102,14 +102,20 @@ class Reader {
         expect(':');
         value.fields.emplace_back(std::move(name), value_at(depth + 1));
       }
-    } else if (text_.compare(at_, 4, "null") == 0) {
-      at_ += 4;
+    } else if (word("null") || word("false") || word("true")) {
+      value.kind = Json::Null;
     } else {
       value.kind = Json::Number;
       value.text = digits();
       if (value.text.empty()) throw std::runtime_error("a value that is unknown here");
     }
     return value;
+  }
+
+  bool word(const std::string &wanted) {
+    if (text_.compare(at_, wanted.size(), wanted) != 0) return false;
+    at_ += wanted.size();
+    return true;
   }
 
   std::string digits() {
