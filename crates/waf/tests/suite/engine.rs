@@ -1,9 +1,11 @@
 //! The engine under test; all that the runner knows of it is here.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
+use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_waf::parse::{Disk, Fault, Problem, Reader};
+use tidegate_waf::parse::{Disk, Fault, Reader};
 use tidegate_waf::{
     Connection, RefusalKind, RequestHead, ResponseHead, RuleSet, Transaction, Verdict,
 };
@@ -13,101 +15,111 @@ use crate::exchange::{Exchange, Headers};
 use crate::outcome::{Outcome, SCORES};
 use crate::rules::{Setup, Source};
 
-/// Rules that only act with collections which last; the tests have none.
-const WITHOUT: [u32; 1] = [901_320];
+/// What a refusal without an answer counts as, and one by a budget, which is the proxy's to name.
+const NO_STATUS: u16 = 0;
 
-pub(crate) fn judge(setup: &Setup, stages: &[Stage]) -> Option<Vec<Outcome>> {
+/// The one rule of CRS with initcol, which is off unless a setting asks for it.
+const KEEPS_STATE: u32 = 901_320;
+
+pub(crate) fn judge(setup: &Setup, stages: &[Stage]) -> Vec<Outcome> {
     let rules = Arc::new(load(setup));
-    Some(stages.iter().map(|stage| run(&rules, &stage.exchange)).collect())
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = stages.len().div_ceil(threads).max(1);
+    let work = &|part: &[Stage]| -> Vec<Outcome> {
+        part.iter().map(|stage| judge_one(&rules, &stage.exchange)).collect()
+    };
+    std::thread::scope(|scope| {
+        let start = |part| scope.spawn(move || work(part));
+        let parts: Vec<_> = stages.chunks(share).map(start).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    })
 }
 
 fn load(setup: &Setup) -> RuleSet {
-    let skip = |fault: &Fault| {
-        let is_known = fault.rule.is_some_and(|id| WITHOUT.contains(&id.0));
-        is_known && matches!(fault.problem, Problem::Refused { .. })
-    };
-    let mut reader = Reader::new(&Disk, &skip);
+    let skips = |fault: &Fault| fault.rule.is_some_and(|rule| KEEPS_STATE == rule.0);
+    let mut reader = Reader::new(&Disk, &skips);
     for source in &setup.sources {
         match source {
-            Source::Text(text) => reader.text("inline".as_ref(), text.as_bytes()),
+            Source::Text(text) => reader.text(Path::new("suite.conf"), text.as_bytes()),
             Source::File(path) => reader.file(path),
         }
     }
     let tree = reader.finish().unwrap_or_else(|faults| panic!("{faults}"));
-    RuleSet::compile(&tree, &Disk, &skip).unwrap_or_else(|faults| panic!("{faults}"))
+    RuleSet::compile(&tree, &Disk, &skips).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-fn run(rules: &Arc<RuleSet>, exchange: &Exchange) -> Outcome {
-    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let connection =
-        Connection { client: address(40_000), server: address(80), id: b"1", time: 1_700_000_000 };
+fn judge_one(rules: &Arc<RuleSet>, exchange: &Exchange) -> Outcome {
+    let connection = Connection {
+        client: SocketAddr::from((Ipv4Addr::LOCALHOST, 40000)),
+        server: SocketAddr::from((Ipv4Addr::LOCALHOST, 80)),
+        id: b"suite",
+        time: 0,
+    };
     let mut transaction = Transaction::new(Arc::clone(rules), &connection);
-    let refused = exchange_under(&mut transaction, exchange);
+    let refused = exchanged(&mut transaction, exchange).err();
     transaction.finish();
-    let mut outcome = Outcome {
+    let logged = || transaction.matches().iter().filter(|found| found.is_logged);
+    Outcome {
+        logged: logged().map(|found| found.id.0).collect(),
+        lines: logged().map(|found| line(found.id.0, &found.message, &found.data)).collect(),
         status: refused.unwrap_or(exchange.response.status),
         is_refused: refused.is_some(),
         scores: SCORES.map(|name| transaction.tx_number(name).unwrap_or(0)),
-        ..Outcome::default()
-    };
-    for one in transaction.matches().iter().filter(|one| one.is_logged) {
-        outcome.logged.push(one.id.0);
-        let (message, data) = (printable(&one.message), printable(&one.data));
-        let line = format!("[id \"{}\"] [msg \"{message}\"] [data \"{data}\"]", one.id);
-        outcome.lines.push(line.into_bytes());
     }
-    outcome
 }
 
-/// As it stands in a line of a log.
-fn printable(text: &[u8]) -> String {
-    text.iter().fold(String::new(), |mut line, byte| {
-        match byte {
-            b' '..=b'~' => line.push(char::from(*byte)),
-            _ => line.push_str(&format!("\\x{byte:02x}")),
-        }
-        line
-    })
-}
-
-/// The status of a refusal, if there is one.
-fn exchange_under(transaction: &mut Transaction, exchange: &Exchange) -> Option<u16> {
-    let sent = pairs(&exchange.headers);
+/// The phases in their order, up to the one that refuses; what it refuses with.
+fn exchanged(transaction: &mut Transaction, exchange: &Exchange) -> Result<(), u16> {
+    let headers = borrowed(&exchange.headers);
     let head = RequestHead {
         method: &exchange.method,
         target: &exchange.target,
         protocol: &exchange.protocol,
-        headers: &sent,
+        headers: &headers,
     };
-    if let Some(status) = status(transaction.request_head(&head)) {
-        return Some(status);
+    passed(transaction.request_head(&head))?;
+    // Whether more is wanted is a question of who holds the body: here it is all there.
+    if !exchange.body.is_empty() {
+        let _wanted = transaction.request_body(&exchange.body);
     }
-    transaction.request_body(&exchange.body);
-    if let Some(status) = status(transaction.request_end()) {
-        return Some(status);
-    }
+    passed(transaction.request_end())?;
     let response = &exchange.response;
-    let sent = pairs(&response.headers);
-    let head =
-        ResponseHead { status: response.status, protocol: &exchange.protocol, headers: &sent };
-    if let Some(status) = status(transaction.response_head(&head)) {
-        return Some(status);
+    let headers = borrowed(&response.headers);
+    let head = ResponseHead { status: response.status, protocol: b"HTTP/1.1", headers: &headers };
+    passed(transaction.response_head(&head))?;
+    if !response.body.is_empty() {
+        let _wanted = transaction.response_body(&response.body);
     }
-    transaction.response_body(&response.body);
-    status(transaction.response_end())
+    passed(transaction.response_end())
 }
 
-fn pairs(headers: &Headers) -> Vec<(&[u8], &[u8])> {
-    headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect()
-}
-
-fn status(verdict: Verdict) -> Option<u16> {
+fn passed(verdict: Verdict) -> Result<(), u16> {
     match verdict {
-        Verdict::Pass => None,
-        Verdict::Refuse(refusal) => match refusal.kind {
-            RefusalKind::Status(status) | RefusalKind::Redirect { status, .. } => Some(status),
-            RefusalKind::Drop => Some(0),
-        },
-        Verdict::Exceeded(overrun) => panic!("{overrun}"),
+        Verdict::Pass => Ok(()),
+        Verdict::Refuse(refusal) => Err(match refusal.kind {
+            RefusalKind::Status(status) | RefusalKind::Redirect { status, .. } => status,
+            RefusalKind::Drop => NO_STATUS,
+        }),
+        Verdict::Exceeded(_) => Err(NO_STATUS),
     }
+}
+
+fn borrowed(headers: &Headers) -> Vec<(&[u8], &[u8])> {
+    headers.iter().map(|(name, value)| (&name[..], &value[..])).collect()
+}
+
+/// As the logs of ModSecurity have it, which patterns of tests are written for.
+fn line(id: u32, message: &[u8], data: &[u8]) -> Vec<u8> {
+    let (message, data) = (printable(message), printable(data));
+    format!("[id \"{id}\"] [msg \"{message}\"] [data \"{data}\"]").into_bytes()
+}
+
+fn printable(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        match byte {
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+        text
+    })
 }

@@ -69,7 +69,7 @@ fn logs_what_every_stage_expects() {
     let stages = case::read(&directory.join("tests/regression"));
     let overrides = known::overrides();
     assert!(overrides.len() <= OVERRIDES, "{} overrides", overrides.len());
-    let Some(outcomes) = engine::judge(&Setup::detecting(&directory), &stages) else { return };
+    let outcomes = engine::judge(&Setup::detecting(&directory), &stages);
     let tally = judge(&stages, &outcomes, &overrides);
     say(&format!("CRS suite: {tally}"));
     assert!(tally.is_clean(&overrides), "{}", tally.faults(&overrides));
@@ -101,11 +101,11 @@ fn libmodsecurity_fails_less_when_mended() {
 }
 
 fn compare(level: u8) {
-    let Some(directory) = crs() else { return };
+    let Some(directory) = crs().filter(|_| !is_for_the_oracle()) else { return };
     let stages = case::read(&directory.join("tests/regression"));
     let setup = Setup::blocking(&directory, level);
-    let Some(ours) = engine::judge(&setup, &stages) else { return };
     let Some(oracle) = oracle() else { return };
+    let ours = engine::judge(&setup, &stages);
     let causes = known::causes();
     let theirs = oracle.judge(&setup.mended(&causes), &stages);
     let known: Vec<Override> = causes.iter().flat_map(|cause| cause.differing(level)).collect();
