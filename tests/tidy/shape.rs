@@ -25,10 +25,13 @@ struct Module {
 fn modules(house: &House) -> Vec<Module> {
     let crates = house.below("crates/").filter(|file| {
         let name = file.path.split('/').skip(2).collect::<Vec<_>>().join("/");
-        let is_test = name.strip_prefix("tests/").is_some_and(|name| {
+        let is_root = |name: &str| {
             !name.contains('/') || name.matches('/').count() == 1 && name.ends_with("/main.rs")
-        });
-        is_test || ["src/lib.rs", "src/main.rs", "build.rs"].contains(&name.as_str())
+        };
+        let is_own_binary = ["tests/", "benches/"]
+            .iter()
+            .any(|folder| name.strip_prefix(folder).is_some_and(is_root));
+        is_own_binary || ["src/lib.rs", "src/main.rs", "build.rs"].contains(&name.as_str())
     });
     let roots = crates.map(|file| file.path.as_str()).chain(ROOTS);
     let roots = roots.filter(|path| house.get(path).is_some());
@@ -168,6 +171,7 @@ mod tests {
             ("crates/a/tests/b/main.rs", "mod c;"),
             ("crates/a/tests/b/c.rs", ""),
             ("crates/a/tests/b/d.rs", ""),
+            ("crates/a/benches/e.rs", ""),
         ]);
         let expected = [
             "crates/a/tests/b/d.rs:1: no `mod` leads here",
