@@ -5,9 +5,13 @@
 
 Both judge the same requests by the same rules, blocking, in turns, so that a machine that
 is slow or busy for a while is so for both. A judge is a program that takes the arguments
-of oracle.cpp and speaks its lines. Prints a table in Markdown: the processor time of a
-request in microseconds, the median of all rounds and their spread. The exit code is 1
-where the two decide otherwise, or where one refuses what is meant to pass.
+of oracle.cpp and speaks its lines; that of Tidegate is target/release/examples/judge, by
+
+    cargo build --release -p tidegate-waf --example judge
+
+Prints a table in Markdown: the processor time of a request in microseconds, the median of
+all rounds and their spread. The exit code is 1 where one refuses what is meant to pass, or
+lets pass what is not.
 """
 
 import argparse

@@ -28,7 +28,7 @@ fn modules(house: &House) -> Vec<Module> {
         let is_root = |name: &str| {
             !name.contains('/') || name.matches('/').count() == 1 && name.ends_with("/main.rs")
         };
-        let is_own_binary = ["tests/", "benches/"]
+        let is_own_binary = ["tests/", "benches/", "examples/"]
             .iter()
             .any(|folder| name.strip_prefix(folder).is_some_and(is_root));
         is_own_binary || ["src/lib.rs", "src/main.rs", "build.rs"].contains(&name.as_str())
