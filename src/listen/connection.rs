@@ -10,6 +10,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use tokio::time::{Duration, Instant};
 
 use super::Door;
+use super::body_end::{BodyEnd, KeptEnd};
 use super::head::HeadFault;
 use super::listener::Listener;
 use super::seats::Seat;
@@ -100,6 +101,7 @@ pub(crate) struct Exchange {
     last: AtomicBool,
     watched: AtomicBool,
     cut: AtomicBool,
+    body_end: BodyEnd,
 }
 
 impl Exchange {
@@ -130,6 +132,7 @@ impl Exchange {
             last: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            body_end: BodyEnd::default(),
         })
     }
 
@@ -251,6 +254,16 @@ impl Exchange {
 
     pub(super) fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Acquire)
+    }
+
+    /// As long as this is kept, whoever reads the body gets all of it but the end.
+    /// Over h1 the rest is told beside the reads; over h2 the end is told once more.
+    pub(crate) fn keep_end(&self) -> KeptEnd<'_> {
+        self.body_end.keep()
+    }
+
+    pub(super) fn body_end(&self) -> &BodyEnd {
+        &self.body_end
     }
 
     /// Lets every read and write of the exchange fail from now on; it must be

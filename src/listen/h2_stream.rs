@@ -39,6 +39,8 @@ use super::speed::{Least, Speed, TooSlow, Wait};
 pub(super) struct H2Stream {
     request: RequestHeader,
     body: H2Body,
+    // The end of the body, which was kept from who read it, is still to be told.
+    owes_end: bool,
     answer: H2Answer,
     exchange: Arc<Exchange>,
     shared: Shared,
@@ -69,6 +71,7 @@ impl H2Stream {
     ) -> Self {
         H2Stream {
             body: H2Body::new(body, &head.headers),
+            owes_end: false,
             request: head.into(),
             answer: H2Answer::new(answer),
             digest: Digest { proxy_digest: Some(exchange.digest()), ..Digest::default() },
@@ -173,14 +176,21 @@ impl Session for H2Stream {
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        let keeps_end = self.exchange.body_end().is_kept();
+        if self.owes_end && !keeps_end {
+            self.owes_end = false;
+            return Ok(None);
+        }
         let wait = self.sends.begin(self.least(Least::of_bodies));
         let read = before_deadline(&self.exchange, self.body.next());
         let piece = step(&wait, self.body_timeout, ErrorType::ReadTimedout, read).await?;
         wait.moved(piece.as_ref().map_or(0, Bytes::len));
+        self.owes_end = keeps_end && self.body.is_done();
         Ok(piece)
     }
 
     async fn drain_request_body(&mut self) -> Result<()> {
+        self.owes_end = false;
         let drain = unless_cut(&self.exchange, self.body.drain());
         within(self.drain_timeout, ErrorType::ReadTimedout, drain).await
     }
@@ -283,7 +293,7 @@ impl Session for H2Stream {
     }
 
     fn is_body_done(&mut self) -> bool {
-        self.body.is_done()
+        self.body.is_done() && !self.owes_end
     }
 
     async fn finish(&mut self) -> Result<()> {
@@ -302,7 +312,7 @@ impl Session for H2Stream {
     }
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        if !no_body_expected && !self.body.is_done() {
+        if !no_body_expected && !self.is_body_done() {
             return self.read_body_bytes().await;
         }
         let idle = async {

@@ -4,6 +4,7 @@
 //! in one segment), hold back what a client pipelined until its turn comes,
 //! and let the hooks set a deadline that ends a silent exchange.
 
+mod body;
 mod linger;
 mod stream;
 mod write;
@@ -72,6 +73,8 @@ pub(super) struct EdgeIo {
     // came in one read with the end of a chunked body.
     ahead: BytesMut,
     belongs: Belongs,
+    // The last byte of a body, read and not passed on yet.
+    end: Option<u8>,
     // Of HTTP/2 alone, which has many exchanges and hence none here.
     frames: Option<Box<Frames>>,
     pace: Arc<Pace>,
@@ -90,6 +93,7 @@ impl EdgeIo {
             unsent: Vec::new(),
             ahead: BytesMut::new(),
             belongs: Belongs::All,
+            end: None,
             frames: None,
             pace: Arc::default(),
             speed: Speed::default(),
@@ -166,6 +170,7 @@ impl EdgeIo {
         self.digest = None;
         self.alarm = None;
         self.belongs = Belongs::All;
+        self.end = None;
         self.speed = Speed::default();
     }
 
@@ -219,32 +224,6 @@ impl EdgeIo {
             Belongs::Bytes(0) => self.poll_ahead(cx),
             _ => self.transport.poll_left(cx),
         }
-    }
-
-    /// Reads of a chunked body; what comes after it is kept.
-    fn poll_chunks(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(self.transport.poll_read(cx, buf))?;
-        let (Belongs::Chunks(chunks), (_, come)) =
-            (&mut self.belongs, buf.filled().split_at(before))
-        else {
-            return Poll::Ready(Ok(()));
-        };
-        let used = match chunks.follow(come) {
-            Ok(used) => used,
-            Err(bad) => {
-                // None of it is told, lest a server sees an end in it.
-                buf.set_filled(before);
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, bad)));
-            }
-        };
-        let (_, next) = come.split_at(used);
-        self.ahead.extend_from_slice(next);
-        if chunks.is_done() {
-            self.belongs = Belongs::Bytes(0);
-        }
-        buf.set_filled(before + used);
-        Poll::Ready(Ok(()))
     }
 
     fn poll_all(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -365,18 +344,13 @@ impl AsyncRead for EdgeIo {
         let (before, least) = (buf.filled().len(), me.least());
         let read = match &me.belongs {
             _ if me.is_watched() => me.poll_left(cx),
+            _ if me.end.is_some() => me.poll_end(cx, buf),
             Belongs::All => me.poll_all(cx, buf),
             Belongs::Chunks(_) => me.poll_chunks(cx, buf),
             Belongs::Bytes(0) => me.poll_ahead(cx),
             Belongs::Bytes(left) => {
                 let left = *left;
-                let limit = usize::try_from(left).unwrap_or(usize::MAX).min(buf.remaining());
-                let mut part = ReadBuf::new(buf.initialize_unfilled_to(limit));
-                let read = me.transport.poll_read(cx, &mut part);
-                let n = part.filled().len();
-                buf.advance(n);
-                me.belongs = Belongs::Bytes(left - n as u64);
-                read
+                me.poll_length(left, cx, buf)
             }
         };
         match (read, least) {
@@ -410,7 +384,7 @@ mod tests {
     use super::*;
 
     /// Our end of a connection on which a request runs, and the client's end.
-    async fn asked() -> (Arc<Seats>, EdgeIo, Arc<Exchange>, TcpStream) {
+    pub(super) async fn asked() -> (Arc<Seats>, EdgeIo, Arc<Exchange>, TcpStream) {
         let accepting = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(accepting.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = accepting.accept().await.unwrap();

@@ -7,6 +7,7 @@
 mod accept;
 #[cfg(any(test, fuzzing))]
 mod any_bytes;
+mod body_end;
 mod bucket;
 mod chunks;
 mod complaint;
@@ -43,6 +44,7 @@ use pingora::apps::HttpServerApp;
 pub(crate) use accept::{Edge, Opened, Serving};
 #[cfg(any(test, fuzzing))]
 pub(crate) use any_bytes::{follow_answer, follow_chunks, follow_frames};
+pub(crate) use body_end::{KeptEnd, LastByte};
 pub(crate) use chunks::BadChunks;
 pub(crate) use connection::{Channel, Exchange};
 pub(crate) use h2_body::{BODY_LENGTH, TRAILERS};
