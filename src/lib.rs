@@ -24,6 +24,7 @@ mod client;
 mod route;
 mod access;
 mod limit;
+mod waf;
 mod files;
 mod balance;
 mod upstream;

@@ -45,3 +45,4 @@ mod traps;
 mod upgrade;
 mod uploads;
 mod upstream_tls;
+mod waf;

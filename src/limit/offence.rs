@@ -23,6 +23,8 @@ pub(crate) enum Offence {
     Malformed,
     /// Showed credentials that are wrong.
     Credentials,
+    /// Sent what rules took for an attack, and now and then are wrong.
+    Blocked,
     /// Asked for what it may not have.
     Forbidden,
     /// Asked more than it may.
@@ -42,6 +44,7 @@ impl Offence {
         match self {
             Offence::Malformed => "malformed",
             Offence::Credentials => "credentials",
+            Offence::Blocked => "blocked",
             Offence::Forbidden => "forbidden",
             Offence::Exceeded => "exceeded",
             Offence::Head => "head",
@@ -54,7 +57,7 @@ impl Offence {
     fn weight(self) -> u16 {
         match self {
             Offence::Malformed => GRAVE,
-            Offence::Head => 5,
+            Offence::Head | Offence::Blocked => 5,
             // A page that is open with a token that has expired asks on and on.
             Offence::Credentials => 4,
             Offence::Forbidden | Offence::Exceeded => 2,

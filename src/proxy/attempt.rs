@@ -154,7 +154,7 @@ pub(super) fn replay(session: &Session) -> Replay {
 }
 
 /// Whether pingora still holds the body.
-fn is_kept(session: &Session) -> bool {
+pub(super) fn is_kept(session: &Session) -> bool {
     !session.as_ref().retry_buffer_truncated()
 }
 

@@ -4,6 +4,7 @@
 use crate::access::{BasicFault, Challenged, Denied, ForwardFault, JwtFault, Pressure, Unproven};
 use crate::limit::Exceeded;
 use crate::log::Blame;
+use crate::waf::Blocked;
 
 use super::refuse::Refusal;
 
@@ -25,6 +26,10 @@ pub(super) fn of(refusal: &Refusal) -> Blame {
             | Exceeded::Client
             | Exceeded::ClientOfRoute => Blame::Client,
             Exceeded::Route => Blame::Site,
+        },
+        Refusal::Blocked(blocked) => match blocked {
+            Blocked::Rule(_) | Blocked::Over | Blocked::ClientFull => Blame::Client,
+            Blocked::Full => Blame::Site,
         },
         // Whoever leaves has done nothing.
         Refusal::ClientLeft(_)
@@ -85,6 +90,8 @@ mod tests {
             (Exceeded::Banned.into(), Blame::Client),
             (Exceeded::ClientOfRoute.into(), Blame::Client),
             (Exceeded::Route.into(), Blame::Site),
+            (Blocked::Rule("942100".into()).into(), Blame::Client),
+            (Blocked::Full.into(), Blame::Site),
             (Refusal::NoServer(NoServer::AllBusy), Blame::Site),
             (Refusal::TookTooLong, Blame::Site),
         ] {

@@ -14,6 +14,7 @@ use crate::log::{Cause, Failure};
 use crate::respond::Encoder;
 use crate::site::{Route, Site};
 use crate::upstream::{InUse, Need, Upstream};
+use crate::waf::Inspection;
 
 use super::refuse::{Refusal, Told};
 
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     pub(super) permit: Option<Permit>,
     /// The right to be waited for, until its answer begins.
     pub(super) slot: Option<Slot>,
+    /// As long as something of the request is to be judged or, judged, to be sent.
+    pub(super) inspection: Option<Inspection>,
     /// What is asked of the server; none before a route with servers is found.
     pub(super) forward: Option<Forward>,
     /// The most bytes of body that may come.
@@ -149,6 +152,7 @@ impl Context {
             under_way: None,
             permit: None,
             slot: None,
+            inspection: None,
             forward: None,
             body_limit: u64::MAX,
             metered: Metered::default(),

@@ -13,7 +13,7 @@ use crate::balance::{Ask, Outcome};
 use crate::listen::{Exchange, LINGER};
 use crate::upstream::{Failed, Need, Protocol, Upstream, framing, headers};
 
-use super::attempt::{may_retry, replay, report};
+use super::attempt::{is_kept, may_retry, replay, report};
 use super::context::{Context, Forward, Link, Piece};
 use super::fields;
 use super::meter;
@@ -56,6 +56,9 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
     forward.in_use = Some(in_use);
     forward.begin(lease);
     ctx.metered.begin();
+    if let Some(inspection) = &mut ctx.inspection {
+        inspection.begin_attempt(is_kept(session));
+    }
     ctx.failure = None;
     exchange.no_deadline();
     Ok(Box::new(peer))

@@ -15,6 +15,7 @@ use crate::listen::{Exchange, HeadFault};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
 use crate::site::{Route, Site, State};
+use crate::waf::Blocked;
 
 use super::context::Context;
 use super::refuse::Refusal;
@@ -202,6 +203,7 @@ pub(super) fn offence(refusal: &Refusal, status: u16) -> Option<Offence> {
         },
         // What many use up together is nobody's fault, and a ban ends when it was said to.
         Refusal::Exceeded(exceeded) => exceeded.is_its_own().then_some(Offence::Exceeded),
+        Refusal::Blocked(Blocked::Rule(_)) => Some(Offence::Blocked),
         _ => None,
     }
 }
@@ -223,6 +225,11 @@ fn ask<'a>(client: &Client, route: &'a Route, headers: &'a HeaderMap, site: &Sit
         route: &route.name,
         headers,
     }
+}
+
+/// Whether a client is one, and no proxy that speaks for many.
+pub(super) fn is_told_apart(client: &Client, site: &Site) -> bool {
+    who(client, site) == Who::Client
 }
 
 fn who(client: &Client, site: &Site) -> Who {
@@ -270,6 +277,8 @@ mod tests {
         check(&NoRoute::Method { allow: Vec::new() }.into(), None);
         check(&WrongHost.into(), None);
         check(&Refusal::BodyTooLarge, None);
+        check(&Blocked::Rule("1".into()).into(), Some(Offence::Blocked));
+        check(&Blocked::Over.into(), None);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! This is pingora's `ProxyHttp` as a table of short hooks. What happens is in
 //! the files: `admit` (may it come in), `forward` (to a server and back),
 //! `attempt` (how that ends, and whether once more), `deliver` (what the client
-//! gets and what is remembered), `meter` (how much it asks), `persist` (whether its connection stays),
-//! `refuse` (every answer that is a no). `door` is the same conductor before
+//! gets and what is remembered), `meter` (how much it asks), `inspect` (what it looks like),
+//! `persist` (whether its connection stays), `refuse` (every answer that is a no), `failure` (what
+//! pingora ends a request with). `door` is the same conductor before
 //! pingora begins.
 
 mod admit;
@@ -15,8 +16,10 @@ mod blame;
 mod context;
 mod deliver;
 mod door;
+mod failure;
 mod fields;
 mod forward;
+mod inspect;
 mod meter;
 mod persist;
 mod refuse;
@@ -38,6 +41,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::site::{Site, State};
 
+use self::answer::Reply;
 use self::context::{Context, Link, Piece};
 pub(crate) use self::door::FrontDoor;
 use self::refuse::Refusal;
@@ -53,6 +57,17 @@ impl Conductor {
     /// `worker` is the index of the worker that it serves requests on.
     pub(crate) fn new(site: Arc<ArcSwap<Site>>, state: Arc<State>, worker: usize) -> Self {
         Conductor { site, state, worker }
+    }
+
+    /// Lets a request in, and as much of its body as is to be judged before.
+    async fn admit(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<Option<Reply>, Refusal> {
+        let reply = admit::admit(session, ctx, &self.state).await?;
+        inspect::body(reply.is_none(), session, ctx, &self.state).await?;
+        Ok(reply)
     }
 
     /// Pingora asks only when a request begins.
@@ -80,7 +95,7 @@ impl ProxyHttp for Conductor {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         self.note_draining(session);
-        match admit::admit(session, ctx, &self.state).await {
+        match self.admit(session, ctx).await {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
             Err(Refusal::ClientLeft(error)) => Err(error),
@@ -99,6 +114,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Context,
     ) -> Result<()> {
         forward::request_body(session, body, piece(end_of_stream), ctx)?;
+        inspect::piece(body, piece(end_of_stream), ctx)?;
         meter::body(session, body.as_ref().map_or(0, Bytes::len), ctx, &self.state).await
     }
 
@@ -193,7 +209,7 @@ impl ProxyHttp for Conductor {
         error: &Error,
         ctx: &mut Context,
     ) -> FailToProxy {
-        refuse::after_failure(session, error, ctx).await
+        failure::tell(session, error, ctx).await
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {

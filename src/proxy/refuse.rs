@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use pingora::{Error, ErrorSource, ErrorType, Result};
-use pingora_proxy::{FailToProxy, Session};
+use pingora::{Error, Result};
+use pingora_proxy::Session;
 
 use crate::access::{BasicFault, Challenged, Denied, ForwardFault, JwtFault, Verdict};
 use crate::balance::NoServer;
 use crate::client::TwoClients;
 use crate::limit::{Crowded, Exceeded, Offence};
-use crate::listen::{BODY_LENGTH, BadChunks, HeadFault, TRAILERS, TooSlow, WrongHost};
+use crate::listen::{HeadFault, WrongHost};
 use crate::log::{Blame, Room};
 use crate::respond::{Answer, ErrorPages, Form, Page};
 use crate::route::NoRoute;
 use crate::sanitise::{Kind, Malformed};
+use crate::waf::Blocked;
 
 use super::answer;
 use super::blame;
 use super::context::Context;
 use super::meter;
-use super::summary;
 use super::work;
 
 /// Everything a request may be refused for, or fail with.
@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     Exceeded(Exceeded),
     /// All requests together are too many.
     Crowded(Crowded),
+    /// The rules are against it.
+    Blocked(Blocked),
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The client stopped sending its body.
@@ -85,7 +87,7 @@ impl Refusal {
     /// The table: what a client is told, and what the log says.
     pub(super) fn told(&self) -> Told {
         use Room::{
-            Access, Balance, Client, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream,
+            Access, Balance, Client, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream, Waf,
         };
         let (status, room, tag) = match self {
             Refusal::Malformed(cause) => (of_kind(cause.kind()), Sanitise, cause.tag()),
@@ -97,6 +99,7 @@ impl Refusal {
             Refusal::Denied(denied) => (of_denied(denied), Access, denied.tag()),
             Refusal::Exceeded(exceeded) => (of_exceeded(exceeded), Limit, exceeded.tag()),
             Refusal::Crowded(_) => (503, Limit, "shed"),
+            Refusal::Blocked(blocked) => (of_blocked(blocked), Waf, blocked.tag()),
             Refusal::BodyTooLarge => (413, Listen, "body_too_large"),
             Refusal::ClientTooSlow => (408, Listen, "body_too_slow"),
             Refusal::ClientLeft(_) => (0, Listen, "client_left"),
@@ -119,6 +122,7 @@ impl Refusal {
         match self {
             Refusal::Exceeded(exceeded) => exceeded.rule(),
             Refusal::Crowded(crowded) => Some(crowded.rule.clone()),
+            Refusal::Blocked(blocked) => blocked.rule(),
             _ => None,
         }
     }
@@ -159,7 +163,9 @@ impl Refusal {
             Refusal::Crowded(crowded) => {
                 Some((header::RETRY_AFTER, HeaderValue::from(u16::from(crowded.retry_after))))
             }
-            Refusal::NoServer(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Refusal::NoServer(_) | Refusal::Blocked(Blocked::ClientFull | Blocked::Full) => {
+                Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+            }
             _ => None,
         }
     }
@@ -236,6 +242,15 @@ fn of_exceeded(exceeded: &Exceeded) -> u16 {
     }
 }
 
+fn of_blocked(blocked: &Blocked) -> u16 {
+    match blocked {
+        Blocked::Rule(_) => 403,
+        Blocked::Over => 413,
+        Blocked::ClientFull => 429,
+        Blocked::Full => 503,
+    }
+}
+
 fn of_kind(kind: Kind) -> u16 {
     match kind {
         Kind::BadRequest => 400,
@@ -272,6 +287,12 @@ impl From<Denied> for Refusal {
 impl From<Exceeded> for Refusal {
     fn from(cause: Exceeded) -> Self {
         Refusal::Exceeded(cause)
+    }
+}
+
+impl From<Blocked> for Refusal {
+    fn from(cause: Blocked) -> Self {
+        Refusal::Blocked(cause)
     }
 }
 
@@ -321,75 +342,4 @@ pub(super) async fn send(
     let answer = refusal.page(id, form, pages);
     answer::write_fixed(answer, work::fixed_fields(refusal), session, ctx).await?;
     Ok(true)
-}
-
-/// Tells the client about a failure that pingora ends the request with.
-pub(super) async fn after_failure(
-    session: &mut Session,
-    error: &Error,
-    ctx: &mut Context,
-) -> FailToProxy {
-    let is_over = ctx.exchange().is_some_and(|exchange| exchange.is_over());
-    let is_answered = ctx.forward.as_ref().is_some_and(|forward| forward.is_answered);
-    let refusal = match ctx.failure.take() {
-        // What ended is only the rest of the request.
-        _ if is_answered => None,
-        _ if is_over => Some(Refusal::TookTooLong),
-        told => told.or_else(|| of_error(error)),
-    };
-    ctx.error = Some(summary::of(error));
-    let silent = FailToProxy { error_code: 0, can_reuse_downstream: false };
-    let Some(refusal) = refusal else {
-        return silent;
-    };
-    ctx.refuse(&refusal);
-    if answer::has_begun(session) {
-        return silent;
-    }
-    let status = refusal.told().status;
-    session.set_keepalive(None);
-    if let Err(error) = send(&refusal, session, ctx).await {
-        ::log::debug!("a refusal did not reach the client: {error}");
-    }
-    FailToProxy { error_code: status, can_reuse_downstream: false }
-}
-
-/// What pingora's error means; none when the client is gone.
-fn of_error(error: &Error) -> Option<Refusal> {
-    match (error.esource(), error.etype()) {
-        (ErrorSource::Upstream, ErrorType::ConnectTimedout | ErrorType::ReadTimedout) => {
-            Some(Refusal::ServerTooSlow)
-        }
-        (ErrorSource::Upstream, _) => Some(Refusal::BadAnswer),
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Refusal::ClientTooSlow),
-        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => {
-            Some(Refusal::Malformed(Malformed::Connection))
-        }
-        (ErrorSource::Downstream, ErrorType::Custom("InvalidChunk" | "InvalidTrailerEnd")) => {
-            Some(Refusal::Malformed(Malformed::Chunks))
-        }
-        (ErrorSource::Downstream, _) if is_by::<BadChunks>(error) => {
-            Some(Refusal::Malformed(Malformed::Chunks))
-        }
-        (ErrorSource::Downstream, ErrorType::ReadError) if is_by::<TooSlow>(error) => {
-            Some(Refusal::ClientTooSlow)
-        }
-        (ErrorSource::Downstream, ErrorType::Custom(BODY_LENGTH)) => {
-            Some(Refusal::Malformed(Malformed::BodyLength))
-        }
-        (ErrorSource::Downstream, ErrorType::Custom(TRAILERS)) => {
-            Some(Refusal::Malformed(Malformed::Trailers))
-        }
-        (ErrorSource::Downstream, _) => None,
-        // What writes an answer of ours fails without a source.
-        (ErrorSource::Unset, ErrorType::WriteError | ErrorType::WriteTimedout) => None,
-        (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Refusal::Internal),
-    }
-}
-
-/// Whether `listen` stopped reading a body for this.
-fn is_by<T: std::error::Error + 'static>(error: &Error) -> bool {
-    let cause = error.cause.as_ref();
-    let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()?.get_ref());
-    cause.is_some_and(|cause| cause.is::<T>())
 }

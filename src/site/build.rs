@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use http::HeaderName;
-
 use crate::access::{Access, Seal, Sources};
 use crate::client::Clients;
 use crate::config::{self, Config};
@@ -19,7 +17,11 @@ use crate::units::{OrOff, Period};
 use crate::upstream::Upstream;
 
 use super::limits::RateLimits;
-use super::{Action, Defaults, NamedBy, Route, Site, Targets, exposed, limits, names, needless};
+use super::profiles::Profiles;
+use super::{
+    Action, Defaults, NamedBy, Route, Site, Targets, exposed, guarded, limits, names, needless,
+    profiles,
+};
 
 type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
@@ -45,6 +47,9 @@ impl Site {
         let bans = faults.collect("bans", BanPolicy::new(&config.bans));
         let defaults = faults.collect("defaults", Defaults::new(config));
         faults.collect("defaults", limits::check_defaults(config));
+        let waf = profiles::Written::find();
+        let profiles = faults.collect("waf", profiles::build(&waf));
+        faults.collect("defaults", profiles::check_defaults(&waf).map_err(|f| f.under("waf")));
         let sources = Sources::open(
             config.routes.iter().map(|route| &route.access),
             &config.clients.geo,
@@ -56,6 +61,8 @@ impl Site {
             rate_limits: rate_limits.as_ref(),
             defaults: defaults.as_ref(),
             sources: &sources,
+            waf: &waf,
+            profiles: profiles.as_ref(),
         };
         let routes = faults.collect("routes", build_routes(&shared, metrics));
         faults.collect("routes", exposed::check(config));
@@ -113,6 +120,8 @@ struct Shared<'a> {
     rate_limits: Option<&'a RateLimits>,
     defaults: Option<&'a Defaults>,
     sources: &'a Sources,
+    waf: &'a profiles::Written,
+    profiles: Option<&'a Profiles>,
 }
 
 impl Defaults {
@@ -158,7 +167,7 @@ fn build_routes(
     let names = names::of_routes(routes).map_err(|found| faults.extend(found));
     let names = names.unwrap_or_else(|()| vec![String::new(); routes.len()]);
     for (index, (written, name)) in routes.iter().zip(&names).enumerate() {
-        let builder = RouteBuilder { written, shared };
+        let builder = RouteBuilder { index, written, shared };
         let route = faults.collect(index, builder.build(name, metrics));
         built.extend(route.flatten());
         let name = written.name.as_deref();
@@ -166,35 +175,8 @@ fn build_routes(
     }
     // The router is built even where routes have faults, to find its own.
     let router = Router::new(rules).map_err(|found| faults.extend(found)).ok();
-    guard(&mut built);
+    guarded::guard(&mut built);
     faults.into_result(|| Some((router?, built.into_iter().map(Arc::new).collect())))
-}
-
-/// Says to each route which fields its servers believe, whatever upstreams they are in.
-fn guard(routes: &mut [Route]) {
-    let mut filled: HashMap<String, Vec<HeaderName>> = HashMap::new();
-    for route in routes.iter().filter(|route| route.access.names().next().is_some()) {
-        for server in servers(route) {
-            filled.entry(server).or_default().extend(route.access.names().cloned());
-        }
-    }
-    for route in routes {
-        let believed = servers(route).filter_map(|server| filled.get(&server));
-        let mut names: Vec<HeaderName> = believed.flatten().cloned().collect();
-        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-        names.dedup();
-        route.guarded = names;
-    }
-}
-
-/// What tells the processes apart that a route asks.
-fn servers(route: &Route) -> impl Iterator<Item = String> {
-    let destinations = route.upstreams().flat_map(|upstream| upstream.pool.destinations());
-    destinations.map(|destination| match destination.rsplit_once(':') {
-        // Three names of the same machine, and most often of the same process.
-        Some(("localhost" | "127.0.0.1" | "[::1]", port)) => format!("localhost:{port}"),
-        _ => destination,
-    })
 }
 
 /// Names of query parameters whose values no log shows, each once.
@@ -209,6 +191,7 @@ fn secret_parameters(routes: &[Arc<Route>]) -> Vec<String> {
 }
 
 struct RouteBuilder<'a> {
+    index: usize,
     written: &'a config::Route,
     shared: &'a Shared<'a>,
 }
@@ -226,6 +209,8 @@ impl RouteBuilder<'_> {
         let access = faults.collect("access", self.access());
         let limits = limits::of_route(written, self.shared.config, self.shared.rate_limits);
         let limits = limits.map_err(|found| faults.extend(found)).ok().flatten();
+        let waf = profiles::of_route(self.index, self.shared.waf, self.shared.profiles);
+        let waf = faults.collect("waf", waf).flatten();
         let headers = match own(&written.headers) {
             Some(own) => faults.collect("headers", HeaderRules::new(own)),
             None => defaults.map(|defaults| defaults.headers.clone()),
@@ -256,6 +241,7 @@ impl RouteBuilder<'_> {
                 guarded: Vec::new(),
                 cors: cors?,
                 limits: limits?,
+                waf: waf?,
                 priority: written.priority.unwrap_or(self.shared.config.defaults.priority),
                 rewrite: rewrite?,
                 headers: headers?,

@@ -7,9 +7,11 @@
 mod build;
 mod exposed;
 mod gaps;
+mod guarded;
 mod limits;
 mod names;
 mod needless;
+mod profiles;
 mod state;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ use crate::route::{Matched, NoRoute, Redirect, Rewrite, Router};
 use crate::sanitise::{Head, Strict};
 use crate::units::{ByteSize, OrOff, Period};
 use crate::upstream::Upstream;
+use crate::waf::Profile;
 use crate::watch::Refresh;
 
 pub(crate) use self::state::State;
@@ -140,6 +143,8 @@ pub(crate) struct Route {
     pub(crate) guarded: Vec<HeaderName>,
     pub(crate) cors: Option<Cors>,
     pub(crate) limits: Limits,
+    /// What judges requests; none where nothing does.
+    pub(crate) waf: Option<Arc<Profile>>,
     pub(crate) priority: Priority,
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) headers: HeaderRules,

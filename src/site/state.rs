@@ -8,6 +8,7 @@ use crate::limit::{Figures, Ledger, Offence};
 use crate::listen::{Event, Listener};
 use crate::log::{Logs, Metrics, Protocol, Record, UpstreamMetrics};
 use crate::networks::ClientKey;
+use crate::waf::Memory;
 
 use super::{Route, Site};
 
@@ -16,13 +17,21 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     pub(crate) logs: Logs,
     pub(crate) ledger: Ledger,
+    /// What is kept of bodies until they are judged.
+    pub(crate) held: Arc<Memory>,
     // The process is about to end: no longer ready.
     draining: AtomicBool,
 }
 
 impl State {
     pub(crate) fn new(metrics: Metrics, logs: Logs, ledger: Ledger) -> Arc<Self> {
-        Arc::new(State { metrics, logs, ledger, draining: AtomicBool::new(false) })
+        Arc::new(State {
+            metrics,
+            logs,
+            ledger,
+            held: Arc::default(),
+            draining: AtomicBool::new(false),
+        })
     }
 
     /// Gives a request's record to all its readers.

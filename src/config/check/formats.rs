@@ -6,6 +6,7 @@ use crate::client::Country;
 use crate::limit::{Amount, Rate};
 use crate::networks::Network;
 use crate::units::{ByteRate, ByteSize, Count, OrOff, Period, Share, Switch, Unreadable, Word};
+use crate::waf::Named;
 
 /// A `format` of the schema and its judge.
 #[derive(Clone, Copy)]
@@ -19,7 +20,8 @@ pub(super) struct Format {
 }
 
 /// Every format that is judged here; any other says nothing about the text.
-const FORMATS: [Format; 12] = [
+const FORMATS: [Format; 13] = [
+    format::<Named>(Named::FORMAT, "the name of a profile or off", "off"),
     format::<Period>(Period::FORMAT, "a duration", "1s"),
     format::<ByteSize>(ByteSize::FORMAT, "a size", "1KiB"),
     format::<Share>(Share::FORMAT, "a share", "1%"),

@@ -1,0 +1,404 @@
+//! One request before the rules of its profile: how much of its body is waited
+//! for, what may go on to a server, and what may not yet.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::config::{Files, Mode, Over};
+use super::judge::{Transaction, Verdict};
+use super::memory::{Memory, Share};
+use super::{Blocked, Profile};
+use crate::networks::ClientKey;
+
+/// How often one body is judged at most: a form with as many files between
+/// fields has no other use than to have it judged so often.
+const MOST_VERDICTS: u32 = 64;
+
+/// One request before the rules. It keeps the profile that it began with.
+#[derive(Debug)]
+pub(crate) struct Inspection {
+    profile: Arc<Profile>,
+    judge: Transaction,
+    state: State,
+    // Bytes of the body that were shown to the rules, or would have been, files aside.
+    counted: u64,
+    // Bytes of the body that were taken. Invariant: `held` are the last of them.
+    taken: u64,
+    held: BytesMut,
+    // Bytes before `held` that may go on, and that nobody else will send.
+    unsent: BytesMut,
+    // How far into the body the next piece of this attempt begins.
+    at: u64,
+    verdicts: u32,
+    share: Option<Share>,
+}
+
+/// What becomes of the next piece of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is kept.
+    Holding,
+    /// The same, unless it is content of a file and nothing else is kept.
+    Streaming,
+    /// It goes on.
+    Done,
+}
+
+/// What is known of a body before it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coming {
+    /// There is none, or none that anybody would read or judge.
+    Nothing,
+    /// So many bytes.
+    Bytes(u64),
+    /// Some; how many only its end tells.
+    Some,
+}
+
+/// Whether there is anything to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// More of the body has to come.
+    Wait,
+    /// What has come may go on.
+    Pass,
+}
+
+impl Inspection {
+    /// Judges a head.
+    pub(super) fn begin(profile: Arc<Profile>, judge: Transaction) -> Result<Self, Blocked> {
+        let mut inspection = Inspection {
+            profile,
+            judge,
+            state: State::Holding,
+            counted: 0,
+            taken: 0,
+            held: BytesMut::new(),
+            unsent: BytesMut::new(),
+            at: 0,
+            verdicts: 0,
+            share: None,
+        };
+        let verdict = inspection.judge.request_head();
+        inspection.obey(verdict)?;
+        Ok(inspection)
+    }
+
+    /// Says what comes; what is kept of it counts as this client's.
+    pub(crate) fn expect(
+        &mut self,
+        coming: Coming,
+        memory: &Arc<Memory>,
+        client: Option<ClientKey>,
+    ) -> Result<Step, Blocked> {
+        let inspect = self.profile.body.inspect.0;
+        let is_over = matches!(coming, Coming::Bytes(bytes) if bytes > inspect);
+        if coming == Coming::Nothing || inspect == 0 {
+            self.end(None)?;
+            return Ok(Step::Pass);
+        }
+        if is_over && !self.streams_files() && self.profile.body.over != Over::InspectPrefix {
+            self.be_over()?;
+            return Ok(Step::Pass);
+        }
+        self.share = Some(memory.share(client));
+        Ok(Step::Wait)
+    }
+
+    /// Takes the next piece of the body, and keeps it until it may go on.
+    pub(crate) fn take(&mut self, piece: &[u8]) -> Result<Step, Blocked> {
+        let counted = self.count(piece);
+        self.taken += piece.len() as u64;
+        let is_content = counted == 0 && self.held.is_empty();
+        if is_content && self.state == State::Streaming {
+            // It needs no place: it goes on as it is.
+            self.held.extend_from_slice(piece);
+            return Ok(Step::Pass);
+        }
+        if let Some(share) = &mut self.share {
+            share.grow(piece.len())?;
+        }
+        self.held.extend_from_slice(piece);
+        let inspect = self.profile.body.inspect.0;
+        if self.counted > inspect {
+            self.be_over()?;
+            return Ok(Step::Pass);
+        }
+        if self.held.len() as u64 <= inspect {
+            return Ok(Step::Wait);
+        }
+        // So much is kept only because of files, which are not to be.
+        self.judge_so_far()?;
+        self.state = State::Streaming;
+        Ok(Step::Pass)
+    }
+
+    /// The body has ended, but for this byte which was not taken.
+    pub(crate) fn end(&mut self, last: Option<u8>) -> Result<(), Blocked> {
+        if self.state == State::Done {
+            return Ok(());
+        }
+        if let Some(last) = last {
+            self.count(&[last]);
+            if self.counted > self.profile.body.inspect.0 {
+                return self.be_over();
+            }
+        }
+        let verdict = self.judge.request_end();
+        self.state = State::Done;
+        self.obey(verdict)
+    }
+
+    /// What was taken before there was a server goes on: by whoever keeps it for
+    /// servers anyway, or else by the first piece that follows.
+    pub(crate) fn settle(&mut self, is_kept: bool) {
+        let held = self.release();
+        if !is_kept {
+            self.unsent = held;
+        } else if let Some(share) = &mut self.share {
+            share.clear();
+        }
+    }
+
+    /// Whether nothing more is to be done.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state == State::Done && self.unsent.is_empty()
+    }
+
+    /// Another attempt begins; it sends the body from its beginning if that `is_kept`.
+    pub(crate) fn begin_attempt(&mut self, is_kept: bool) {
+        self.at = if is_kept { 0 } else { self.taken };
+    }
+
+    /// Makes the next piece that was to go to a server what may go; the same for
+    /// pieces that go to a second one again.
+    pub(crate) fn pass(&mut self, body: &mut Option<Bytes>, is_last: bool) -> Result<(), Blocked> {
+        if self.is_over() {
+            return Ok(());
+        }
+        let piece = body.take().unwrap_or_default();
+        let passed = self.taken - self.held.len() as u64;
+        // What of it was judged before, and what was taken before.
+        let known = |until: u64| {
+            let known = usize::try_from(until.saturating_sub(self.at)).unwrap_or(usize::MAX);
+            known.min(piece.len())
+        };
+        let (judged, taken) = (known(passed), known(self.taken));
+        self.at += piece.len() as u64;
+        let mut sent = std::mem::take(&mut self.unsent);
+        sent.extend_from_slice(&piece[..judged]);
+        let new = &piece[taken..];
+        if self.state == State::Done {
+            sent.extend_from_slice(new);
+        } else if !new.is_empty() && self.take(new)? == Step::Pass {
+            sent.unsplit(self.release());
+        }
+        if is_last && self.state != State::Done {
+            self.end(None)?;
+            sent.unsplit(self.release());
+        }
+        if let (true, Some(share)) = (self.held.is_empty(), &mut self.share) {
+            share.clear();
+        }
+        // Nothing at all would be the end of the body.
+        *body = (!sent.is_empty() || !is_last).then(|| sent.freeze());
+        Ok(())
+    }
+
+    fn release(&mut self) -> BytesMut {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Shows a piece to the rules, as far as they may see it; how much of it counts.
+    fn count(&mut self, piece: &[u8]) -> u64 {
+        let left = self.profile.body.inspect.0.saturating_sub(self.counted);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let counted = if self.streams_files() {
+            // What of it is content of files, only the rules know.
+            self.judge.request_body(piece)
+        } else {
+            self.judge.request_body(piece.get(..left).unwrap_or(piece));
+            piece.len()
+        };
+        self.counted += counted as u64;
+        counted as u64
+    }
+
+    fn streams_files(&self) -> bool {
+        self.profile.body.files == Files::Stream && self.judge.may_hold_files()
+    }
+
+    /// The body has more than is judged.
+    fn be_over(&mut self) -> Result<(), Blocked> {
+        self.state = State::Done;
+        match self.profile.body.over {
+            Over::InspectPrefix => {}
+            Over::Pass => self.judge.forget_body(),
+            Over::Block if self.profile.mode == Mode::Block => return Err(Blocked::Over),
+            Over::Block => {}
+        }
+        let verdict = self.judge.request_end();
+        self.obey(verdict)
+    }
+
+    fn judge_so_far(&mut self) -> Result<(), Blocked> {
+        self.verdicts += 1;
+        if self.verdicts > MOST_VERDICTS {
+            self.state = State::Done;
+            return Err(Blocked::Over);
+        }
+        let verdict = self.judge.request_so_far();
+        self.obey(verdict)
+    }
+
+    fn obey(&self, verdict: Verdict) -> Result<(), Blocked> {
+        match verdict {
+            Verdict::Block(rule) if self.profile.mode == Mode::Block => Err(Blocked::Rule(rule)),
+            Verdict::Block(_) | Verdict::Pass => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+
+    use super::super::config::Body;
+    use super::super::judge::RuleSet;
+    use super::super::{Asked, Mode};
+    use super::*;
+    use crate::sanitise::{Head, Strict};
+
+    const RULE: &str = "SecRule REQUEST_BODY \"@contains attack\" \"id:7,phase:2,deny\"";
+
+    /// The inspection of a form by a profile whose `body` is this.
+    fn inspection(body: &str) -> Inspection {
+        let body: Body = serde_yaml::from_str(body).expect("well-formed");
+        let rules = Arc::new(RuleSet::of(RULE));
+        let profile = Arc::new(Profile { mode: Mode::Block, body, rules });
+        let kind = HeaderValue::from_static("multipart/form-data; boundary=b");
+        let host = HeaderValue::from_static("a.example");
+        let fields = HeaderMap::from_iter([(header::CONTENT_TYPE, kind), (header::HOST, host)]);
+        let (method, uri) = (Method::POST, Uri::from_static("/"));
+        let head = Head::read(&method, &uri, Version::HTTP_11, &fields, &Strict::default());
+        let asked = Asked { head: &head.expect("sound"), target: "/" };
+        let mut inspection = profile.inspect(&asked).expect("a good head");
+        let memory = Arc::new(Memory::default());
+        let step = inspection.expect(Coming::Some, &memory, None).expect("room");
+        assert_eq!(step, Step::Wait);
+        inspection
+    }
+
+    /// A form of fields and files, and what of it is said beside files.
+    fn form(random: &mut fastrand::Rng, last: &str) -> Vec<u8> {
+        let mut form = String::new();
+        for part in 0..random.usize(0..6) {
+            let file = if random.bool() { "; filename=\"f\"" } else { "" };
+            let size = random.usize(0..3000);
+            form += &format!("--b\r\nx: form-data; name=\"{part}\"{file}\r\n\r\n");
+            form += &"y".repeat(size);
+            form += "\r\n";
+        }
+        form += &format!("--b\r\nx: form-data; name=\"last\"\r\n\r\n{last}\r\n--b--\r\n");
+        form.into_bytes()
+    }
+
+    fn split(random: &mut fastrand::Rng, mut bytes: &[u8]) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        while !bytes.is_empty() {
+            let (piece, rest) = bytes.split_at(random.usize(1..=bytes.len().min(700)));
+            pieces.push(Bytes::copy_from_slice(piece));
+            bytes = rest;
+        }
+        pieces
+    }
+
+    /// Sends a body as the conductor does, to a second server if the first fails
+    /// at some piece; what the last of them got, or why it was refused.
+    fn send(random: &mut fastrand::Rng, body: &[u8], is_kept: bool) -> Result<Vec<u8>, Blocked> {
+        let mut inspection = inspection("{ inspect: 1KiB }");
+        let mut pieces = split(random, body).into_iter();
+        let mut read = Vec::new();
+        let mut is_whole = false;
+        loop {
+            let Some(piece) = pieces.next() else {
+                inspection.end(None)?;
+                is_whole = true;
+                break;
+            };
+            read.push(piece.clone());
+            if inspection.take(&piece)? == Step::Pass {
+                break;
+            }
+        }
+        inspection.settle(is_kept);
+        let rest: Vec<Bytes> = pieces.collect();
+        let fails_at = if is_kept { random.usize(0..=rest.len()) } else { usize::MAX };
+        inspection.begin_attempt(is_kept);
+        let first = if is_kept { read.concat() } else { Vec::new() };
+        let all: Vec<Bytes> = [vec![Bytes::from(first.clone())], rest].concat();
+        let mut sent = attempt(&mut inspection, &all, all.len().min(fails_at.saturating_add(1)))?;
+        if fails_at < all.len() {
+            // What was read is kept, and comes again as one piece.
+            let (again, rest) = all.split_at(fails_at + 1);
+            inspection.begin_attempt(true);
+            let all = [vec![Bytes::from(again.concat())], rest.to_vec()].concat();
+            sent = attempt(&mut inspection, &all, all.len())?;
+        }
+        assert!(!is_whole || inspection.is_over());
+        Ok(sent)
+    }
+
+    fn attempt(
+        inspection: &mut Inspection,
+        pieces: &[Bytes],
+        until: usize,
+    ) -> Result<Vec<u8>, Blocked> {
+        let mut sent = Vec::new();
+        for (index, piece) in pieces.iter().enumerate().take(until) {
+            let mut body = Some(piece.clone());
+            inspection.pass(&mut body, index + 1 == pieces.len())?;
+            sent.extend_from_slice(&body.unwrap_or_default());
+        }
+        Ok(sent)
+    }
+
+    #[test]
+    fn every_byte_goes_on_once_however_it_comes_and_is_sent_again() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for case in 0..2000 {
+            let body = form(&mut random, "good");
+            let sent = send(&mut random, &body, case % 2 == 0).expect("no attack");
+            assert!(sent == body, "{case}: {} of {} bytes", sent.len(), body.len());
+        }
+    }
+
+    #[test]
+    fn an_attack_behind_files_is_found_however_it_comes() {
+        let mut random = fastrand::Rng::with_seed(8);
+        for case in 0..2000 {
+            let body = form(&mut random, "attack");
+            // As long as what is said beside files is all judged.
+            if beside_files(&body) <= 1024 {
+                let refused = send(&mut random, &body, case % 2 == 0).expect_err("an attack");
+                assert_eq!(refused, Blocked::Rule("7".into()), "{case}");
+            }
+        }
+    }
+
+    fn beside_files(body: &[u8]) -> usize {
+        let text = std::str::from_utf8(body).expect("text");
+        let parts = text.split("--b\r\n").filter(|part| !part.contains("filename"));
+        let heads = text.matches("--b").count() * 60;
+        parts.map(str::len).sum::<usize>() + heads
+    }
+
+    #[test]
+    fn nobody_has_the_same_judged_again_and_again() {
+        let mut inspection = inspection("{ inspect: 4KiB }");
+        let part = format!("--b\r\nfilename=\r\n\r\n{}\r\n", "y".repeat(5000));
+        let refused = (0..200).find_map(|_| inspection.take(part.as_bytes()).err());
+        assert_eq!(refused, Some(Blocked::Over));
+    }
+}
