@@ -23,7 +23,10 @@ listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c], timeouts: {time
 upstreams: { app: {app} }
 waf: { standard: { rules: { files: ['{rules}'] }, mode: {mode}, body: {body} } }
 defaults: { waf: standard }
-routes: [{ upstream: app, limits: { body: 4MiB } }]
+routes:
+  - { upstream: app, limits: { body: 4MiB } }
+  - { match: { path: /own }, respond: {} }
+  - { match: { path: /free }, respond: {}, waf: off }
 ";
 
 /// A proxy with one upstream, and what its tests say otherwise.

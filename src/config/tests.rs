@@ -3,6 +3,7 @@
 mod files;
 mod fixture;
 mod kinds;
+mod profiles;
 mod text;
 mod variables;
 

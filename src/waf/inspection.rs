@@ -68,7 +68,7 @@ pub(crate) enum Step {
 impl Inspection {
     /// Judges a head.
     pub(super) fn begin(profile: Arc<Profile>, judge: Transaction) -> Result<Self, Blocked> {
-        let mut inspection = Inspection {
+        let inspection = Inspection {
             profile,
             judge,
             state: State::Holding,
@@ -337,7 +337,7 @@ mod tests {
         let fails_at = if is_kept { random.usize(0..=rest.len()) } else { usize::MAX };
         inspection.begin_attempt(is_kept);
         let first = if is_kept { read.concat() } else { Vec::new() };
-        let all: Vec<Bytes> = [vec![Bytes::from(first.clone())], rest].concat();
+        let all: Vec<Bytes> = [vec![Bytes::from(first)], rest].concat();
         let mut sent = attempt(&mut inspection, &all, all.len().min(fails_at.saturating_add(1)))?;
         if fails_at < all.len() {
             // What was read is kept, and comes again as one piece.

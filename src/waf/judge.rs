@@ -111,7 +111,7 @@ impl Rule {
 
 impl Transaction {
     /// Phase 1.
-    pub(super) fn request_head(&mut self) -> Verdict {
+    pub(super) fn request_head(&self) -> Verdict {
         self.judge(Phase::RequestHeaders)
     }
 
@@ -138,12 +138,12 @@ impl Transaction {
     }
 
     /// Phase 2, of what has come so far; as often as one likes.
-    pub(super) fn request_so_far(&mut self) -> Verdict {
+    pub(super) fn request_so_far(&self) -> Verdict {
         self.judge(Phase::RequestBody)
     }
 
     /// Phase 2, once nothing more of the request comes.
-    pub(super) fn request_end(&mut self) -> Verdict {
+    pub(super) fn request_end(&self) -> Verdict {
         self.judge(Phase::RequestBody)
     }
 

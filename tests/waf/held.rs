@@ -142,3 +142,58 @@ async fn a_head_is_judged_before_its_body_is_read() {
     assert_eq!(origin.connections(), 0);
     assert_eq!(edge.access_log(2)[0]["rule"], "10");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_judged_whoever_answers_it() {
+    let origin = mirror().await;
+    let edge = before(&origin, "{}");
+    for (target, status) in [
+        ("/?bad", 403),
+        ("/own?bad", 403),
+        ("/own?attack", 403),
+        ("/own", 200),
+        ("/free?bad", 200),
+        ("/free?attack", 200),
+    ] {
+        let get = format!("GET {target} HTTP/1.1\r\nhost: a.example\r\n\r\n");
+        assert_eq!(Client::ask(edge.addr(), get).await.status, status, "{target}");
+    }
+    // Nobody reads its body, so nobody waits for it.
+    let post = "POST /own HTTP/1.1\r\nhost: a.example\r\ncontent-length: 9\r\n\r\n";
+    assert_eq!(Client::ask(edge.addr(), post).await.status, 200);
+    assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_of_one_client_is_bounded() {
+    const MIB: usize = 1 << 20;
+    let origin = mirror().await;
+    let edge = before(&origin, "{ inspect: 1MiB }");
+    let request = h1(By::Length, "POST", &sized(MIB, "end"));
+    let (part, last) = request.split_at(request.len() - 1);
+    // Sixteen are kept; one more is too much.
+    let mut clients = Vec::new();
+    for _ in 0..17 {
+        let mut client = Client::connect(edge.addr()).await;
+        client.try_send(part).await.ok();
+        clients.push(client);
+    }
+    let answers = clients.iter_mut().map(|client| Box::pin(client.response()));
+    let (refused, index, others) = futures::future::select_all(answers).await;
+    drop(others);
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    clients.remove(index);
+    // Another client has its own.
+    let mut other = Client::connect_from("127.0.0.2", edge.addr()).await;
+    other.send(&request).await;
+    assert_eq!(other.response().await.status, 200);
+    for mut client in clients {
+        client.send(last).await;
+        assert_eq!(client.response().await.status, 200);
+    }
+    // All is given back.
+    for _ in 0..17 {
+        assert_eq!(status(&edge, By::Length, &sized(MIB, "end")).await, 200);
+    }
+    assert!(edge.stop().iter().any(|record| record["refusal"] == "held_per_client"));
+}
