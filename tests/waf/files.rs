@@ -1,6 +1,10 @@
 //! Files in forms, which servers get while they come.
 
+use tokio::sync::mpsc;
+
 use super::*;
+use crate::support::h2_client::next;
+use crate::support::{H2Origin, within};
 
 const KIND: &str = "multipart/form-data; boundary=b";
 
@@ -100,4 +104,37 @@ async fn the_connection_to_a_server_that_got_a_part_is_not_used_again() {
     let records = edge.stop();
     assert_eq!((&records[0]["attempts"], &records[0]["rule"]), (&1.into(), &"20".into()));
     assert_eq!(records[0]["failures"], serde_json::Value::Null, "no fault of the server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_h2_a_server_that_got_a_part_is_told_that_no_more_comes() {
+    let (told, mut tells) = mpsc::unbounded_channel();
+    let origin = H2Origin::scripted(move |mut call| {
+        let told = told.clone();
+        async move {
+            let mut seen = Vec::new();
+            let end = loop {
+                match next(call.request.body_mut()).await {
+                    Ok(Some(piece)) => seen.extend_from_slice(&piece),
+                    Ok(None) => break None,
+                    Err(error) => break error.reason(),
+                }
+            };
+            told.send((String::from_utf8(seen).unwrap().contains("attack"), end)).unwrap();
+            if end.is_none() {
+                call.answer("whole");
+            }
+        }
+    })
+    .await;
+    let app = format!("{{ servers: ['{}'], protocol: h2c }}", origin.addr);
+    let edge = start(&[("app", &app)]);
+    let mut client = Client::connect(edge.addr()).await;
+    let parts = [file("a.txt", &sized(700_000, "")), field("a", "attack")];
+    assert_eq!(upload(&mut client, By::Length, &parts).await.status, 403);
+    let (saw_attack, end) = within("the end of the stream", tells.recv()).await.unwrap();
+    assert_eq!((saw_attack, end), (false, Some(h2::Reason::CANCEL)));
+    let good = [file("a.txt", &sized(700_000, "")), field("a", "good")];
+    let mut client = Client::connect(edge.addr()).await;
+    assert_eq!(upload(&mut client, By::Chunks, &good).await.text(), "whole");
 }
