@@ -29,6 +29,8 @@ pub(crate) struct Incoming {
     /// Bytes as they came.
     length: u64,
     is_over: bool,
+    /// It has no end yet, and no fault may be made of that.
+    is_partial: bool,
 }
 
 impl Incoming {
@@ -68,6 +70,30 @@ impl Incoming {
         if self.is_over { Wanted::Enough } else { Wanted::More }
     }
 
+    /// How many bytes without content of files came so far.
+    pub(crate) fn inspected(&self) -> u64 {
+        self.form.as_ref().map_or(self.length, |form| form.inspected())
+    }
+
+    /// Whether it is a form, and not in a content coding.
+    pub(crate) fn is_plain_form(&self) -> bool {
+        self.form.is_some() && self.decoder.is_none() && self.decoding_fault.is_none()
+    }
+
+    /// What came so far; not of a body in a content coding, whose decoder cannot go two ways.
+    pub(crate) fn ahead(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            form: self.form.clone(),
+            form_fault: self.form_fault.clone(),
+            decoder: None,
+            decoding_fault: self.decoding_fault.clone(),
+            length: self.length,
+            is_over: self.is_over,
+            is_partial: true,
+        }
+    }
+
     fn keep(&mut self, decoded: &[u8], settings: &Settings) {
         if let Some(form) = &mut self.form {
             form.feed(decoded);
@@ -103,7 +129,7 @@ impl Incoming {
     }
 
     fn read(self, settings: &Settings, state: &mut State) {
-        let is_whole = !self.is_over;
+        let is_whole = !self.is_over && !self.is_partial;
         if state.forces_request_body || state.processor == Some(BodyProcessor::UrlEncoded) {
             state.set(Variable::RequestBody, &self.bytes);
         }

@@ -13,7 +13,7 @@ pub(crate) struct Item {
 }
 
 /// The variables that requests and answers fill; those of the engine itself are elsewhere.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Collections {
     lists: Vec<Vec<Item>>,
 }

@@ -35,6 +35,7 @@ use groups::Groups;
 use response::Outgoing;
 use run::Run;
 use state::State;
+use tx::TxValue;
 
 /// One request and its answer.
 ///
@@ -99,6 +100,47 @@ impl Transaction {
         self.run(Phase::RequestBody)
     }
 
+    /// Phase 2 of what has come so far: for forms whose files are not waited for.
+    ///
+    /// The transaction stays as it was, so that nothing counts twice; but if the rules are against
+    /// it, it has what they found.
+    pub fn request_so_far(&mut self) -> Verdict {
+        let mut ahead = self.ahead();
+        let verdict = ahead.request_end();
+        if verdict != Verdict::Pass {
+            *self = ahead;
+        }
+        verdict
+    }
+
+    /// How many bytes of the body, without content of files, were shown to the rules.
+    #[must_use]
+    pub fn inspected_bytes(&self) -> u64 {
+        self.incoming.inspected()
+    }
+
+    /// Whether the body may hold files that need not be kept to be judged.
+    #[must_use]
+    pub fn may_hold_files(&self) -> bool {
+        self.incoming.is_plain_form()
+    }
+
+    /// As if no body had come: rules of phase 2 see the head alone.
+    pub fn forget_request_body(&mut self) {
+        self.incoming = Incoming::default();
+        self.state.reads_request_body = false;
+    }
+
+    /// Gives an element of TX a value before the first phase, where rules look for it.
+    pub fn set_tx(&mut self, name: &str, value: &[u8]) {
+        let value = TxValue::Text(self.state.values.intern(value));
+        let name = name.to_ascii_lowercase();
+        let Self { state, rules, .. } = self;
+        if !state.tx.set_named(name.as_bytes(), Some(value), &rules.names) {
+            state.overrun.get_or_insert(Overrun::Names);
+        }
+    }
+
     /// Phase 3.
     pub fn response_head(&mut self, head: &ResponseHead<'_>) -> Verdict {
         self.outgoing.head(head, &self.rules.settings, &mut self.state);
@@ -150,6 +192,19 @@ impl Transaction {
     pub fn variable(&self, variable: Variable) -> Option<&[u8]> {
         let value = self.state.collections.value(variable)?;
         Some(self.state.values.bytes(value))
+    }
+
+    /// The same transaction, to go ahead with.
+    fn ahead(&self) -> Self {
+        Self {
+            rules: Arc::clone(&self.rules),
+            state: self.state.clone(),
+            matches: self.matches.clone(),
+            groups: Groups::default(),
+            incoming: self.incoming.ahead(),
+            outgoing: Outgoing::default(),
+            is_refused: self.is_refused,
+        }
     }
 
     fn run(&mut self, phase: Phase) -> Verdict {

@@ -7,7 +7,7 @@ use crate::transaction::overrun::{JUDGED_BYTES, Overrun, VALUE_BYTES};
 use crate::transaction::tx::Tx;
 use crate::transaction::values::{ValueId, Values};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct State {
     pub(crate) values: Values,
     pub(crate) collections: Collections,

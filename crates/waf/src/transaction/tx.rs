@@ -32,7 +32,7 @@ impl TxValue {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tx {
     slots: Vec<Option<TxValue>>,
     /// In the order in which they were made, by lower-case name.

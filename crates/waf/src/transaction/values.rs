@@ -26,7 +26,7 @@ impl ValueId {
 /// Not transformed yet.
 const UNKNOWN: u32 = u32::MAX;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Values {
     bytes: Vec<u8>,
     spans: Vec<Span>,

@@ -37,7 +37,7 @@ pub(crate) enum BoundaryError {
 }
 
 /// Invariant: not empty, and shorter than a segment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Boundary {
     /// `--` and the boundary.
     finder: Finder<'static>,

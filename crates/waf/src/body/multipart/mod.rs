@@ -25,7 +25,7 @@ pub(crate) use form::{Field, File, Flags, Form, PartHeaders};
 const SEGMENT_BYTES: usize = 4_096;
 
 /// A body that is being read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Multipart {
     boundary: Boundary,
     limits: Limits,

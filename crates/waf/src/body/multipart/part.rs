@@ -13,7 +13,7 @@ pub(super) enum Place {
     Contents,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Part {
     pub(super) place: Place,
     /// Its contents have begun.
@@ -28,7 +28,7 @@ pub(super) struct Part {
     line_end: &'static [u8],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Header {
     name: Vec<u8>,
     value: Vec<u8>,

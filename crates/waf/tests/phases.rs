@@ -1,0 +1,91 @@
+//! The phases of one transaction, as a proxy goes through them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tidegate_waf::parse::{NoFiles, Reader};
+use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
+
+const RULES: &str = r#"
+SecRule TX:path "@beginsWith /search" "id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:q"
+SecRule ARGS "@contains attack" "id:2,phase:2,deny,status:403,log,setvar:tx.score=+5"
+SecRule MULTIPART_STRICT_ERROR "@eq 1" "id:3,phase:2,deny,status:400,log"
+"#;
+
+const FORM: &str = "multipart/form-data; boundary=b";
+
+fn rules() -> Arc<RuleSet> {
+    let mut reader = Reader::new(&NoFiles, &|_| false);
+    reader.text("rules".as_ref(), RULES.as_bytes());
+    let tree = reader.finish().unwrap();
+    Arc::new(RuleSet::compile(&tree, &NoFiles, &|_| false).unwrap())
+}
+
+fn begin(target: &str, path: &str, content_type: &str) -> Transaction {
+    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let connection = Connection { client: address(1), server: address(2), id: b"id", time: 0 };
+    let mut transaction = Transaction::new(rules(), &connection);
+    transaction.set_tx("path", path.as_bytes());
+    let headers = [(&b"content-type"[..], content_type.as_bytes())];
+    let head = RequestHead {
+        method: b"POST",
+        target: target.as_bytes(),
+        protocol: b"HTTP/1.1",
+        headers: &headers,
+    };
+    assert_eq!(transaction.request_head(&head), Verdict::Pass);
+    transaction
+}
+
+fn part(disposition: &str, content: &str) -> String {
+    format!("--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content}\r\n")
+}
+
+#[test]
+fn a_form_is_judged_while_it_comes_and_counts_once() {
+    let mut transaction = begin("/", "/", FORM);
+    assert!(transaction.may_hold_files());
+    transaction.request_body(part("name=\"a\"", "fine").as_bytes());
+    let file = part("name=\"f\"; filename=\"x\"", &"attack ".repeat(1000));
+    transaction.request_body(file.as_bytes());
+    let before = transaction.inspected_bytes();
+    assert!(before < 300, "{before} bytes, those of the file with them");
+    // That it has no end yet is no fault of it.
+    assert_eq!(transaction.request_so_far(), Verdict::Pass);
+    assert_eq!(transaction.request_so_far(), Verdict::Pass);
+    transaction.request_body(part("name=\"b\"", "an attack").as_bytes());
+    // The last part may go on.
+    transaction.request_body(b"--b\r\n");
+    assert!(matches!(transaction.request_so_far(), Verdict::Refuse(_)));
+    assert_eq!(transaction.tx_number("score"), Some(5));
+    let ids: Vec<u32> = transaction.matches().iter().map(|one| one.id.0).collect();
+    assert_eq!(ids, [2]);
+}
+
+#[test]
+fn a_form_without_an_end_is_a_fault_once_nothing_more_comes() {
+    let mut transaction = begin("/", "/", FORM);
+    transaction.request_body(part("name=\"a\"", "fine").as_bytes());
+    assert_eq!(transaction.request_so_far(), Verdict::Pass);
+    assert!(matches!(transaction.request_end(), Verdict::Refuse(_)));
+}
+
+#[test]
+fn what_the_caller_sets_decides_what_rules_leave_out() {
+    for (path, expected) in [("/search", true), ("/other", false)] {
+        let mut transaction = begin("/?q=attack", path, "text/plain");
+        assert_eq!(transaction.request_end() == Verdict::Pass, expected, "{path}");
+    }
+    let mut transaction = begin("/?q=attack&other=attack", "/search", "text/plain");
+    assert!(matches!(transaction.request_end(), Verdict::Refuse(_)));
+}
+
+#[test]
+fn a_body_that_is_forgotten_is_not_judged() {
+    let mut transaction = begin("/", "/", FORM);
+    transaction.request_body(part("name=\"a\"", "attack").as_bytes());
+    transaction.forget_request_body();
+    assert_eq!(transaction.request_end(), Verdict::Pass);
+}
