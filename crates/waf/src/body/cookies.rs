@@ -10,7 +10,7 @@ use crate::parse::CookieFormat;
 /// How much of a name is repeated before the keywords behind it; else time were not linear.
 const QUALIFIER_BYTES: usize = 256;
 
-/// The cookies of one header value, in order. A cookie without a name is none.
+/// The cookies of one header value, in order. One with neither a name nor a value is none.
 #[must_use]
 pub(crate) fn cookies(header: &[u8], format: CookieFormat) -> Cookies<'_> {
     Cookies { rest: header, format, separator: separator(header), named: &[] }
@@ -34,7 +34,7 @@ impl<'a> Iterator for Cookies<'a> {
                 CookieFormat::Netscape => self.netscape(),
                 CookieFormat::Version1 => self.version_1(),
             };
-            if name.is_empty() {
+            if name.is_empty() && value.is_empty() {
                 continue;
             }
             if self.format == CookieFormat::Netscape {
@@ -140,7 +140,10 @@ mod tests {
             ("a=1; b=2", &[("a", "1"), ("b", "2")]),
             ("a=1;b=2;", &[("a", "1"), ("b", "2")]),
             ("a; b=", &[("a", ""), ("b", "")]),
-            (" \t a = 1 ;; ;=x; b=\"2 3\"=%41+", &[("a ", " 1 "), ("b", "\"2 3\"=%41+")]),
+            (
+                " \t a = 1 ;; ;=x; b=\"2 3\"=%41+",
+                &[("a ", " 1 "), ("", "x"), ("b", "\"2 3\"=%41+")],
+            ),
             ("a=1,b=2", &[("a", "1,b=2")]),
             ("a=1, b=2", &[("a", "1"), ("b", "2")]),
             ("a=1, b=2; c=3", &[("a", "1, b=2"), ("c", "3")]),
@@ -158,7 +161,7 @@ mod tests {
             ("a=\"1", &[("a", "1")]),
             ("a=\"", &[("a", "")]),
             ("a= ;b", &[("a", ""), ("b", "")]),
-            (",; =1, a", &[("a", "")]),
+            (",; =1, a", &[("", "1"), ("a", "")]),
             (
                 "$Version=1; a=1; $Path=/; b=2; $Domain=x",
                 &[("$Version", "1"), ("a", "1"), ("$a_Path", "/"), ("b", "2"), ("$b_Domain", "x")],

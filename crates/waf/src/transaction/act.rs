@@ -28,6 +28,10 @@ fn mask(variable: Variable, name: &[u8], state: &mut State) {
 }
 
 fn set_tx(key: &Key, change: &Change, rules: &RuleSet, state: &mut State) {
+    // A text that holds itself may grow with every value that matches.
+    if state.is_over_budget() {
+        return;
+    }
     let mut name = Vec::new();
     let held = match key {
         Key::Slot(slot) => state.tx.get(*slot),

@@ -6,7 +6,7 @@ use crate::body::{Limits, json, urlencoded, xml};
 use crate::parse::{BodyProcessor, OverLimit, Variable};
 use crate::rules::{ATTRIBUTES, Settings, TEXT};
 use crate::transaction::overrun::Overrun;
-use crate::transaction::request::{argument, sizes};
+use crate::transaction::request::{RequestHead, argument, processor_of, sizes};
 use crate::transaction::state::State;
 use crate::transaction::tx::itoa;
 
@@ -24,8 +24,11 @@ pub(crate) struct Incoming {
     bytes: Vec<u8>,
     form: Option<Box<Multipart>>,
     form_fault: Option<String>,
+    head_fault: Option<&'static str>,
     decoder: Option<Box<Decoder>>,
     decoding_fault: Option<String>,
+    /// The same body for a server that does not look at its content coding; most do not.
+    undecoded: Option<Box<Incoming>>,
     /// Bytes as they came.
     length: u64,
     is_over: bool,
@@ -35,16 +38,31 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Prepares for a body of this media type and content coding.
-    pub(crate) fn begin(&mut self, content_type: &[u8], coding: Option<&[u8]>, state: &State) {
-        let limits = Limits::default();
-        if let Some(coding) = coding {
-            match Decoder::new(coding, &limits) {
-                Ok(decoder) => self.decoder = decoder.map(Box::new),
-                Err(error) => self.decoding_fault = Some(error.to_string()),
-            }
+    pub(crate) fn begin(&mut self, head: &RequestHead<'_>, settings: &Settings, state: &State) {
+        let limits =
+            Limits { files: settings.files, fields: settings.arguments, ..Limits::default() };
+        let mut types = head.values(b"content-type");
+        let first = head.header(b"content-type").unwrap_or_default();
+        let content_type = types.find(|value| processor_of(value).is_some()).unwrap_or(first);
+        self.open(content_type, &limits, state);
+        // Servers differ in which of them they take.
+        if head.values(b"content-type").any(|value| value != content_type) {
+            self.head_fault = Some("media type: more than one");
         }
+        let codings: Vec<&[u8]> = head.values(b"content-encoding").collect();
+        match Decoder::new(&codings.join(&b','), &limits) {
+            Ok(None) => return,
+            Ok(decoder) => self.decoder = decoder.map(Box::new),
+            Err(error) => self.decoding_fault = Some(error.to_string()),
+        }
+        let mut undecoded = Self::default();
+        undecoded.open(content_type, &limits, state);
+        self.undecoded = Some(Box::new(undecoded));
+    }
+
+    fn open(&mut self, content_type: &[u8], limits: &Limits, state: &State) {
         if state.processor == Some(BodyProcessor::Multipart) {
-            match Multipart::new(content_type, &limits) {
+            match Multipart::new(content_type, limits) {
                 Ok(form) => self.form = Some(Box::new(form)),
                 Err(error) => self.form_fault = Some(error.to_string()),
             }
@@ -53,21 +71,26 @@ impl Incoming {
 
     pub(crate) fn feed(&mut self, chunk: &[u8], settings: &Settings) -> Wanted {
         self.length = self.length.saturating_add(chunk.len() as u64);
-        if self.is_over || self.decoding_fault.is_some() {
-            return Wanted::Enough;
+        let undecoded = self.undecoded.as_mut().map(|body| body.feed(chunk, settings));
+        if !self.is_over && self.decoding_fault.is_none() {
+            self.decode(chunk, settings);
         }
-        match self.decoder.take() {
-            None => self.keep(chunk, settings),
-            Some(mut decoder) => {
-                let mut decoded = Vec::new();
-                match decoder.feed(chunk, &mut decoded) {
-                    Ok(()) => self.decoder = Some(decoder),
-                    Err(error) => self.decoding_fault = Some(error.to_string()),
-                }
-                self.keep(&decoded, settings);
-            }
+        let is_done = self.is_over || self.decoding_fault.is_some();
+        match undecoded {
+            Some(Wanted::More) => Wanted::More,
+            _ if is_done => Wanted::Enough,
+            _ => Wanted::More,
         }
-        if self.is_over { Wanted::Enough } else { Wanted::More }
+    }
+
+    fn decode(&mut self, chunk: &[u8], settings: &Settings) {
+        let Some(mut decoder) = self.decoder.take() else { return self.keep(chunk, settings) };
+        let mut decoded = Vec::new();
+        match decoder.feed(chunk, &mut decoded) {
+            Ok(()) => self.decoder = Some(decoder),
+            Err(error) => self.decoding_fault = Some(error.to_string()),
+        }
+        self.keep(&decoded, settings);
     }
 
     /// How many bytes without content of files came so far.
@@ -86,8 +109,10 @@ impl Incoming {
             bytes: self.bytes.clone(),
             form: self.form.clone(),
             form_fault: self.form_fault.clone(),
+            head_fault: self.head_fault,
             decoder: None,
             decoding_fault: self.decoding_fault.clone(),
+            undecoded: None,
             length: self.length,
             is_over: self.is_over,
             is_partial: true,
@@ -113,81 +138,113 @@ impl Incoming {
         {
             self.decoding_fault = Some(error.to_string());
         }
+        let undecoded = self.undecoded.take();
         let length = if self.form.is_some() { self.length } else { self.bytes.len() as u64 };
         state.set(Variable::RequestBodyLength, itoa(length as i64).as_bytes());
-        if self.is_over {
+        if self.is_over || undecoded.as_ref().is_some_and(|body| body.is_over) {
             state.set(Variable::InboundDataError, b"1");
             if settings.over_request_limit == OverLimit::Reject {
                 state.overrun.get_or_insert(Overrun::Body);
             }
         }
-        if let Some(fault) = self.decoding_fault.take() {
+        let is_whole = !self.is_over && !self.is_partial;
+        let fault = self.decoding_fault.take();
+        let fault = fault.or_else(|| self.head_fault.filter(|_| self.length > 0).map(Into::into));
+        self.read(settings, state).tell(is_whole, state);
+        if let Some(fault) = fault {
             fail(&fault, state);
         }
-        self.read(settings, state);
+        if let Some(undecoded) = undecoded {
+            // It is not what it claims to be if it is well coded: no fault of it counts.
+            drop(undecoded.read(settings, state));
+        }
         sizes(state);
     }
 
-    fn read(self, settings: &Settings, state: &mut State) {
-        let is_whole = !self.is_over && !self.is_partial;
-        if state.forces_request_body || state.processor == Some(BodyProcessor::UrlEncoded) {
-            state.set(Variable::RequestBody, &self.bytes);
+    fn read(self, settings: &Settings, state: &mut State) -> Faults {
+        let is_form = state.processor == Some(BodyProcessor::Multipart);
+        if state.processor == Some(BodyProcessor::UrlEncoded)
+            || state.forces_request_body && !is_form
+        {
+            state.add(Variable::RequestBody, &self.bytes);
         }
+        let mut faults = Faults::default();
         match state.processor {
             Some(BodyProcessor::UrlEncoded) => {
-                let mut malformed = false;
                 for pair in urlencoded::split(&self.bytes, settings.argument_separator) {
-                    malformed |= pair.is_malformed;
+                    faults.is_malformed |= pair.is_malformed;
                     argument(Variable::ArgsPost, &pair.name, &pair.value, settings, state);
-                }
-                if malformed {
-                    state.set(Variable::UrlencodedError, b"1");
                 }
             }
             Some(BodyProcessor::Multipart) => match (self.form, self.form_fault) {
-                (Some(form), _) => multipart(form.finish(), is_whole, settings, state),
-                (None, Some(fault)) => {
-                    state.set(Variable::MultipartStrictError, b"1");
-                    fail(&fault, state);
+                (Some(form), _) => {
+                    let form = form.finish();
+                    read_form(&form, settings, state);
+                    faults.form = Some(form);
                 }
-                (None, None) => fail("Multipart: the media type was set too late", state),
+                (None, fault) => {
+                    let late = || "multipart: the media type was set too late".to_owned();
+                    faults.form_fault = Some(fault.unwrap_or_else(late));
+                }
             },
-            Some(BodyProcessor::Json) => read_json(&self.bytes, is_whole, settings, state),
-            Some(BodyProcessor::Xml) => read_xml(&self.bytes, is_whole, state),
+            Some(BodyProcessor::Json) => faults.message = read_json(&self.bytes, settings, state),
+            Some(BodyProcessor::Xml) => faults.message = read_xml(&self.bytes, state),
             None => {}
+        }
+        faults
+    }
+}
+
+/// What is wrong with a body.
+#[derive(Default)]
+struct Faults {
+    /// It may only be that its end is not there.
+    message: Option<String>,
+    is_malformed: bool,
+    form: Option<Form>,
+    form_fault: Option<String>,
+}
+
+impl Faults {
+    fn tell(self, is_whole: bool, state: &mut State) {
+        if self.is_malformed {
+            state.set(Variable::UrlencodedError, b"1");
+        }
+        if let Some(form) = &self.form {
+            strictness(form, is_whole, state);
+        }
+        if let Some(fault) = &self.form_fault {
+            state.set(Variable::MultipartStrictError, b"1");
+            fail(fault, state);
+        }
+        let of_form = self.form.and_then(|form| form.fault).map(|fault| fault.to_string());
+        if let Some(message) = self.message.or(of_form).filter(|_| is_whole) {
+            fail(&message, state);
         }
     }
 }
 
-fn read_json(bytes: &[u8], is_whole: bool, settings: &Settings, state: &mut State) {
+fn read_json(bytes: &[u8], settings: &Settings, state: &mut State) -> Option<String> {
     let limits = Limits { depth: settings.json_depth, fields: usize::MAX, ..Limits::default() };
     let read = json::flatten(bytes, &limits, &mut |name, value| {
         argument(Variable::ArgsPost, name, value, settings, state);
     });
-    if let Err(error) = read
-        && is_whole
-    {
-        fail(&error.to_string(), state);
-    }
+    read.err().map(|error| error.to_string())
 }
 
-fn read_xml(bytes: &[u8], is_whole: bool, state: &mut State) {
+fn read_xml(bytes: &[u8], state: &mut State) -> Option<String> {
     if bytes.is_empty() {
-        return;
+        return None;
     }
     let document = xml::read(bytes, &Limits::default());
     state.push(Variable::Xml, TEXT, &document.text);
     for attribute in &document.attributes {
         state.push(Variable::Xml, ATTRIBUTES, attribute);
     }
-    if let Some(fault) = document.fault
-        && is_whole
-    {
-        fail(&fault.to_string(), state);
-    }
+    document.fault.map(|fault| fault.to_string())
 }
 
-fn multipart(form: Form, is_whole: bool, settings: &Settings, state: &mut State) {
+fn read_form(form: &Form, settings: &Settings, state: &mut State) {
     for field in &form.fields {
         argument(Variable::ArgsPost, &field.name, &field.value, settings, state);
     }
@@ -205,12 +262,6 @@ fn multipart(form: Form, is_whole: bool, settings: &Settings, state: &mut State)
         }
     }
     state.set(Variable::FilesCombinedSize, itoa(form.files_bytes() as i64).as_bytes());
-    strictness(&form, is_whole, state);
-    if let Some(fault) = &form.fault
-        && is_whole
-    {
-        fail(&fault.to_string(), state);
-    }
 }
 
 fn strictness(form: &Form, is_whole: bool, state: &mut State) {

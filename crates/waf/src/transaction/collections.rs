@@ -26,9 +26,13 @@ impl Collections {
 
     /// Gives a variable its value.
     pub(crate) fn set(&mut self, variable: Variable, value: ValueId) {
-        let list = self.list(variable);
-        list.clear();
-        list.push(Item { variable, name: None, value });
+        self.list(variable).clear();
+        self.add(variable, value);
+    }
+
+    /// Gives a variable a value beside those that it has.
+    pub(crate) fn add(&mut self, variable: Variable, value: ValueId) {
+        self.list(variable).push(Item { variable, name: None, value });
     }
 
     /// What a variable that is never absent holds, else nothing.

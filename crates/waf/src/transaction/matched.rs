@@ -3,7 +3,7 @@
 use crate::parse::{Phase, Place, RuleId, Severity};
 use crate::rules::{Rule, RuleSet, Text};
 use crate::transaction::collections::Item;
-use crate::transaction::expand::expand;
+use crate::transaction::mask::{expand_masked, hides};
 use crate::transaction::state::State;
 
 /// Values shown for one match.
@@ -47,9 +47,10 @@ pub(crate) fn tell(
     state: &State,
     hits: &[Item],
 ) -> Match {
+    let hides_values = rule.about.is_masked || hits.iter().any(|item| hides(*item, state));
     let shown = |text: &Text| {
         let mut out = Vec::new();
-        expand(text, rules, state, &mut out);
+        expand_masked(text, hides_values, rules, state, &mut out);
         out.truncate(SHOWN);
         out
     };
@@ -71,10 +72,7 @@ pub(crate) fn tell(
 
 fn hit(item: Item, is_rule_masked: bool, state: &State) -> Hit {
     let name = state.full_name(item);
-    let is_masked = is_rule_masked
-        || state.masked.iter().any(|(variable, key)| {
-            *variable == item.variable && state.name_of(item).eq_ignore_ascii_case(key)
-        });
+    let is_masked = is_rule_masked || hides(item, state);
     let text = state.text_of(item);
     let value = if is_masked { &[][..] } else { text.get(..SHOWN).unwrap_or(text) };
     Hit { name, value: value.to_vec(), is_masked }

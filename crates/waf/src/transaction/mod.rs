@@ -12,6 +12,7 @@ mod resolve;
 mod expand;
 mod groups;
 mod verdict;
+mod mask;
 mod matched;
 mod act;
 mod run;
@@ -72,8 +73,7 @@ impl Transaction {
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> Verdict {
         request::head(head, &self.rules.settings, &mut self.state);
         let verdict = self.run(Phase::RequestHeaders);
-        let content_type = head.header(b"content-type").unwrap_or_default();
-        self.incoming.begin(content_type, head.header(b"content-encoding"), &self.state);
+        self.incoming.begin(head, &self.rules.settings, &self.state);
         verdict
     }
 

@@ -36,7 +36,12 @@ pub struct RequestHead<'a> {
 impl RequestHead<'_> {
     /// The first value of a header field; `name` in lower case.
     pub(crate) fn header(&self, name: &[u8]) -> Option<&[u8]> {
-        let found = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+        self.values(name).next()
+    }
+
+    /// Every value of a header field; `name` in lower case.
+    pub(crate) fn values(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let found = self.headers.iter().filter(move |(given, _)| given.eq_ignore_ascii_case(name));
         found.map(|(_, value)| *value)
     }
 }
@@ -181,21 +186,29 @@ pub(crate) fn sizes(state: &mut State) {
     state.set(Variable::ArgsCombinedSize, itoa(bytes as i64).as_bytes());
 }
 
-/// Which processor reads the body, by its media type.
+/// Which processor reads the body: by the first media type that has one.
 fn processor(head: &RequestHead<'_>, state: &mut State) {
-    let Some(content_type) = head.header(b"content-type") else { return };
-    let essence = divide(content_type, b';').0.trim_ascii().to_ascii_lowercase();
-    let processor = match essence.as_slice() {
+    if let Some(processor) = head.values(b"content-type").find_map(processor_of) {
+        state.processor = Some(processor);
+        state.set(Variable::ReqbodyProcessor, processor.name().as_bytes());
+    }
+}
+
+/// The processor of a media type.
+pub(crate) fn processor_of(content_type: &[u8]) -> Option<BodyProcessor> {
+    // Servers end it at the first of these, right or wrong.
+    let ends = |byte: &u8| matches!(byte, b';' | b',') || byte.is_ascii_whitespace();
+    let mut words = content_type.trim_ascii_start().split(ends);
+    let essence = words.next().unwrap_or_default().to_ascii_lowercase();
+    Some(match essence.as_slice() {
         b"application/x-www-form-urlencoded" => BodyProcessor::UrlEncoded,
         b"multipart/form-data" => BodyProcessor::Multipart,
         b"application/json" | b"text/json" => BodyProcessor::Json,
         b"application/xml" | b"text/xml" => BodyProcessor::Xml,
         essence if essence.ends_with(b"+json") => BodyProcessor::Json,
         essence if essence.ends_with(b"+xml") => BodyProcessor::Xml,
-        _ => return,
-    };
-    state.processor = Some(processor);
-    state.set(Variable::ReqbodyProcessor, processor.name().as_bytes());
+        _ => return None,
+    })
 }
 
 /// A target without scheme and authority.

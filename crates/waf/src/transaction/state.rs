@@ -83,6 +83,12 @@ impl State {
         self.collections.set(variable, value);
     }
 
+    /// Gives a variable a value beside those that it has.
+    pub(crate) fn add(&mut self, variable: Variable, value: &[u8]) {
+        let value = self.values.intern(value);
+        self.collections.add(variable, value);
+    }
+
     /// Adds an element to a collection.
     pub(crate) fn push(&mut self, variable: Variable, name: &[u8], value: &[u8]) {
         let (name, value) = (self.values.intern(name), self.values.intern(value));
