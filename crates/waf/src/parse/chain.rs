@@ -104,7 +104,7 @@ fn check_later(link: Link) -> Result<Link, Fault> {
     Ok(link)
 }
 
-const fn is_starters(action: ActionName) -> bool {
+pub(crate) const fn is_starters(action: ActionName) -> bool {
     use ActionName as Name;
     matches!(
         action,

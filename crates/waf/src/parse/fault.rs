@@ -98,6 +98,10 @@ pub struct Warning {
 pub enum Notice {
     #[error("{name} has no effect: {reason}")]
     Unused { name: &'static str, reason: &'static str },
+    #[error("{name} has only a part of its effect: {reason}")]
+    Partly { name: &'static str, reason: &'static str },
+    #[error("no rule before this line is meant: correct it, or move it behind the rules")]
+    NoRule,
     #[error("this line belongs to the comment above, which ends in a backslash")]
     Commented,
     #[error("skipped: {0}")]

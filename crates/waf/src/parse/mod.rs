@@ -34,11 +34,14 @@ mod fixture;
 
 pub use crate::parse::action::{Action, ActionName, Allow, Phase, Severity};
 pub use crate::parse::chain::Rule;
+pub(crate) use crate::parse::chain::is_starters;
 pub use crate::parse::ctl::{AuditMode, AuditParts, BodyProcessor, Ctl, CtlName};
 pub use crate::parse::directive::{Directive, DirectiveName, Selection};
 pub use crate::parse::fault::{Fault, Notice, Problem, Warning};
 pub use crate::parse::files::{Disk, Files, NoFiles};
 pub use crate::parse::ids::{IdRange, LinkRange, RuleId};
+#[cfg(test)]
+pub(crate) use crate::parse::names::Named;
 pub use crate::parse::operator::{Operator, OperatorName};
 pub use crate::parse::place::{Place, Placed};
 pub use crate::parse::reader::{Faults, Reader, Tree};

@@ -18,6 +18,14 @@ names! { "collection",
     }
 }
 
+impl Collection {
+    /// Whether it is meant to outlast a request.
+    #[must_use]
+    pub const fn lasts(self) -> bool {
+        !matches!(self, Self::Tx | Self::Env)
+    }
+}
+
 /// `collection.key`, changed as `change` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetVar {

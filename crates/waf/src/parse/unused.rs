@@ -85,3 +85,34 @@ pub(crate) fn find(
     let found = table.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
     found.copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::{NoFiles, Notice, Problem, Reader};
+    use std::path::Path;
+
+    #[test]
+    fn what_is_not_for_rules_is_told() {
+        for (name, _) in UNUSED {
+            let argument = match *name {
+                "SecUnicodeMapFile" => "x 20127",
+                "SecUnicodeCodePage" => "20127",
+                _ => "Off",
+            };
+            let mut reader = Reader::new(&NoFiles, &|_| false);
+            reader.text(Path::new("f"), format!("{name} {argument}").as_bytes());
+            let tree = reader.finish().unwrap();
+            let notices: Vec<_> = tree.warnings.iter().map(|one| &one.notice).collect();
+            assert!(matches!(notices.as_slice(), [Notice::Unused { .. }]), "{name}: {notices:?}");
+        }
+        for (name, _) in REFUSED {
+            let mut reader = Reader::new(&NoFiles, &|_| false);
+            reader.text(Path::new("f"), format!("{name} x").as_bytes());
+            let faults = reader.finish().unwrap_err().0;
+            let refused =
+                |one: &crate::parse::Fault| matches!(one.problem, Problem::Refused { .. });
+            assert!(faults.len() == 1 && faults.iter().all(refused), "{name}: {faults:?}");
+        }
+    }
+}

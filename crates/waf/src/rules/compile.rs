@@ -167,6 +167,12 @@ impl<'a> Compiler<'a> {
         let mut about = About::silent();
         for action in defaults.iter().chain(actions) {
             self.tell(&mut about, &action.value)?;
+            // Else its expansion would have no end.
+            let mut texts = about.message.iter().chain(&about.data);
+            if texts.any(Text::tells_of_rule) {
+                let reason = "msg and logdata cannot hold themselves";
+                return Err(refuse("this macro of RULE", reason, &action.place));
+            }
         }
         Ok(about)
     }

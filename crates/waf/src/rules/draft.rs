@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::parse::bounds::REPORTED;
 use crate::parse::{
-    self, Action, ActionName, Directive, Fault, LinkRange, Mode, Phase, Place, Placed, Problem,
-    RuleId, Target, Tree,
+    self, Action, ActionName, Directive, Fault, LinkRange, Mode, Notice, Phase, Place, Placed,
+    Problem, RuleId, Target, Tree, Warning, is_starters,
 };
+use crate::rules::notice;
 use crate::rules::select::{Selected, range_contains};
 use crate::rules::settings::Settings;
 
@@ -22,6 +24,8 @@ pub(crate) struct Drafts {
     pub(crate) settings: Settings,
     /// The component signatures, for logs.
     pub(crate) signatures: Vec<Vec<u8>>,
+    /// What is accepted without its effect, each kind once.
+    pub(crate) notices: Vec<Warning>,
     defaults: HashMap<Phase, Arc<[Placed<Action>]>>,
     ids: HashMap<RuleId, Place>,
     written: u32,
@@ -57,16 +61,20 @@ impl Drafts {
                 self.markers.entry(name.clone()).or_default().push(self.written);
             }
             Directive::DefaultAction(actions) => {
+                check_defaults(actions)?;
+                self.note_actions(actions);
                 let phase = phase_of(actions).unwrap_or(Phase::RequestBody);
                 self.defaults.insert(phase, actions.clone().into());
             }
             Directive::ComponentSignature(signature) => self.signatures.push(signature.clone()),
             Directive::Remove(selection) => {
                 let selected = Selected::new(selection, place)?;
+                self.note_none(|rule| selected.contains(rule), place);
                 self.drafts.retain(|draft| !selected.contains(&draft.rule));
             }
             Directive::UpdateTargets { rules, targets, replaced } => {
                 let selected = Selected::new(rules, place)?;
+                self.note_none(|rule| selected.contains(rule), place);
                 for draft in &mut self.drafts {
                     if selected.contains(&draft.rule) {
                         update_targets(&mut draft.rule, targets, replaced);
@@ -74,11 +82,42 @@ impl Drafts {
                 }
             }
             Directive::UpdateActions { rules, actions } => {
+                let is_meant = |rule: &parse::Rule| {
+                    let mut meant = rules.iter().filter(|range| range_contains(range.ids, rule.id));
+                    meant.any(|range| range.link < rule.links.len())
+                };
+                self.note_none(is_meant, place);
+                self.note_actions(actions);
                 self.update_actions(rules, actions)?;
             }
-            Directive::Setting(setting) => self.settings.apply(setting),
+            Directive::Setting(setting) => {
+                self.note(notice::of_setting(setting), place);
+                self.settings.apply(setting);
+            }
         }
         Ok(())
+    }
+
+    fn note_actions(&mut self, actions: &[Placed<Action>]) {
+        for action in actions {
+            self.note(notice::of_action(&action.value), &action.place);
+        }
+    }
+
+    /// Notes what was not noted before; kinds of notices are few.
+    fn note(&mut self, notice: Option<Notice>, place: &Place) {
+        let known = |notice: &Notice| self.notices.iter().any(|told| told.notice == *notice);
+        if let Some(notice) = notice.filter(|notice| !known(notice)) {
+            self.notices.push(Warning { place: place.clone(), notice });
+        }
+    }
+
+    /// Notes that a directive about rules is about none.
+    fn note_none(&mut self, is_meant: impl Fn(&parse::Rule) -> bool, place: &Place) {
+        let is_none = !self.drafts.iter().any(|draft| is_meant(&draft.rule));
+        if is_none && self.notices.len() < REPORTED {
+            self.notices.push(Warning { place: place.clone(), notice: Notice::NoRule });
+        }
     }
 
     fn add(&mut self, rule: &parse::Rule) -> Result<(), Fault> {
@@ -90,6 +129,9 @@ impl Drafts {
         let starter = rule.links.first().map_or(&[][..], |link| &link.actions);
         let phase = phase_of(starter).unwrap_or(Phase::RequestBody);
         let defaults = self.defaults.get(&phase).cloned().unwrap_or_else(|| Arc::new([]));
+        for link in &rule.links {
+            self.note_actions(&link.actions);
+        }
         let number = self.written;
         self.written += 1;
         self.drafts.push(Draft { rule: rule.clone(), phase, number, defaults });
@@ -110,6 +152,7 @@ impl Drafts {
                 return Err(Fault { place: action.place.clone(), rule: None, problem });
             }
         }
+        check_links(rules, actions)?;
         for draft in &mut self.drafts {
             for range in rules.iter().filter(|range| range_contains(range.ids, draft.rule.id)) {
                 if let Some(link) = draft.rule.links.get_mut(range.link) {
@@ -118,6 +161,43 @@ impl Drafts {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses what later rules would not inherit.
+fn check_defaults(actions: &[Placed<Action>]) -> Result<(), Fault> {
+    use ActionName as Name;
+    let reason = "rules do not inherit it: write it in each of them";
+    for action in actions {
+        let name = action.value.name();
+        if matches!(
+            name,
+            Name::Id
+                | Name::Chain
+                | Name::Skip
+                | Name::SkipAfter
+                | Name::Capture
+                | Name::MultiMatch
+        ) {
+            let name = format!("{} in SecDefaultAction", name.name());
+            let problem = Problem::Refused { name, reason };
+            return Err(Fault { place: action.place.clone(), rule: None, problem });
+        }
+    }
+    Ok(())
+}
+
+/// In a link after the first, what only counts in the first would do nothing.
+fn check_links(rules: &[LinkRange], actions: &[Placed<Action>]) -> Result<(), Fault> {
+    if rules.iter().all(|range| range.link == 0) {
+        return Ok(());
+    }
+    match actions.iter().find(|action| is_starters(action.value.name())) {
+        Some(action) => {
+            let problem = Problem::InLink { action: action.value.name().name() };
+            Err(Fault { place: action.place.clone(), rule: None, problem })
+        }
+        None => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::parse::{self, Action, BodyProcessor, EngineMode, Fault, Place, Problem, Toggle};
 use crate::rules::names::{Slot, TxNames};
+use crate::rules::notice::NOTHING_KEPT;
 use crate::rules::select::Selected;
 use crate::rules::set::Rules;
 use crate::rules::target::Element;
@@ -76,19 +77,17 @@ impl Effect {
         let place = &action.place;
         let refused = |reason| Err(refuse(action.value.name().name(), reason, place));
         match &action.value {
+            Action::SetVar(set) if set.collection.lasts() => Ok(None),
             Action::SetVar(set) => set_var(set, place, names).map(Some),
             Action::Ctl(ctl) => Ok(Ctl::new(ctl, place, rules, names)?.map(Self::Ctl)),
             Action::SanitiseArg(name) => Ok(Some(Self::MaskArgument(name.clone().into()))),
             Action::SanitiseRequestHeader(name) => {
                 Ok(Some(Self::MaskHeader(name.to_ascii_lowercase().into())))
             }
-            Action::InitCol(_)
-            | Action::ExpireVar(_)
-            | Action::DeprecateVar(_)
-            | Action::SetSid(_)
-            | Action::SetUid(_)
-            | Action::SetRsc(_) => refused(NOTHING_KEPT),
-            Action::SetEnv(_) => refused("no other program sees it; use setvar:tx.NAME"),
+            Action::InitCol(_) | Action::SetSid(_) | Action::SetUid(_) | Action::SetRsc(_) => {
+                refused(NOTHING_KEPT)
+            }
+            Action::SetEnv(_) => refused(NO_PROGRAM),
             Action::Append(_) | Action::Prepend(_) => refused("responses are not changed by rules"),
             Action::Pause(_) => refused("use over: delay in Tidegate's rate limits"),
             Action::XmlNs { .. } => refused("XML:/* and XML://@* need no namespaces"),
@@ -98,12 +97,11 @@ impl Effect {
     }
 }
 
-const NOTHING_KEPT: &str = "nothing is kept between requests; use Tidegate's rate limits and bans";
+const NO_PROGRAM: &str = "no other program sees it; use setvar:tx.NAME";
 
 fn set_var(set: &parse::SetVar, place: &Place, names: &mut TxNames) -> Result<Effect, Fault> {
     if set.collection != parse::Collection::Tx {
-        let name = format!("setvar:{}", set.collection.name().to_ascii_lowercase());
-        return Err(refuse(&name, NOTHING_KEPT, place));
+        return Err(refuse("setvar:env", NO_PROGRAM, place));
     }
     let key = match set.key.literal() {
         Some(name) => Key::Slot(names.slot(name)),
@@ -152,8 +150,7 @@ impl Ctl {
                 }
                 return Ok(None);
             }
-            // What they say of ModSecurity's own logs has no meaning here; the parser's manual
-            // page says so, and no rule of the Core Rule Set depends on it.
+            // A notice says so.
             parse::Ctl::AuditLogParts(_) | parse::Ctl::DebugLogLevel(_) => return Ok(None),
             parse::Ctl::RemoveById(range) => remove(by_id(*range)),
             parse::Ctl::RemoveByTag(tag) => remove(Selected::by_tag(tag, place)?),

@@ -5,6 +5,7 @@ mod text;
 mod target;
 mod select;
 mod set;
+mod notice;
 mod effect;
 mod settings;
 mod chain;
@@ -13,6 +14,8 @@ mod group;
 mod rule;
 mod draft;
 mod compile;
+#[cfg(test)]
+mod coverage;
 
 use std::fmt;
 use std::ops::DerefMut;
@@ -74,6 +77,7 @@ impl RuleSet {
             false => faults.push(fault),
         };
         let mut drafts = draft::Drafts::read(tree, &mut report);
+        let notices = std::mem::take(&mut drafts.notices);
         let mut compiler = compile::Compiler::new(&drafts, files);
         let mut rules = Vec::with_capacity(drafts.drafts.len());
         let mut kept = Vec::with_capacity(drafts.drafts.len());
@@ -105,6 +109,7 @@ impl RuleSet {
                 condition.targets.settle(&compiler.names);
             }
         }
+        warnings.extend(notices);
         let gate = std::mem::take(&mut compiler.needed).build().map_err(|why| {
             let problem = Problem::Expression { why: why.to_string() };
             Fault { place: Place::nowhere(), rule: None, problem }

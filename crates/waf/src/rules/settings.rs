@@ -9,8 +9,10 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineMode,
     pub(crate) reads_request_body: bool,
     pub(crate) reads_response_body: bool,
-    /// Bytes of a request body, files of forms not counted.
+    /// Bytes of a request body, files of forms not counted: the smaller of two limits.
     pub(crate) request_body_limit: u64,
+    /// SecRequestBodyLimit and SecRequestBodyNoFilesLimit.
+    body_limits: [u64; 2],
     pub(crate) over_request_limit: OverLimit,
     pub(crate) response_body_limit: u64,
     pub(crate) over_response_limit: OverLimit,
@@ -30,6 +32,7 @@ impl Default for Settings {
             reads_request_body: true,
             reads_response_body: false,
             request_body_limit: 131_072,
+            body_limits: [134_217_728, 131_072],
             over_request_limit: OverLimit::Reject,
             response_body_limit: 524_288,
             over_response_limit: OverLimit::ProcessPartial,
@@ -49,9 +52,10 @@ impl Settings {
             Setting::RuleEngine(mode) => self.engine = *mode,
             Setting::RequestBodyAccess(on) => self.reads_request_body = *on == Toggle::On,
             Setting::ResponseBodyAccess(on) => self.reads_response_body = *on == Toggle::On,
-            // Files are never kept, so that only what is not a file counts.
-            Setting::RequestBodyNoFilesLimit(bytes) => self.request_body_limit = *bytes,
-            Setting::RequestBodyLimit(_) => {}
+            Setting::RequestBodyLimit(bytes) => self.limit_bodies([*bytes, self.body_limits[1]]),
+            Setting::RequestBodyNoFilesLimit(bytes) => {
+                self.limit_bodies([self.body_limits[0], *bytes]);
+            }
             Setting::RequestBodyLimitAction(over) => self.over_request_limit = *over,
             Setting::RequestBodyJsonDepthLimit(depth) => self.json_depth = count(*depth),
             Setting::ArgumentsLimit(most) => self.arguments = count(*most),
@@ -62,9 +66,14 @@ impl Settings {
             Setting::ResponseBodyMimeTypesClear => self.response_types.clear(),
             Setting::ArgumentSeparator(byte) => self.argument_separator = *byte,
             Setting::CookieFormat(format) => self.cookie_format = *format,
-            // Nothing is kept between requests; rules that would are refused.
+            // A notice says that nothing is kept.
             Setting::CollectionTimeout(_) => {}
         }
+    }
+
+    fn limit_bodies(&mut self, limits: [u64; 2]) {
+        self.body_limits = limits;
+        self.request_body_limit = limits[0].min(limits[1]);
     }
 }
 

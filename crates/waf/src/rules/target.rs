@@ -96,6 +96,9 @@ impl Element {
         let variable = target.variable;
         check_variable(variable, &target.place)?;
         names.mention(variable);
+        if variable == Variable::Rule {
+            check_rule(&target.selector.value, &target.place)?;
+        }
         let which = match &target.selector.value {
             Selector::All => Which::All,
             Selector::Key(key) if variable == Variable::Tx => Which::Slot(names.slot(key)),
@@ -153,6 +156,24 @@ fn xpath(path: &[u8], place: &Place) -> Result<Which, Fault> {
     }
 }
 
+/// Refuses what RULE has no value for.
+fn check_rule(selector: &Selector, place: &Place) -> Result<(), Fault> {
+    match selector {
+        Selector::Key(key) if is_told(key) => Ok(()),
+        _ => {
+            let reason = "write RULE: and one of id, msg, logdata, rev, ver, severity";
+            let problem = Problem::Refused { name: "this part of RULE".to_owned(), reason };
+            Err(Fault { place: place.clone(), rule: None, problem })
+        }
+    }
+}
+
+/// Whether a rule has this to tell of itself.
+pub(crate) fn is_told(key: &[u8]) -> bool {
+    let told = [&b"id"[..], b"msg", b"logdata", b"rev", b"ver", b"severity"];
+    told.iter().any(|one| key.eq_ignore_ascii_case(one))
+}
+
 /// Refuses a variable that no transaction has, rather than never matching in silence.
 pub(crate) fn check_variable(variable: Variable, place: &Place) -> Result<(), Fault> {
     let Some(reason) = why_refused(variable) else { return Ok(()) };
@@ -192,6 +213,8 @@ const fn why_refused(variable: Variable) -> Option<&'static str> {
         | V::Duration => "times are in Tidegate's access log",
         V::RemoteHost => "names of clients are not looked up; use REMOTE_ADDR",
         V::RemoteUser => "use basic or jwt in a route's access",
+        V::FullRequest | V::FullRequestLength => "use REQUEST_LINE, REQUEST_HEADERS, REQUEST_BODY",
+        V::SdbmDeleteError => "nothing is kept in files",
         V::ModsecBuild => "this is not ModSecurity",
         _ => return None,
     })

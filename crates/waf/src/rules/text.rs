@@ -1,9 +1,9 @@
 //! Text with macros, ready to be expanded.
 
 use crate::operator;
-use crate::parse::{self, Fault, Variable};
+use crate::parse::{self, Fault, Problem, Variable};
 use crate::rules::names::{Slot, TxNames};
-use crate::rules::target::check_variable;
+use crate::rules::target::{check_variable, is_told};
 
 /// Text of a rule: mostly one literal piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,9 @@ impl Text {
                 parse::Piece::Macro(one) => {
                     check_variable(one.variable, &one.place)?;
                     names.mention(one.variable);
+                    if one.variable == Variable::Rule {
+                        check_macro_of_rule(one)?;
+                    }
                     match (one.variable, &one.key) {
                         (Variable::Tx, Some(key)) => Piece::Tx(names.slot(key)),
                         (variable, key) => {
@@ -38,6 +41,16 @@ impl Text {
             });
         }
         Ok(Self { pieces: pieces.into_boxed_slice() })
+    }
+
+    /// Whether it holds the rule's own message or data.
+    pub(crate) fn tells_of_rule(&self) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Variable(Variable::Rule, Some(key)) => {
+                key.eq_ignore_ascii_case(b"msg") || key.eq_ignore_ascii_case(b"logdata")
+            }
+            _ => false,
+        })
     }
 
     /// The bytes, if there is no macro.
@@ -75,4 +88,13 @@ impl Text {
             _ => None,
         }
     }
+}
+
+fn check_macro_of_rule(one: &parse::Macro) -> Result<(), Fault> {
+    if one.key.as_ref().is_some_and(|key| is_told(key)) {
+        return Ok(());
+    }
+    let reason = "write %{RULE.x} with one of id, msg, logdata, rev, ver, severity";
+    let problem = Problem::Refused { name: "this macro of RULE".to_owned(), reason };
+    Err(Fault { place: one.place.clone(), rule: None, problem })
 }
