@@ -1,0 +1,104 @@
+//! Bodies of requests as rules see them, and what keeps values out of logs.
+
+use crate::exchange::{Request, check_request, tell};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[test]
+fn the_body_is_a_variable_only_for_forms_or_when_forced() {
+    let rules = r#"
+        SecRule REQUEST_HEADERS:X-Force "@streq 1" \
+            "id:1,phase:1,pass,nolog,ctl:forceRequestBodyVariable=On"
+        SecRule REQUEST_BODY "@contains attack" "id:2,phase:2,pass"
+        SecRule ARGS_POST "@contains attack" "id:3,phase:2,pass"
+    "#;
+    for (media_type, body, plain, forced) in [
+        (FORM, "a=attack", &[2, 3][..], &[2, 3][..]),
+        ("application/json", "{\"a\":\"attack\"}", &[3], &[2, 3]),
+        ("text/plain", "attack", &[], &[2]),
+        ("application/octet-stream", "attack", &[], &[2]),
+    ] {
+        let request = Request::post(media_type, body.as_bytes());
+        check_request(rules, &request, plain);
+        check_request(rules, &request.with("X-Force", "1"), forced);
+    }
+}
+
+#[test]
+fn rules_choose_how_a_body_is_read() {
+    let rules = r#"
+        SecAction "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=KIND"
+        SecRule REQBODY_PROCESSOR "@streq KIND" "id:2,phase:2,pass"
+        SecRule ARGS:json.a|ARGS:a|XML:/* "@streq attack" "id:3,phase:2,pass"
+    "#;
+    for (processor, body) in
+        [("JSON", "{\"a\":\"attack\"}"), ("URLENCODED", "a=attack"), ("XML", "<a>attack</a>")]
+    {
+        let rules = rules.replace("KIND", processor);
+        check_request(&rules, &Request::post("text/plain", body.as_bytes()), &[2, 3]);
+    }
+}
+
+#[test]
+fn bodies_are_not_read_when_that_is_off() {
+    let rule = "SecRule ARGS_POST \"@streq x\" \"id:1,phase:2,pass\"";
+    let request = Request::post(FORM, b"a=x");
+    check_request(rule, &request, &[1]);
+    check_request(&format!("SecRequestBodyAccess Off\n{rule}"), &request, &[]);
+    let off = "SecAction \"id:2,phase:1,pass,nolog,ctl:requestBodyAccess=Off\"";
+    check_request(&format!("{off}\n{rule}"), &request, &[]);
+}
+
+#[test]
+fn a_body_that_cannot_be_read_says_so() {
+    let rules = "SecRule REQBODY_ERROR \"!@eq 0\" \"id:1,phase:2,pass\"";
+    for (media_type, body, expected) in [
+        (FORM, "a=1", &[][..]),
+        ("application/json", "{\"a\":", &[1]),
+        ("text/xml", "<a>", &[1]),
+        ("multipart/form-data; boundary=b", "x", &[1]),
+        ("multipart/form-data", "x", &[1]),
+    ] {
+        check_request(rules, &Request::post(media_type, body.as_bytes()), expected);
+    }
+}
+
+#[test]
+fn masked_values_stay_out_of_hits_and_data() {
+    for (mask, is_hidden) in [
+        ("sanitiseArg:secret", true),
+        ("sanitiseArg:other", false),
+        ("sanitiseMatched", true),
+        ("sanitiseMatchedBytes", true),
+        ("sanitiseMatchedBytes:1/2", true),
+        ("pass", false),
+    ] {
+        let rules = format!(
+            "SecRule ARGS:secret \"@rx (hunter)\" \"id:1,phase:1,pass,capture,{mask},\
+             msg:'%{{MATCHED_VAR}}',logdata:'%{{TX.1}} in %{{ARGS.secret}}',tag:'%{{TX.0}}'\""
+        );
+        let told = tell(&rules, &Request::get("/?secret=hunter2&more=hunter3"));
+        let shown = format!("{:?}", told.only_match().clone());
+        let shows = |text: &str| {
+            let bytes = format!("{:?}", text.as_bytes());
+            shown.contains(bytes.trim_matches(['[', ']']))
+        };
+        assert_eq!(shows("hunter"), !is_hidden, "{mask}: {shown}");
+        let only = told.only_match();
+        assert_eq!(only.hits.first().map(|hit| hit.is_masked), Some(is_hidden), "{mask}");
+    }
+}
+
+#[test]
+fn a_masked_header_stays_out_of_later_matches() {
+    let rules = r#"
+        SecAction "id:1,phase:1,pass,nolog,noauditlog,sanitiseRequestHeader:Authorization"
+        SecRule REQUEST_HEADERS:authorization "@rx Basic (.*)" \
+            "id:2,phase:1,pass,capture,msg:'sent %{TX.1}',logdata:'%{MATCHED_VAR}'"
+    "#;
+    let told = tell(rules, &Request::get("/").with("authorization", "Basic c2VjcmV0"));
+    let only = told.only_match();
+    assert!(!only.message.ends_with(b"c2VjcmV0"), "{}", only.message.escape_ascii());
+    assert!(!only.data.ends_with(b"c2VjcmV0"), "{}", only.data.escape_ascii());
+    assert!(only.hits.iter().all(|hit| hit.is_masked && hit.value.is_empty()));
+}

@@ -1,0 +1,189 @@
+//! What a link does when a value matches, and when it counts as a match.
+
+use crate::exchange::{Request, check, check_request, tell};
+
+#[test]
+fn effects_come_with_every_value_even_if_the_chain_fails() {
+    let rules = r#"
+        SecRule ARGS "@streq x" "id:1,phase:1,pass,setvar:tx.n=+1,chain"
+            SecRule ARGS:none "@streq x"
+        SecRule TX:n "@eq 2" "id:2,phase:1,pass"
+    "#;
+    check(rules, "/?a=x&b=x&c=y", &[2]);
+    check(rules, "/?a=x&b=y", &[]);
+}
+
+#[test]
+fn only_a_complete_chain_matches() {
+    let rules = r#"
+        SecRule ARGS:a "@streq 1" "id:1,phase:1,deny,msg:'%{MATCHED_VAR_NAME}',chain"
+            SecRule ARGS:b "@streq 2" "setvar:tx.score=+5,chain"
+            SecRule ARGS:c "@streq 3" "setvar:tx.score=+7"
+    "#;
+    for (target, refusal, score) in [
+        ("/?a=1&b=2&c=3", "403 in 1 by 1", Some(12)),
+        ("/?a=1&b=2&c=4", "none", Some(5)),
+        ("/?a=1&b=1&c=3", "none", None),
+        ("/?a=2&b=2&c=3", "none", None),
+    ] {
+        let told = tell(rules, &Request::get(target));
+        assert_eq!(told.refusal(), refusal, "{target}");
+        assert_eq!(told.transaction.tx_number("score"), score, "{target}");
+        assert_eq!(told.ids().len(), usize::from(refusal != "none"), "{target}");
+    }
+}
+
+#[test]
+fn a_link_sees_what_those_before_it_set() {
+    let rules = r#"
+        SecRule ARGS:a "@rx ^(.)(.)$" "id:1,phase:1,pass,capture,setvar:tx.second=%{TX.2},chain"
+            SecRule TX:1 "@streq x" "chain"
+            SecRule TX:second "@streq y" "chain"
+            SecRule MATCHED_VARS_NAMES "@streq ARGS:a"
+    "#;
+    check(rules, "/?a=xy", &[1]);
+    check(rules, "/?a=yx", &[]);
+}
+
+#[test]
+fn what_is_absent_matches_nothing() {
+    for (condition, is_match) in [
+        (r#"ARGS:b "!@streq x""#, false),
+        (r#"ARGS:b "@rx ^$""#, false),
+        (r#"ARGS:b "@unconditionalMatch""#, false),
+        (r#"REQUEST_HEADERS:User-Agent "!@rx .""#, false),
+        (r#"TX:b "@eq 0""#, false),
+        (r#"TX:b "!@eq 1""#, false),
+        (r#"TX:/^b/ "!@eq 1""#, false),
+        (r#"&ARGS:b "@eq 0""#, true),
+        (r#"&ARGS:a "@eq 2""#, true),
+        (r#"&ARGS "@eq 3""#, true),
+        (r#"&TX:b "@eq 0""#, true),
+        (r#"&TX:b "!@eq 1""#, true),
+        (r#"&REQUEST_HEADERS:User-Agent "@eq 0""#, true),
+        (r#"&REQUEST_COOKIES "@gt 0""#, false),
+        (r#"ARGS:c "@rx ^$""#, true),
+        (r#"QUERY_STRING|ARGS:b "!@streq x""#, true),
+    ] {
+        let rules = format!("SecRule {condition} \"id:1,phase:1,pass\"");
+        check(&rules, "/?a=1&a=2&c=", if is_match { &[1] } else { &[] });
+    }
+}
+
+#[test]
+fn capture_fills_and_clears_the_groups() {
+    let rules = r#"
+        SecRule ARGS:a "@rx (1)(2)?(3)" "id:1,phase:1,pass,nolog,capture"
+        SecRule TX:0 "@streq 123" "id:2,phase:1,pass"
+        SecRule TX:2 "@streq 2" "id:3,phase:1,pass"
+        SecRule TX:3 "@streq 3" "id:4,phase:1,pass"
+    "#;
+    check(rules, "/?a=0123", &[2, 3, 4]);
+    check(rules, "/?a=13", &[4]);
+    // Without capture nothing is kept.
+    check(&rules.replace(",capture", ""), "/?a=0123", &[]);
+    for (operator, value) in
+        [("@pm one two", "a+two+b"), ("@contains two", "atwob"), ("@streq two", "two")]
+    {
+        let rules = format!(
+            "SecRule ARGS:a \"{operator}\" \"id:1,phase:1,pass,nolog,capture\"
+             SecRule TX:0 \"@streq two\" \"id:2,phase:1,pass\""
+        );
+        check(&rules, &format!("/?a={value}"), &[2]);
+    }
+}
+
+#[test]
+fn multi_match_looks_before_and_after_each_change() {
+    let rules = |actions: &str| {
+        format!(
+            "SecRule ARGS:a \"@rx (?i)^%41|^a$\" \"id:1,phase:1,pass,nolog,{actions},setvar:tx.n=+1\"
+             SecAction \"id:2,phase:1,pass,msg:'%{{TX.n}}'\""
+        )
+    };
+    for (actions, count) in [
+        ("t:none,t:urlDecode,t:lowercase,multiMatch", "3"),
+        ("t:none,t:urlDecode,t:lowercase", "1"),
+        ("t:none,multiMatch", "1"),
+    ] {
+        // `%2541` is `%41` as an argument, then `A`, then `a`.
+        let told = tell(&rules(actions), &Request::get("/?a=%2541"));
+        assert_eq!(told.only_match().message, count.as_bytes(), "{actions}");
+    }
+}
+
+#[test]
+fn names_of_headers_and_of_tx_are_the_same_in_any_case_and_arguments_are_not() {
+    let rules = r#"
+        SecAction "id:9,phase:1,pass,nolog,setvar:tx.Score=5"
+        SecRule request_headers:X-TEST "@streq 1" "id:1,phase:1,pass"
+        SecRule tx:sCORE "@eq 5" "id:2,phase:1,pass"
+        SecRule ARGS:Name "@streq 1" "id:3,phase:1,pass"
+        SecRule ARGS:name "@streq 1" "id:4,phase:1,pass"
+        SecRule REQUEST_HEADERS:Host "@streq %{request_headers.x-Test}.%{Tx.SCORE}" "id:5,phase:1,pass"
+        SecRule &REQUEST_HEADERS:host "@eq 2" "id:6,phase:1,pass"
+        SecRule REQUEST_HEADERS_NAMES:x-test "@streq x-TeSt" "id:7,phase:1,pass"
+    "#;
+    let mut request = Request::get("/?name=1").with("x-TeSt", "1").with("HOST", "1.5");
+    check_request(rules, &request, &[1, 2, 4, 5, 6, 7]);
+    request.headers.truncate(1);
+    check_request(rules, &request, &[2, 4]);
+}
+
+#[test]
+fn counters_add_subtract_and_are_unset() {
+    for (changes, shown) in [
+        ("setvar:tx.a=5,setvar:tx.a=+3", "8"),
+        ("setvar:tx.a=5,setvar:tx.a=-3", "2"),
+        // As in ModSecurity 2: never below zero.
+        ("setvar:tx.a=5,setvar:tx.a=-8", "0"),
+        ("setvar:tx.a=+3", "3"),
+        ("setvar:tx.a=text,setvar:tx.a=+3", "3"),
+        ("setvar:tx.a=5x,setvar:tx.a=+3", "8"),
+        ("setvar:tx.a", "1"),
+        ("setvar:tx.a=5,setvar:!tx.a", ""),
+        ("setvar:tx.b=4,setvar:tx.a=%{tx.b}", "4"),
+        ("setvar:tx.b=4,setvar:tx.a=1,setvar:tx.a=+%{tx.b}", "5"),
+        ("setvar:'tx.a=%{REQUEST_METHOD}-%{ARGS.x}'", "GET-1"),
+        ("setvar:tx.b=a,setvar:tx.%{tx.b}=7", "7"),
+        ("setvar:tx.a=007", "007"),
+        ("setvar:tx.a=9223372036854775807,setvar:tx.a=+1", "9223372036854775807"),
+    ] {
+        let rules = format!(
+            "SecAction \"id:1,phase:1,pass,nolog,noauditlog,{changes}\"
+             SecAction \"id:2,phase:1,pass,msg:'%{{tx.a}}'\""
+        );
+        let told = tell(&rules, &Request::get("/?x=1"));
+        assert_eq!(told.only_match().message.escape_ascii().to_string(), shown, "{changes}");
+    }
+}
+
+#[test]
+fn severities_are_told_and_the_worst_is_remembered() {
+    let rules = r#"
+        SecRule HIGHEST_SEVERITY "@eq 255" "id:1,phase:1,pass"
+        SecAction "id:2,phase:1,pass,nolog,severity:WARNING"
+        SecAction "id:3,phase:1,pass,nolog,severity:2"
+        SecAction "id:4,phase:1,pass,nolog,severity:'NOTICE'"
+        SecRule ARGS:none "@streq x" "id:5,phase:1,pass,severity:EMERGENCY"
+        SecRule HIGHEST_SEVERITY "@eq 2" "id:6,phase:1,pass,msg:'%{HIGHEST_SEVERITY}'"
+        SecAction "id:7,phase:1,pass,severity:CRITICAL,chain"
+            SecRule RULE:severity "@eq 2" "chain"
+            SecRule RULE:id "@eq 7"
+    "#;
+    check(rules, "/", &[1, 6, 7]);
+}
+
+#[test]
+fn macros_in_arguments_messages_and_tags_are_expanded() {
+    let rules = r#"
+        SecRule ARGS:a "@streq %{ARGS.b}" "id:1,phase:1,pass,tag:'t/%{REQUEST_METHOD}',\
+            msg:'%{MATCHED_VAR_NAME}=%{matched_var} %{tx.none}%{remote_addr} %{rule.id}',\
+            logdata:'%{UNIQUE_ID}'"
+    "#;
+    let told = tell(rules, &Request::get("/?a=v&b=v"));
+    let only = told.only_match();
+    assert_eq!(only.message, b"ARGS:a=v 127.0.0.1 1");
+    assert_eq!(only.data, b"1");
+    assert_eq!(only.tags, [b"t/GET"]);
+}

@@ -1,0 +1,135 @@
+//! Requests made so that rules and a server would read different things.
+
+use crate::exchange::{Request, check_request};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Logs 1 if an argument of the body is the attack, 2 if the body cannot be trusted.
+const RULES: &str = r#"
+    SecRule ARGS_POST "@streq attack" "id:1,phase:2,pass"
+    SecRule REQBODY_ERROR|MULTIPART_STRICT_ERROR "@eq 1" "id:2,phase:2,pass"
+"#;
+
+#[test]
+fn a_media_type_ends_where_servers_end_it() {
+    for (media_type, expected) in [
+        (FORM, &[1][..]),
+        ("Application/X-WWW-Form-URLEncoded", &[1]),
+        ("application/x-www-form-urlencoded ; charset=utf-8", &[1]),
+        ("application/x-www-form-urlencoded;", &[1]),
+        (" application/x-www-form-urlencoded", &[1]),
+        ("application/x-www-form-urlencoded charset=utf-8", &[1]),
+        ("application/x-www-form-urlencoded, text/plain", &[1]),
+        ("application/x-www-form-urlencoded\tx", &[1]),
+        ("application/x-www-form-urlencodedx", &[]),
+    ] {
+        check_request(RULES, &Request::post(media_type, b"a=attack"), expected);
+    }
+}
+
+#[test]
+fn two_media_types_are_a_fault() {
+    let request = Request::post("text/plain", b"a=attack");
+    check_request(RULES, &request.with("content-type", FORM), &[1, 2]);
+    check_request(
+        RULES,
+        &Request::post(FORM, b"a=attack").with("Content-Type", "text/plain"),
+        &[1, 2],
+    );
+    check_request(RULES, &Request::post(FORM, b"a=attack").with("Content-Type", FORM), &[1]);
+}
+
+#[test]
+fn content_codings_in_several_fields_are_one_list() {
+    // `a=attack`, compressed.
+    let gzip = [
+        31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 75, 180, 77, 44, 41, 73, 76, 206, 6, 0, 70, 55, 213, 70,
+        8, 0, 0, 0,
+    ];
+    let post = || Request::post(FORM, &gzip);
+    check_request(RULES, &post().with("Content-Encoding", "gzip"), &[1]);
+    check_request(RULES, &post().with("Content-Encoding", "identity, gzip"), &[1]);
+    let two = post().with("Content-Encoding", "identity").with("Content-Encoding", "gzip");
+    check_request(RULES, &two, &[1]);
+}
+
+#[test]
+fn a_coding_that_a_server_may_ignore_hides_nothing() {
+    let request = || Request::post(FORM, b"b=1&a=attack");
+    check_request(RULES, &request().with("Content-Encoding", "gzip"), &[1, 2]);
+    check_request(RULES, &request().with("Content-Encoding", "unheard-of"), &[1, 2]);
+    // A good body of gzip whose name of a file is a form too.
+    let gzip = [
+        31, 139, 8, 8, 0, 0, 0, 0, 0, 3, 38, 97, 61, 97, 116, 116, 97, 99, 107, 38, 0, 75, 180, 53,
+        4, 0, 129, 48, 98, 141, 3, 0, 0, 0,
+    ];
+    check_request(RULES, &Request::post(FORM, &gzip).with("Content-Encoding", "gzip"), &[1]);
+    let json = Request::post("application/json", b"{\"a\":\"attack\"}");
+    check_request(RULES, &json.with("Content-Encoding", "br"), &[1, 2]);
+    let form = b"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nattack\r\n--b--\r\n";
+    let form = Request::post("multipart/form-data; boundary=b", form);
+    check_request(RULES, &form.with("Content-Encoding", "deflate"), &[1, 2]);
+}
+
+#[test]
+fn a_body_of_any_method_is_read() {
+    for method in ["GET", "HEAD", "DELETE", "PROPFIND"] {
+        let request = Request { method, ..Request::post(FORM, b"a=attack") };
+        check_request(RULES, &request, &[1]);
+    }
+}
+
+#[test]
+fn cookies_without_a_name_are_judged() {
+    let rules = "SecRule REQUEST_COOKIES \"@contains attack\" \"id:1,phase:1,pass\"";
+    for (cookie, expected) in [
+        ("a=attack", &[1][..]),
+        ("=attack", &[1]),
+        ("b=1; =attack", &[1]),
+        ("b=1;;", &[]),
+        ("b=1, a=attack", &[1]),
+    ] {
+        check_request(rules, &Request::get("/").with("Cookie", cookie), expected);
+    }
+    let names = "SecRule REQUEST_COOKIES_NAMES \"@contains attack\" \"id:1,phase:1,pass\"";
+    check_request(names, &Request::get("/").with("Cookie", "attack"), &[1]);
+    check_request(names, &Request::get("/").with("cookie", "a=1").with("cookie", "attack=1"), &[1]);
+}
+
+#[test]
+fn arguments_without_names_or_values_are_judged() {
+    let rules = "SecRule ARGS|ARGS_NAMES \"@contains attack\" \"id:1,phase:1,pass\"";
+    for target in ["/?attack", "/?=attack", "/?a=1&&=attack", "/?a=1?attack", "/?a=b=attack"] {
+        check_request(rules, &Request::get(target), &[1]);
+    }
+    for target in ["/?x=at%00tack", "/?at%74ack", "/?a=1;b=attack", "http://b.example?attack"] {
+        let without_nul = rules.replace("\" \"id", "\" \"t:removeNulls,id");
+        check_request(&without_nul, &Request::get(target), &[1]);
+    }
+}
+
+#[test]
+fn what_is_beyond_the_most_arguments_is_told() {
+    let rules = "SecArgumentsLimit 3\nSecRule ARGS \"@streq attack\" \"id:1,phase:2,pass\"";
+    for (request, expected) in [
+        (Request::get("/?a=1&b=2&c=3"), "none"),
+        (Request::get("/?a=1&b=2&c=3&d=attack"), "more arguments than are inspected"),
+        (Request::post(FORM, b"a=1&b=2&c=3&d=attack"), "more arguments than are inspected"),
+        (
+            Request::post("application/json", b"{\"a\":[1,2,3,4]}"),
+            "more arguments than are inspected",
+        ),
+    ] {
+        assert_eq!(crate::exchange::tell(rules, &request).refusal(), expected);
+    }
+}
+
+#[test]
+fn a_path_is_judged_as_servers_read_it() {
+    let rules = "SecRule REQUEST_FILENAME \"@contains /etc/passwd\" \"id:1,phase:1,pass\"";
+    for target in
+        ["/etc/passwd", "/%65tc/passwd", "/etc%2fpasswd", "http://b/etc/passwd", "/a;b/etc/passwd?"]
+    {
+        check_request(rules, &Request::get(target), &[1]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Directives that set a value, and lists of what to skip.
+
+use std::path::Path;
+
+use tidegate_waf::RuleSet;
+use tidegate_waf::parse::{Fault, NoFiles, Notice, Problem, Reader};
+
+use crate::exchange::{Request, check_request, tell};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[test]
+fn settings_change_what_rules_see() {
+    let json = |body: &'static str| Request::post("application/json", body.as_bytes());
+    let files = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"n\"\r\n\r\nx\r\n\
+        --b\r\nContent-Disposition: form-data; name=\"g\"; filename=\"n\"\r\n\r\nx\r\n--b--\r\n";
+    let files = || Request::post("multipart/form-data; boundary=b", files.as_bytes());
+    for (setting, condition, request) in [
+        ("SecArgumentSeparator ;", "ARGS:b \"@streq 2\"", Request::get("/?a=1;b=2")),
+        (
+            "SecCookieFormat 1",
+            "REQUEST_COOKIES:b \"@streq 2\"",
+            Request::get("/").with("Cookie", "a=1; $Path=/,b=2"),
+        ),
+        ("SecRequestBodyJsonDepthLimit 1", "REQBODY_ERROR \"@eq 1\"", json("{\"a\":{\"b\":[1]}}")),
+        ("SecUploadFileLimit 1", "MULTIPART_FILE_LIMIT_EXCEEDED \"@eq 1\"", files()),
+        ("SecResponseBodyAccess On", "RESPONSE_BODY \"@streq answer\"", Request::get("/")),
+        (
+            "SecResponseBodyAccess On\nSecResponseBodyLimit 3",
+            "OUTBOUND_DATA_ERROR \"@eq 1\"",
+            Request::get("/"),
+        ),
+        (
+            "SecRequestBodyNoFilesLimit 3\nSecRequestBodyLimitAction ProcessPartial",
+            "INBOUND_DATA_ERROR \"@eq 1\"",
+            Request::post(FORM, b"a=12"),
+        ),
+        (
+            "SecRequestBodyLimit 3\nSecRequestBodyLimitAction ProcessPartial",
+            "REQUEST_BODY \"@streq a=1\"",
+            Request::post(FORM, b"a=12"),
+        ),
+    ] {
+        let rule = format!("SecRule {condition} \"id:1,phase:4,pass\"");
+        check_request(&rule, &request, &[]);
+        check_request(&format!("{setting}\n{rule}"), &request, &[1]);
+    }
+}
+
+#[test]
+fn types_of_answers_choose_which_are_read() {
+    let rule = "SecResponseBodyAccess On\nSecRule RESPONSE_BODY \"@rx .\" \"id:1,phase:4,pass\"";
+    let get = || Request::get("/");
+    check_request(rule, &get(), &[1]);
+    check_request(&format!("SecResponseBodyMimeTypesClear\n{rule}"), &get(), &[]);
+    let one = "SecResponseBodyMimeTypesClear\nSecResponseBodyMimeType text/plain";
+    check_request(&format!("{one}\n{rule}"), &get(), &[1]);
+}
+
+#[test]
+fn bodies_over_their_limit_are_told() {
+    let rules = "SecRequestBodyNoFilesLimit 3";
+    let refusal = |body: &[u8]| tell(rules, &Request::post(FORM, body)).refusal();
+    assert_eq!(refusal(b"a=1"), "none");
+    assert_eq!(refusal(b"a=12"), "a body larger than is inspected");
+    let partial = format!("{rules}\nSecRequestBodyLimitAction ProcessPartial");
+    assert_eq!(tell(&partial, &Request::post(FORM, b"a=12")).refusal(), "none");
+}
+
+/// Loads with a list of what to skip; what was skipped, or the faults.
+fn load_without(rules: &str, skip: &dyn Fn(&Fault) -> bool) -> Result<Vec<String>, String> {
+    let told = |faults: tidegate_waf::parse::Faults| faults.to_string();
+    let mut reader = Reader::new(&NoFiles, skip);
+    reader.text(Path::new("f"), rules.as_bytes());
+    let rules = RuleSet::compile(&reader.finish().map_err(told)?, &NoFiles, skip).map_err(told)?;
+    let skipped = rules.warnings().iter().filter_map(|one| match &one.notice {
+        Notice::Skipped(problem) => Some(problem.to_string()),
+        _ => None,
+    });
+    Ok(skipped.collect())
+}
+
+#[test]
+fn what_is_to_be_skipped_is_a_warning() {
+    // Faults of the reader, of a rule, of a chain's later link, of a directive.
+    let rules = r#"
+        SecRule NO_SUCH "@rx x" "id:1"
+        SecRule ARGS "@rx (a)\1" "id:2"
+        SecRule ARGS "@rx x" "id:3,chain"
+            SecRule IP:x "@gt 1"
+        SecAction "id:4,skipAfter:NOWHERE"
+        SecRuleRemoveByTag (
+        SecRemoteRules x https://rules.example
+        SecAction "id:5"
+    "#;
+    let by_id = |fault: &Fault| fault.rule.is_some_and(|id| (1..=4).contains(&id.0));
+    let by_name = |fault: &Fault| match &fault.problem {
+        Problem::Refused { name, .. } => name == "SecRemoteRules",
+        Problem::Expression { .. } => fault.rule.is_none(),
+        _ => false,
+    };
+    let skipped = load_without(rules, &|fault| by_id(fault) || by_name(fault));
+    assert_eq!(skipped.map(|all| all.len()), Ok(6));
+    let faults = load_without(rules, &by_id).expect_err("the reader's fault is left");
+    assert!(faults.starts_with("f:8:9: SecRemoteRules is not supported"), "{faults}");
+    assert!(!faults.contains("f:2:"), "{faults}");
+}
