@@ -19,6 +19,8 @@ mod run;
 mod request;
 mod body;
 mod response;
+#[cfg(test)]
+mod shortcuts;
 
 use std::sync::Arc;
 
