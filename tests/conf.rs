@@ -20,7 +20,7 @@ pub(crate) const HASH: &str = "$2y$04$N9qo8uLOickgx2ZMRZoMye5LxIOdmkBZduNc1HRtuv
 pub(crate) const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 /// Keys that are a fault without another one.
-const NEEDS: [(&str, &str); 2] = [("countries", "geo"), ("asns", "geo")];
+const NEEDS: [(&str, &str); 3] = [("countries", "geo"), ("asns", "geo"), ("setup", "crs")];
 
 /// The faults of a configuration, as `tidegate -t` run in `folder` tells them.
 fn faults(file: &Path, folder: &Path) -> Vec<String> {
@@ -48,6 +48,10 @@ fn fixtures() -> Authority {
     }
     for folder in ["run", "conf.d", "lists", "geo"] {
         fs::create_dir(made.dir().join(folder)).unwrap();
+    }
+    fs::create_dir_all(made.dir().join("crs/rules")).unwrap();
+    for file in ["crs/crs-setup.conf", "crs/rules/REQUEST-901-INITIALIZATION.conf", "rules.conf"] {
+        fs::write(made.dir().join(file), "SecComponentSignature \"an example\"\n").unwrap();
     }
     for file in ["errors/503.html", "assets/index.html", "site/index.html"] {
         fs::write(made.dir().join(file), "<p>a page\n").unwrap();

@@ -5,6 +5,7 @@ mod files;
 mod held;
 mod never;
 mod over;
+mod profiles;
 mod told;
 
 use std::fmt::Display;

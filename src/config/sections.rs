@@ -17,6 +17,7 @@ use crate::route;
 use crate::sanitise;
 use crate::units::{ByteSize, OrOff, Period, Switch};
 use crate::upstream;
+use crate::waf;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     /// Named; each acts on the routes that list it.
     pub(crate) rate_limits: BTreeMap<String, limit::RateConfig>,
     pub(crate) bans: limit::BansConfig,
+    /// Named; each acts on the routes that name it.
+    pub(crate) waf: BTreeMap<String, waf::Config>,
     pub(crate) defaults: Defaults,
     pub(crate) routes: Vec<Route>,
 }
@@ -147,6 +150,8 @@ pub(crate) struct Defaults {
     pub(crate) timeouts: RouteTimeouts,
     /// Which requests are refused first when all are too many: low ones.
     pub(crate) priority: limit::Priority,
+    /// The rules against attacks: a name of `waf`, or `off`.
+    pub(crate) waf: waf::Named,
 }
 
 /// One entry of `routes`: a match and one action.
@@ -177,6 +182,8 @@ pub(crate) struct Route {
     pub(crate) limits: RouteLimits,
     /// That of `defaults` if absent.
     pub(crate) priority: Option<limit::Priority>,
+    /// That of `defaults` if absent.
+    pub(crate) waf: Option<waf::Named>,
 }
 
 /// The key `timeouts` of a route and of `defaults`.

@@ -10,11 +10,10 @@ const NOT_YET: &[&str] = &[
     "log.traces",
     "listeners[].tls.acme",
     "upstreams.*.discover",
-    "waf",
+    "waf.*.responses",
+    "waf.*.outbound_threshold",
     "cache",
-    "defaults.waf",
     "defaults.cache",
-    "routes[].waf",
     "routes[].cache",
     "routes[].mirror",
 ];

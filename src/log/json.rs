@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::record::Record;
+use super::record::{Findings, Record};
 use super::secrets;
 use super::text::{Moment, cut, decimal, escape, millis};
 use crate::networks::write_address;
@@ -48,6 +48,9 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     text(line, "user_agent", record.user_agent);
     text(line, "request_id", Some(record.request_id));
     text(line, "user", record.user);
+    if let Some(found) = record.findings.filter(|found| !found.rules.is_empty()) {
+        findings(line, &found);
+    }
     if let Some(cause) = &record.refusal {
         text(line, "refusal", Some(cause.tag));
         text(line, "room", Some(cause.room.as_str()));
@@ -55,6 +58,13 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
     }
     text(line, "error", record.error);
     end(line);
+}
+
+/// The score and the rules that matched.
+pub(super) fn findings(line: &mut Vec<u8>, found: &Findings<'_>) {
+    let rules: Vec<String> = found.rules.iter().map(u32::to_string).collect();
+    let (score, rules) = (found.score, rules.join(","));
+    line.extend_from_slice(format!(",\"waf_score\":{score},\"waf_rules\":[{rules}]").as_bytes());
 }
 
 /// The beginning of a line, with its first field.

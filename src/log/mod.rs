@@ -36,7 +36,7 @@ pub(crate) use self::limits::RateMetrics;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::record::{
-    Blame, Cause, Failure, Protocol, Record, Room, Tls, split_target, without_user,
+    Blame, Cause, Failure, Findings, Protocol, Record, Room, Tls, split_target, without_user,
 };
 pub(crate) use self::shed::ShedMetrics;
 pub(crate) use self::sink::check_place;

@@ -60,10 +60,20 @@ pub(crate) struct Record<'a> {
     pub request_id: &'a str,
     /// Who asked, if they proved who they are.
     pub user: Option<&'a str>,
+    /// What rules against attacks found.
+    pub findings: Option<Findings<'a>>,
     /// Why it was refused, if it was.
     pub refusal: Option<Cause<'a>>,
     /// What went wrong, for the operator; holds no secrets.
     pub error: Option<&'a str>,
+}
+
+/// What rules against attacks found in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Findings<'a> {
+    pub score: i64,
+    /// The ids of the rules, in the order in which they matched.
+    pub rules: &'a [u32],
 }
 
 /// Why a request was refused.
@@ -304,6 +314,7 @@ pub(super) mod tests {
             user_agent: Some(b"curl/8.5.0"),
             request_id: "0123456789abcdef",
             user: None,
+            findings: None,
             refusal: None,
             error: None,
         }

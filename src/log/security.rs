@@ -133,6 +133,9 @@ fn write_line(line: &mut Vec<u8>, record: &Record<'_>, cause: &Cause<'_>, skippe
     json::text(line, "route", record.route);
     json::text(line, "user_agent", record.user_agent);
     json::text(line, "request_id", Some(record.request_id));
+    if let Some(found) = &record.findings {
+        json::findings(line, found);
+    }
     json::number(line, "skipped", (skipped > 0).then_some(skipped));
     json::end(line);
 }

@@ -100,7 +100,7 @@ pub(super) async fn admit(
     let target = sent.as_deref().unwrap_or_else(|| written_target(&request.uri));
     ctx.granted = check_access(route, &head, target, &exchange, ctx).await?;
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
-    ctx.inspection = inspect::head(route, &head, target)?;
+    inspect::head(route, &head, request, ctx)?;
 
     let shows_pass = access::show_pass(&request.headers);
     let is_void_upgrade = !head.upgrade && request.headers.contains_key(header::UPGRADE);

@@ -28,7 +28,9 @@ pub(super) fn of(refusal: &Refusal) -> Blame {
             Exceeded::Route => Blame::Site,
         },
         Refusal::Blocked(blocked) => match blocked {
-            Blocked::Rule(_) | Blocked::Over | Blocked::ClientFull => Blame::Client,
+            Blocked::Rule(_) | Blocked::Uninspected | Blocked::Over | Blocked::ClientFull => {
+                Blame::Client
+            }
             Blocked::Full => Blame::Site,
         },
         // Whoever leaves has done nothing.

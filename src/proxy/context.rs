@@ -14,7 +14,7 @@ use crate::log::{Cause, Failure};
 use crate::respond::Encoder;
 use crate::site::{Route, Site};
 use crate::upstream::{InUse, Need, Upstream};
-use crate::waf::Inspection;
+use crate::waf::{Findings, Inspection};
 
 use super::refuse::{Refusal, Told};
 
@@ -41,6 +41,8 @@ pub(crate) struct Context {
     pub(super) slot: Option<Slot>,
     /// As long as something of the request is to be judged or, judged, to be sent.
     pub(super) inspection: Option<Inspection>,
+    /// What the rules found, if there are any.
+    pub(super) findings: Option<Findings>,
     /// What is asked of the server; none before a route with servers is found.
     pub(super) forward: Option<Forward>,
     /// The most bytes of body that may come.
@@ -153,6 +155,7 @@ impl Context {
             permit: None,
             slot: None,
             inspection: None,
+            findings: None,
             forward: None,
             body_limit: u64::MAX,
             metered: Metered::default(),

@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 
 use crate::client::{Country, X_REQUEST_ID};
 use crate::listen::Channel;
-use crate::log::{Protocol, Record, Tls, without_user};
+use crate::log::{Findings, Protocol, Record, Tls, without_user};
 use crate::respond::{Asked, remove_hop_by_hop};
 use crate::site::State;
 use crate::upstream::headers::VIA;
@@ -192,6 +192,10 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         user_agent: request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
         request_id: ctx.request_id.as_ref().map_or("", |id| id.as_ref()),
         user: ctx.granted.user.as_deref(),
+        findings: ctx
+            .findings
+            .as_ref()
+            .map(|found| Findings { score: found.score, rules: &found.rules }),
         refusal: ctx.cause(),
         error: ctx.error.as_deref().or(late.as_deref()),
     };

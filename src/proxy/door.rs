@@ -94,6 +94,7 @@ impl FrontDoor {
                 user_agent: only_value(head, b"user-agent"),
                 request_id: id.as_ref(),
                 user: None,
+                findings: None,
                 refusal: Some(Cause {
                     room: told.room,
                     tag: told.tag,

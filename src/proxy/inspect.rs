@@ -5,6 +5,8 @@
 //! a refused request costs none a connection, a slow client holds none up. Files in
 //! forms alone come through while more is judged, in `piece`.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use http::{Version, header};
 use pingora::http::RequestHeader;
@@ -15,7 +17,7 @@ use crate::listen::{Exchange, KeptEnd, LastByte};
 use crate::sanitise::Head;
 use crate::site::{Route, State};
 use crate::upstream::Need;
-use crate::waf::{Asked, Blocked, Coming, Inspection, Step};
+use crate::waf::{Asked, Coming, Inspection, Step};
 
 use super::attempt;
 use super::context::{Context, Piece};
@@ -29,10 +31,27 @@ const KEPT: u64 = 64 * 1024;
 pub(super) fn head(
     route: &Route,
     head: &Head<'_>,
-    target: &str,
-) -> Result<Option<Inspection>, Blocked> {
-    let profile = route.waf.as_ref();
-    profile.map(|profile| profile.inspect(&Asked { head, target })).transpose()
+    request: &RequestHeader,
+    ctx: &mut Context,
+) -> Result<(), Refusal> {
+    let Some(profile) = route.waf.as_ref() else { return Ok(()) };
+    let exchange = ctx.exchange.as_ref().ok_or(Refusal::Internal)?;
+    let (connection, client) = (&exchange.connection, ctx.client.as_ref());
+    let client = client.ok_or(Refusal::Internal)?;
+    // The port is that of whoever opened the connection.
+    let port = connection.peer.port();
+    let (inspection, verdict) = profile.inspect(&Asked {
+        head,
+        target: request.uri.path_and_query().map_or("", |target| target.as_str()),
+        version: request.version,
+        client: SocketAddr::new(client.address, port),
+        server: connection.listener.address,
+        request_id: ctx.request_id.as_ref().ok_or(Refusal::Internal)?.as_ref(),
+    });
+    ctx.findings = Some(inspection.findings());
+    verdict?;
+    ctx.inspection = Some(inspection);
+    Ok(())
 }
 
 /// Judges a body before anybody gets any of it; `is_sent` unless nobody will.
@@ -47,13 +66,16 @@ pub(super) async fn body(
     let client = ctx.client.as_ref().ok_or(Refusal::Internal)?;
     let coming = if is_sent { coming(session, ctx) } else { Coming::Nothing };
     let owner = meter::is_told_apart(client, &ctx.site).then_some(client.network);
-    if inspection.expect(coming, &state.held, owner)? == Step::Pass {
+    let step = inspection.expect(coming, &state.held, owner);
+    ctx.findings = Some(inspection.findings());
+    if step? == Step::Pass {
         return Ok(());
     }
     let_go_on(session).await.map_err(Refusal::ClientLeft)?;
     session.as_downstream_mut().enable_retry_buffering();
     let limit = ctx.body_limit;
     let read = Reading { session, exchange: &exchange, limit, coming }.all(&mut inspection).await;
+    ctx.findings = Some(inspection.findings());
     read?;
     inspection.settle(attempt::is_kept(session));
     ctx.inspection = (!inspection.is_over()).then_some(inspection);
@@ -167,7 +189,9 @@ async fn read(session: &mut Session) -> Result<Option<Bytes>> {
 /// Judges a further piece of a body on its way to a server.
 pub(super) fn piece(body: &mut Option<Bytes>, piece: Piece, ctx: &mut Context) -> Result<()> {
     let Some(inspection) = &mut ctx.inspection else { return Ok(()) };
-    inspection.pass(body, piece == Piece::Last).map_err(|blocked| {
+    let passed = inspection.pass(body, piece == Piece::Last);
+    ctx.findings = Some(inspection.findings());
+    passed.map_err(|blocked| {
         let refusal = Refusal::from(blocked);
         let status = refusal.told().status;
         ctx.failure = Some(refusal);

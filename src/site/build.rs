@@ -47,9 +47,8 @@ impl Site {
         let bans = faults.collect("bans", BanPolicy::new(&config.bans));
         let defaults = faults.collect("defaults", Defaults::new(config));
         faults.collect("defaults", limits::check_defaults(config));
-        let waf = profiles::Written::find();
-        let profiles = faults.collect("waf", profiles::build(&waf));
-        faults.collect("defaults", profiles::check_defaults(&waf).map_err(|f| f.under("waf")));
+        let profiles = faults.collect("waf", profiles::build(config));
+        faults.collect("defaults", profiles::check_defaults(config).map_err(|f| f.under("waf")));
         let sources = Sources::open(
             config.routes.iter().map(|route| &route.access),
             &config.clients.geo,
@@ -61,7 +60,6 @@ impl Site {
             rate_limits: rate_limits.as_ref(),
             defaults: defaults.as_ref(),
             sources: &sources,
-            waf: &waf,
             profiles: profiles.as_ref(),
         };
         let routes = faults.collect("routes", build_routes(&shared, metrics));
@@ -120,7 +118,6 @@ struct Shared<'a> {
     rate_limits: Option<&'a RateLimits>,
     defaults: Option<&'a Defaults>,
     sources: &'a Sources,
-    waf: &'a profiles::Written,
     profiles: Option<&'a Profiles>,
 }
 
@@ -167,7 +164,7 @@ fn build_routes(
     let names = names::of_routes(routes).map_err(|found| faults.extend(found));
     let names = names.unwrap_or_else(|()| vec![String::new(); routes.len()]);
     for (index, (written, name)) in routes.iter().zip(&names).enumerate() {
-        let builder = RouteBuilder { index, written, shared };
+        let builder = RouteBuilder { written, shared };
         let route = faults.collect(index, builder.build(name, metrics));
         built.extend(route.flatten());
         let name = written.name.as_deref();
@@ -191,7 +188,6 @@ fn secret_parameters(routes: &[Arc<Route>]) -> Vec<String> {
 }
 
 struct RouteBuilder<'a> {
-    index: usize,
     written: &'a config::Route,
     shared: &'a Shared<'a>,
 }
@@ -209,7 +205,7 @@ impl RouteBuilder<'_> {
         let access = faults.collect("access", self.access());
         let limits = limits::of_route(written, self.shared.config, self.shared.rate_limits);
         let limits = limits.map_err(|found| faults.extend(found)).ok().flatten();
-        let waf = profiles::of_route(self.index, self.shared.waf, self.shared.profiles);
+        let waf = profiles::of_route(written, self.shared.config, self.shared.profiles);
         let waf = faults.collect("waf", waf).flatten();
         let headers = match own(&written.headers) {
             Some(own) => faults.collect("headers", HeaderRules::new(own)),

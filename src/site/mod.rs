@@ -95,7 +95,13 @@ impl Site {
 
     /// What is odd about what was written, and no fault.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        [needless::unlisted(&self.config), gaps::of(&self.config, &self.routes)].concat()
+        let profiles = self.routes().filter_map(|route| route.waf.as_ref());
+        [
+            needless::unlisted(&self.config),
+            gaps::of(&self.config, &self.routes),
+            profiles::warnings(profiles),
+        ]
+        .concat()
     }
 
     /// How strictly heads are read on the listener of this name.

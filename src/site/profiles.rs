@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
-use crate::config;
+use crate::config::{self, Config, Route};
 use crate::fault::{Faults, KeyPath};
 use crate::waf::{self, Named, Profile};
 
@@ -14,67 +12,22 @@ use super::names;
 /// The profiles of a site, by name; none is behind one that is off.
 pub(super) type Profiles = BTreeMap<String, Option<Arc<Profile>>>;
 
-/// What a configuration says of profiles.
-///
-/// It is beside the configuration, where a test that needs it puts it, and goes
-/// into its sections when the rules of the engine act.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default)]
-pub(super) struct Written {
-    waf: BTreeMap<String, waf::Config>,
-    defaults: Chosen,
-    routes: Vec<Chosen>,
-    #[serde(skip)]
-    fault: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(default)]
-struct Chosen {
-    waf: Option<Named>,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        let defaults = Chosen { waf: Some(Named::Off) };
-        Written { waf: BTreeMap::new(), defaults, routes: Vec::new(), fault: None }
-    }
-}
-
-impl Written {
-    /// What the environment names, for tests alone; no profile acts without it.
-    pub(super) fn find() -> Written {
-        let Some(path) = std::env::var_os("TIDEGATE_UNFINISHED_WAF") else {
-            return Written::default();
-        };
-        let Ok(text) = std::fs::read_to_string(path) else {
-            return Written::default();
-        };
-        serde_yaml::from_str(&text).unwrap_or_else(|error| Written {
-            fault: Some(error.to_string()),
-            ..Written::default()
-        })
-    }
-
-    /// Every profile, and the one that there is without being written.
-    fn all(&self) -> BTreeMap<&str, waf::Config> {
-        let mut all: BTreeMap<&str, waf::Config> = BTreeMap::new();
+/// Every profile that somebody wrote or names; the standard one need not be written.
+fn all(config: &Config) -> BTreeMap<&str, waf::Config> {
+    let mut all: BTreeMap<&str, waf::Config> = BTreeMap::new();
+    let routes = config.routes.iter().filter_map(|route| route.waf.as_ref());
+    let is_used = |named: &Named| *named == Named::default();
+    if is_used(&config.defaults.waf) || routes.clone().any(is_used) {
         all.insert(waf::STANDARD, waf::Config::default());
-        all.extend(self.waf.iter().map(|(name, config)| (name.as_str(), config.clone())));
-        all
     }
-
-    /// The profile that a route names, or `defaults` for it.
-    fn named(&self, index: usize) -> Option<&Named> {
-        let own = self.routes.get(index).and_then(|route| route.waf.as_ref());
-        own.or(self.defaults.waf.as_ref())
-    }
+    all.extend(config.waf.iter().map(|(name, config)| (name.as_str(), config.clone())));
+    all
 }
 
-pub(super) fn build(written: &Written) -> Result<Profiles, Faults> {
-    let mut faults = Faults::each(written.fault.clone());
+pub(super) fn build(config: &Config) -> Result<Profiles, Faults> {
+    let mut faults = Faults::none();
     let mut built = Profiles::new();
-    for (name, config) in &written.all() {
+    for (name, config) in &all(config) {
         faults.collect(*name, names::check(name));
         if *name == "off" {
             faults.extend(Faults::at(*name, "is what routes without a profile say"));
@@ -87,46 +40,58 @@ pub(super) fn build(written: &Written) -> Result<Profiles, Faults> {
 }
 
 /// Whether `defaults` name a profile that there is.
-pub(super) fn check_defaults(written: &Written) -> Result<(), Faults> {
-    written.defaults.waf.as_ref().map_or(Ok(()), |named| check(named, written))
+pub(super) fn check_defaults(config: &Config) -> Result<(), Faults> {
+    check(&config.defaults.waf, config)
 }
 
 /// The profile of a route, if it has one; nothing where profiles have faults,
 /// which are reported where they are.
 pub(super) fn of_route(
-    index: usize,
-    written: &Written,
+    route: &Route,
+    config: &Config,
     built: Option<&Profiles>,
 ) -> Result<Option<Option<Arc<Profile>>>, Faults> {
-    if let Some(own) = written.routes.get(index).and_then(|route| route.waf.as_ref()) {
-        check(own, written)?;
+    if let Some(own) = &route.waf {
+        check(own, config)?;
     }
-    let default = Named::default();
-    Ok(match written.named(index).unwrap_or(&default) {
+    Ok(match route.waf.as_ref().unwrap_or(&config.defaults.waf) {
         Named::Off => Some(None),
         Named::Profile(name) => built.and_then(|built| built.get(name).cloned()),
     })
 }
 
-fn check(named: &Named, written: &Written) -> Result<(), Faults> {
+fn check(named: &Named, config: &Config) -> Result<(), Faults> {
     let Named::Profile(name) = named else {
         return Ok(());
     };
-    let all = written.all();
+    let all = all(config);
     match all.contains_key(name.as_str()) {
         true => Ok(()),
         false => {
-            let what = config::unknown("profile", name, all.keys().copied());
+            let names = all.keys().copied().chain([waf::STANDARD]);
+            let what = config::unknown("profile", name, names);
             Err(Faults::none().with(KeyPath::root(), what))
         }
     }
+}
+
+/// What of the rules of a profile does not act, as warnings.
+pub(super) fn warnings<'a>(profiles: impl Iterator<Item = &'a Arc<Profile>>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for warning in profiles.flat_map(|profile| &profile.warnings) {
+        let warning = format!("waf: {warning}");
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    warnings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn written(yaml: &str) -> Written {
+    fn written(yaml: &str) -> Config {
         serde_yaml::from_str(yaml).expect("well-formed")
     }
 
@@ -134,7 +99,9 @@ mod tests {
     fn judged(yaml: &str) -> Vec<bool> {
         let written = written(yaml);
         let built = build(&written).expect("good");
-        let of = |index| of_route(index, &written, Some(&built)).expect("good").expect("built");
+        let of = |index: usize| {
+            of_route(&written.routes[index], &written, Some(&built)).expect("good").expect("built")
+        };
         (0..written.routes.len()).map(|index| of(index).is_some()).collect()
     }
 
@@ -152,7 +119,7 @@ mod tests {
     #[test]
     fn a_profile_that_nobody_wrote_is_a_fault_that_names_the_nearest() {
         let written = written("waf: { strict: {} }\nroutes: [{ waf: strikt }]");
-        let said = of_route(0, &written, None).expect_err("unknown");
+        let said = of_route(&written.routes[0], &written, None).expect_err("unknown");
         let said: Vec<String> = said.iter().map(|fault| fault.what.clone()).collect();
         assert_eq!(said.len(), 1);
         assert!(said[0].starts_with("there is no profile `strikt`"), "{said:?}");

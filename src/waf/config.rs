@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::units::{ByteSize, Switch, Unreadable, Word, word};
+use crate::units::{ByteSize, Unreadable, Word, word};
 
 /// So much of each body is kept in memory until it is judged.
 const MOST_INSPECTED: ByteSize = ByteSize::mib(1);
@@ -25,18 +25,15 @@ pub(crate) struct Config {
     pub rules: Rules,
     /// Directives, or ids of rules, that may be skipped with a warning.
     pub skip: Vec<Skip>,
-    /// How much that is harmless may be refused: 1, little, to 4.
-    pub paranoia: u8,
-    /// The score from which on a request is refused.
-    pub inbound_threshold: u32,
-    /// The same of an answer.
-    pub outbound_threshold: u32,
+    /// How much that is harmless may be refused: 1, little, to 4. What the rules say if absent,
+    /// which is 1.
+    pub paranoia: Option<u8>,
+    /// The score from which on a request is refused. What the rules say if absent, which is 5.
+    pub inbound_threshold: Option<u32>,
     /// Rules that do not act, or not everywhere.
     pub exclude: Vec<Exclude>,
     /// How much of a request's body is judged, and what happens to the rest.
     pub body: Body,
-    /// Judges what servers answer, too.
-    pub responses: Switch,
 }
 
 impl Default for Config {
@@ -45,12 +42,10 @@ impl Default for Config {
             mode: Mode::Block,
             rules: Rules::Builtin(Builtin::Builtin),
             skip: Vec::new(),
-            paranoia: 1,
-            inbound_threshold: 5,
-            outbound_threshold: 4,
+            paranoia: None,
+            inbound_threshold: None,
             exclude: Vec::new(),
             body: Body::default(),
-            responses: Switch::OFF,
         }
     }
 }
@@ -212,17 +207,13 @@ word!(Named);
 impl Config {
     pub(super) fn check(&self) -> Result<(), Faults> {
         let mut faults = Faults::none();
-        if !(1..=MOST_PARANOIA).contains(&self.paranoia) {
-            let what = format!("is {}; must be 1 to {MOST_PARANOIA}", self.paranoia);
+        if let Some(paranoia) = self.paranoia.filter(|level| !(1..=MOST_PARANOIA).contains(level)) {
+            let what = format!("is {paranoia}; must be 1 to {MOST_PARANOIA}");
             faults.extend(Faults::at("paranoia", what));
         }
-        let thresholds = [
-            ("inbound_threshold", self.inbound_threshold),
-            ("outbound_threshold", self.outbound_threshold),
-        ];
-        for (key, _) in thresholds.iter().filter(|(_, threshold)| *threshold == 0) {
+        if self.inbound_threshold == Some(0) {
             let what = "must be more than 0, or everything is refused; write mode: off for nothing";
-            faults.extend(Faults::at(*key, what));
+            faults.extend(Faults::at("inbound_threshold", what));
         }
         if let Rules::Given(given) = &self.rules {
             faults.collect("rules", given.check());
@@ -280,16 +271,16 @@ impl Exclude {
                 faults.extend(Faults::at("tag", "a rule has been named; write one of both"));
             }
             (Some(0), None) => faults.extend(Faults::at("rule", NO_RULE)),
-            (_, Some(tag)) if tag.is_empty() => {
-                faults.extend(Faults::at("tag", "is empty; write attack-sqli"));
+            (_, Some(tag)) if !is_plain(tag) => {
+                faults.extend(Faults::at("tag", "is no tag; write attack-sqli"));
             }
             _ => {}
         }
         if part.target.as_ref().is_some_and(|target| !is_target(target)) {
             faults.extend(Faults::at("target", "is no variable; write ARGS or ARGS:name"));
         }
-        if part.path_prefix.as_ref().is_some_and(|path| !path.starts_with('/')) {
-            faults.extend(Faults::at("path_prefix", "must begin with `/`"));
+        if part.path_prefix.as_ref().is_some_and(|path| !path.starts_with('/') || !is_plain(path)) {
+            faults.extend(Faults::at("path_prefix", "must begin with `/`, and have no quotes"));
         }
         faults.into_result(|| Some(()))
     }
@@ -301,7 +292,13 @@ const NO_RULE: &str = "0 is the id of no rule";
 fn is_target(target: &str) -> bool {
     let (name, key) = target.split_once(':').unwrap_or((target, "all"));
     let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
-    !name.is_empty() && name.chars().all(is_name) && !key.is_empty()
+    !name.is_empty() && name.chars().all(is_name) && is_plain(key)
+}
+
+/// Whether a text means in the language of rules what it means here.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !"\"'\\,;|%{}".contains(c);
+    !text.is_empty() && text.chars().all(is_plain)
 }
 
 impl Body {
@@ -338,7 +335,7 @@ mod tests {
     fn every_form_is_taken() {
         for good in [
             "{}",
-            "{ mode: detect, rules: builtin, paranoia: 4, responses: on }",
+            "{ mode: detect, rules: builtin, paranoia: 4 }",
             "{ rules: { crs: /crs, setup: s.conf, files: [a.conf] } }",
             "{ rules: { files: [a.conf] }, skip: [920100, SecGeoLookupDb] }",
             "{ exclude: [942100, { tag: attack-sqli }, { rule: 942100, target: 'ARGS:q' }] }",
@@ -354,7 +351,6 @@ mod tests {
     fn what_would_do_nothing_or_too_much_is_a_fault() {
         check("{ paranoia: 0 }", &["paranoia: is 0; must be 1 to 4"]);
         check("{ inbound_threshold: 0 }", &["inbound_threshold: must be more than 0"]);
-        check("{ outbound_threshold: 0 }", &["outbound_threshold: must be more than 0"]);
         check("{ rules: {} }", &["rules: has no rules"]);
         check("{ rules: { setup: a } }", &["rules: has no rules", "rules.setup: is of the Core"]);
         check("{ skip: [1, SecX, geo] }", &["skip[2]: `geo` is no directive"]);

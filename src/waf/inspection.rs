@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::config::{Files, Mode, Over};
-use super::judge::{Transaction, Verdict};
+use super::judge::Judge;
 use super::memory::{Memory, Share};
-use super::{Blocked, Profile};
+use super::{Blocked, Findings, Profile};
 use crate::networks::ClientKey;
 
 /// How often one body is judged at most: a form with as many files between
@@ -19,7 +19,7 @@ const MOST_VERDICTS: u32 = 64;
 #[derive(Debug)]
 pub(crate) struct Inspection {
     profile: Arc<Profile>,
-    judge: Transaction,
+    judge: Judge,
     state: State,
     // Bytes of the body that were shown to the rules, or would have been, files aside.
     counted: u64,
@@ -66,9 +66,8 @@ pub(crate) enum Step {
 }
 
 impl Inspection {
-    /// Judges a head.
-    pub(super) fn begin(profile: Arc<Profile>, judge: Transaction) -> Result<Self, Blocked> {
-        let inspection = Inspection {
+    pub(super) fn new(profile: Arc<Profile>, judge: Judge) -> Self {
+        Inspection {
             profile,
             judge,
             state: State::Holding,
@@ -79,10 +78,12 @@ impl Inspection {
             at: 0,
             verdicts: 0,
             share: None,
-        };
-        let verdict = inspection.judge.request_head();
-        inspection.obey(verdict)?;
-        Ok(inspection)
+        }
+    }
+
+    /// What the rules found so far.
+    pub(crate) fn findings(&self) -> Findings {
+        self.judge.findings()
     }
 
     /// Says what comes; what is kept of it counts as this client's.
@@ -145,9 +146,8 @@ impl Inspection {
                 return self.be_over();
             }
         }
-        let verdict = self.judge.request_end();
         self.state = State::Done;
-        self.obey(verdict)
+        self.judge.request_end()
     }
 
     /// What was taken before there was a server goes on: by whoever keeps it for
@@ -219,10 +219,10 @@ impl Inspection {
             self.judge.request_body(piece)
         } else {
             self.judge.request_body(piece.get(..left).unwrap_or(piece));
-            piece.len()
+            piece.len() as u64
         };
-        self.counted += counted as u64;
-        counted as u64
+        self.counted += counted;
+        counted
     }
 
     fn streams_files(&self) -> bool {
@@ -238,8 +238,7 @@ impl Inspection {
             Over::Block if self.profile.mode == Mode::Block => return Err(Blocked::Over),
             Over::Block => {}
         }
-        let verdict = self.judge.request_end();
-        self.obey(verdict)
+        self.judge.request_end()
     }
 
     fn judge_so_far(&mut self) -> Result<(), Blocked> {
@@ -248,42 +247,50 @@ impl Inspection {
             self.state = State::Done;
             return Err(Blocked::Over);
         }
-        let verdict = self.judge.request_so_far();
-        self.obey(verdict)
-    }
-
-    fn obey(&self, verdict: Verdict) -> Result<(), Blocked> {
-        match verdict {
-            Verdict::Block(rule) if self.profile.mode == Mode::Block => Err(Blocked::Rule(rule)),
-            Verdict::Block(_) | Verdict::Pass => Ok(()),
-        }
+        self.judge.request_so_far()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+    use tidegate_waf::RuleSet;
+    use tidegate_waf::parse::{NoFiles, Reader};
 
     use super::super::config::Body;
-    use super::super::judge::RuleSet;
     use super::super::{Asked, Mode};
     use super::*;
     use crate::sanitise::{Head, Strict};
 
-    const RULE: &str = "SecRule REQUEST_BODY \"@contains attack\" \"id:7,phase:2,deny\"";
+    const RULE: &str = "SecRule ARGS \"@contains attack\" \"id:7,phase:2,deny\"";
 
     /// The inspection of a form by a profile whose `body` is this.
     fn inspection(body: &str) -> Inspection {
         let body: Body = serde_yaml::from_str(body).expect("well-formed");
-        let rules = Arc::new(RuleSet::of(RULE));
-        let profile = Arc::new(Profile { mode: Mode::Block, body, rules });
+        let mut reader = Reader::new(&NoFiles, &|_| false);
+        reader.text("rules".as_ref(), RULE.as_bytes());
+        let tree = reader.finish().expect("rules");
+        let rules = RuleSet::compile(&tree, &NoFiles, &|_| false).expect("rules");
+        let (rules, warnings) = (Arc::new(rules), Vec::new());
+        let profile = Arc::new(Profile { mode: Mode::Block, body, rules, warnings });
         let kind = HeaderValue::from_static("multipart/form-data; boundary=b");
         let host = HeaderValue::from_static("a.example");
         let fields = HeaderMap::from_iter([(header::CONTENT_TYPE, kind), (header::HOST, host)]);
         let (method, uri) = (Method::POST, Uri::from_static("/"));
         let head = Head::read(&method, &uri, Version::HTTP_11, &fields, &Strict::default());
-        let asked = Asked { head: &head.expect("sound"), target: "/" };
-        let mut inspection = profile.inspect(&asked).expect("a good head");
+        let address = SocketAddr::from(([192, 0, 2, 1], 1));
+        let asked = Asked {
+            head: &head.expect("sound"),
+            target: "/",
+            version: Version::HTTP_11,
+            client: address,
+            server: address,
+            request_id: "1",
+        };
+        let (mut inspection, verdict) = profile.inspect(&asked);
+        verdict.expect("a good head");
         let memory = Arc::new(Memory::default());
         let step = inspection.expect(Coming::Some, &memory, None).expect("room");
         assert_eq!(step, Step::Wait);
@@ -296,11 +303,14 @@ mod tests {
         for part in 0..random.usize(0..6) {
             let file = if random.bool() { "; filename=\"f\"" } else { "" };
             let size = random.usize(0..3000);
-            form += &format!("--b\r\nx: form-data; name=\"{part}\"{file}\r\n\r\n");
+            form +=
+                &format!("--b\r\nContent-Disposition: form-data; name=\"{part}\"{file}\r\n\r\n");
             form += &"y".repeat(size);
             form += "\r\n";
         }
-        form += &format!("--b\r\nx: form-data; name=\"last\"\r\n\r\n{last}\r\n--b--\r\n");
+        form += &format!(
+            "--b\r\nContent-Disposition: form-data; name=\"last\"\r\n\r\n{last}\r\n--b--\r\n"
+        );
         form.into_bytes()
     }
 
@@ -397,7 +407,8 @@ mod tests {
     #[test]
     fn nobody_has_the_same_judged_again_and_again() {
         let mut inspection = inspection("{ inspect: 4KiB }");
-        let part = format!("--b\r\nfilename=\r\n\r\n{}\r\n", "y".repeat(5000));
+        let file = "Content-Disposition: form-data; name=\"f\"; filename=\"f\"";
+        let part = format!("--b\r\n{file}\r\n\r\n{}\r\n", "y".repeat(5000));
         let refused = (0..200).find_map(|_| inspection.take(part.as_bytes()).err());
         assert_eq!(refused, Some(Blocked::Over));
     }

@@ -5,17 +5,24 @@
 //! the engine, `crates/waf`; who may ask at all is for `access`.
 
 mod config;
-mod inspection;
+mod core_rules;
+mod exclusions;
+mod rules;
 mod judge;
 mod memory;
+mod inspection;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+
+use http::Version;
+use tidegate_waf::RuleSet;
 
 use crate::fault::Faults;
 use crate::sanitise::Head;
 
 use self::config::{Body, Mode};
-use self::judge::RuleSet;
+use self::judge::Judge;
 
 pub(crate) use self::config::{Config, Named, STANDARD};
 pub(crate) use self::inspection::{Coming, Inspection, Step};
@@ -27,14 +34,28 @@ pub(crate) struct Profile {
     mode: Mode,
     body: Body,
     rules: Arc<RuleSet>,
+    /// What of the rules does not act.
+    pub warnings: Vec<String>,
 }
 
 /// What rules are asked about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub head: &'a Head<'a>,
-    /// The target as the server gets it.
+    /// The target as the client wrote it.
     pub target: &'a str,
+    pub version: Version,
+    pub client: SocketAddr,
+    pub server: SocketAddr,
+    pub request_id: &'a str,
+}
+
+/// What rules found in a request, whether or not it went on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    pub score: i64,
+    /// The ids of rules that logged, in the order in which they did; the first of them.
+    pub rules: Vec<u32>,
 }
 
 /// Why a request goes no further.
@@ -42,6 +63,8 @@ pub(crate) struct Asked<'a> {
 pub(crate) enum Blocked {
     /// The rule of this id is against it.
     Rule(Arc<str>),
+    /// It needs more work than one may cause, so that not all of it was judged.
+    Uninspected,
     /// Its body is larger than what is judged.
     Over,
     /// Its client has as many bytes kept as one may.
@@ -55,6 +78,7 @@ impl Blocked {
     pub(crate) fn tag(&self) -> &'static str {
         match self {
             Blocked::Rule(_) => "blocked",
+            Blocked::Uninspected => "not_inspected",
             Blocked::Over => "body_over_inspect",
             Blocked::ClientFull => "held_per_client",
             Blocked::Full => "held",
@@ -65,7 +89,7 @@ impl Blocked {
     pub(crate) fn rule(&self) -> Option<Arc<str>> {
         match self {
             Blocked::Rule(id) => Some(id.clone()),
-            Blocked::Over | Blocked::ClientFull | Blocked::Full => None,
+            Blocked::Uninspected | Blocked::Over | Blocked::ClientFull | Blocked::Full => None,
         }
     }
 }
@@ -74,13 +98,18 @@ impl Profile {
     /// The profile; none where it is `off`.
     pub(crate) fn new(config: &Config) -> Result<Option<Profile>, Faults> {
         config.check()?;
-        let rules = Arc::new(RuleSet::load(config)?);
-        let (mode, body) = (config.mode, config.body);
-        Ok((mode != Mode::Off).then_some(Profile { mode, body, rules }))
+        let rules::Loaded { set, warnings } = rules::load(config)?;
+        let (mode, body, rules) = (config.mode, config.body, Arc::new(set));
+        Ok((mode != Mode::Off).then_some(Profile { mode, body, rules, warnings }))
     }
 
     /// Judges a head; what follows is judged by what is returned.
-    pub(crate) fn inspect(self: &Arc<Self>, asked: &Asked<'_>) -> Result<Inspection, Blocked> {
-        Inspection::begin(self.clone(), self.rules.begin(asked))
+    pub(crate) fn inspect(
+        self: &Arc<Self>,
+        asked: &Asked<'_>,
+    ) -> (Inspection, Result<(), Blocked>) {
+        let mut judge = Judge::new(self.rules.clone(), asked);
+        let verdict = judge.request_head(asked);
+        (Inspection::new(self.clone(), judge), verdict)
     }
 }

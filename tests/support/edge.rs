@@ -25,6 +25,8 @@ server:
   upgrade_sock: '{dir}/run/tidegate.sock'
 admin: { listen: '127.0.0.1:{admin}', token: '{token}' }
 log: { level: debug, access: { to: '{dir}/access.log', format: json } }
+# Tests of the rules name their profile.
+defaults: { waf: off }
 ";
 
 /// A running proxy; it is killed when this is dropped.
@@ -252,7 +254,6 @@ fn spawn(dir: &Path, arguments: &[&str]) -> Child {
 fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(["-c", "tidegate.yaml"]).current_dir(dir).stdin(Stdio::null());
-    command.env("TIDEGATE_UNFINISHED_WAF", UNFINISHED);
     command
 }
 
@@ -268,22 +269,7 @@ fn write_config(dir: &Path, yaml: &str, places: &[(String, String)]) {
     let filled = fill(yaml);
     let own: Yaml = serde_yaml::from_str(&filled).unwrap_or_else(|e| panic!("{e}:\n{filled}"));
     merge(&mut config, own);
-    beside(dir, &mut config);
     fs::write(dir.join("tidegate.yaml"), serde_yaml::to_string(&config).unwrap()).unwrap();
-}
-
-/// Where a proxy looks for what it does not take from its configuration yet.
-const UNFINISHED: &str = "waf.yaml";
-
-/// Puts what a configuration says of `waf` beside it, as long as it is refused there.
-fn beside(dir: &Path, config: &mut Yaml) {
-    if config.get("waf").is_some() {
-        fs::write(dir.join(UNFINISHED), serde_yaml::to_string(config).unwrap()).unwrap();
-        let forget = |section: &mut Yaml| drop(section.as_mapping_mut().unwrap().remove("waf"));
-        forget(config);
-        config.get_mut("defaults").map(forget);
-        config["routes"].as_sequence_mut().unwrap().iter_mut().for_each(forget);
-    }
 }
 
 fn merge(under: &mut Yaml, over: Yaml) {

@@ -14,8 +14,8 @@ const TABLE: &str = "tests/keys.txt";
 /// Where all keys are: `src/config/shipped.rs` holds it to the schema.
 const SHIPPED: &str = "conf/tidegate.yaml";
 /// The ends of the paths of mappings whose keys are names.
-const NAMED: [&str; 7] =
-    ["upstreams", "rate_limits", ".headers", ".query", ".set", ".add", "error_pages"];
+const NAMED: [&str; 8] =
+    ["upstreams", "rate_limits", "waf", ".headers", ".query", ".set", ".add", "error_pages"];
 /// Of those that end so, the one whose keys are keys.
 const NOT_NAMED: [&str; 2] = ["routes[].headers", "defaults.headers"];
 
@@ -75,6 +75,7 @@ fn gaps(key: &Key<'_>, there: &BTreeSet<String>) -> Vec<String> {
 fn pattern(at: &str) -> String {
     let mut pattern = at.replacen("upstreams.app.", "upstreams.*.", 1);
     pattern = pattern.replacen("rate_limits.few.", "rate_limits.*.", 1);
+    pattern = pattern.replacen("waf.own.", "waf.*.", 1);
     while let Some((start, end)) = pattern.find(|c: char| c.is_ascii_digit()).and_then(|digit| {
         let start = pattern.get(..digit)?.strip_suffix('[')?.len() + 1;
         Some((start, start + pattern.get(start..)?.find(']')?))

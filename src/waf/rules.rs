@@ -1,0 +1,137 @@
+//! The rules of a profile: which files in which order, and what the profile
+//! sets between them.
+
+use std::path::Path;
+
+use tidegate_waf::RuleSet;
+use tidegate_waf::parse::{self, Disk, Fault, Problem, Reader};
+
+use super::config::{Config, Given, Mode, Rules, Skip};
+use super::core_rules::CoreRules;
+use super::exclusions;
+use crate::fault::Faults;
+
+/// The id of the rule that sets what the profile says; the Core Rule Set has others.
+const SETTINGS_ID: u32 = 9_890_000;
+
+/// Rules of the Core Rule Set that do nothing unless somebody asks them to keep
+/// records of clients, which no rule here can.
+const KEEPING_RECORDS: [u32; 2] = [901_320, 901_321];
+
+/// Rules that are loaded, and what of them does not act.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) set: RuleSet,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Loads what a profile names.
+pub(super) fn load(config: &Config) -> Result<Loaded, Faults> {
+    let skips = |fault: &Fault| is_skipped(&config.skip, fault);
+    let mut reader = Reader::new(&Disk, &skips);
+    text(&mut reader, "waf", &engine(config));
+    match &config.rules {
+        Rules::Builtin(_) => {
+            before(config, &mut reader);
+            for (name, rules) in tidegate_waf::builtin() {
+                text(&mut reader, name, rules);
+            }
+        }
+        Rules::Given(given) => read_given(config, given, &mut reader)?,
+    }
+    for (name, removal) in exclusions::after(&config.exclude) {
+        text(&mut reader, &name, &removal);
+    }
+    let tree = reader.finish().map_err(|found| faults(config, &found))?;
+    exclusions::check(&config.exclude, &tree).map_err(|found| found.under("exclude"))?;
+    let set = RuleSet::compile(&tree, &Disk, &skips).map_err(|found| faults(config, &found))?;
+    let warnings = set.warnings().iter().map(ToString::to_string).collect();
+    Ok(Loaded { set, warnings })
+}
+
+fn text(reader: &mut Reader<'_>, name: &str, text: &str) {
+    reader.text(Path::new(name), text.as_bytes());
+}
+
+/// What the engine is to do with these rules.
+fn engine(config: &Config) -> String {
+    let mode = if config.mode == Mode::Block { "On" } else { "DetectionOnly" };
+    let inspect = config.body.inspect.0;
+    format!(
+        "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecRequestBodyNoFilesLimit {inspect}\n\
+         SecRequestBodyLimitAction ProcessPartial\n"
+    )
+}
+
+/// What stands before rules that score.
+fn before(config: &Config, reader: &mut Reader<'_>) {
+    let mut sets = String::new();
+    let mut set = |name: &str, value: u32| sets.push_str(&format!(",setvar:tx.{name}={value}"));
+    for name in ["blocking_paranoia_level", "detection_paranoia_level", "paranoia_level"] {
+        if let Some(paranoia) = config.paranoia {
+            set(name, paranoia.into());
+        }
+    }
+    if let Some(threshold) = config.inbound_threshold {
+        set("inbound_anomaly_score_threshold", threshold);
+    }
+    if !sets.is_empty() {
+        let action = format!("SecAction \"id:{SETTINGS_ID},phase:1,pass,nolog,t:none{sets}\"\n");
+        text(reader, "waf", &action);
+    }
+    for (name, rule) in exclusions::before(&config.exclude) {
+        text(reader, &name, &rule);
+    }
+}
+
+fn read_given(config: &Config, given: &Given, reader: &mut Reader<'_>) -> Result<(), Faults> {
+    let core = given.crs.as_ref().map(|directory| {
+        CoreRules::find(directory, given.setup.as_deref()).map_err(|found| found.under("rules"))
+    });
+    let core = core.transpose()?;
+    core.iter().for_each(|core| reader.file(&core.setup));
+    before(config, reader);
+    let rules = core.iter().flat_map(|core| &core.rules).chain(&given.files);
+    rules.for_each(|file| reader.file(file));
+    Ok(())
+}
+
+fn is_skipped(skip: &[Skip], fault: &Fault) -> bool {
+    let id = fault.rule.map(|id| id.0);
+    let is_known = id.is_some_and(|id| KEEPING_RECORDS.contains(&id));
+    if is_known && matches!(fault.problem, Problem::Refused { .. }) {
+        return true;
+    }
+    skip.iter().any(|skip| match (skip, &fault.problem) {
+        (Skip::Rule(skipped), _) => id == Some(*skipped),
+        (Skip::Directive(name), Problem::Refused { name: refused, .. }) => {
+            name.eq_ignore_ascii_case(refused)
+        }
+        (Skip::Directive(name), Problem::Unknown { name: unknown, .. }) => {
+            name.eq_ignore_ascii_case(unknown)
+        }
+        (Skip::Directive(_), _) => false,
+    })
+}
+
+/// Faults of rules, at the key that led to them.
+fn faults(config: &Config, found: &parse::Faults) -> Faults {
+    let mut faults = Faults::none();
+    for fault in &found.0 {
+        faults.extend(at_its_key(config, fault));
+    }
+    faults
+}
+
+fn at_its_key(config: &Config, fault: &Fault) -> Faults {
+    let name = fault.place.file.to_str().unwrap_or_default();
+    if let Some(index) = exclusions::index_of(name) {
+        return Faults::at(index, fault.problem.to_string()).under("exclude");
+    }
+    let what = fault.to_string();
+    let Rules::Given(given) = &config.rules else { return Faults::at("rules", what) };
+    match given.files.iter().position(|file| **file == *fault.place.file) {
+        Some(index) => Faults::at(index, what).under("files").under("rules"),
+        None => Faults::at("crs", what).under("rules"),
+    }
+}

@@ -1,0 +1,188 @@
+//! What a profile says of its rules.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A rule of one's own against `attack`, and one that depends on what a profile sets.
+const OWN: &str = r#"
+SecRule ARGS "@contains attack" "id:100,phase:2,deny,status:403,log,tag:own"
+SecRule TX:blocking_paranoia_level "@ge 2" "id:200,phase:1,deny,status:403,log,chain"
+    SecRule ARGS:level "@streq 2"
+SecRule TX:inbound_anomaly_score_threshold "@le 3" "id:300,phase:1,deny,status:403,log,chain"
+    SecRule ARGS:score "@streq 3"
+"#;
+
+/// What a browser sends along; rules against tools miss it otherwise.
+const BROWSER: &str =
+    "user-agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0\r\naccept: */*\r\n";
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+/// A proxy that answers by itself what this profile lets pass.
+fn answering(profile: &str, rules: &TempDir) -> Edge {
+    let site = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+waf: { own: {profile} }
+defaults: { waf: own }
+routes: [{ respond: {} }, { match: { path: /off }, respond: {}, waf: off }]
+";
+    let rules = rules.path().display();
+    let profile = profile.replace("DIR", &rules.to_string());
+    Edge::start_with(site, &[("profile", &profile)])
+}
+
+async fn get(edge: &Edge, target: &str) -> u16 {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: a.example\r\n{BROWSER}\r\n");
+    Client::ask(edge.addr(), request).await.status
+}
+
+#[track_caller]
+fn assert_statuses(found: &[(&str, u16)], expected: &[(&str, u16)]) {
+    assert_eq!(found, expected);
+}
+
+async fn check(profile: &str, rules: &TempDir, expected: &[(&str, u16)]) {
+    let edge = answering(profile, rules);
+    let mut found = Vec::new();
+    for (target, _) in expected {
+        found.push((*target, get(&edge, target).await));
+    }
+    assert_statuses(&found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_rules_act_where_nothing_is_written() {
+    let edge = Edge::start(
+        "
+listeners: [{ address: '127.0.0.1:{port}' }]
+defaults: { waf: standard }
+routes: [{ respond: {} }, { match: { path: /off }, respond: {}, waf: off }]
+",
+    );
+    let attack = "?id=1%27%20UNION%20SELECT%20password%20FROM%20users--%20";
+    for (target, expected) in [
+        ("/?q=running+shoes&page=2", 200),
+        ("/?name=O%27Brien", 200),
+        (&format!("/{attack}"), 403),
+        (&format!("/off{attack}"), 200),
+        ("/?file=../../../../etc/passwd", 403),
+        ("/?q=%3Cscript%3Ealert(1)%3C/script%3E", 403),
+    ] {
+        assert_eq!(get(&edge, target).await, expected, "{target}");
+    }
+    let records = edge.stop();
+    let refused: Vec<_> = records.iter().filter(|record| record["status"] == 403).collect();
+    assert_eq!(refused.len(), 3);
+    for record in refused {
+        assert_eq!((&record["room"], &record["refusal"]), (&"waf".into(), &"blocked".into()));
+        assert!(record["waf_score"].as_i64().unwrap() >= 5, "{record}");
+        assert!(!record["waf_rules"].as_array().unwrap().is_empty(), "{record}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_detected_is_in_the_record() {
+    let dir = folder(&[("own.conf", OWN)]);
+    let edge = answering("{ mode: detect, rules: { files: ['DIR/own.conf'] } }", &dir);
+    assert_eq!(get(&edge, "/?q=attack").await, 200);
+    assert_eq!(get(&edge, "/?q=good").await, 200);
+    let records = edge.stop();
+    assert_eq!(records[0]["waf_rules"], serde_json::json!([100]), "{}", records[0]);
+    assert_eq!(records[1].get("waf_rules"), None, "{}", records[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paranoia_and_threshold_are_what_the_profile_says() {
+    let dir = folder(&[("own.conf", OWN)]);
+    let files = "rules: { files: ['DIR/own.conf'] }";
+    let both = [("/?level=2", 200), ("/?score=3", 200), ("/?q=attack", 403)];
+    check(&format!("{{ {files} }}"), &dir, &both).await;
+    let level = [("/?level=2", 403), ("/?score=3", 200)];
+    check(&format!("{{ paranoia: 2, {files} }}"), &dir, &level).await;
+    let score = [("/?level=2", 200), ("/?score=3", 403)];
+    check(&format!("{{ inbound_threshold: 3, {files} }}"), &dir, &score).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_excluded_is_everywhere_or_below_a_path() {
+    let dir = folder(&[("own.conf", OWN)]);
+    let (q, other) = ("/?q=attack", "/?other=attack");
+    let (below, beside) = ("/search/x?q=attack", "/searchx?q=attack");
+    for (excluded, expected) in [
+        ("[]", [(q, 403), (other, 403), (below, 403), (beside, 403)]),
+        ("[100]", [(q, 200), (other, 200), (below, 200), (beside, 200)]),
+        ("[{ tag: own }]", [(q, 200), (other, 200), (below, 200), (beside, 200)]),
+        (
+            "[{ rule: 100, target: 'ARGS:q' }]",
+            [(q, 200), (other, 403), (below, 200), (beside, 200)],
+        ),
+        (
+            "[{ rule: 100, path_prefix: /search }]",
+            [(q, 403), (other, 403), (below, 200), (beside, 403)],
+        ),
+        (
+            "[{ tag: own, target: 'ARGS:q', path_prefix: /search/ }]",
+            [(q, 403), (other, 403), (below, 200), (beside, 403)],
+        ),
+    ] {
+        let profile = format!("{{ exclude: {excluded}, rules: {{ files: ['DIR/own.conf'] }} }}");
+        check(&profile, &dir, &expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_rule_set_is_found_in_its_directory() {
+    let rule = |id: u32, word: &str| {
+        format!("SecRule ARGS \"@streq {word}\" \"id:{id},phase:2,deny,status:403,log\"\n")
+    };
+    let dir = folder(&[
+        ("crs/rules/REQUEST-942-A.conf", &rule(1, "rule")),
+        ("crs/rules/other.data", "no rule"),
+        ("crs/crs-setup.conf", &rule(2, "setup")),
+        ("own-setup.conf", &rule(3, "own")),
+        ("more.conf", &rule(4, "more")),
+    ]);
+    let targets = |statuses: [u16; 4]| {
+        ["/?a=rule", "/?a=setup", "/?a=own", "/?a=more"].into_iter().zip(statuses)
+    };
+    for (rules, statuses) in [
+        ("{ crs: 'DIR/crs' }", [403, 403, 200, 200]),
+        ("{ crs: 'DIR/crs', setup: 'DIR/own-setup.conf' }", [403, 200, 403, 200]),
+        ("{ crs: 'DIR/crs', files: ['DIR/more.conf'] }", [403, 403, 200, 403]),
+    ] {
+        let expected: Vec<_> = targets(statuses).collect();
+        check(&format!("{{ rules: {rules} }}"), &dir, &expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_engine_cannot_do_is_a_fault_unless_it_is_skipped() {
+    let rules =
+        format!("{OWN}SecRule FILES_TMPNAMES \"@inspectFile /x\" \"id:500,phase:2,deny\"\n");
+    let dir = folder(&[("own.conf", &rules)]);
+    let profile = "{ skip: [500], rules: { files: ['DIR/own.conf'] } }";
+    let edge = answering(profile, &dir);
+    assert_eq!(get(&edge, "/?q=attack").await, 403);
+    edge.await_stderr("own.conf:7:");
+    let config = dir.path().join("tidegate.yaml");
+    let without = profile.replace("skip: [500], ", "").replace("DIR", dir.path().to_str().unwrap());
+    fs::write(&config, format!("waf: {{ own: {without} }}\nlisteners: []\n")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let tested = command.arg("-c").arg(&config).arg("-t").output().unwrap();
+    let said = String::from_utf8(tested.stderr).unwrap();
+    assert_eq!(tested.status.code(), Some(1), "{said}");
+    assert!(said.contains("waf.own.rules.files[0]: "), "{said}");
+    assert!(said.contains("own.conf:7:"), "{said}");
+}
