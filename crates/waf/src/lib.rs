@@ -10,7 +10,9 @@ mod operator;
 mod body;
 mod rules;
 mod transaction;
+mod builtin;
 
+pub use builtin::builtin;
 pub use rules::RuleSet;
 pub use transaction::{
     Connection, Hit, Match, Overrun, Refusal, RefusalKind, RequestHead, ResponseHead, Transaction,

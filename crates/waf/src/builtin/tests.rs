@@ -1,0 +1,98 @@
+use std::collections::BTreeSet;
+
+use super::builtin;
+use crate::parse::{Action, Directive, NoFiles, Reader, Rule, Tree};
+use crate::rules::RuleSet;
+
+/// Where the rules have their ids: nobody has reserved these.
+const IDS: std::ops::RangeInclusive<u32> = 7_100_000..=7_199_999;
+/// Rules that the gate lets run only for values with one of some texts in them.
+const BY_TEXT: usize = 86;
+/// Rules that need one of some bytes.
+const BY_BYTE: [u32; 15] = [
+    7102040, 7102050, 7102070, 7104080, 7104110, 7105080, 7105120, 7106020, 7106050, 7106060,
+    7106120, 7107010, 7107090, 7107100, 7107110,
+];
+/// Rules that run for every value: those of libinjection, which judges by itself what is worth it.
+const BY_NOTHING: [u32; 4] = [7105010, 7105160, 7106010, 7106140];
+
+fn tree() -> Tree {
+    let mut reader = Reader::new(&NoFiles, &|_| false);
+    for (name, text) in builtin() {
+        reader.text(name.as_ref(), text.as_bytes());
+    }
+    reader.finish().unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn rules(tree: &Tree) -> impl Iterator<Item = &Rule> {
+    tree.directives.iter().filter_map(|directive| match &directive.value {
+        Directive::Rule(rule) => Some(rule),
+        _ => None,
+    })
+}
+
+fn actions(rule: &Rule) -> impl Iterator<Item = &Action> {
+    rule.links.iter().flat_map(|link| &link.actions).map(|action| &action.value)
+}
+
+#[test]
+fn compiles_without_a_file_or_a_warning() {
+    let rules = RuleSet::compile(&tree(), &NoFiles, &|_| false);
+    let rules = rules.unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(rules.warnings().is_empty(), "{:?}", rules.warnings());
+}
+
+#[test]
+fn ids_are_its_own_and_each_there_once() {
+    let tree = tree();
+    let ids: BTreeSet<u32> = rules(&tree).map(|rule| rule.id.0).collect();
+    assert_eq!(ids.len(), rules(&tree).count());
+    assert!(ids.iter().all(|id| IDS.contains(id)), "{ids:?}");
+}
+
+#[test]
+fn findings_say_what_they_are() {
+    let tree = tree();
+    for rule in rules(&tree)
+        .filter(|rule| actions(rule).any(|action| matches!(action, Action::Severity(_))))
+    {
+        let has = |wanted: fn(&Action) -> bool| actions(rule).any(wanted);
+        assert!(has(|action| matches!(action, Action::Msg(_))), "{} says nothing", rule.id);
+        assert!(has(|action| matches!(action, Action::LogData(_))), "{} shows nothing", rule.id);
+        let tags = actions(rule).filter(|action| matches!(action, Action::Tag(_))).count();
+        assert!(tags >= 3, "{}: itself, the attack, the level", rule.id);
+    }
+}
+
+#[test]
+fn every_rule_has_a_line_for_operators() {
+    for (name, text) in builtin() {
+        let mut before = "";
+        for (number, line) in text.lines().enumerate() {
+            let begins = line.starts_with("SecRule") || line.starts_with("SecAction");
+            let is_told = before.starts_with("# ") || before.starts_with(' ');
+            assert!(!begins || is_told, "{name}:{}: not explained", number + 1);
+            before = line;
+        }
+    }
+}
+
+#[test]
+fn nearly_all_rules_need_a_text_in_a_value() {
+    let set = RuleSet::compile(&tree(), &NoFiles, &|_| false);
+    let set = set.unwrap_or_else(|faults| panic!("{faults}"));
+    let (mut by_text, mut by_byte, mut by_nothing) = (0, Vec::new(), Vec::new());
+    for rule in &set.rules {
+        let first = rule.links.first().and_then(|link| link.condition.as_ref());
+        let Some(condition) = first.filter(|condition| condition.number.is_none()) else {
+            continue;
+        };
+        let needs = condition.operator.needs();
+        match (needs.literals, needs.bytes) {
+            (Some(_), _) => by_text += 1,
+            (None, Some(_)) => by_byte.push(rule.id.0),
+            (None, None) => by_nothing.push(rule.id.0),
+        }
+    }
+    assert_eq!((by_text, by_byte, by_nothing), (BY_TEXT, BY_BYTE.to_vec(), BY_NOTHING.to_vec()));
+}
