@@ -1,5 +1,6 @@
 //! The tests of the rule set, stage by stage: what is sent and what is expected.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use regex_automata::meta::Regex;
@@ -55,6 +56,16 @@ impl Expected {
             || !self.no_ids.is_empty()
             || self.line.is_some()
             || self.no_line.is_some()
+    }
+
+    /// Whether one of `rules` is to log.
+    pub(crate) fn expects_any_of(&self, rules: &BTreeSet<u32>) -> bool {
+        self.ids.iter().any(|id| rules.contains(id))
+    }
+
+    /// Whether all that is said is that rules are not to log.
+    pub(crate) fn only_excludes_rules(&self) -> bool {
+        self.ids.is_empty() && !self.no_ids.is_empty()
     }
 
     /// What is not as expected; None where only a parser of HTTP could be judged.

@@ -22,15 +22,20 @@ const NO_STATUS: u16 = 0;
 const KEEPS_STATE: u32 = 901_320;
 
 pub(crate) fn judge(setup: &Setup, stages: &[Stage]) -> Vec<Outcome> {
+    let exchanges: Vec<&Exchange> = stages.iter().map(|stage| &stage.exchange).collect();
+    judge_exchanges(setup, &exchanges)
+}
+
+pub(crate) fn judge_exchanges(setup: &Setup, exchanges: &[&Exchange]) -> Vec<Outcome> {
     let rules = Arc::new(load(setup));
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = stages.len().div_ceil(threads).max(1);
-    let work = &|part: &[Stage]| -> Vec<Outcome> {
-        part.iter().map(|stage| judge_one(&rules, &stage.exchange)).collect()
+    let share = exchanges.len().div_ceil(threads).max(1);
+    let work = &|part: &[&Exchange]| -> Vec<Outcome> {
+        part.iter().map(|exchange| judge_one(&rules, exchange)).collect()
     };
     std::thread::scope(|scope| {
         let start = |part| scope.spawn(move || work(part));
-        let parts: Vec<_> = stages.chunks(share).map(start).collect();
+        let parts: Vec<_> = exchanges.chunks(share).map(start).collect();
         parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
     })
 }

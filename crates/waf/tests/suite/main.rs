@@ -20,6 +20,7 @@ mod oracle;
 mod engine;
 mod known;
 mod report;
+mod builtin;
 
 use std::path::{Path, PathBuf};
 

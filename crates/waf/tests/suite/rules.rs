@@ -55,6 +55,20 @@ impl Setup {
         self
     }
 
+    /// The rules that the engine brings along.
+    pub(crate) fn builtin(level: u8) -> Self {
+        let level = format!(
+            "SecAction \"id:900005,phase:1,pass,nolog,t:none,\
+             setvar:tx.blocking_paranoia_level={level}\"\n"
+        );
+        let mut sources =
+            vec![Source::Text(format!("SecRuleEngine On\n{BODIES}")), Source::Text(level)];
+        let settings = sources.len();
+        let rules = tidegate_waf::builtin().iter();
+        sources.extend(rules.map(|(_, text)| Source::Text((*text).to_owned())));
+        Self { sources, settings }
+    }
+
     fn new(crs: &Path, engine: &str, level: u8) -> Self {
         let mut rules: Vec<PathBuf> = std::fs::read_dir(crs.join("rules"))
             .unwrap()
