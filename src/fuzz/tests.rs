@@ -207,6 +207,8 @@ fn every_target_is_read_again() {
     let mut targets: Vec<String> = files
         .map(|file| file.expect("a file").file_name().into_string().expect("a name in UTF-8"))
         .map(|name| name.trim_end_matches(".rs").to_owned())
+        // Those of the engine of rules are read again in its crate.
+        .filter(|name| !name.starts_with("waf_"))
         .collect();
     targets.sort();
     assert_eq!(targets, READERS.iter().map(|(target, _)| *target).collect::<Vec<_>>());

@@ -11,6 +11,8 @@ mod body;
 mod rules;
 mod transaction;
 mod builtin;
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use builtin::builtin;
 pub use rules::RuleSet;

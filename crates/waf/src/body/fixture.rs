@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 /// A generator that starts the same each time (Marsaglia's xorshift).
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(0x9e37_79b9_7f4a_7c15)
     }
 
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -18,7 +18,7 @@ impl Dice {
     }
 
     /// `sample` with some bytes and pieces changed, moved, doubled or left out.
-    pub(super) fn mutate(&mut self, sample: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn mutate(&mut self, sample: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
         let mut text = sample.to_vec();
         for _ in 0..=self.roll(4) {
             let at = self.roll(text.len() + 1);
@@ -43,7 +43,7 @@ const TRIES: usize = 4;
 
 /// Whether `work` on eight times as much takes about eight times as long, and not 64 times.
 #[track_caller]
-pub(super) fn check_linear(what: &str, mut work: impl FnMut(usize)) {
+pub(crate) fn check_linear(what: &str, mut work: impl FnMut(usize)) {
     let mut seconds = |times| {
         let start = Instant::now();
         work(times);

@@ -13,6 +13,6 @@ pub(crate) mod xml;
 pub(crate) mod decoded;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 pub(crate) use limits::Limits;

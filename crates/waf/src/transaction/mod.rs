@@ -20,6 +20,8 @@ mod request;
 mod body;
 mod response;
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod shortcuts;
 
 use std::sync::Arc;
