@@ -9,12 +9,13 @@ const IDS: std::ops::RangeInclusive<u32> = 7_100_000..=7_199_999;
 /// Rules that the gate lets run only for values with one of some texts in them.
 const BY_TEXT: usize = 86;
 /// Rules that need one of some bytes.
-const BY_BYTE: [u32; 15] = [
-    7102040, 7102050, 7102070, 7104080, 7104110, 7105080, 7105120, 7106020, 7106050, 7106060,
-    7106120, 7107010, 7107090, 7107100, 7107110,
+const BY_BYTE: [u32; 17] = [
+    7_102_040, 7_102_050, 7_102_070, 7_104_080, 7_104_110, 7_105_080, 7_105_120, 7_106_010,
+    7_106_020, 7_106_050, 7_106_060, 7_106_120, 7_106_140, 7_107_010, 7_107_090, 7_107_100,
+    7_107_110,
 ];
 /// Rules that run for every value: those of libinjection, which judges by itself what is worth it.
-const BY_NOTHING: [u32; 4] = [7105010, 7105160, 7106010, 7106140];
+const BY_NOTHING: [u32; 2] = [7_105_010, 7_105_160];
 
 fn tree() -> Tree {
     let mut reader = Reader::new(&NoFiles, &|_| false);
