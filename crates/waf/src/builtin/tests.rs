@@ -1,13 +1,16 @@
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use super::builtin;
 use crate::parse::{Action, Directive, NoFiles, Reader, Rule, Tree};
 use crate::rules::RuleSet;
+use crate::transaction::{Connection, RequestHead, ResponseHead, Transaction, Verdict};
 
 /// Where the rules have their ids: nobody has reserved these.
 const IDS: std::ops::RangeInclusive<u32> = 7_100_000..=7_199_999;
 /// Rules that the gate lets run only for values with one of some texts in them.
-const BY_TEXT: usize = 86;
+const BY_TEXT: usize = 87;
 /// Rules that need one of some bytes.
 const BY_BYTE: [u32; 17] = [
     7_102_040, 7_102_050, 7_102_070, 7_104_080, 7_104_110, 7_105_080, 7_105_120, 7_106_010,
@@ -96,4 +99,86 @@ fn nearly_all_rules_need_a_text_in_a_value() {
         }
     }
     assert_eq!((by_text, by_byte, by_nothing), (BY_TEXT, BY_BYTE.to_vec(), BY_NOTHING.to_vec()));
+}
+
+/// What becomes of a GET and of its answer: refused or not, and the rules that logged.
+fn judged(before: &str, after: &str, target: &str, answer: &str) -> (bool, Vec<u32>) {
+    let mut reader = Reader::new(&NoFiles, &|_| false);
+    reader.text("before".as_ref(), before.as_bytes());
+    for (name, text) in builtin() {
+        reader.text(name.as_ref(), text.as_bytes());
+    }
+    reader.text("after".as_ref(), after.as_bytes());
+    let tree = reader.finish().unwrap_or_else(|faults| panic!("{faults}"));
+    let rules = RuleSet::compile(&tree, &NoFiles, &|_| false);
+    let rules = Arc::new(rules.unwrap_or_else(|faults| panic!("{faults}")));
+    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let connection =
+        Connection { client: address(40_000), server: address(80), id: b"1", time: 1_700_000_000 };
+    let mut transaction = Transaction::new(rules, &connection);
+    let head = RequestHead {
+        method: b"GET",
+        target: target.as_bytes(),
+        protocol: b"HTTP/1.1",
+        headers: &[(b"Host", b"a")],
+    };
+    let headers = [(&b"Content-Type"[..], &b"text/html"[..])];
+    let response = ResponseHead { status: 200, protocol: b"HTTP/1.1", headers: &headers };
+    let mut is_refused = transaction.request_head(&head) != Verdict::Pass;
+    is_refused |= transaction.request_end() != Verdict::Pass;
+    is_refused |= transaction.response_head(&response) != Verdict::Pass;
+    transaction.response_body(answer.as_bytes());
+    is_refused |= transaction.response_end() != Verdict::Pass;
+    let logged = transaction.matches().iter().filter(|one| one.is_logged);
+    (is_refused, logged.map(|one| one.id.0).collect())
+}
+
+#[track_caller]
+fn check(before: &str, after: &str, target: &str, is_refused: bool, logged: &[u32]) {
+    let found = judged(before, after, target, "");
+    assert_eq!(found, (is_refused, logged.to_vec()), "{target}");
+}
+
+const SQL: &str = "/?id=updatexml(x";
+const PATH: &str = "/.env";
+
+#[test]
+fn one_serious_finding_is_enough() {
+    check("", "", "/?id=5", false, &[]);
+    check("", "", SQL, true, &[7_105_040, 7_100_230]);
+    check("", "", PATH, true, &[7_101_020, 7_100_130]);
+}
+
+#[test]
+fn a_harmless_value_does_not_hide_another() {
+    let harmless = "b=docs/../README.md";
+    check("", "", &format!("/?{harmless}"), false, &[]);
+    check("", "", &format!("/?a=../x&{harmless}"), true, &[7_103_010, 7_100_230]);
+}
+
+#[test]
+fn settings_have_the_names_of_crs() {
+    let set =
+        |text: &str| format!("SecAction \"id:1,phase:1,t:none,pass,nolog,setvar:'tx.{text}'\"");
+    check(&set("inbound_anomaly_score_threshold=6"), "", SQL, false, &[7_105_040]);
+    check(&set("critical_anomaly_score=4"), "", SQL, false, &[7_105_040]);
+    let timer = "/?id=setTimeout(a)";
+    check("", "", timer, false, &[]);
+    check(&set("detection_paranoia_level=2"), "", timer, false, &[7_106_160]);
+    check(&set("blocking_paranoia_level=2"), "", timer, true, &[7_106_160, 7_100_230]);
+}
+
+#[test]
+fn exclusions_by_tag_carry_over() {
+    check("", "SecRuleRemoveByTag attack-sqli", SQL, false, &[]);
+    check("", "SecRuleUpdateTargetByTag attack-sqli !ARGS:id", SQL, false, &[]);
+    check("", "SecRuleRemoveByTag attack-xss", SQL, true, &[7_105_040, 7_100_230]);
+}
+
+#[test]
+fn answers_are_judged_where_they_are_inspected() {
+    let trace = "<pre>Traceback (most recent call last):";
+    assert_eq!(judged("", "", "/", trace), (false, vec![]));
+    let found = judged("SecResponseBodyAccess On", "", "/", trace);
+    assert_eq!(found, (true, vec![7_108_020, 7_100_330]));
 }

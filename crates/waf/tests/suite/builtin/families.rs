@@ -62,7 +62,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: attacks refused {}, no attacks {}, attacks of other rules {}",
+            "{}: refused of attacks {}, of what CRS lets pass, too, {}, of what it refuses by \
+             other rules {}",
             self.name, self.attacks, self.others, self.known_otherwise
         )
     }
