@@ -20,7 +20,8 @@ const REFUSED: [(u32, &str); 4] = [
     (942_130, "a reference back to a group cannot be matched in linear time"),
 ];
 
-/// Rules of CRS 3.3 whose regular expression has a macro.
+/// Rules of CRS 3.3 whose regular expression has a macro: they are compiled once its values are
+/// known, which they are not here.
 const MACROS: [u32; 1] = [920_480];
 
 pub(super) fn crs3() -> Option<Tree> {
@@ -147,7 +148,7 @@ fn all_of_debians_crs_is_compiled_but_for_known_rules() {
     let Some(tree) = crs3() else { return };
     let mut compiler = Compiler::new(&Disk);
     let mut refused = Vec::new();
-    for (id, operator) in operators(&tree) {
+    for (id, operator) in operators(&tree).filter(|(id, _)| !MACROS.contains(id)) {
         if let Err(fault) = Operator::compile(operator, Groups::Whole, &mut compiler) {
             println!("{id}: {fault}");
             refused.push((id, fault.to_string()));

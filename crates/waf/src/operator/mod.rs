@@ -73,9 +73,17 @@ enum Kind {
     Sqli,
     Xss,
     Identity(Check, Arc<Pattern>),
+    /// One for each value that the argument can have.
+    Chosen(Box<[(Box<[u8]>, Operator)]>),
 }
 
 impl Operator {
+    /// Whichever of `choices` stands beside what `argument` then is.
+    pub(crate) fn choice(argument: parse::Template, choices: Vec<(Vec<u8>, Self)>) -> Self {
+        let choices = choices.into_iter().map(|(value, one)| (value.into_boxed_slice(), one));
+        Self { kind: Kind::Chosen(choices.collect()), argument: Some(argument) }
+    }
+
     /// Compiles what was parsed; `groups` says what the rule asks of a match.
     ///
     /// # Errors
@@ -113,6 +121,10 @@ impl Operator {
             Kind::Sqli => injection::sql(value).is_some(),
             Kind::Xss => injection::is_xss(value),
             Kind::Identity(check, pattern) => check.find(pattern, value, cache).is_some(),
+            Kind::Chosen(choices) => {
+                let found = chosen(choices, argument);
+                found.is_some_and(|operator| operator.is_match(value, &[], cache))
+            }
         }
     }
 
@@ -137,6 +149,7 @@ impl Operator {
                 let found = check.find(pattern, value, cache)?;
                 Some(Captures::groups(found.groups()))
             }
+            Kind::Chosen(choices) => chosen(choices, argument)?.captures(value, &[], cache),
             Kind::Always
             | Kind::Never
             | Kind::Number(..)
@@ -162,6 +175,7 @@ impl Operator {
             Kind::Never => Needs::byte_of(ByteSet::EMPTY),
             Kind::Network(_) => Needs::byte_of(ByteSet::of(b".:")),
             Kind::Always
+            | Kind::Chosen(_)
             | Kind::Expanded(_)
             | Kind::Number(..)
             | Kind::ExpandedNumber(_)
@@ -178,6 +192,11 @@ impl Operator {
             _ => None,
         }
     }
+}
+
+fn chosen<'a>(choices: &'a [(Box<[u8]>, Operator)], argument: &[u8]) -> Option<&'a Operator> {
+    let found = choices.iter().find(|(value, _)| **value == *argument);
+    found.map(|(_, operator)| operator)
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use hashbrown::HashMap;
 
 use crate::operator::{self, Groups, Operator};
-use crate::parse::{self, Action, Fault, Files, Mode, Phase, Place, Placed, Problem};
+use crate::parse::{self, Action, Fault, Files, Mode, OperatorName, Phase, Place, Placed, Problem};
 use crate::rules::chain::{Chain, ChainId};
+use crate::rules::chosen::{Choices, Written};
 use crate::rules::draft::{Class, Draft, Drafts, class_of};
 use crate::rules::effect::{Effect, refuse};
 use crate::rules::gate::Needed;
@@ -24,6 +25,7 @@ pub(crate) struct Compiler<'a> {
     operators: operator::Compiler<'a>,
     /// Every rule as it was written, for those that choose others.
     all: Vec<parse::Rule>,
+    written: Written,
     pub(crate) names: TxNames,
     pub(crate) chains: Vec<Chain>,
     pub(crate) needed: Needed,
@@ -33,7 +35,13 @@ pub(crate) struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(drafts: &Drafts, files: &'a dyn Files) -> Self {
+        let mut written = Written::default();
+        for draft in &drafts.drafts {
+            written.add(&draft.defaults);
+            draft.rule.links.iter().for_each(|link| written.add(&link.actions));
+        }
         let mut compiler = Self {
+            written,
             operators: operator::Compiler::new(files),
             all: drafts.drafts.iter().map(|draft| draft.rule.clone()).collect(),
             names: TxNames::new(),
@@ -97,7 +105,7 @@ impl<'a> Compiler<'a> {
         let has = |wanted: &Action| actions.iter().any(|action| action.value == *wanted);
         let captures = has(&Action::Capture);
         let groups = if captures { Groups::All } else { Groups::Whole };
-        let operator = Operator::compile(&condition.operator, groups, &mut self.operators)?;
+        let operator = self.operator(&condition.operator, groups)?;
         let argument = match operator.argument() {
             Some(template) => Some(Text::new(template, &mut self.names)?),
             None => None,
@@ -117,6 +125,18 @@ impl<'a> Compiler<'a> {
         compiled.group = self.grouping.find(&compiled);
         compiled.number = Comparison::of(&compiled);
         Ok(compiled)
+    }
+
+    fn operator(&mut self, tree: &parse::Operator, groups: Groups) -> Result<Operator, Fault> {
+        if tree.name != OperatorName::Rx || tree.argument.literal().is_some() {
+            return Operator::compile(tree, groups, &mut self.operators);
+        }
+        let Choices { argument, of_values } = self.written.choices(tree)?;
+        let compiled: Result<Vec<_>, Fault> = of_values
+            .into_iter()
+            .map(|(value, one)| Ok((value, Operator::compile(&one, groups, &mut self.operators)?)))
+            .collect();
+        Ok(Operator::choice(argument, compiled?))
     }
 
     fn chain(&mut self, transformations: Vec<Transformation>) -> ChainId {

@@ -13,6 +13,7 @@ mod gate;
 mod group;
 mod rule;
 mod draft;
+mod chosen;
 mod compile;
 
 use std::fmt;

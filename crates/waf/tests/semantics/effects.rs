@@ -175,6 +175,41 @@ fn severities_are_told_and_the_worst_is_remembered() {
 }
 
 #[test]
+fn a_pattern_may_hold_an_element_that_rules_alone_fill() {
+    let rules = r#"
+        SecRule ARGS:set "@streq 1" "id:1,phase:1,pass,nolog,setvar:'tx.allowed=a|b'"
+        SecRule &TX:allowed "@eq 0" "id:2,phase:1,pass,nolog,setvar:tx.Allowed=c+"
+        SecRule ARGS:x "!@rx ^(?:%{tx.allowed})$" "id:3,phase:1,pass"
+        SecAction "id:4,phase:1,pass,nolog,setvar:!tx.allowed,setvar:tx.other_%{ARGS.x}=1"
+        SecRule ARGS:x "@rx ^%{TX.ALLOWED}$" "id:5,phase:1,pass"
+    "#;
+    for (target, expected) in [
+        ("/?set=1&x=a", &[][..]),
+        ("/?set=1&x=ccc", &[3]),
+        ("/?x=ccc", &[]),
+        ("/?x=a", &[3]),
+        ("/?x=", &[3, 5]),
+    ] {
+        check(rules, target, expected);
+    }
+    for (set, pattern) in [
+        ("setvar:tx.a=%{ARGS.x}", "%{tx.a}"),
+        ("setvar:tx.a=+1", "%{tx.a}"),
+        ("setvar:tx.%{ARGS.x}=1", "%{tx.a}"),
+        ("setvar:tx.a%{ARGS.x}=1", "%{tx.abc}"),
+        ("setvar:tx.a=1,setvar:tx.b=1", "%{tx.a}%{tx.b}"),
+        ("pass", "%{ARGS.x}"),
+        ("pass", "%{tx.1}"),
+        ("setvar:tx.a=(", "%{tx.a}"),
+    ] {
+        let rules = format!(
+            "SecAction \"id:1,{set}\"\nSecRule ARGS \"@rx {pattern}\" \"id:2,phase:1,pass\""
+        );
+        assert!(crate::exchange::load(&rules).is_err(), "{rules}");
+    }
+}
+
+#[test]
 fn macros_in_arguments_messages_and_tags_are_expanded() {
     let rules = r#"
         SecRule ARGS:a "@streq %{ARGS.b}" "id:1,phase:1,pass,tag:'t/%{REQUEST_METHOD}',\
