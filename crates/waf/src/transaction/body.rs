@@ -26,7 +26,7 @@ pub(crate) struct Incoming {
     form_fault: Option<String>,
     head_fault: Option<&'static str>,
     decoder: Option<Box<Decoder>>,
-    decoding_fault: Option<String>,
+    decoding_fault: Option<Unread>,
     /// The same body for a server that does not look at its content coding; most do not.
     undecoded: Option<Box<Incoming>>,
     /// Bytes as they came.
@@ -53,7 +53,7 @@ impl Incoming {
         match Decoder::new(&codings.join(&b','), &limits) {
             Ok(None) => return,
             Ok(decoder) => self.decoder = decoder.map(Box::new),
-            Err(error) => self.decoding_fault = Some(error.to_string()),
+            Err(error) => self.decoding_fault = Some(Unread::new(&error, error.is_bound())),
         }
         let mut undecoded = Self::default();
         undecoded.open(content_type, &limits, state);
@@ -88,7 +88,7 @@ impl Incoming {
         let mut decoded = Vec::new();
         match decoder.feed(chunk, &mut decoded) {
             Ok(()) => self.decoder = Some(decoder),
-            Err(error) => self.decoding_fault = Some(error.to_string()),
+            Err(error) => self.decoding_fault = Some(Unread::new(&error, error.is_bound())),
         }
         self.keep(&decoded, settings);
     }
@@ -136,7 +136,7 @@ impl Incoming {
         if let Some(Err(error)) = self.decoder.take().map(|decoder| decoder.finish())
             && !self.is_over
         {
-            self.decoding_fault = Some(error.to_string());
+            self.decoding_fault = Some(Unread::new(&error, error.is_bound()));
         }
         let undecoded = self.undecoded.take();
         let length = if self.form.is_some() { self.length } else { self.bytes.len() as u64 };
@@ -149,14 +149,17 @@ impl Incoming {
         }
         let is_whole = !self.is_over && !self.is_partial;
         let fault = self.decoding_fault.take();
-        let fault = fault.or_else(|| self.head_fault.filter(|_| self.length > 0).map(Into::into));
+        let of_head = || self.head_fault.filter(|_| self.length > 0);
+        let fault = fault.or_else(|| Some(Unread::new(&of_head()?, false)));
         self.read(settings, state).tell(is_whole, state);
         if let Some(fault) = fault {
-            fail(&fault, state);
+            fault.tell(true, state);
         }
         if let Some(undecoded) = undecoded {
-            // It is not what it claims to be if it is well coded: no fault of it counts.
-            drop(undecoded.read(settings, state));
+            // It is not what it claims to be if it is well coded: no other fault of it counts.
+            if undecoded.read(settings, state).is_bound() {
+                state.overrun.get_or_insert(Overrun::Parts);
+            }
         }
         sizes(state);
     }
@@ -187,8 +190,8 @@ impl Incoming {
                     faults.form_fault = Some(fault.unwrap_or_else(late));
                 }
             },
-            Some(BodyProcessor::Json) => faults.message = read_json(&self.bytes, settings, state),
-            Some(BodyProcessor::Xml) => faults.message = read_xml(&self.bytes, state),
+            Some(BodyProcessor::Json) => faults.unread = read_json(&self.bytes, settings, state),
+            Some(BodyProcessor::Xml) => faults.unread = read_xml(&self.bytes, state),
             None => {}
         }
         faults
@@ -198,14 +201,19 @@ impl Incoming {
 /// What is wrong with a body.
 #[derive(Default)]
 struct Faults {
-    /// It may only be that its end is not there.
-    message: Option<String>,
+    unread: Option<Unread>,
     is_malformed: bool,
     form: Option<Form>,
     form_fault: Option<String>,
 }
 
 impl Faults {
+    fn is_bound(&self) -> bool {
+        let of_form = self.form.as_ref().and_then(|form| form.fault);
+        self.unread.as_ref().is_some_and(|unread| unread.is_bound)
+            || of_form.is_some_and(|fault| fault.is_bound())
+    }
+
     fn tell(self, is_whole: bool, state: &mut State) {
         if self.is_malformed {
             state.set(Variable::UrlencodedError, b"1");
@@ -217,22 +225,47 @@ impl Faults {
             state.set(Variable::MultipartStrictError, b"1");
             fail(fault, state);
         }
-        let of_form = self.form.and_then(|form| form.fault).map(|fault| fault.to_string());
-        if let Some(message) = self.message.or(of_form).filter(|_| is_whole) {
-            fail(&message, state);
+        let of_form = self.form.and_then(|form| form.fault);
+        let of_form = of_form.map(|fault| Unread::new(&fault, fault.is_bound()));
+        if let Some(unread) = self.unread.or(of_form) {
+            unread.tell(is_whole, state);
         }
     }
 }
 
-fn read_json(bytes: &[u8], settings: &Settings, state: &mut State) -> Option<String> {
+/// Why not all of a body was read.
+#[derive(Debug, Clone)]
+struct Unread {
+    message: String,
+    is_bound: bool,
+}
+
+impl Unread {
+    fn new(message: &impl ToString, is_bound: bool) -> Self {
+        Self { message: message.to_string(), is_bound }
+    }
+
+    /// Of a body that is not whole, it may only be that its end is not there.
+    fn tell(&self, is_whole: bool, state: &mut State) {
+        if is_whole {
+            fail(&self.message, state);
+        }
+        // Rules need not look for what is the engine's own limit.
+        if self.is_bound {
+            state.overrun.get_or_insert(Overrun::Parts);
+        }
+    }
+}
+
+fn read_json(bytes: &[u8], settings: &Settings, state: &mut State) -> Option<Unread> {
     let limits = Limits { depth: settings.json_depth, fields: usize::MAX, ..Limits::default() };
     let read = json::flatten(bytes, &limits, &mut |name, value| {
         argument(Variable::ArgsPost, name, value, settings, state);
     });
-    read.err().map(|error| error.to_string())
+    read.err().map(|error| Unread::new(&error, error.is_bound()))
 }
 
-fn read_xml(bytes: &[u8], state: &mut State) -> Option<String> {
+fn read_xml(bytes: &[u8], state: &mut State) -> Option<Unread> {
     if bytes.is_empty() {
         return None;
     }
@@ -241,7 +274,7 @@ fn read_xml(bytes: &[u8], state: &mut State) -> Option<String> {
     for attribute in &document.attributes {
         state.push(Variable::Xml, ATTRIBUTES, attribute);
     }
-    document.fault.map(|fault| fault.to_string())
+    document.fault.map(|fault| Unread::new(&fault, fault.is_bound()))
 }
 
 fn read_form(form: &Form, settings: &Settings, state: &mut State) {

@@ -55,6 +55,7 @@ pub struct Transaction {
     incoming: Incoming,
     outgoing: Outgoing,
     is_refused: bool,
+    overrun: Option<Overrun>,
 }
 
 impl Transaction {
@@ -70,6 +71,7 @@ impl Transaction {
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
             is_refused: false,
+            overrun: None,
         }
     }
 
@@ -166,7 +168,7 @@ impl Transaction {
     pub fn response_end(&mut self) -> Verdict {
         let outgoing = std::mem::take(&mut self.outgoing);
         if outgoing.end(&self.rules.settings, &mut self.state) {
-            return Verdict::Exceeded(Overrun::Body);
+            self.state.overrun.get_or_insert(Overrun::Body);
         }
         self.run(Phase::ResponseBody)
     }
@@ -181,6 +183,12 @@ impl Transaction {
     #[must_use]
     pub fn matches(&self) -> &[Match] {
         &self.matches
+    }
+
+    /// The first budget that was used up, also where rules only detect and no verdict says so.
+    #[must_use]
+    pub fn overrun(&self) -> Option<Overrun> {
+        self.overrun
     }
 
     /// An element of TX as a number: a score, for example `blocking_inbound_anomaly_score`.
@@ -208,6 +216,7 @@ impl Transaction {
             incoming: self.incoming.ahead(),
             outgoing: Outgoing::default(),
             is_refused: self.is_refused,
+            overrun: self.overrun,
         }
     }
 
@@ -218,12 +227,14 @@ impl Transaction {
         let Self { rules, state, matches, groups, .. } = self;
         let mut cache = rules.caches.get();
         let refusal = Run::new(rules, state, &mut cache, matches, groups).phase(phase);
+        let overrun = self.state.overrun.take();
+        self.overrun = self.overrun.or(overrun);
         match refusal {
             Some(refusal) => {
                 self.is_refused = true;
                 Verdict::Refuse(refusal)
             }
-            None => match self.state.overrun.take() {
+            None => match overrun {
                 Some(overrun) if self.state.engine == EngineMode::On => Verdict::Exceeded(overrun),
                 _ => Verdict::Pass,
             },

@@ -14,6 +14,9 @@ pub enum Overrun {
     /// More bytes of a body, files not counted, than the limit.
     #[error("a body larger than is inspected")]
     Body,
+    /// A body with more, longer or deeper parts than are read.
+    #[error("a body with more, longer or deeper parts than are inspected")]
+    Parts,
     /// Values and what transformations made of them have too many bytes.
     #[error("values that become too large when they are decoded")]
     Values,

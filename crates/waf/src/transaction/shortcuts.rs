@@ -12,7 +12,7 @@ use crate::rules::RuleSet;
 use crate::transaction::{Connection, Match, RequestHead, ResponseHead, Transaction, Verdict};
 
 /// Requests that are judged; each is also spoilt once.
-const REQUESTS: usize = 800;
+const REQUESTS: usize = 400;
 const SCORES: [&str; 4] = [
     "blocking_inbound_anomaly_score",
     "detection_inbound_anomaly_score",

@@ -125,6 +125,31 @@ fn what_is_beyond_the_most_arguments_is_told() {
 }
 
 #[test]
+fn what_is_beyond_the_bounds_of_a_body_is_told() {
+    let expected = "a body with more, longer or deeper parts than are inspected";
+    let refusal = |request: &Request<'_>| crate::exchange::tell("", request).refusal();
+    let part = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nc\r\n";
+    let form = |parts: usize| [&part.repeat(parts), "--b--\r\n"].concat();
+    for (parts, expected) in [(1000, "none"), (1001, expected)] {
+        let form = form(parts);
+        let request = Request::post("multipart/form-data; boundary=b", form.as_bytes());
+        assert_eq!(refusal(&request), expected, "{parts} parts");
+    }
+    let json = |depth: usize| ["[".repeat(depth), "]".repeat(depth)].concat();
+    for (depth, expected) in [(512, "none"), (513, expected)] {
+        let json = json(depth);
+        assert_eq!(refusal(&Request::post("application/json", json.as_bytes())), expected);
+    }
+    let xml = |depth: usize| ["<a>".repeat(depth), "</a>".repeat(depth)].concat();
+    for (depth, expected) in [(512, "none"), (513, expected)] {
+        let xml = xml(depth);
+        assert_eq!(refusal(&Request::post("text/xml", xml.as_bytes())), expected);
+    }
+    let three = Request::post(FORM, b"a=1").with("Content-Encoding", "gzip, gzip, gzip");
+    assert_eq!(refusal(&three), expected);
+}
+
+#[test]
 fn a_path_is_judged_as_servers_read_it() {
     let rules = "SecRule REQUEST_FILENAME \"@contains /etc/passwd\" \"id:1,phase:1,pass\"";
     for target in

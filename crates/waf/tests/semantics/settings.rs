@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use tidegate_waf::RuleSet;
 use tidegate_waf::parse::{Fault, NoFiles, Notice, Problem, Reader};
+use tidegate_waf::{Overrun, RuleSet};
 
 use crate::exchange::{Request, check_request, tell};
 
@@ -65,6 +65,25 @@ fn bodies_over_their_limit_are_told() {
     assert_eq!(refusal(b"a=12"), "a body larger than is inspected");
     let partial = format!("{rules}\nSecRequestBodyLimitAction ProcessPartial");
     assert_eq!(tell(&partial, &Request::post(FORM, b"a=12")).refusal(), "none");
+}
+
+#[test]
+fn what_was_not_inspected_is_known_where_rules_only_detect() {
+    let rules = "SecRuleEngine DetectionOnly
+        SecArgumentsLimit 1
+        SecResponseBodyAccess On
+        SecResponseBodyLimit 3
+        SecResponseBodyLimitAction Reject
+        SecRule RESPONSE_BODY \"@streq ans\" \"id:1,phase:4,pass\"";
+    let told = tell(rules, &Request::get("/?a=1"));
+    assert_eq!(told.refusal(), "none");
+    assert_eq!(told.ids(), [1]);
+    assert_eq!(told.transaction.overrun(), Some(Overrun::Body));
+    let told = tell(rules, &Request::get("/?a=1&b=2"));
+    assert_eq!(told.transaction.overrun(), Some(Overrun::Arguments));
+    let on = rules.replace("DetectionOnly", "On");
+    assert_eq!(tell(&on, &Request::get("/")).refusal(), "a body larger than is inspected");
+    assert_eq!(tell("", &Request::get("/")).transaction.overrun(), None);
 }
 
 /// Loads with a list of what to skip; what was skipped, or the faults.

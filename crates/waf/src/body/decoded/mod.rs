@@ -37,6 +37,13 @@ pub(crate) enum DecodeError {
     Ratio,
 }
 
+impl DecodeError {
+    /// Whether the body may be right, but has more in it than is read.
+    pub(crate) const fn is_bound(&self) -> bool {
+        matches!(self, Self::Several | Self::TooLong | Self::Ratio)
+    }
+}
+
 /// A body that is being decoded.
 #[derive(Debug)]
 pub(crate) struct Decoder {

@@ -40,6 +40,16 @@ pub(crate) enum JsonError {
     NamesTooLong,
 }
 
+impl JsonError {
+    /// Whether the body may be right, but has more in it than is read.
+    pub(crate) const fn is_bound(&self) -> bool {
+        matches!(
+            self,
+            Self::TooDeep | Self::TooManyValues | Self::ValueTooLong | Self::NamesTooLong
+        )
+    }
+}
+
 /// Tells `found` the name and the value of each scalar of `bytes`, in order.
 ///
 /// Strings are decoded to UTF-8, and a lone surrogate to the three bytes it would have. Numbers

@@ -42,3 +42,17 @@ pub(crate) enum MultipartError {
     #[error("multipart: a value is longer than allowed")]
     ValueTooLong,
 }
+
+impl MultipartError {
+    /// Whether the body may be right, but has more in it than is read.
+    pub(crate) const fn is_bound(&self) -> bool {
+        matches!(
+            self,
+            Self::HeaderTooLong
+                | Self::TooManyParts
+                | Self::TooManyFields
+                | Self::TooManyHeaders
+                | Self::ValueTooLong
+        )
+    }
+}

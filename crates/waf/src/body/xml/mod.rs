@@ -76,6 +76,13 @@ pub(crate) enum XmlError {
     ValueTooLong,
 }
 
+impl XmlError {
+    /// Whether the body may be right, but has more in it than is read.
+    pub(crate) const fn is_bound(&self) -> bool {
+        matches!(self, Self::TooDeep | Self::TooManyAttributes | Self::ValueTooLong)
+    }
+}
+
 /// Reads a whole document. An empty body is none, and no fault.
 #[must_use]
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Xml {
