@@ -4,6 +4,7 @@ use crate::parse::Variable;
 use crate::rules::{Piece, RuleSet, Text};
 use crate::transaction::collections::Item;
 use crate::transaction::expand::{element, expand_piece};
+use crate::transaction::matched::Match;
 use crate::transaction::state::State;
 use crate::transaction::tx::TxValue;
 
@@ -50,6 +51,37 @@ pub(crate) fn hides(item: Item, state: &State) -> bool {
         // What rules copied may be of anything; a number tells nothing.
         V::Tx => !state.text_of(item).iter().all(u8::is_ascii_digit),
         _ => false,
+    }
+}
+
+/// Takes out of what was told before what has been masked since.
+pub(crate) fn mask_told(matches: &mut [Match], state: &State) {
+    let is_masked = |name: &[u8]| {
+        let colon = memchr::memchr(b':', name).unwrap_or(name.len());
+        let (variable, key) = (name.get(..colon), name.get(colon + 1..).unwrap_or_default());
+        let of = match variable {
+            Some(b"ARGS" | b"ARGS_GET" | b"ARGS_POST") => Variable::Args,
+            Some(b"REQUEST_HEADERS") => Variable::RequestHeaders,
+            // The whole request: what of it was masked cannot be told.
+            Some(b"QUERY_STRING" | b"REQUEST_BODY" | b"REQUEST_LINE") => return true,
+            Some(b"REQUEST_URI" | b"REQUEST_URI_RAW") => return true,
+            _ => return false,
+        };
+        let mut masked = state.masked.iter();
+        masked.any(|(variable, masked)| *variable == of && key.eq_ignore_ascii_case(masked))
+    };
+    for told in matches {
+        let mut is_new = false;
+        for hit in told.hits.iter_mut().filter(|hit| !hit.is_masked && is_masked(&hit.name)) {
+            hit.value.clear();
+            hit.is_masked = true;
+            is_new = true;
+        }
+        if is_new {
+            // Texts were made when it matched, of who knows what.
+            told.data = MASK.to_vec();
+            told.message = MASK.to_vec();
+        }
     }
 }
 

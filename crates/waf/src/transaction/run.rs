@@ -9,6 +9,7 @@ use crate::transaction::act::act;
 use crate::transaction::collections::Item;
 use crate::transaction::expand::expand;
 use crate::transaction::groups::Groups;
+use crate::transaction::mask::mask_told;
 use crate::transaction::matched::{Match, tell};
 use crate::transaction::resolve::{leave_out, resolve};
 use crate::transaction::state::State;
@@ -79,7 +80,7 @@ impl<'a> Run<'a> {
             let is_match = match &one.condition {
                 Some(condition) => self.link(index, link, condition),
                 None => {
-                    act(index, link, self.rules, self.state);
+                    self.act(index, link);
                     true
                 }
             };
@@ -140,7 +141,7 @@ impl<'a> Run<'a> {
             return false;
         }
         if self.rules.rules.get(rule).is_some_and(|rule| rule.is_silent) {
-            act(rule, link, self.rules, self.state);
+            self.act(rule, link);
             return true;
         }
         let name = self.rules.names.name(comparison.slot);
@@ -241,7 +242,15 @@ impl<'a> Run<'a> {
     fn hit(&mut self, rule: usize, link: usize, item: Item) {
         self.state.matched.push(item);
         self.hits.push(item);
+        self.act(rule, link);
+    }
+
+    fn act(&mut self, rule: usize, link: usize) {
+        let masked = self.state.masked.len();
         act(rule, link, self.rules, self.state);
+        if self.state.masked.len() > masked {
+            mask_told(self.matches, self.state);
+        }
     }
 
     fn capture(&mut self, captures: &Captures, of: ValueId) {

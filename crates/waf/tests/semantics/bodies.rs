@@ -102,3 +102,20 @@ fn a_masked_header_stays_out_of_later_matches() {
     assert!(!only.data.ends_with(b"c2VjcmV0"), "{}", only.data.escape_ascii());
     assert!(only.hits.iter().all(|hit| hit.is_masked && hit.value.is_empty()));
 }
+
+#[test]
+fn a_mask_reaches_what_was_told_before() {
+    let rules = r#"
+        SecRule ARGS "@rx (hunter)" "id:1,phase:1,pass,capture,msg:'%{MATCHED_VAR}',logdata:'%{TX.1}'"
+        SecRule QUERY_STRING "@contains hunter" "id:2,phase:1,pass"
+        SecRule ARGS:other "@streq 5" "id:3,phase:1,pass,msg:'%{MATCHED_VAR}'"
+        SecAction "id:4,phase:2,pass,nolog,noauditlog,sanitiseArg:secret"
+    "#;
+    let told = tell(rules, &Request::get("/?secret=hunter2&other=5"));
+    let [first, second, third] = told.transaction.matches() else { panic!("three match") };
+    assert_eq!((&*first.message, &*first.data), (&b"***"[..], &b"***"[..]));
+    for hit in first.hits.iter().chain(&second.hits) {
+        assert!(hit.is_masked && hit.value.is_empty());
+    }
+    assert_eq!((&*third.message, third.hits[0].is_masked), (&b"5"[..], false));
+}
