@@ -14,9 +14,22 @@ use crate::fault::Faults;
 /// The id of the rule that sets what the profile says; the Core Rule Set has others.
 const SETTINGS_ID: u32 = 9_890_000;
 
-/// Rules of the Core Rule Set that do nothing unless somebody asks them to keep
-/// records of clients, which no rule here can.
-const KEEPING_RECORDS: [u32; 2] = [901_320, 901_321];
+/// Rules of the Core Rule Set 3 and 4 that are left out with a warning, since the engine cannot
+/// do what they say: they keep records of clients, ask others about them, measure time, or match
+/// by what cannot be decided in linear time (920600, 942130).
+const NOT_OF_CORE: [u32; 17] = [
+    901_320, 901_321, 901_420, 910_000, 910_100, 910_120, 910_140, 912_120, 912_130, 912_140,
+    912_160, 912_161, 912_170, 912_171, 920_600, 942_130, 949_100,
+];
+
+/// Bodies that are not what they say they are, and forms that servers may read in two ways:
+/// the rules of such a body would see nothing of it.
+const BODIES: &str = r#"
+SecRule REQBODY_ERROR "!@eq 0" "id:9890010,phase:2,deny,status:400,t:none,log,severity:CRITICAL,\
+    msg:'the body cannot be read: %{REQBODY_ERROR_MSG}',tag:body"
+SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:9890011,phase:2,deny,status:400,t:none,log,\
+    severity:CRITICAL,msg:'servers may read this form in two ways',tag:body"
+"#;
 
 /// Rules that are loaded, and what of them does not act.
 #[derive(Debug)]
@@ -82,6 +95,7 @@ fn before(config: &Config, reader: &mut Reader<'_>) {
     for (name, rule) in exclusions::before(&config.exclude) {
         text(reader, &name, &rule);
     }
+    text(reader, "waf", BODIES);
 }
 
 fn read_given(config: &Config, given: &Given, reader: &mut Reader<'_>) -> Result<(), Faults> {
@@ -98,8 +112,8 @@ fn read_given(config: &Config, given: &Given, reader: &mut Reader<'_>) -> Result
 
 fn is_skipped(skip: &[Skip], fault: &Fault) -> bool {
     let id = fault.rule.map(|id| id.0);
-    let is_known = id.is_some_and(|id| KEEPING_RECORDS.contains(&id));
-    if is_known && matches!(fault.problem, Problem::Refused { .. }) {
+    let is_known = id.is_some_and(|id| NOT_OF_CORE.contains(&id));
+    if is_known && matches!(fault.problem, Problem::Refused { .. } | Problem::Expression { .. }) {
         return true;
     }
     skip.iter().any(|skip| match (skip, &fault.problem) {
