@@ -26,6 +26,12 @@ names! { "engine mode",
     }
 }
 
+impl Default for EngineMode {
+    fn default() -> Self {
+        Self::On
+    }
+}
+
 names! { "limit action",
     /// What happens to a body past its limit.
     pub enum OverLimit {

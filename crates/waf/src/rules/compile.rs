@@ -2,14 +2,14 @@
 
 use hashbrown::HashMap;
 
-use crate::operator::{self, Groups, Operator};
+use crate::operator::{self, Groups, Operator, Relation};
 use crate::parse::{self, Action, Fault, Files, Mode, OperatorName, Phase, Place, Placed, Problem};
 use crate::rules::chain::{Chain, ChainId};
 use crate::rules::chosen::{Choices, Written};
 use crate::rules::draft::{Class, Draft, Drafts, class_of};
 use crate::rules::effect::{Effect, refuse};
 use crate::rules::gate::Needed;
-use crate::rules::group::Grouping;
+use crate::rules::group::{ElementId, Grouping};
 use crate::rules::names::TxNames;
 use crate::rules::rule::{About, Bound, Comparison, Condition, Link, Outcome, Rule, Skip};
 use crate::rules::target::{Targets, Which};
@@ -28,6 +28,7 @@ pub(crate) struct Compiler<'a> {
     written: Written,
     pub(crate) names: TxNames,
     pub(crate) chains: Vec<Chain>,
+    pub(crate) transformations: Vec<Transformation>,
     pub(crate) needed: Needed,
     pub(crate) grouping: Grouping,
     chain_ids: HashMap<Box<[Transformation]>, ChainId>,
@@ -46,6 +47,7 @@ impl<'a> Compiler<'a> {
             all: drafts.drafts.iter().map(|draft| draft.rule.clone()).collect(),
             names: TxNames::new(),
             chains: Vec::new(),
+            transformations: Vec::new(),
             needed: Needed::default(),
             grouping: Grouping::default(),
             chain_ids: HashMap::new(),
@@ -115,6 +117,7 @@ impl<'a> Compiler<'a> {
             group: None,
             gated: self.needed.add(operator.needs()),
             number: None,
+            count: None,
             operator,
             is_negated: condition.operator.negated,
             argument,
@@ -124,6 +127,7 @@ impl<'a> Compiler<'a> {
         };
         compiled.group = self.grouping.find(&compiled);
         compiled.number = Comparison::of(&compiled);
+        compiled.count = self.count(&compiled);
         Ok(compiled)
     }
 
@@ -139,13 +143,25 @@ impl<'a> Compiler<'a> {
         Ok(Operator::choice(argument, compiled?))
     }
 
+    /// What a condition comes to, if it only compares how many there are of an element.
+    fn count(&mut self, condition: &Condition) -> Option<(ElementId, Relation, i64)> {
+        let [target] = condition.targets.inspected.as_slice() else { return None };
+        let (relation, bound) = condition.operator.compares()?;
+        let is_plain = target.is_counted
+            && condition.targets.excluded.is_empty()
+            && condition.chain == ChainId::EMPTY
+            && !condition.is_multi_match;
+        let element = if is_plain { self.grouping.counted(&target.element)? } else { return None };
+        Some((element, relation, bound?))
+    }
+
     fn chain(&mut self, transformations: Vec<Transformation>) -> ChainId {
         let list = transformations.into_boxed_slice();
         if let Some(id) = self.chain_ids.get(&list) {
             return *id;
         }
         let id = ChainId(self.chains.len() as u32);
-        self.chains.push(Chain::new(&list));
+        self.chains.push(Chain::new(&list, &mut self.transformations));
         self.chain_ids.insert(list, id);
         id
     }
@@ -227,7 +243,7 @@ impl Comparison {
             None => Bound::Slot(condition.argument.as_ref()?.slot()?),
         };
         let is_plain = condition.targets.excluded.is_empty()
-            && condition.chain == ChainId(0)
+            && condition.chain == ChainId::EMPTY
             && !condition.is_multi_match
             && !condition.captures;
         is_plain.then_some(Self { slot, is_counted: target.is_counted, relation, bound })

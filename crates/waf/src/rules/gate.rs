@@ -7,6 +7,12 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
 use crate::operator::{ByteSet, Needs};
 
+/// Operators, a bit each; a row of them is as many blocks as the rule set needs.
+pub(crate) type Block = [u64; 8];
+
+/// Operators of one block.
+const OPERATORS: usize = 512;
+
 /// An operator in the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gated(u32);
@@ -18,10 +24,10 @@ pub(crate) struct Gate {
     /// For each literal the operators that are content with it.
     content: Vec<Box<[Gated]>>,
     /// For each byte a row with the operators that are content with it.
-    of_byte: Vec<u64>,
+    of_byte: Vec<Block>,
     /// The bytes whose rows are not empty.
     telling: ByteSet,
-    words: usize,
+    blocks: usize,
 }
 
 /// The needs of a rule set's operators, gathered.
@@ -59,33 +65,35 @@ impl Needed {
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(patterns)?;
         let literals = (!content.is_empty()).then_some(automaton);
-        let words = (self.count as usize).div_ceil(64);
-        let mut of_byte = vec![0; 256 * words];
+        let blocks = (self.count as usize).div_ceil(OPERATORS).max(1);
+        let mut of_byte = vec![[0; 8]; 256 * blocks];
         let mut telling = ByteSet::EMPTY;
         for (gated, bytes) in &self.by_byte {
             telling = telling.or(*bytes);
             for byte in bytes.iter() {
-                let start = usize::from(byte) * words;
-                insert(of_byte.get_mut(start..start + words).unwrap_or_default(), *gated);
+                let start = usize::from(byte) * blocks;
+                insert(of_byte.get_mut(start..start + blocks).unwrap_or_default(), *gated);
             }
         }
-        Ok(Gate { literals, content, of_byte, telling, words })
+        Ok(Gate { literals, content, of_byte, telling, blocks })
     }
 }
 
 impl Gate {
-    /// How many words a set of candidates has.
-    pub(crate) fn words(&self) -> usize {
-        self.words
+    /// How many blocks a row of candidates has.
+    pub(crate) fn blocks(&self) -> usize {
+        self.blocks
     }
 
     /// Adds the operators that `value`, which has the bytes `present`, may match to `candidates`.
-    pub(crate) fn candidates(&self, value: &[u8], present: ByteSet, candidates: &mut [u64]) {
+    pub(crate) fn candidates(&self, value: &[u8], present: ByteSet, candidates: &mut [Block]) {
         for byte in present.and(self.telling).iter() {
-            let start = usize::from(byte) * self.words;
-            let row = self.of_byte.get(start..start + self.words).unwrap_or_default();
-            for (all, word) in candidates.iter_mut().zip(row) {
-                *all |= word;
+            let start = usize::from(byte) * self.blocks;
+            let row = self.of_byte.get(start..start + self.blocks).unwrap_or_default();
+            for (all, block) in candidates.iter_mut().zip(row) {
+                for (all, word) in all.iter_mut().zip(block) {
+                    *all |= word;
+                }
             }
         }
         let Some(literals) = &self.literals else { return };
@@ -98,13 +106,15 @@ impl Gate {
     }
 }
 
-fn insert(candidates: &mut [u64], gated: Gated) {
-    if let Some(word) = candidates.get_mut(gated.0 as usize / 64) {
-        *word |= 1 << (gated.0 % 64);
+fn insert(candidates: &mut [Block], gated: Gated) {
+    let at = gated.0 as usize;
+    if let Some(block) = candidates.get_mut(at / OPERATORS) {
+        block[at % OPERATORS / 64] |= 1 << (at % 64);
     }
 }
 
-pub(crate) fn contains(candidates: &[u64], gated: Gated) -> bool {
-    let word = candidates.get(gated.0 as usize / 64);
-    word.is_some_and(|word| word & 1 << (gated.0 % 64) != 0)
+pub(crate) fn contains(candidates: &[Block], gated: Gated) -> bool {
+    let at = gated.0 as usize;
+    let block = candidates.get(at / OPERATORS);
+    block.is_some_and(|block| block[at % OPERATORS / 64] & 1 << (at % 64) != 0)
 }

@@ -1,83 +1,100 @@
-//! Conditions that judge the same values: the same targets under the same transformations.
+//! Conditions that judge the same values: the same elements under the same transformations.
 //!
-//! Their values are gathered once in a phase, and what the gate says of all of them at once lets
-//! most rules be passed over without a look at any value.
+//! Values are gathered once for an element and a chain, and what the gate says of all of them at
+//! once lets most rules be passed over without a look at any value.
 
 use hashbrown::HashMap;
 
 use crate::parse::Variable;
 use crate::rules::chain::ChainId;
 use crate::rules::rule::Condition;
-use crate::rules::target::{Element, Targets, Which};
+use crate::rules::target::{Element, Which};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupId(pub(crate) u32);
 
-/// Targets that several groups have, under different transformations.
+/// A variable, or some elements of a collection, as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct BaseId(pub(crate) u32);
+pub(crate) struct ElementId(pub(crate) u32);
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Group {
-    pub(crate) base: BaseId,
+/// The values of an element as a chain of transformations makes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct SourceId(pub(crate) u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Source {
+    pub(crate) element: ElementId,
     pub(crate) chain: ChainId,
+    /// Its values are judged before and after each transformation.
+    pub(crate) is_each_step: bool,
+    /// The same element without transformations; itself, if there are none.
+    pub(crate) plain: SourceId,
 }
 
-/// Every group of a rule set.
+/// Every group of a rule set, and what they have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
-    pub(crate) groups: Vec<Group>,
-    pub(crate) bases: Vec<Targets>,
-    known: HashMap<(BaseId, ChainId), GroupId>,
-    known_bases: HashMap<Vec<u8>, BaseId>,
+    /// Of each group the sources, in the order in which they are inspected.
+    pub(crate) groups: Vec<Box<[SourceId]>>,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) elements: Vec<Element>,
+    known: HashMap<Box<[SourceId]>, GroupId>,
+    known_sources: HashMap<(ElementId, ChainId, bool), SourceId>,
+    known_elements: HashMap<Vec<u8>, ElementId>,
 }
 
 impl Grouping {
     /// The group of a condition; None if its values may change within a phase, or are numbers.
     pub(crate) fn find(&mut self, condition: &Condition) -> Option<GroupId> {
-        if condition.is_multi_match {
-            return None;
+        let mut sources = Vec::with_capacity(condition.targets.inspected.len());
+        for target in &condition.targets.inspected {
+            if target.is_counted || changes_within_a_phase(target.element.variable) {
+                return None;
+            }
+            let element = self.element(&target.element);
+            sources.push(self.source(element, condition.chain, condition.is_multi_match));
         }
-        let (base, chain) = (self.base(&condition.targets)?, condition.chain);
-        if let Some(id) = self.known.get(&(base, chain)) {
+        if let Some(id) = self.known.get(sources.as_slice()) {
             return Some(*id);
         }
         let id = GroupId(self.groups.len() as u32);
-        self.groups.push(Group { base, chain });
-        self.known.insert((base, chain), id);
+        self.groups.push(sources.clone().into_boxed_slice());
+        self.known.insert(sources.into_boxed_slice(), id);
         Some(id)
     }
 
-    fn base(&mut self, targets: &Targets) -> Option<BaseId> {
-        let key = key(targets)?;
-        if let Some(id) = self.known_bases.get(&key) {
-            return Some(*id);
+    /// An element of which only the number is asked; None as above.
+    pub(crate) fn counted(&mut self, element: &Element) -> Option<ElementId> {
+        (!changes_within_a_phase(element.variable)).then(|| self.element(element))
+    }
+
+    fn source(&mut self, element: ElementId, chain: ChainId, is_each_step: bool) -> SourceId {
+        if let Some(id) = self.known_sources.get(&(element, chain, is_each_step)) {
+            return *id;
         }
-        let id = BaseId(self.bases.len() as u32);
-        self.bases.push(targets.clone());
-        self.known_bases.insert(key, id);
-        Some(id)
+        let is_plain = chain == ChainId::EMPTY && !is_each_step;
+        let plain = (!is_plain).then(|| self.source(element, ChainId::EMPTY, false));
+        let id = SourceId(self.sources.len() as u32);
+        let plain = plain.unwrap_or(id);
+        self.sources.push(Source { element, chain, is_each_step, plain });
+        self.known_sources.insert((element, chain, is_each_step), id);
+        id
+    }
+
+    fn element(&mut self, element: &Element) -> ElementId {
+        let key = key(element);
+        if let Some(id) = self.known_elements.get(&key) {
+            return *id;
+        }
+        let id = ElementId(self.elements.len() as u32);
+        self.elements.push(element.clone());
+        self.known_elements.insert(key, id);
+        id
     }
 }
 
-/// What tells targets apart.
-fn key(targets: &Targets) -> Option<Vec<u8>> {
-    let mut key = Vec::new();
-    for target in &targets.inspected {
-        if target.is_counted || changes_within_a_phase(target.element.variable) {
-            return None;
-        }
-        write(&target.element, &mut key);
-    }
-    key.push(b'!');
-    for element in &targets.excluded {
-        write(element, &mut key);
-    }
-    Some(key)
-}
-
-fn write(element: &Element, key: &mut Vec<u8>) {
-    key.push(element.variable as u8);
+/// What tells elements apart.
+fn key(element: &Element) -> Vec<u8> {
     let (kind, bytes): (u8, &[u8]) = match &element.which {
         Which::All => (0, &[]),
         Which::Key(name) => (1, name),
@@ -86,9 +103,7 @@ fn write(element: &Element, key: &mut Vec<u8>) {
         Which::Text => (4, &[]),
         Which::Attributes => (5, &[]),
     };
-    key.push(kind);
-    key.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-    key.extend_from_slice(bytes);
+    [&[element.variable as u8, kind], bytes].concat()
 }
 
 const fn changes_within_a_phase(variable: Variable) -> bool {

@@ -12,9 +12,11 @@ mod chain;
 mod gate;
 mod group;
 mod rule;
+mod program;
 mod draft;
 mod chosen;
 mod compile;
+mod spares;
 
 use std::fmt;
 use std::ops::DerefMut;
@@ -27,13 +29,15 @@ use crate::parse::{Fault, Faults, Files, Notice, Place, Problem, Tree, Warning};
 pub(crate) use chain::{Chain, ChainId, Step};
 use compile::PHASES;
 pub(crate) use effect::{Change, Ctl, Effect, Key};
-pub(crate) use gate::{Gate, contains as is_candidate};
+pub(crate) use gate::{Block, Gate, contains as is_candidate};
 use group::Grouping;
-pub(crate) use group::{BaseId, Group, GroupId};
+pub(crate) use group::{ElementId, GroupId, SourceId};
 pub(crate) use names::{CAPTURES, Mentioned, Slot, TxNames};
+pub(crate) use program::{Check, Instruction};
 pub(crate) use rule::{Bound, Comparison, Condition, Outcome, Rule, Skip};
 pub(crate) use set::Rules;
 pub(crate) use settings::Settings;
+use spares::Spares;
 pub(crate) use target::{ATTRIBUTES, Element, TEXT, Targets, Which, has_names_in_any_case};
 pub(crate) use text::{Piece, Text};
 
@@ -45,14 +49,17 @@ pub(crate) use text::{Piece, Text};
 pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
     /// For each phase the rules that run in it, in the order of the files.
-    pub(crate) phases: [Vec<usize>; 5],
+    pub(crate) phases: [Vec<Instruction>; 5],
     pub(crate) names: TxNames,
     pub(crate) chains: Vec<Chain>,
+    /// How many different transformations they have.
+    pub(crate) transformations: usize,
     pub(crate) gate: Gate,
     pub(crate) grouping: Grouping,
     pub(crate) settings: Settings,
     signatures: Vec<Vec<u8>>,
     pub(crate) caches: Caches,
+    pub(crate) spares: Spares,
     warnings: Vec<Warning>,
 }
 
@@ -121,16 +128,22 @@ impl RuleSet {
                 return Err(Faults(faults));
             }
         };
+        let phases = phases.map(|of_phase: Vec<usize>| {
+            let of_phase = of_phase.into_iter();
+            of_phase.filter_map(|at| Some(Instruction::new(at, rules.get(at)?))).collect()
+        });
         Ok(Self {
             rules,
             phases,
             names: compiler.names,
             chains: compiler.chains,
+            transformations: compiler.transformations.len(),
             gate,
             grouping: compiler.grouping,
             settings: drafts.settings,
             signatures: drafts.signatures,
             caches: Caches::new(),
+            spares: Spares::default(),
             warnings,
         })
     }
@@ -166,6 +179,9 @@ impl RuleSet {
             if let Some(condition) = &mut link.condition {
                 (condition.gated, condition.group, condition.number) = (None, None, None);
             }
+        }
+        for instruction in self.phases.iter_mut().flatten() {
+            instruction.check = Check::Nothing;
         }
         self
     }

@@ -5,7 +5,7 @@ use crate::parse::{Place, RuleId, Severity};
 use crate::rules::chain::ChainId;
 use crate::rules::effect::Effect;
 use crate::rules::gate::Gated;
-use crate::rules::group::GroupId;
+use crate::rules::group::{ElementId, GroupId};
 use crate::rules::names::Slot;
 use crate::rules::target::Targets;
 use crate::rules::text::Text;
@@ -63,6 +63,8 @@ pub(crate) struct Condition {
     pub(crate) gated: Option<Gated>,
     /// A comparison of one element of TX, in short.
     pub(crate) number: Option<Comparison>,
+    /// A comparison of how many there are of an element, in short.
+    pub(crate) count: Option<(ElementId, Relation, i64)>,
     /// Judge the value before and after each transformation that changes it.
     pub(crate) is_multi_match: bool,
     /// Whether TX:0 to TX:9 become what matched.

@@ -110,9 +110,10 @@ fn control(ctl: &Ctl, at: ExclusionAt, state: &mut State) {
             state.set(Variable::ReqbodyProcessor, processor.name().as_bytes());
         }
         Ctl::Remove(rules) => state.removed.add(rules),
-        Ctl::Exclude(..) => {
+        Ctl::Exclude(rules, _) => {
             if !state.excluded.contains(&at) {
                 state.excluded.push(at);
+                state.curtailed.add(rules);
             }
         }
     }

@@ -15,10 +15,35 @@ pub(crate) struct Item {
 /// The variables that requests and answers fill; those of the engine itself are elsewhere.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Collections {
-    lists: Vec<Vec<Item>>,
+    lists: Vec<List>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct List {
+    items: Vec<Item>,
+    /// How often it has changed.
+    version: u32,
 }
 
 impl Collections {
+    /// Empties all, but keeps their space.
+    pub(crate) fn clear(&mut self) {
+        for list in &mut self.lists {
+            list.items.clear();
+            list.version = 0;
+        }
+    }
+
+    /// How often a variable has changed.
+    pub(crate) fn version(&self, variable: Variable) -> u32 {
+        self.lists.get(variable as usize).map_or(0, |list| list.version)
+    }
+
+    /// Bytes that they hold.
+    pub(crate) fn space(&self) -> usize {
+        self.lists.iter().map(|list| list.items.capacity() * size_of::<Item>()).sum()
+    }
+
     /// Adds an element to a collection.
     pub(crate) fn push(&mut self, variable: Variable, name: ValueId, value: ValueId) {
         self.list(variable).push(Item { variable, name: Some(name), value });
@@ -42,7 +67,7 @@ impl Collections {
     }
 
     pub(crate) fn items(&self, variable: Variable) -> &[Item] {
-        self.lists.get(variable as usize).map_or(&[], Vec::as_slice)
+        self.lists.get(variable as usize).map_or(&[], |list| &list.items)
     }
 
     /// The value of a variable that is no collection, once it has one.
@@ -53,10 +78,12 @@ impl Collections {
     fn list(&mut self, variable: Variable) -> &mut Vec<Item> {
         let index = variable as usize;
         if self.lists.len() <= index {
-            self.lists.resize_with(index + 1, Vec::new);
+            self.lists.resize_with(index + 1, List::default);
         }
-        // The line above made it.
-        &mut self.lists[index]
+        // The lines above made it.
+        let list = &mut self.lists[index];
+        list.version += 1;
+        &mut list.items
     }
 }
 

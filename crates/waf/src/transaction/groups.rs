@@ -1,154 +1,256 @@
-//! The values of each group of conditions, gathered at most once in a phase.
+//! The values of each group of conditions, gathered at most once while they stay the same.
 
 use crate::operator::ByteSet;
-use crate::rules::{BaseId, Group, GroupId, RuleSet};
+use crate::rules::{Block, Chain, ElementId, GroupId, RuleSet, SourceId};
 use crate::transaction::collections::Item;
-use crate::transaction::resolve::resolve;
+use crate::transaction::resolve::{elements, version};
 use crate::transaction::state::State;
 
-/// No rule: exclusions of a single rule do not concern a group.
-const NO_RULE: usize = usize::MAX;
-
-/// What was gathered in this phase.
+/// What was gathered.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
-    groups: Vec<Option<Gathered>>,
-    bases: Vec<Option<Base>>,
+    groups: Vec<Option<Union>>,
+    sources: Vec<Option<Source>>,
+    elements: Vec<Option<Gathered>>,
     items: Vec<Item>,
-    /// For what was gathered the operators that one of its values may match.
-    candidates: Vec<u64>,
+    /// For sources and groups the operators that one of their values may match.
+    candidates: Vec<Block>,
 }
 
-/// Where the items and the candidates of a group are.
+/// Where the items of an element are, as they are.
 #[derive(Debug, Clone, Copy)]
 struct Gathered {
-    start: usize,
-    end: usize,
-    row: usize,
-}
-
-/// Values as they are, before any transformation.
-#[derive(Debug, Clone, Copy)]
-struct Base {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
+    /// Of the variable, when they were gathered.
+    version: u32,
     /// The bytes that one of them has.
     present: ByteSet,
-    /// With its candidates, once they were asked for.
-    unchanged: Option<Gathered>,
+}
+
+/// Where the transformed items of a source and its candidates are.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    start: u32,
+    end: u32,
+    row: u32,
+}
+
+/// Where the candidates of a whole group are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Union {
+    row: u32,
+    pub(crate) is_empty: bool,
 }
 
 impl Groups {
-    /// Forgets what an earlier phase gathered.
-    pub(crate) fn reset(&mut self, rules: &RuleSet) {
+    /// Forgets what has changed since it was gathered.
+    pub(crate) fn refresh(&mut self, rules: &RuleSet, state: &State) {
+        let grouping = &rules.grouping;
         self.groups.clear();
-        self.groups.resize(rules.grouping.groups.len(), None);
-        self.bases.clear();
-        self.bases.resize(rules.grouping.bases.len(), None);
+        self.groups.resize(grouping.groups.len(), None);
+        self.sources.resize(grouping.sources.len(), None);
+        self.elements.resize(grouping.elements.len(), None);
+        for (gathered, element) in self.elements.iter_mut().zip(&grouping.elements) {
+            if gathered.is_some_and(|held| held.version != version(element.variable, state)) {
+                *gathered = None;
+            }
+        }
+        for (gathered, source) in self.sources.iter_mut().zip(&grouping.sources) {
+            if self.elements.get(source.element.0 as usize).is_none_or(Option::is_none) {
+                *gathered = None;
+            }
+        }
+    }
+
+    /// Forgets everything, but keeps the space.
+    pub(crate) fn clear(&mut self) {
+        self.groups.clear();
+        self.sources.clear();
+        self.elements.clear();
         self.items.clear();
         self.candidates.clear();
     }
 
-    /// The values of a group, transformed, and the operators that one of them may match.
-    pub(crate) fn gather(
+    /// Bytes that it holds.
+    pub(crate) fn space(&self) -> usize {
+        self.items.capacity() * size_of::<Item>() + self.candidates.capacity() * size_of::<Block>()
+    }
+
+    /// The values of a group together.
+    pub(crate) fn union(&mut self, id: GroupId, rules: &RuleSet, state: &mut State) -> Union {
+        match self.groups.get(id.0 as usize).copied().flatten() {
+            Some(union) => union,
+            None => self.unite(id, rules, state),
+        }
+    }
+
+    /// The operators that one of the values may match.
+    pub(crate) fn candidates(&self, union: Union, rules: &RuleSet) -> &[Block] {
+        self.row(union.row, rules)
+    }
+
+    /// How many items an element has.
+    pub(crate) fn count(&mut self, id: ElementId, rules: &RuleSet, state: &mut State) -> usize {
+        let Gathered { start, end, .. } = self.element(id, rules, state);
+        (end - start) as usize
+    }
+
+    /// The items of a source, of which `row` says what one of them may match.
+    pub(crate) fn source(
         &mut self,
-        id: GroupId,
+        id: SourceId,
         rules: &RuleSet,
         state: &mut State,
-    ) -> (&[Item], &[u64]) {
-        let gathered = match self.groups.get(id.0 as usize).copied().flatten() {
-            Some(gathered) => gathered,
-            None => self.collect(id, rules, state),
-        };
-        let Gathered { start, end, row } = gathered;
-        let items = self.items.get(start..end).unwrap_or_default();
-        let row = self.candidates.get(row..row + rules.gate.words());
-        (items, row.unwrap_or_default())
+    ) -> (&[Item], &[Block]) {
+        let Source { start, end, row } = self.find(id, rules, state);
+        let items = self.items.get(start as usize..end as usize).unwrap_or_default();
+        (items, self.row(row, rules))
     }
 
-    fn collect(&mut self, id: GroupId, rules: &RuleSet, state: &mut State) -> Gathered {
-        let Some(group) = rules.grouping.groups.get(id.0 as usize) else {
-            return Gathered { start: 0, end: 0, row: usize::MAX };
-        };
-        let base = self.base(group.base, rules, state);
-        let may_change =
-            rules.chain(group.chain).is_some_and(|chain| chain.may_change(base.present));
-        let gathered = match (may_change, base.unchanged) {
-            (true, _) => self.transform(*group, base, rules, state),
-            (false, Some(unchanged)) => unchanged,
-            (false, None) => self.unchanged(group.base, base, rules, state),
-        };
-        if let Some(place) = self.groups.get_mut(id.0 as usize) {
-            *place = Some(gathered);
+    fn row(&self, row: u32, rules: &RuleSet) -> &[Block] {
+        let start = row as usize;
+        self.candidates.get(start..start + rules.gate.blocks()).unwrap_or_default()
+    }
+
+    fn unite(&mut self, id: GroupId, rules: &RuleSet, state: &mut State) -> Union {
+        let sources = rules.grouping.groups.get(id.0 as usize);
+        let sources = sources.map_or(&[][..], |sources| sources);
+        let mut union = Union { row: 0, is_empty: true };
+        let mut count = 0;
+        for source in sources {
+            let Source { start, end, row } = self.find(*source, rules, state);
+            if start == end {
+                continue;
+            }
+            count += 1;
+            match count {
+                1 => union = Union { row, is_empty: false },
+                2 => union.row = self.copy_of(union.row, rules),
+                _ => {}
+            }
+            if count > 1 {
+                self.add(row, union.row, rules);
+            }
         }
-        gathered
+        if let Some(place) = self.groups.get_mut(id.0 as usize) {
+            *place = Some(union);
+        }
+        union
     }
 
-    fn base(&mut self, id: BaseId, rules: &RuleSet, state: &mut State) -> Base {
-        if let Some(base) = self.bases.get(id.0 as usize).copied().flatten() {
-            return base;
+    fn copy_of(&mut self, row: u32, rules: &RuleSet) -> u32 {
+        let (start, copy) = (row as usize, self.candidates.len());
+        let end = (start + rules.gate.blocks()).min(copy);
+        self.candidates.extend_from_within(start.min(end)..end);
+        copy as u32
+    }
+
+    fn add(&mut self, row: u32, to: u32, rules: &RuleSet) {
+        for block in 0..rules.gate.blocks() {
+            let Some(&added) = self.candidates.get(row as usize + block) else { return };
+            add_all(self.candidates.get_mut(to as usize + block..).unwrap_or_default(), &[added]);
+        }
+    }
+
+    fn find(&mut self, id: SourceId, rules: &RuleSet, state: &mut State) -> Source {
+        if let Some(found) = self.sources.get(id.0 as usize).copied().flatten() {
+            return found;
+        }
+        let nothing = Source { start: 0, end: 0, row: 0 };
+        let Some(source) = rules.grouping.sources.get(id.0 as usize) else { return nothing };
+        let element = self.element(source.element, rules, state);
+        let chain = rules.chain(source.chain);
+        let chain = chain.filter(|chain| chain.may_change(element.present));
+        let found = match chain {
+            Some(chain) if source.is_each_step => self.each_step(chain, element, rules, state),
+            Some(chain) => self.transform(chain, element, rules, state),
+            None if source.plain != id => self.find(source.plain, rules, state),
+            None => self.judge(element.start, element.end, rules, state),
+        };
+        if let Some(place) = self.sources.get_mut(id.0 as usize) {
+            *place = Some(found);
+        }
+        found
+    }
+
+    fn element(&mut self, id: ElementId, rules: &RuleSet, state: &mut State) -> Gathered {
+        if let Some(found) = self.elements.get(id.0 as usize).copied().flatten() {
+            return found;
         }
         let start = self.items.len();
-        if let Some(targets) = rules.grouping.bases.get(id.0 as usize) {
-            resolve(targets, NO_RULE, rules, state, &mut self.items);
+        let mut now = 0;
+        if let Some(element) = rules.grouping.elements.get(id.0 as usize) {
+            now = version(element.variable, state);
+            elements(element, rules, state, &mut self.items);
         }
         let items = self.items.get(start..).unwrap_or_default().iter();
         let present = items.map(|item| state.values.present(item.value));
         let present = present.fold(ByteSet::EMPTY, ByteSet::or);
-        let base = Base { start, end: self.items.len(), present, unchanged: None };
-        if let Some(place) = self.bases.get_mut(id.0 as usize) {
-            *place = Some(base);
+        let end = self.items.len() as u32;
+        let found = Gathered { start: start as u32, end, version: now, present };
+        if let Some(place) = self.elements.get_mut(id.0 as usize) {
+            *place = Some(found);
         }
-        base
-    }
-
-    /// The values of a base as they are, for every chain that changes none of them.
-    fn unchanged(
-        &mut self,
-        id: BaseId,
-        base: Base,
-        rules: &RuleSet,
-        state: &mut State,
-    ) -> Gathered {
-        let row = self.judge(base.start, rules, state, base.end);
-        let gathered = Gathered { start: base.start, end: base.end, row };
-        if let Some(place) = self.bases.get_mut(id.0 as usize) {
-            *place = Some(Base { unchanged: Some(gathered), ..base });
-        }
-        gathered
+        found
     }
 
     fn transform(
         &mut self,
-        group: Group,
-        base: Base,
+        chain: &Chain,
+        element: Gathered,
         rules: &RuleSet,
         state: &mut State,
-    ) -> Gathered {
+    ) -> Source {
         let start = self.items.len();
-        for index in base.start..base.end {
-            let Some(&item) = self.items.get(index) else { break };
-            let value = match rules.chain(group.chain) {
-                Some(chain) => state.values.transform(item.value, group.chain, chain),
-                None => item.value,
-            };
+        for index in element.start..element.end {
+            let Some(&item) = self.items.get(index as usize) else { break };
+            let value = state.values.transform(item.value, chain);
             self.items.push(Item { value, ..item });
         }
-        let end = self.items.len();
-        Gathered { start, end, row: self.judge(start, rules, state, end) }
+        self.judge(start as u32, self.items.len() as u32, rules, state)
     }
 
-    /// Where the operators are that one of the items from `start` to `end` may match.
-    fn judge(&mut self, start: usize, rules: &RuleSet, state: &mut State, end: usize) -> usize {
+    /// What one of the items from `start` to `end` may match.
+    fn judge(&mut self, start: u32, end: u32, rules: &RuleSet, state: &mut State) -> Source {
         let row = self.candidates.len();
-        self.candidates.resize(row + rules.gate.words(), 0);
+        self.candidates.resize(row + rules.gate.blocks(), [0; 8]);
         let union = self.candidates.get_mut(row..).unwrap_or_default();
-        for item in self.items.get(start..end).unwrap_or_default() {
-            let candidates = state.values.candidates(item.value, &rules.gate);
-            for (all, word) in union.iter_mut().zip(candidates) {
-                *all |= word;
+        for item in self.items.get(start as usize..end as usize).unwrap_or_default() {
+            add_all(union, state.values.candidates(item.value, &rules.gate));
+        }
+        Source { start, end, row: row as u32 }
+    }
+
+    /// The same with all that stands between the item and its last transformation.
+    fn each_step(
+        &mut self,
+        chain: &Chain,
+        element: Gathered,
+        rules: &RuleSet,
+        state: &mut State,
+    ) -> Source {
+        let found = self.judge(element.start, element.end, rules, state);
+        let union = self.candidates.get_mut(found.row as usize..).unwrap_or_default();
+        let items = self.items.get(element.start as usize..element.end as usize);
+        for item in items.unwrap_or_default() {
+            let mut value = item.value;
+            for step in &chain.steps {
+                let changed = state.values.step(value, step);
+                if changed != value {
+                    value = changed;
+                    add_all(union, state.values.candidates(value, &rules.gate));
+                }
             }
         }
-        row
+        found
+    }
+}
+
+fn add_all(sum: &mut [Block], row: &[Block]) {
+    for (sum, block) in sum.iter_mut().zip(row) {
+        for (all, word) in sum.iter_mut().zip(block) {
+            *all |= word;
+        }
     }
 }

@@ -38,9 +38,20 @@ use crate::rules::RuleSet;
 use body::Incoming;
 use groups::Groups;
 use response::Outgoing;
-use run::Run;
+use run::{Run, Scratch};
 use state::State;
 use tx::TxValue;
+
+/// What a transaction needs, and leaves to another.
+#[derive(Debug, Default)]
+struct Space {
+    state: State,
+    groups: Groups,
+    scratch: Scratch,
+}
+
+/// Bytes of a space that is left; one that grew larger is not.
+const LEFT: usize = 256 << 10;
 
 /// One request and its answer.
 ///
@@ -49,9 +60,8 @@ use tx::TxValue;
 #[derive(Debug)]
 pub struct Transaction {
     rules: Arc<RuleSet>,
-    state: State,
+    space: Box<Space>,
     matches: Vec<Match>,
-    groups: Groups,
     incoming: Incoming,
     outgoing: Outgoing,
     is_refused: bool,
@@ -61,13 +71,14 @@ pub struct Transaction {
 impl Transaction {
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, connection: &Connection<'_>) -> Self {
-        let mut state = State::new(&rules);
-        request::connection(connection, &mut state);
+        let mut space = rules.spares.take::<Space>();
+        space.state.begin(&rules);
+        space.groups.clear();
+        request::connection(connection, &mut space.state);
         Self {
             rules,
-            state,
+            space,
             matches: Vec::new(),
-            groups: Groups::default(),
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
             is_refused: false,
@@ -77,16 +88,18 @@ impl Transaction {
 
     /// Phase 1.
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> Verdict {
-        request::head(head, &self.rules.settings, &mut self.state);
+        request::head(head, &self.rules.settings, &mut self.space.state);
         let verdict = self.run(Phase::RequestHeaders);
-        self.incoming.begin(head, &self.rules.settings, &self.state);
+        self.incoming.begin(head, &self.rules.settings, &self.space.state);
         verdict
     }
 
     /// Whether the rules want to see the body of the request.
     #[must_use]
     pub fn wants_request_body(&self) -> bool {
-        self.state.reads_request_body && self.state.engine != EngineMode::Off && !self.is_allowed()
+        self.space.state.reads_request_body
+            && self.space.state.engine != EngineMode::Off
+            && !self.is_allowed()
     }
 
     /// A piece of the request's body.
@@ -101,7 +114,7 @@ impl Transaction {
     pub fn request_end(&mut self) -> Verdict {
         let incoming = std::mem::take(&mut self.incoming);
         if self.wants_request_body() {
-            incoming.end(&self.rules.settings, &mut self.state);
+            incoming.end(&self.rules.settings, &mut self.space.state);
         }
         self.run(Phase::RequestBody)
     }
@@ -134,14 +147,15 @@ impl Transaction {
     /// As if no body had come: rules of phase 2 see the head alone.
     pub fn forget_request_body(&mut self) {
         self.incoming = Incoming::default();
-        self.state.reads_request_body = false;
+        self.space.state.reads_request_body = false;
     }
 
     /// Gives an element of TX a value before the first phase, where rules look for it.
     pub fn set_tx(&mut self, name: &str, value: &[u8]) {
-        let value = TxValue::Text(self.state.values.intern(value));
+        let value = TxValue::Text(self.space.state.values.intern(value));
         let name = name.to_ascii_lowercase();
-        let Self { state, rules, .. } = self;
+        let Self { space, rules, .. } = self;
+        let state = &mut space.state;
         if !state.tx.set_named(name.as_bytes(), Some(value), &rules.names) {
             state.overrun.get_or_insert(Overrun::Names);
         }
@@ -149,26 +163,26 @@ impl Transaction {
 
     /// Phase 3.
     pub fn response_head(&mut self, head: &ResponseHead<'_>) -> Verdict {
-        self.outgoing.head(head, &self.rules.settings, &mut self.state);
+        self.outgoing.head(head, &self.rules.settings, &mut self.space.state);
         self.run(Phase::ResponseHeaders)
     }
 
     /// Whether the rules want to see the body of this answer.
     #[must_use]
     pub fn wants_response_body(&self) -> bool {
-        self.outgoing.is_inspected(&self.state)
+        self.outgoing.is_inspected(&self.space.state)
     }
 
     /// A piece of the answer's body.
     pub fn response_body(&mut self, chunk: &[u8]) -> Wanted {
-        self.outgoing.feed(chunk, &self.rules.settings, &self.state)
+        self.outgoing.feed(chunk, &self.rules.settings, &self.space.state)
     }
 
     /// Phase 4: the answer is whole, or as much of it as is inspected.
     pub fn response_end(&mut self) -> Verdict {
         let outgoing = std::mem::take(&mut self.outgoing);
-        if outgoing.end(&self.rules.settings, &mut self.state) {
-            self.state.overrun.get_or_insert(Overrun::Body);
+        if outgoing.end(&self.rules.settings, &mut self.space.state) {
+            self.space.state.overrun.get_or_insert(Overrun::Body);
         }
         self.run(Phase::ResponseBody)
     }
@@ -195,24 +209,24 @@ impl Transaction {
     #[must_use]
     pub fn tx_number(&self, name: &str) -> Option<i64> {
         let name = name.to_ascii_lowercase();
-        let value = self.state.tx.find(name.as_bytes(), &self.rules.names)?;
-        Some(value.number(&self.state.values))
+        let value = self.space.state.tx.find(name.as_bytes(), &self.rules.names)?;
+        Some(value.number(&self.space.state.values))
     }
 
     /// The value of a variable that is no collection, if a rule looks at it.
     #[must_use]
     pub fn variable(&self, variable: Variable) -> Option<&[u8]> {
-        let value = self.state.collections.value(variable)?;
-        Some(self.state.values.bytes(value))
+        let value = self.space.state.collections.value(variable)?;
+        Some(self.space.state.values.bytes(value))
     }
 
     /// The same transaction, to go ahead with.
     fn ahead(&self) -> Self {
+        let space = Space { state: self.space.state.clone(), ..Space::default() };
         Self {
             rules: Arc::clone(&self.rules),
-            state: self.state.clone(),
+            space: Box::new(space),
             matches: self.matches.clone(),
-            groups: Groups::default(),
             incoming: self.incoming.ahead(),
             outgoing: Outgoing::default(),
             is_refused: self.is_refused,
@@ -224,10 +238,12 @@ impl Transaction {
         if phase != Phase::Logging && (self.is_refused || self.is_allowed_in(phase)) {
             return Verdict::Pass;
         }
-        let Self { rules, state, matches, groups, .. } = self;
+        let Self { rules, space, matches, .. } = self;
+        let Space { state, groups, scratch } = &mut **space;
         let mut cache = rules.caches.get();
-        let refusal = Run::new(rules, state, &mut cache, matches, groups).phase(phase);
-        let overrun = self.state.overrun.take();
+        let cache = &mut cache;
+        let refusal = Run { rules, state, cache, matches, groups, scratch }.phase(phase);
+        let overrun = self.space.state.overrun.take();
         self.overrun = self.overrun.or(overrun);
         match refusal {
             Some(refusal) => {
@@ -235,21 +251,31 @@ impl Transaction {
                 Verdict::Refuse(refusal)
             }
             None => match overrun {
-                Some(overrun) if self.state.engine == EngineMode::On => Verdict::Exceeded(overrun),
+                Some(overrun) if self.space.state.engine == EngineMode::On => {
+                    Verdict::Exceeded(overrun)
+                }
                 _ => Verdict::Pass,
             },
         }
     }
 
     fn is_allowed(&self) -> bool {
-        self.state.allowed.is_some()
+        self.space.state.allowed.is_some()
     }
 
     fn is_allowed_in(&self, phase: Phase) -> bool {
-        match self.state.allowed {
+        match self.space.state.allowed {
             Some(Allow::Transaction) => true,
             Some(Allow::Request) => matches!(phase, Phase::RequestHeaders | Phase::RequestBody),
             Some(Allow::Phase) | None => false,
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if self.space.state.space() + self.space.groups.space() <= LEFT {
+            self.rules.spares.give(std::mem::take(&mut self.space));
         }
     }
 }

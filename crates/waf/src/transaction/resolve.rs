@@ -38,7 +38,7 @@ pub(crate) fn resolve(
 /// Moves what a `ctl` excludes from a rule to the end; says how many items are left.
 #[must_use]
 pub(crate) fn leave_out(rule: usize, rules: &RuleSet, state: &State, items: &mut [Item]) -> usize {
-    if state.excluded.is_empty() {
+    if !state.curtailed.contains(rule) {
         return items.len();
     }
     partition(items, |item| {
@@ -59,7 +59,8 @@ fn partition(items: &mut [Item], is_out: impl Fn(Item) -> bool) -> usize {
     kept
 }
 
-fn contains(element: &Element, item: Item, rules: &RuleSet, state: &State) -> bool {
+/// Whether an item is of an element.
+pub(crate) fn contains(element: &Element, item: Item, rules: &RuleSet, state: &State) -> bool {
     if element.variable != item.variable {
         return false;
     }
@@ -77,7 +78,8 @@ fn contains(element: &Element, item: Item, rules: &RuleSet, state: &State) -> bo
     }
 }
 
-fn elements(element: &Element, rules: &RuleSet, state: &mut State, out: &mut Vec<Item>) {
+/// All items of an element.
+pub(crate) fn elements(element: &Element, rules: &RuleSet, state: &mut State, out: &mut Vec<Item>) {
     let variable = element.variable;
     match variable {
         Variable::Tx => tx(&element.which, rules, state, out),
@@ -171,6 +173,11 @@ pub(crate) fn stored(variable: Variable, state: &State) -> impl Iterator<Item = 
         false => *item,
     });
     items.chain(state.collections.unless_set(variable))
+}
+
+/// How often what `stored` finds has changed.
+pub(crate) fn version(variable: Variable, state: &State) -> u32 {
+    state.collections.version(names_of(variable).unwrap_or(variable))
 }
 
 /// The collection whose names a variable holds.

@@ -3,7 +3,8 @@
 use crate::operator::{Cache, Captures};
 use crate::parse::{Allow, EngineMode, Phase, Variable};
 use crate::rules::{
-    Bound, CAPTURES, Comparison, Condition, GroupId, Outcome, RuleSet, Skip, Slot, is_candidate,
+    Bound, CAPTURES, Check, Comparison, Condition, GroupId, Instruction, Outcome, RuleSet, Skip,
+    Slot, is_candidate,
 };
 use crate::transaction::act::act;
 use crate::transaction::collections::Item;
@@ -11,7 +12,7 @@ use crate::transaction::expand::expand;
 use crate::transaction::groups::Groups;
 use crate::transaction::mask::mask_told;
 use crate::transaction::matched::{Match, tell};
-use crate::transaction::resolve::{leave_out, resolve};
+use crate::transaction::resolve::{contains, resolve};
 use crate::transaction::state::State;
 use crate::transaction::tx::TxValue;
 use crate::transaction::values::ValueId;
@@ -23,45 +24,40 @@ pub(crate) struct Run<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) cache: &'a mut Cache,
     pub(crate) matches: &'a mut Vec<Match>,
-    /// Kept between rules for their space.
-    items: Vec<Item>,
-    argument: Vec<u8>,
-    hits: Vec<Item>,
-    groups: &'a mut Groups,
+    pub(crate) groups: &'a mut Groups,
+    pub(crate) scratch: &'a mut Scratch,
 }
 
-impl<'a> Run<'a> {
-    pub(crate) fn new(
-        rules: &'a RuleSet,
-        state: &'a mut State,
-        cache: &'a mut Cache,
-        matches: &'a mut Vec<Match>,
-        groups: &'a mut Groups,
-    ) -> Self {
-        let (items, argument, hits) = (Vec::new(), Vec::new(), Vec::new());
-        groups.reset(rules);
-        Self { rules, state, cache, matches, items, argument, hits, groups }
-    }
+/// Kept between rules for its space.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    items: Vec<Item>,
+    argument: Vec<u8>,
+    /// What the rule under evaluation matched.
+    hits: Vec<Item>,
+}
 
+impl Run<'_> {
     /// Runs the rules of a phase; a refusal ends it.
     pub(crate) fn phase(&mut self, phase: Phase) -> Option<Refusal> {
         let rules = self.rules;
+        self.groups.refresh(rules, self.state);
         let program = rules.phases.get(phase as usize).map_or(&[][..], Vec::as_slice);
         let mut at = 0;
-        while let Some(&index) = program.get(at) {
+        while let Some(instruction) = program.get(at) {
             at += 1;
             if self.state.engine == EngineMode::Off || self.state.is_over_budget() {
                 return None;
             }
-            let Some(rule) = rules.rules.get(index) else { continue };
-            if self.state.removed.contains(rule.number) || !self.matches(index) {
+            let index = instruction.rule as usize;
+            if !self.may_match(instruction) || !self.matches(index) {
                 continue;
             }
             self.log(index, phase);
             if let Some(end) = self.follow(index, phase) {
                 return end;
             }
-            at = match rule.skip {
+            at = match rules.rules.get(index).and_then(|rule| rule.skip) {
                 Some(Skip::To(place)) => at.max(place as usize),
                 Some(Skip::Count(rules)) => at.saturating_add(rules as usize),
                 None => at,
@@ -70,132 +66,112 @@ impl<'a> Run<'a> {
         None
     }
 
+    /// Whether a rule has to be looked at.
+    fn may_match(&mut self, instruction: &Instruction) -> bool {
+        let number = instruction.number as usize;
+        if self.state.removed.contains(number) {
+            return false;
+        }
+        let (rules, state) = (self.rules, &mut *self.state);
+        match instruction.check {
+            Check::Number(comparison, is_negated) => {
+                state.curtailed.contains(number)
+                    || compared(comparison, is_negated, state).is_some()
+            }
+            Check::Count(element, relation, bound, is_negated) => {
+                let count = self.groups.count(element, rules, state) as i64;
+                state.curtailed.contains(number) || relation.holds(count, bound) != is_negated
+            }
+            Check::Gate(group, gated) => {
+                let union = self.groups.union(group, rules, state);
+                !union.is_empty && is_candidate(self.groups.candidates(union, rules), gated)
+            }
+            Check::Values(group) => !self.groups.union(group, rules, state).is_empty,
+            Check::Nothing => true,
+        }
+    }
+
     /// Whether every link matches; effects of those that do are done by then.
     fn matches(&mut self, index: usize) -> bool {
         let Some(rule) = self.rules.rules.get(index) else { return false };
         self.state.matched.clear();
         self.state.current = index;
-        self.hits.clear();
-        for (link, one) in rule.links.iter().enumerate() {
-            let is_match = match &one.condition {
-                Some(condition) => self.link(index, link, condition),
-                None => {
-                    self.act(index, link);
-                    true
-                }
-            };
-            if !is_match {
-                return false;
+        self.scratch.hits.clear();
+        rule.links.iter().enumerate().all(|(link, one)| match &one.condition {
+            Some(condition) => self.link(At { rule: index, number: rule.number, link }, condition),
+            None => {
+                self.act(At { rule: index, number: rule.number, link });
+                true
             }
-        }
-        true
+        })
     }
 
-    fn link(&mut self, rule: usize, link: usize, condition: &Condition) -> bool {
-        let number = self.rules.rules.get(rule).map_or(0, |rule| rule.number);
+    fn link(&mut self, at: At, condition: &Condition) -> bool {
         if let Some(comparison) = condition.number
-            && self.state.excluded.is_empty()
+            && !self.state.curtailed.contains(at.number)
         {
-            return self.compare(rule, link, condition, comparison);
+            return self.compare(at, condition, comparison);
         }
-        if let Some(group) = condition.group {
-            return self.judge_group(rule, link, condition, group);
-        }
-        let mut items = std::mem::take(&mut self.items);
+        let mut items = std::mem::take(&mut self.scratch.items);
         items.clear();
-        resolve(&condition.targets, number, self.rules, self.state, &mut items);
+        match condition.group {
+            Some(group) => self.gather(group, condition, &mut items),
+            None => resolve(&condition.targets, at.number, self.rules, self.state, &mut items),
+        }
         let mut is_match = false;
         for item in &items {
             is_match |= match condition.is_multi_match {
-                true => self.judge_each_step(rule, link, condition, *item),
+                true => self.judge_each_step(at, condition, *item),
+                false if condition.group.is_some() => self.judge(at, condition, *item),
                 false => {
                     let value = self.transform(item.value, condition);
-                    self.judge(rule, link, condition, Item { value, ..*item })
+                    self.judge(at, condition, Item { value, ..*item })
                 }
             };
         }
-        self.items = items;
+        self.scratch.items = items;
         is_match
     }
 
     /// A comparison of an element of TX: of numbers, where they are numbers.
-    fn compare(
-        &mut self,
-        rule: usize,
-        link: usize,
-        condition: &Condition,
-        comparison: Comparison,
-    ) -> bool {
-        let State { tx, values, .. } = &mut *self.state;
-        let held = tx.get(comparison.slot);
-        let value = match (held, comparison.is_counted) {
-            (held, true) => TxValue::Number(i64::from(held.is_some())),
-            (Some(value), false) => value,
-            (None, false) => return false,
-        };
-        let bound = match comparison.bound {
-            Bound::Number(number) => number,
-            Bound::Slot(slot) => tx.get(slot).map_or(0, |value| value.number(values)),
-        };
-        if comparison.relation.holds(value.number(values), bound) == condition.is_negated {
+    fn compare(&mut self, at: At, condition: &Condition, comparison: Comparison) -> bool {
+        let Some(value) = compared(comparison, condition.is_negated, self.state) else {
             return false;
-        }
-        if self.rules.rules.get(rule).is_some_and(|rule| rule.is_silent) {
-            self.act(rule, link);
+        };
+        if self.rules.rules.get(at.rule).is_some_and(|rule| rule.is_silent) {
+            self.act(at);
             return true;
         }
+        let values = &mut self.state.values;
         let name = self.rules.names.name(comparison.slot);
         let name = (!comparison.is_counted).then(|| values.intern(name));
         let value = value.value(values);
-        self.hit(rule, link, Item { variable: Variable::Tx, name, value });
+        self.hit(at, Item { variable: Variable::Tx, name, value });
         true
     }
 
-    /// Judges the values that a group shares; mostly the gate says that none can match.
-    fn judge_group(
-        &mut self,
-        rule: usize,
-        link: usize,
-        condition: &Condition,
-        group: GroupId,
-    ) -> bool {
-        let (items, candidates) = self.groups.gather(group, self.rules, self.state);
-        if let Some(gated) = condition.gated
-            && !condition.is_negated
-            && !is_candidate(candidates, gated)
-        {
-            return false;
+    /// The items of a group that the gate lets through.
+    fn gather(&mut self, group: GroupId, condition: &Condition, out: &mut Vec<Item>) {
+        let gated = condition.gated.filter(|_| !condition.is_negated);
+        let sources = self.rules.grouping.groups.get(group.0 as usize);
+        for source in sources.map_or(&[][..], |sources| sources) {
+            let (items, candidates) = self.groups.source(*source, self.rules, self.state);
+            if gated.is_none_or(|gated| is_candidate(candidates, gated)) {
+                out.extend_from_slice(items);
+            }
         }
-        let mut own = std::mem::take(&mut self.items);
-        own.clear();
-        own.extend_from_slice(items);
-        let number = self.rules.rules.get(rule).map_or(0, |rule| rule.number);
-        let kept = leave_out(number, self.rules, self.state, &mut own);
-        own.truncate(kept);
-        let mut is_match = false;
-        for item in &own {
-            is_match |= self.judge(rule, link, condition, *item);
-        }
-        self.items = own;
-        is_match
     }
 
     /// Judges a value before its transformations, and after each that changes it.
-    fn judge_each_step(
-        &mut self,
-        rule: usize,
-        link: usize,
-        condition: &Condition,
-        item: Item,
-    ) -> bool {
-        let mut is_match = self.judge(rule, link, condition, item);
+    fn judge_each_step(&mut self, at: At, condition: &Condition, item: Item) -> bool {
+        let mut is_match = self.judge(at, condition, item);
         let mut value = item.value;
         let chain = self.rules.chain(condition.chain);
         for step in chain.map_or(&[][..], |chain| &chain.steps) {
-            let changed = self.state.values.step(value, *step);
+            let changed = self.state.values.step(value, step);
             if changed != value {
                 value = changed;
-                is_match |= self.judge(rule, link, condition, Item { value, ..item });
+                is_match |= self.judge(at, condition, Item { value, ..item });
             }
         }
         is_match
@@ -203,19 +179,23 @@ impl<'a> Run<'a> {
 
     fn transform(&mut self, value: ValueId, condition: &Condition) -> ValueId {
         match self.rules.chain(condition.chain) {
-            Some(chain) => self.state.values.transform(value, condition.chain, chain),
+            Some(chain) => self.state.values.transform(value, chain),
             None => value,
         }
     }
 
-    fn judge(&mut self, rule: usize, link: usize, condition: &Condition, item: Item) -> bool {
-        if let Some(argument) = &condition.argument {
-            self.argument.clear();
-            expand(argument, self.rules, self.state, &mut self.argument);
-        }
+    fn judge(&mut self, at: At, condition: &Condition, item: Item) -> bool {
         let is_candidate = condition.gated.is_none_or(|gated| {
             is_candidate(self.state.values.candidates(item.value, &self.rules.gate), gated)
         });
+        if !is_candidate && !condition.is_negated || self.is_left_out(at, condition, item) {
+            return false;
+        }
+        if let Some(argument) = &condition.argument {
+            self.scratch.argument.clear();
+            expand(argument, self.rules, self.state, &mut self.scratch.argument);
+        }
+        let argument = &self.scratch.argument;
         let value = self.state.values.bytes(item.value);
         if is_candidate {
             self.state.judged_bytes = self.state.judged_bytes.saturating_add(value.len());
@@ -223,31 +203,45 @@ impl<'a> Run<'a> {
         let is_match = if !is_candidate {
             false
         } else if condition.captures {
-            let captures = condition.operator.captures(value, &self.argument, self.cache);
+            let captures = condition.operator.captures(value, argument, self.cache);
             if let Some(captures) = &captures {
                 self.capture(captures, item.value);
             }
             captures.is_some()
         } else {
-            condition.operator.is_match(value, &self.argument, self.cache)
+            condition.operator.is_match(value, argument, self.cache)
         };
         if is_match == condition.is_negated {
             return false;
         }
-        self.hit(rule, link, item);
+        self.hit(at, item);
         true
     }
 
-    /// A value that matches: what the link does about it is done at once.
-    fn hit(&mut self, rule: usize, link: usize, item: Item) {
-        self.state.matched.push(item);
-        self.hits.push(item);
-        self.act(rule, link);
+    /// Whether the rule does not look at an item of its group.
+    fn is_left_out(&self, at: At, condition: &Condition, item: Item) -> bool {
+        let (rules, state) = (self.rules, &*self.state);
+        if condition.group.is_none() {
+            // They were left out when the items were found.
+            return false;
+        }
+        condition.targets.excluded.iter().any(|element| contains(element, item, rules, state))
+            || state.curtailed.contains(at.number)
+                && state
+                    .exclusions(rules, at.number)
+                    .any(|element| contains(element, item, rules, state))
     }
 
-    fn act(&mut self, rule: usize, link: usize) {
+    /// A value that matches: what the link does about it is done at once.
+    fn hit(&mut self, at: At, item: Item) {
+        self.state.matched.push(item);
+        self.scratch.hits.push(item);
+        self.act(at);
+    }
+
+    fn act(&mut self, at: At) {
         let masked = self.state.masked.len();
-        act(rule, link, self.rules, self.state);
+        act(at.rule, at.link, self.rules, self.state);
         if self.state.masked.len() > masked {
             mask_told(self.matches, self.state);
         }
@@ -270,7 +264,7 @@ impl<'a> Run<'a> {
             self.state.worst = Some(self.state.worst.map_or(severity, |worst| worst.min(severity)));
         }
         if rule.about.is_logged || rule.about.is_audited {
-            self.matches.push(tell(rule, phase, self.rules, self.state, &self.hits));
+            self.matches.push(tell(rule, phase, self.rules, self.state, &self.scratch.hits));
         }
     }
 
@@ -296,4 +290,28 @@ impl<'a> Run<'a> {
         };
         Some(Some(Refusal { rule: rule.id, phase, kind }))
     }
+}
+
+/// A link of a rule.
+#[derive(Clone, Copy)]
+struct At {
+    rule: usize,
+    /// The rule's place among all that were written.
+    number: usize,
+    link: usize,
+}
+
+/// What a comparison found, if it matches.
+fn compared(comparison: Comparison, is_negated: bool, state: &State) -> Option<TxValue> {
+    let State { tx, values, .. } = state;
+    let held = tx.get(comparison.slot);
+    let value = match comparison.is_counted {
+        true => TxValue::Number(i64::from(held.is_some())),
+        false => held?,
+    };
+    let bound = match comparison.bound {
+        Bound::Number(number) => number,
+        Bound::Slot(slot) => tx.get(slot).map_or(0, |value| value.number(values)),
+    };
+    (comparison.relation.holds(value.number(values), bound) != is_negated).then_some(value)
 }

@@ -7,7 +7,7 @@ use crate::transaction::overrun::{JUDGED_BYTES, Overrun, VALUE_BYTES};
 use crate::transaction::tx::Tx;
 use crate::transaction::values::{ValueId, Values};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) values: Values,
     pub(crate) collections: Collections,
@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) removed: Rules,
     /// Elements that a `ctl` took from rules: the rule, the link, the effect that says which.
     pub(crate) excluded: Vec<ExclusionAt>,
+    /// The rules that they are taken from.
+    pub(crate) curtailed: Rules,
     pub(crate) masked: Vec<(Variable, Box<[u8]>)>,
     pub(crate) worst: Option<Severity>,
     /// How much an `allow` let through so far.
@@ -45,28 +47,30 @@ pub(crate) struct ExclusionAt {
 }
 
 impl State {
-    pub(crate) fn new(rules: &RuleSet) -> Self {
-        Self {
-            values: Values::new(rules.chains.len()),
-            collections: Collections::default(),
-            tx: Tx::new(&rules.names),
-            matched: Vec::new(),
+    /// Begins a transaction, in the space of an earlier one.
+    pub(crate) fn begin(&mut self, rules: &RuleSet) {
+        let mut held = std::mem::take(self);
+        held.values.begin(rules.transformations);
+        held.collections.clear();
+        held.tx.begin(&rules.names);
+        held.matched.clear();
+        *self = Self {
+            values: held.values,
+            collections: held.collections,
+            tx: held.tx,
+            matched: held.matched,
             engine: rules.settings.engine,
             is_audited: true,
             reads_request_body: rules.settings.reads_request_body,
             reads_response_body: rules.settings.reads_response_body,
-            forces_request_body: false,
-            processor: None,
-            removed: Rules::default(),
-            excluded: Vec::new(),
-            masked: Vec::new(),
-            worst: None,
-            allowed: None,
-            overrun: None,
-            judged_bytes: 0,
             mentioned: rules.names.mentioned(),
-            current: 0,
-        }
+            ..Self::default()
+        };
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn space(&self) -> usize {
+        self.values.space() + self.collections.space()
     }
 
     /// Whether a rule looks at a variable.

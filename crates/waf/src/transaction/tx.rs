@@ -32,7 +32,7 @@ impl TxValue {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tx {
     slots: Vec<Option<TxValue>>,
     /// In the order in which they were made, by lower-case name.
@@ -41,8 +41,12 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
-    pub(crate) fn new(names: &TxNames) -> Self {
-        Self { slots: vec![None; names.len()], made: Vec::new(), by_name: HashMap::new() }
+    /// Begins anew, in the space that it has.
+    pub(crate) fn begin(&mut self, names: &TxNames) {
+        self.slots.clear();
+        self.slots.resize(names.len(), None);
+        self.made.clear();
+        self.by_name.clear();
     }
 
     pub(crate) fn get(&self, slot: Slot) -> Option<TxValue> {
@@ -160,7 +164,8 @@ mod tests {
     fn a_made_name_is_found_and_their_number_is_bounded() {
         let mut names = TxNames::new();
         let slot = names.slot(b"known");
-        let mut tx = Tx::new(&names);
+        let mut tx = Tx::default();
+        tx.begin(&names);
         assert!(tx.set_named(b"known", Some(TxValue::Number(1)), &names));
         assert_eq!(tx.get(slot), Some(TxValue::Number(1)));
         for number in 0..MADE_NAMES {

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::operator::ByteSet;
-use crate::rules::{Chain, ChainId, Gate, Step};
+use crate::rules::{Block, Chain, Gate, Step};
 
 /// A byte string of a transaction; equal strings have equal ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,7 +26,7 @@ impl ValueId {
 /// Not transformed yet.
 const UNKNOWN: u32 = u32::MAX;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Values {
     bytes: Vec<u8>,
     spans: Vec<Span>,
@@ -34,11 +34,11 @@ pub(crate) struct Values {
     hasher: DefaultHashBuilder,
     /// The bytes that each has.
     present: Vec<ByteSet>,
-    /// A row for each value, with a place for what each chain makes of it.
+    /// A row for each value, with a place for what each transformation makes of it.
     transformed: Vec<u32>,
-    chains: usize,
+    transformations: usize,
     /// A row for each value, with the operators that it may match.
-    candidates: Vec<u64>,
+    candidates: Vec<Block>,
     is_gated: Vec<bool>,
 }
 
@@ -49,21 +49,26 @@ struct Span {
 }
 
 impl Values {
-    pub(crate) fn new(chains: usize) -> Self {
-        let mut values = Self {
-            bytes: Vec::with_capacity(4096),
-            spans: Vec::with_capacity(128),
-            by_bytes: HashTable::with_capacity(128),
-            hasher: DefaultHashBuilder::default(),
-            present: Vec::with_capacity(128),
-            transformed: Vec::new(),
-            chains,
-            candidates: Vec::new(),
-            is_gated: Vec::new(),
-        };
-        let (empty, zero) = (values.intern(b""), values.intern(b"0"));
+    /// Begins anew, for a rule set with so many transformations, in the space that it has.
+    pub(crate) fn begin(&mut self, transformations: usize) {
+        self.bytes.clear();
+        self.spans.clear();
+        self.by_bytes.clear();
+        self.present.clear();
+        self.transformed.clear();
+        self.transformations = transformations;
+        self.candidates.clear();
+        self.is_gated.clear();
+        let (empty, zero) = (self.intern(b""), self.intern(b"0"));
         debug_assert_eq!((empty, zero), (ValueId::EMPTY, ValueId::ZERO));
-        values
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn space(&self) -> usize {
+        self.bytes.capacity()
+            + self.transformed.capacity() * size_of::<u32>()
+            + self.candidates.capacity() * size_of::<Block>()
+            + self.spans.capacity() * (size_of::<Span>() + size_of::<ByteSet>())
     }
 
     /// The id of a byte string, which is kept if it is new.
@@ -94,44 +99,42 @@ impl Values {
     }
 
     /// What a chain of transformations makes of a value.
-    pub(crate) fn transform(&mut self, id: ValueId, number: ChainId, chain: &Chain) -> ValueId {
-        if !chain.may_change(self.present(id)) {
+    pub(crate) fn transform(&mut self, id: ValueId, chain: &Chain) -> ValueId {
+        match chain.may_change(self.present(id)) {
+            true => chain.steps.iter().fold(id, |value, step| self.step(value, step)),
+            false => id,
+        }
+    }
+
+    /// What one transformation makes of a value.
+    pub(crate) fn step(&mut self, id: ValueId, step: &Step) -> ValueId {
+        if !step.may_change(self.present(id)) {
             return id;
         }
-        let place = id.index() * self.chains + number.0 as usize;
+        let place = id.index() * self.transformations + step.number;
         match self.transformed.get(place) {
             Some(&known) if known != UNKNOWN => return ValueId(known),
-            _ => {}
+            Some(_) => {}
+            None => self.transformed.resize((id.index() + 1) * self.transformations, UNKNOWN),
         }
-        let result = chain.steps.iter().fold(id, |value, step| self.step(value, *step));
-        if self.transformed.len() <= place {
-            self.transformed.resize((id.index() + 1) * self.chains, UNKNOWN);
-        }
+        let result = match step.transformation.apply(self.bytes(id)) {
+            Cow::Borrowed(_) => id,
+            Cow::Owned(changed) => self.intern(&changed),
+        };
         if let Some(known) = self.transformed.get_mut(place) {
             *known = result.0;
         }
         result
     }
 
-    /// What one transformation makes of a value.
-    pub(crate) fn step(&mut self, id: ValueId, step: Step) -> ValueId {
-        if !step.may_change(self.present(id)) {
-            return id;
-        }
-        match step.transformation.apply(self.bytes(id)) {
-            Cow::Borrowed(_) => id,
-            Cow::Owned(changed) => self.intern(&changed),
-        }
-    }
-
     /// The operators that a value may match.
-    pub(crate) fn candidates(&mut self, id: ValueId, gate: &Gate) -> &[u64] {
-        let (words, index) = (gate.words(), id.index());
+    pub(crate) fn candidates(&mut self, id: ValueId, gate: &Gate) -> &[Block] {
+        let (blocks, index) = (gate.blocks(), id.index());
         if self.is_gated.len() <= index {
             self.is_gated.resize(self.spans.len(), false);
-            self.candidates.resize(self.spans.len() * words, 0);
+            self.candidates.resize(self.spans.len() * blocks, [0; 8]);
         }
-        let row = index * words..(index + 1) * words;
+        let row = index * blocks..(index + 1) * blocks;
         if self.is_gated.get(index) == Some(&false) {
             let value = slice(&self.bytes, &self.spans, id.0);
             let present = self.present.get(index).copied().unwrap_or_default();
@@ -167,7 +170,8 @@ mod tests {
 
     #[test]
     fn equal_bytes_are_one_value() {
-        let mut values = Values::new(1);
+        let mut values = Values::default();
+        values.begin(2);
         let a = values.intern(b"a");
         let again = values.intern(b"a");
         let b = values.intern(b"b");
@@ -183,11 +187,13 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_the_same_value() {
-        let mut values = Values::new(1);
+        let mut values = Values::default();
+        values.begin(2);
         let (plain, upper) = (values.intern(b"plain"), values.intern(b"Plain"));
-        let chain = Chain::new(&[Transformation::UrlDecode, Transformation::Lowercase]);
-        assert_eq!(values.transform(plain, ChainId(0), &chain), plain);
-        assert_eq!(values.transform(upper, ChainId(0), &chain), plain);
-        assert_eq!(values.transform(upper, ChainId(0), &chain), plain);
+        let steps = [Transformation::UrlDecode, Transformation::Lowercase];
+        let chain = Chain::new(&steps, &mut Vec::new());
+        assert_eq!(values.transform(plain, &chain), plain);
+        assert_eq!(values.transform(upper, &chain), plain);
+        assert_eq!(values.transform(upper, &chain), plain);
     }
 }
