@@ -26,6 +26,7 @@ names! { "engine mode",
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "variants of `names!` take no attributes")]
 impl Default for EngineMode {
     fn default() -> Self {
         Self::On

@@ -1,11 +1,10 @@
 //! Which operators a value may match at all, found in one pass over it.
 //!
 //! Most expressions need one of some literals. All literals of all rules, phrases among them, are
-//! one automaton: what it does not find need not be judged. It never says no to what matches.
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
+//! looked for at once: what is not found need not be judged. It never says no to what matches.
 
 use crate::operator::{ByteSet, Needs};
+use crate::rules::finder::Finder;
 
 /// Operators, a bit each; a row of them is as many blocks as the rule set needs.
 pub(crate) type Block = [u64; 8];
@@ -20,13 +19,15 @@ pub(crate) struct Gated(u32);
 /// What every operator in it needs.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    literals: Option<AhoCorasick>,
+    literals: Finder,
     /// For each literal the operators that are content with it.
     content: Vec<Box<[Gated]>>,
     /// For each byte a row with the operators that are content with it.
     of_byte: Vec<Block>,
     /// The bytes whose rows are not empty.
     telling: ByteSet,
+    /// The operators that literals tell of; bytes tell of the others.
+    by_literals: Vec<Block>,
     blocks: usize,
 }
 
@@ -55,16 +56,12 @@ impl Needed {
         Some(gated)
     }
 
-    pub(crate) fn build(self) -> Result<Gate, BuildError> {
+    pub(crate) fn build(self) -> Gate {
         let mut literals: Vec<_> = self.literals.into_iter().collect();
         literals.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let (patterns, content): (Vec<_>, Vec<_>) =
+        let (literals, content): (Vec<_>, Vec<Box<[Gated]>>) =
             literals.into_iter().map(|(text, of)| (text, of.into_boxed_slice())).unzip();
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(patterns)?;
-        let literals = (!content.is_empty()).then_some(automaton);
+        let literals = Finder::new(literals.iter().map(Vec::as_slice));
         let blocks = (self.count as usize).div_ceil(OPERATORS).max(1);
         let mut of_byte = vec![[0; 8]; 256 * blocks];
         let mut telling = ByteSet::EMPTY;
@@ -75,7 +72,11 @@ impl Needed {
                 insert(of_byte.get_mut(start..start + blocks).unwrap_or_default(), *gated);
             }
         }
-        Ok(Gate { literals, content, of_byte, telling, blocks })
+        let mut by_literals = vec![[0; 8]; blocks];
+        for gated in content.iter().flatten() {
+            insert(&mut by_literals, *gated);
+        }
+        Gate { literals, content, of_byte, telling, by_literals, blocks }
     }
 }
 
@@ -85,23 +86,43 @@ impl Gate {
         self.blocks
     }
 
-    /// Adds the operators that `value`, which has the bytes `present`, may match to `candidates`.
-    pub(crate) fn candidates(&self, value: &[u8], present: ByteSet, candidates: &mut [Block]) {
+    /// Adds the operators that a value which has the bytes `present` may match for one of them.
+    pub(crate) fn of_bytes(&self, present: ByteSet, candidates: &mut [Block]) {
         for byte in present.and(self.telling).iter() {
             let start = usize::from(byte) * self.blocks;
             let row = self.of_byte.get(start..start + self.blocks).unwrap_or_default();
-            for (all, block) in candidates.iter_mut().zip(row) {
-                for (all, word) in all.iter_mut().zip(block) {
-                    *all |= word;
-                }
+            add_all(candidates, row);
+        }
+    }
+
+    /// Adds those that literals tell of and a value with the same letters in another case has.
+    pub(crate) fn of_twin(&self, twin: &[Block], candidates: &mut [Block]) {
+        for ((all, twin), mask) in candidates.iter_mut().zip(twin).zip(&self.by_literals) {
+            for ((all, twin), mask) in all.iter_mut().zip(twin).zip(mask) {
+                *all |= twin & mask;
             }
         }
-        let Some(literals) = &self.literals else { return };
-        for found in literals.find_overlapping_iter(value) {
-            let content = self.content.get(found.pattern().as_usize());
-            for gated in content.map_or(&[][..], |all| all) {
-                insert(candidates, *gated);
-            }
+    }
+
+    /// Adds those that `value` may match for one of its literals.
+    pub(crate) fn of_literals(&self, value: &[u8], mut candidates: &mut [Block]) {
+        let content = |number: u32| match self.content.get(number as usize) {
+            Some(content) => &**content,
+            None => &[],
+        };
+        self.literals.find(
+            value,
+            &mut candidates,
+            |candidates, number| content(number).iter().all(|one| contains(candidates, *one)),
+            |candidates, number| content(number).iter().for_each(|one| insert(candidates, *one)),
+        );
+    }
+}
+
+pub(crate) fn add_all(sum: &mut [Block], row: &[Block]) {
+    for (sum, block) in sum.iter_mut().zip(row) {
+        for (all, word) in sum.iter_mut().zip(block) {
+            *all |= word;
         }
     }
 }

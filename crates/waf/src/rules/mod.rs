@@ -9,6 +9,7 @@ mod notice;
 mod effect;
 mod settings;
 mod chain;
+mod finder;
 mod gate;
 mod group;
 mod rule;
@@ -24,12 +25,12 @@ use std::ops::DerefMut;
 use regex_automata::util::pool::Pool;
 
 use crate::operator::Cache;
-use crate::parse::{Fault, Faults, Files, Notice, Place, Problem, Tree, Warning};
+use crate::parse::{Fault, Faults, Files, Notice, Tree, Warning};
 
 pub(crate) use chain::{Chain, ChainId, Step};
 use compile::PHASES;
 pub(crate) use effect::{Change, Ctl, Effect, Key};
-pub(crate) use gate::{Block, Gate, contains as is_candidate};
+pub(crate) use gate::{Block, Gate, add_all, contains as is_candidate};
 use group::Grouping;
 pub(crate) use group::{ElementId, GroupId, SourceId};
 pub(crate) use names::{CAPTURES, Mentioned, Slot, TxNames};
@@ -116,18 +117,10 @@ impl RuleSet {
             }
         }
         warnings.extend(notices);
-        let gate = std::mem::take(&mut compiler.needed).build().map_err(|why| {
-            let problem = Problem::Expression { why: why.to_string() };
-            Fault { place: Place::nowhere(), rule: None, problem }
-        });
-        let gate = match gate {
-            Ok(gate) if faults.is_empty() => gate,
-            Ok(_) => return Err(Faults(faults)),
-            Err(fault) => {
-                faults.push(fault);
-                return Err(Faults(faults));
-            }
-        };
+        if !faults.is_empty() {
+            return Err(Faults(faults));
+        }
+        let gate = std::mem::take(&mut compiler.needed).build();
         let phases = phases.map(|of_phase: Vec<usize>| {
             let of_phase = of_phase.into_iter();
             of_phase.filter_map(|at| Some(Instruction::new(at, rules.get(at)?))).collect()

@@ -1,7 +1,7 @@
 //! The values of each group of conditions, gathered at most once while they stay the same.
 
 use crate::operator::ByteSet;
-use crate::rules::{Block, Chain, ElementId, GroupId, RuleSet, SourceId};
+use crate::rules::{Block, Chain, ElementId, GroupId, RuleSet, SourceId, add_all};
 use crate::transaction::collections::Item;
 use crate::transaction::resolve::{elements, version};
 use crate::transaction::state::State;
@@ -244,13 +244,5 @@ impl Groups {
             }
         }
         found
-    }
-}
-
-fn add_all(sum: &mut [Block], row: &[Block]) {
-    for (sum, block) in sum.iter_mut().zip(row) {
-        for (all, word) in sum.iter_mut().zip(block) {
-            *all |= word;
-        }
     }
 }

@@ -7,6 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::operator::ByteSet;
 use crate::rules::{Block, Chain, Gate, Step};
+use crate::transform::Transformation;
 
 /// A byte string of a transaction; equal strings have equal ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +35,8 @@ pub(crate) struct Values {
     hasher: DefaultHashBuilder,
     /// The bytes that each has.
     present: Vec<ByteSet>,
+    /// For each a value that has the same letters in another case, itself if none is known.
+    twins: Vec<u32>,
     /// A row for each value, with a place for what each transformation makes of it.
     transformed: Vec<u32>,
     transformations: usize,
@@ -55,6 +58,7 @@ impl Values {
         self.spans.clear();
         self.by_bytes.clear();
         self.present.clear();
+        self.twins.clear();
         self.transformed.clear();
         self.transformations = transformations;
         self.candidates.clear();
@@ -84,6 +88,7 @@ impl Values {
         self.bytes.extend_from_slice(bytes);
         self.spans.push(Span { start, end: self.bytes.len() });
         self.present.push(ByteSet::in_text(bytes));
+        self.twins.push(id);
         let Self { by_bytes, hasher, bytes, spans, .. } = self;
         by_bytes.insert_unique(hash, id, |id| hasher.hash_one(slice(bytes, spans, *id)));
         ValueId(id)
@@ -124,6 +129,11 @@ impl Values {
         if let Some(known) = self.transformed.get_mut(place) {
             *known = result.0;
         }
+        if step.transformation == Transformation::Lowercase
+            && let Some(twin) = self.twins.get_mut(result.index())
+        {
+            *twin = id.0;
+        }
         result
     }
 
@@ -136,16 +146,29 @@ impl Values {
         }
         let row = index * blocks..(index + 1) * blocks;
         if self.is_gated.get(index) == Some(&false) {
-            let value = slice(&self.bytes, &self.spans, id.0);
-            let present = self.present.get(index).copied().unwrap_or_default();
-            if let Some(row) = self.candidates.get_mut(row.clone()) {
-                gate.candidates(value, present, row);
-            }
-            if let Some(is_gated) = self.is_gated.get_mut(index) {
-                *is_gated = true;
-            }
+            self.judge(index, row.start, gate);
         }
         self.candidates.get(row).unwrap_or_default()
+    }
+
+    fn judge(&mut self, index: usize, row: usize, gate: &Gate) {
+        let twin = self.twins.get(index).map_or(index, |twin| *twin as usize);
+        let is_known = twin < index && self.is_gated.get(twin) == Some(&true);
+        // What a transformation made mostly stands behind what it was made of.
+        let Some((before, rows)) = self.candidates.split_at_mut_checked(row) else { return };
+        let candidates = rows.get_mut(..gate.blocks()).unwrap_or_default();
+        let present = self.present.get(index).copied().unwrap_or_default();
+        gate.of_bytes(present, candidates);
+        if is_known {
+            let start = twin * gate.blocks();
+            let twin = before.get(start..start + gate.blocks()).unwrap_or_default();
+            gate.of_twin(twin, candidates);
+        } else {
+            gate.of_literals(slice(&self.bytes, &self.spans, index as u32), candidates);
+        }
+        if let Some(is_gated) = self.is_gated.get_mut(index) {
+            *is_gated = true;
+        }
     }
 
     /// The bytes that a value has.
@@ -166,7 +189,6 @@ fn slice<'a>(bytes: &'a [u8], spans: &[Span], id: u32) -> &'a [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transform::Transformation;
 
     #[test]
     fn equal_bytes_are_one_value() {
