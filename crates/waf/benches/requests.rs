@@ -38,9 +38,10 @@ fn main() {
         println!("no CRS in {}: not run", crs.display());
         return;
     }
-    let started = cpu();
+    let (started, before) = (cpu(), resident());
     let rules = Arc::new(load(&crs));
-    println!("{} rules, loaded in {} ms", rules.len(), (cpu() - started).as_millis());
+    let (time, bytes) = ((cpu() - started).as_millis(), resident().saturating_sub(before));
+    println!("{} rules, loaded in {time} ms and {} MiB", rules.len(), bytes >> 20);
     let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let requests: Vec<_> =
         requests().into_iter().filter(|request| request.name.contains(&wanted)).collect();
@@ -55,6 +56,13 @@ fn main() {
         times.sort_by(f64::total_cmp);
         println!("| {} | {:.1} |", request.name, times[times.len() / 2]);
     }
+}
+
+/// Bytes of memory that this process has, with what loading took and gave back.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
 fn load(crs: &Path) -> RuleSet {

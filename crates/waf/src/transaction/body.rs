@@ -257,8 +257,15 @@ impl Unread {
     }
 }
 
+/// Bytes of all names of a JSON body, and so many more for each byte of it.
+const NAMES_BYTES: usize = 16 << 10;
+const NAMES_RATIO: usize = 8;
+
 fn read_json(bytes: &[u8], settings: &Settings, state: &mut State) -> Option<Unread> {
-    let limits = Limits { depth: settings.json_depth, fields: usize::MAX, ..Limits::default() };
+    let mut limits = Limits { depth: settings.json_depth, fields: usize::MAX, ..Limits::default() };
+    // Each name repeats those above it: a small body must not make large ones.
+    let names_bytes = bytes.len().saturating_mul(NAMES_RATIO).saturating_add(NAMES_BYTES);
+    limits.names_bytes = limits.names_bytes.min(names_bytes);
     let read = json::flatten(bytes, &limits, &mut |name, value| {
         argument(Variable::ArgsPost, name, value, settings, state);
     });

@@ -132,6 +132,12 @@ impl Transaction {
         verdict
     }
 
+    /// How many rules had to be looked at so far: those that the gate did not pass over.
+    #[must_use]
+    pub fn evaluated_rules(&self) -> usize {
+        self.space.state.evaluated
+    }
+
     /// How many bytes of the body, without content of files, were shown to the rules.
     #[must_use]
     pub fn inspected_bytes(&self) -> u64 {

@@ -96,6 +96,7 @@ impl Run<'_> {
         let Some(rule) = self.rules.rules.get(index) else { return false };
         self.state.matched.clear();
         self.state.current = index;
+        self.state.evaluated += 1;
         self.scratch.hits.clear();
         rule.links.iter().enumerate().all(|(link, one)| match &one.condition {
             Some(condition) => self.link(At { rule: index, number: rule.number, link }, condition),

@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) overrun: Option<Overrun>,
     /// Bytes that operators looked at.
     pub(crate) judged_bytes: usize,
+    /// Rules that had to be looked at.
+    pub(crate) evaluated: usize,
     mentioned: Mentioned,
     /// The rule that is being evaluated, for the RULE collection.
     pub(crate) current: usize,

@@ -119,3 +119,22 @@ fn a_mask_reaches_what_was_told_before() {
     }
     assert_eq!((&*third.message, third.hits[0].is_masked), (&b"5"[..], false));
 }
+
+#[test]
+fn a_body_with_more_in_it_than_is_read_is_told() {
+    let rules = "SecRule ARGS_NAMES \"@streq x\" \"id:1,phase:2,pass\"";
+    let nested = |depth: usize, name: &str| {
+        let open: String = (0..depth).map(|_| format!("{{\"b\":1,\"{name}\":")).collect();
+        format!("{open}1{}", "}".repeat(depth))
+    };
+    let long = "n".repeat(60);
+    for (body, expected) in [
+        (nested(20, "address"), "none"),
+        (nested(100, "x"), "none"),
+        (nested(200, &long), "a body with more, longer or deeper parts than are inspected"),
+        (nested(600, "x"), "a body with more, longer or deeper parts than are inspected"),
+    ] {
+        let told = tell(rules, &Request::post("application/json", body.as_bytes()));
+        assert_eq!(told.refusal(), expected, "{} bytes", body.len());
+    }
+}
