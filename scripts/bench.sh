@@ -220,6 +220,8 @@ listeners:
     limits: { requests_per_connection: 1000000000 }
 upstreams:
   app: { servers: ["127.0.0.1:${ports[origin]}"], connections: { idle: 128 } }
+# What rules against attacks cost is measured beside libmodsecurity, by scripts/waf/bench.py.
+defaults: { waf: off }
 routes:
   - { name: static, match: { hosts: [bench.example], path_prefix: /static/ }, upstream: app }
   - { name: login, match: { hosts: [bench.example], path: /login, methods: [POST] }, upstream: app }

@@ -172,7 +172,7 @@ log: { level: warn, access: { to: $dir/access.log } }
 listeners:
   - { address: "127.0.0.1:$port", limits: { requests_per_connection: 1000000000 } }
 upstreams: { app: { servers: ["127.0.0.1:$server"], connections: { idle: 128 } } }
-defaults: { $compress }
+defaults: { waf: off, $compress }
 routes:
   - { name: high, match: { path: /high }, $rewrite upstream: app, priority: high }
   - { name: low, match: { path: /low }, $rewrite upstream: app, priority: low }

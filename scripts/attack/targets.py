@@ -160,6 +160,8 @@ class Tidegate:
             "log": {"access": {"to": f"{folder}/access.log"}},
             "listeners": [{"address": address[name]} | kinds[name] | listener for name in PORTS],
             "upstreams": {"app": {"servers": [f"127.0.0.1:{origin.port}"]}},
+            # What is promised must hold without rules against attacks.
+            "defaults": {"waf": "off"},
             "routes": [OWN_ROUTE, {"upstream": "app"}],
         }
 
