@@ -44,6 +44,8 @@ upstreams:
     timeouts: { first_byte: 10m, between_bytes: 10s }
     retries: { attempts: 1 }
 routes: [{ upstream: app }]
+# Bodies go on as they come.
+defaults: { waf: off }
 log: { access: { to: off } }
 ";
 

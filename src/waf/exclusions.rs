@@ -98,7 +98,12 @@ pub(super) fn check(excluded: &[Exclude], tree: &Tree) -> Result<(), Faults> {
                     format!("no rule has the tag `{}`", tag.unwrap_or_default())
                 }
             };
-            faults.extend(Faults::at(index, what));
+            let found = match exclude {
+                Exclude::Rule(_) => Faults::at(index, what),
+                Exclude::Part(_) if id.is_some() => Faults::at("rule", what).under(index),
+                Exclude::Part(_) => Faults::at("tag", what).under(index),
+            };
+            faults.extend(found);
         }
     }
     faults.into_result(|| Some(()))
