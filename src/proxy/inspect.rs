@@ -190,7 +190,14 @@ async fn read(session: &mut Session) -> Result<Option<Bytes>> {
 pub(super) fn piece(body: &mut Option<Bytes>, piece: Piece, ctx: &mut Context) -> Result<()> {
     let Some(inspection) = &mut ctx.inspection else { return Ok(()) };
     let passed = inspection.pass(body, piece == Piece::Last);
-    ctx.findings = Some(inspection.findings());
+    let is_over = inspection.is_over();
+    // What is found changes with a verdict alone.
+    if passed.is_err() || is_over {
+        ctx.findings = Some(inspection.findings());
+    }
+    if passed.is_ok() && is_over {
+        ctx.inspection = None;
+    }
     passed.map_err(|blocked| {
         let refusal = Refusal::from(blocked);
         let status = refusal.told().status;

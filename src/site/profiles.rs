@@ -12,31 +12,31 @@ use super::names;
 /// The profiles of a site, by name; none is behind one that is off.
 pub(super) type Profiles = BTreeMap<String, Option<Arc<Profile>>>;
 
-/// Every profile that somebody wrote or names; the standard one need not be written.
-fn all(config: &Config) -> BTreeMap<&str, waf::Config> {
-    let mut all: BTreeMap<&str, waf::Config> = BTreeMap::new();
-    let routes = config.routes.iter().filter_map(|route| route.waf.as_ref());
-    let is_used = |named: &Named| *named == Named::default();
-    if is_used(&config.defaults.waf) || routes.clone().any(is_used) {
-        all.insert(waf::STANDARD, waf::Config::default());
-    }
-    all.extend(config.waf.iter().map(|(name, config)| (name.as_str(), config.clone())));
-    all
-}
-
+/// Builds every profile that somebody wrote or names; the standard one need not be written.
 pub(super) fn build(config: &Config) -> Result<Profiles, Faults> {
+    let standard = waf::Config::default();
+    let mut all: BTreeMap<&str, &waf::Config> = BTreeMap::new();
+    if is_standard_used(config) {
+        all.insert(waf::STANDARD, &standard);
+    }
+    all.extend(config.waf.iter().map(|(name, config)| (name.as_str(), config)));
     let mut faults = Faults::none();
     let mut built = Profiles::new();
-    for (name, config) in &all(config) {
-        faults.collect(*name, names::check(name));
-        if *name == "off" {
-            faults.extend(Faults::at(*name, "is what routes without a profile say"));
+    for (name, config) in all {
+        faults.collect(name, names::check(name));
+        if name == "off" {
+            faults.extend(Faults::at(name, "is what routes without a profile say"));
         }
-        if let Some(profile) = faults.collect(*name, Profile::new(config)) {
-            built.insert((*name).to_owned(), profile.map(Arc::new));
+        if let Some(profile) = faults.collect(name, Profile::new(config)) {
+            built.insert(name.to_owned(), profile.map(Arc::new));
         }
     }
     faults.into_result(|| Some(built))
+}
+
+fn is_standard_used(config: &Config) -> bool {
+    let own = config.routes.iter().filter_map(|route| route.waf.as_ref());
+    own.chain([&config.defaults.waf]).any(|named| *named == Named::default())
 }
 
 /// Whether `defaults` name a profile that there is.
@@ -64,15 +64,12 @@ fn check(named: &Named, config: &Config) -> Result<(), Faults> {
     let Named::Profile(name) = named else {
         return Ok(());
     };
-    let all = all(config);
-    match all.contains_key(name.as_str()) {
-        true => Ok(()),
-        false => {
-            let names = all.keys().copied().chain([waf::STANDARD]);
-            let what = config::unknown("profile", name, names);
-            Err(Faults::none().with(KeyPath::root(), what))
-        }
+    if name == waf::STANDARD || config.waf.contains_key(name) {
+        return Ok(());
     }
+    let names = config.waf.keys().map(String::as_str).chain([waf::STANDARD]);
+    let what = config::unknown("profile", name, names);
+    Err(Faults::none().with(KeyPath::root(), what))
 }
 
 /// What of the rules of a profile does not act, as warnings.
