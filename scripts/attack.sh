@@ -5,11 +5,13 @@
 # of the attacker. All of it stays on this machine, and every attack is bounded.
 #
 #   scripts/attack.sh [--quick] [--rounds N] [--tidegate PATH] [--write PAGE]
-#                     [--list] [ATTACK...]
+#                     [--rules] [--promises] [--list] [ATTACK...]
 #
-# Tidegate is tried once more without the keys that stop the attack, or, where
-# those are off by default, with them. Three rounds of all attacks take less than
-# an hour, --quick (one short round) a third of that. The exit code is 1 if a promise
+# Tidegate has no rules against content here, unless --rules leaves them on. It is
+# tried once more without the keys that stop the attack, or, where those are off by
+# default, with them; --promises tries only what something is promised for. Three rounds
+# of all attacks take less than an hour, --quick (one short round) a third of that,
+# --promises half. The exit code is 1 if a promise
 # is broken: with its defaults (or a key that must be set), the good client loses
 # nothing, its p99 stays under three times the quiet one, and memory is bounded;
 # the figures are in scripts/attack/table.py. It is 3 if none is, but the good
@@ -32,7 +34,7 @@ options=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help)
-      sed -n '2,18s/^# \{0,1\}//p' "$0"
+      sed -n '2,20s/^# \{0,1\}//p' "$0"
       exit 0
       ;;
     --list)

@@ -110,18 +110,21 @@ def visit(port, seconds, over):
         end(visitor)
 
 
-def run(bench, chosen, rounds):
+def run(bench, chosen, rounds, has_promises_alone):
     """Every attack on every target; the targets of one attack take turns."""
     rows = []
     for attack in chosen:
-        tried = [(targets.NginxProxy, {})]
-        own = [table.Row(attack.name, "nginx")]
+        tried = [] if has_promises_alone else [(targets.NginxProxy, {})]
+        own = [table.Row(attack.name, "nginx") for _ in tried]
+        beside = None
         for setting in attack.settings:
+            if has_promises_alone and not setting.is_promised:
+                continue
             tried.append((targets.Tidegate, setting.options))
             name = f"Tidegate, {setting.words}"
             row = table.Row(attack.name, name, setting.is_promised, setting.most_mib)
             # The first of them has the defaults.
-            row.beside = own[1] if own[1:] else row
+            beside = row.beside = beside or row
             own.append(row)
         rows += own
         for number in range(rounds):
@@ -150,6 +153,8 @@ def read_arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tidegate", required=True, help="the program")
     parser.add_argument("--folder", help="where files are made; they are left there")
+    parser.add_argument("--rules", action="store_true", help="with the WAF, which is a default")
+    parser.add_argument("--promises", action="store_true", help="only where one is made")
     parser.add_argument("--write", help="a page; its figures are replaced")
     parser.add_argument("--list", action="store_true", help="name the attacks")
     parser.add_argument("names", nargs="*", help="attacks; all if absent")
@@ -163,7 +168,8 @@ def read_arguments():
 def command(arguments):
     """What was asked for, as it is written in the page."""
     rounds = "--quick" if arguments.quick else f"--rounds {arguments.rounds}"
-    return " ".join([rounds, *arguments.names])
+    options = [f"--{name}" for name in ("rules", "promises") if getattr(arguments, name)]
+    return " ".join([rounds, *options, *arguments.names])
 
 
 def minutes(chosen, rounds):
@@ -183,13 +189,14 @@ def main():
         return 0
     signal.signal(signal.SIGTERM, stop)
     targets.Tidegate.program = os.path.abspath(arguments.tidegate)
+    targets.Tidegate.has_rules = arguments.rules
     chosen = [each for each in attacks.ALL if not arguments.names or each.name in arguments.names]
     rounds = 1 if arguments.quick else arguments.rounds
     say(f"{len(chosen)} attacks, {rounds} rounds, about {minutes(chosen, rounds)} minutes")
     with tempfile.TemporaryDirectory() as made:
         bench = Bench(arguments.folder or made, arguments.quick)
         try:
-            rows = run(bench, chosen, rounds)
+            rows = run(bench, chosen, rounds, arguments.promises)
         finally:
             bench.end()
     seen = machine.words(targets.find_nginx(), targets.Tidegate.program)

@@ -122,9 +122,11 @@ class NginxProxy(Nginx):
 
 class Tidegate:
     """Tidegate with its defaults, and what `options` change: the keys of the file, and
-    under `listener` those of every listener."""
+    under `listener` those of every listener. It has no rules against the content of
+    requests, unless `has_rules`: what is promised must hold without them."""
 
     program = None
+    has_rules = False
 
     def __init__(self, folder, origin, pair, options):
         os.makedirs(folder)
@@ -160,8 +162,7 @@ class Tidegate:
             "log": {"access": {"to": f"{folder}/access.log"}},
             "listeners": [{"address": address[name]} | kinds[name] | listener for name in PORTS],
             "upstreams": {"app": {"servers": [f"127.0.0.1:{origin.port}"]}},
-            # What is promised must hold without rules against attacks.
-            "defaults": {"waf": "off"},
+            "defaults": {} if self.has_rules else {"waf": "off"},
             "routes": [OWN_ROUTE, {"upstream": "app"}],
         }
 
