@@ -7,11 +7,12 @@ mod keys;
 mod token;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +178,17 @@ pub(super) fn key_set(
 
 fn is_url(jwks: &str) -> bool {
     jwks.contains("://")
+}
+
+/// Whether it comes over a network as it is: who sits between may put other keys there.
+pub(super) fn is_cleartext(jwks: &str) -> bool {
+    let is_http = |url: &Uri| url.scheme_str() == Some("http");
+    read_url(jwks).is_ok_and(|url| is_http(&url) && !url.host().is_some_and(is_this_machine))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// The file that `jwks` names, if it is no URL.

@@ -126,6 +126,11 @@ impl Config {
         jwt.chain(forward).chain(hidden)
     }
 
+    /// Where keys of tokens come from over a network without TLS.
+    pub(crate) fn cleartext_keys(&self) -> Option<&str> {
+        self.jwt.as_ref().map(|jwt| &*jwt.jwks).filter(|jwks| jwt::is_cleartext(jwks))
+    }
+
     /// Hides keys, and what URLs may hold besides an address.
     pub(crate) fn hide_secrets(&mut self) {
         if let Some(signed) = &mut self.signed {
@@ -389,9 +394,6 @@ impl Rules {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(u64::MAX, |since| since.as_secs());
         let Screened { head, written, .. } = screened;
-        match signed.check(head.method, written.path(), head.query, now) {
-            Ok(left) => Ok(Query::Left(left)),
-            Err(bad) => Err(bad.into()),
-        }
+        Ok(Query::Left(signed.check(head.method, written.path(), head.query, now)?))
     }
 }

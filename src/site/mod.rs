@@ -5,6 +5,7 @@
 //! the pointer. What must outlive that is in [`State`].
 
 mod build;
+mod cleartext;
 mod exposed;
 mod gaps;
 mod guarded;
@@ -99,6 +100,7 @@ impl Site {
         [
             needless::unlisted(&self.config),
             gaps::of(&self.config, &self.routes),
+            cleartext::of(&self.config),
             profiles::warnings(profiles),
         ]
         .concat()
