@@ -32,9 +32,14 @@ routes:
 
 /// A proxy with one upstream, and what its tests say otherwise.
 fn start(places: &[(&str, &dyn Display)]) -> Edge {
+    start_site(SITE, places)
+}
+
+/// The same with another site.
+fn start_site(site: &str, places: &[(&str, &dyn Display)]) -> Edge {
     let usual: [(&str, &dyn Display); 4] =
         [("rules", &RULES), ("mode", &"block"), ("body", &"{}"), ("timeouts", &"{}")];
-    Edge::start_with(SITE, &[places, &usual].concat())
+    Edge::start_with(site, &[places, &usual].concat())
 }
 
 /// The same with this server alone.

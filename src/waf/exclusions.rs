@@ -20,7 +20,7 @@ pub(super) fn before(excluded: &[Exclude]) -> impl Iterator<Item = (String, Stri
     excluded.iter().enumerate().filter_map(|(index, exclude)| {
         let Exclude::Part(part) = exclude else { return None };
         let below = part.path_prefix.as_ref()?.trim_end_matches('/');
-        let (by, what) = chosen(part);
+        let (by, what) = Chosen::of(part).written();
         let action = match &part.target {
             Some(target) => format!("ctl:ruleRemoveTarget{by}={what};{target}"),
             None => format!("ctl:ruleRemove{by}={what}"),
@@ -41,7 +41,7 @@ pub(super) fn after(excluded: &[Exclude]) -> impl Iterator<Item = (String, Strin
             Exclude::Rule(id) => writeln!(directive, "SecRuleRemoveById {id}").ok()?,
             Exclude::Part(part) if part.path_prefix.is_some() => return None,
             Exclude::Part(part) => {
-                let (by, what) = chosen(part);
+                let (by, what) = Chosen::of(part).written();
                 match &part.target {
                     Some(target) => {
                         writeln!(directive, "SecRuleUpdateTarget{by} \"{what}\" \"!{target}\"")
@@ -55,13 +55,38 @@ pub(super) fn after(excluded: &[Exclude]) -> impl Iterator<Item = (String, Strin
     })
 }
 
-/// How the rules are chosen; a tag as an expression that is that tag.
-fn chosen(part: &Part) -> (&'static str, String) {
-    match (part.rule, &part.tag) {
-        (Some(id), _) => ("ById", id.to_string()),
-        (None, tag) => {
-            let tag = tag.as_deref().unwrap_or_default();
-            ("ByTag", format!("^{}$", tag.replace('.', "[.]")))
+/// Which rules an exclusion is about.
+enum Chosen<'a> {
+    Id(u32),
+    Tag(&'a str),
+}
+
+impl<'a> Chosen<'a> {
+    fn of(part: &'a Part) -> Self {
+        // A part without either does not come here: the section has refused it.
+        part.rule.map_or_else(|| Chosen::Tag(part.tag.as_deref().unwrap_or_default()), Chosen::Id)
+    }
+
+    /// As the directives have it; a tag as an expression that is that tag.
+    fn written(&self) -> (&'static str, String) {
+        match self {
+            Chosen::Id(id) => ("ById", id.to_string()),
+            Chosen::Tag(tag) => ("ByTag", format!("^{}$", tag.replace('.', "[.]"))),
+        }
+    }
+
+    /// The fault that there is none in these rules, and the key that it is about.
+    fn fault(&self) -> (&'static str, String) {
+        match self {
+            Chosen::Id(id) => ("rule", format!("there is no rule {id} in these rules")),
+            Chosen::Tag(tag) => ("tag", format!("no rule has the tag `{tag}`")),
+        }
+    }
+
+    fn is(&self, rule: &Rule) -> bool {
+        match self {
+            Chosen::Id(id) => rule.id.0 == *id,
+            Chosen::Tag(tag) => tags(rule).any(|found| found == tag.as_bytes()),
         }
     }
 }
@@ -83,28 +108,18 @@ pub(super) fn check(excluded: &[Exclude], tree: &Tree) -> Result<(), Faults> {
         faults.extend(Faults::one(format!("are {}; must be at most {MOST}", excluded.len())));
     }
     for (index, exclude) in excluded.iter().enumerate() {
-        let (id, tag) = match exclude {
-            Exclude::Rule(id) => (Some(*id), None),
-            Exclude::Part(part) => (part.rule, part.tag.as_deref()),
+        let chosen = match exclude {
+            Exclude::Rule(id) => Chosen::Id(*id),
+            Exclude::Part(part) => Chosen::of(part),
         };
-        let found = rules(tree).any(|rule| match (id, tag) {
-            (Some(id), _) => rule.id.0 == id,
-            (None, tag) => tags(rule).any(|found| Some(found) == tag.map(str::as_bytes)),
-        });
-        if !found {
-            let what = match (id, tag) {
-                (Some(id), _) => format!("there is no rule {id} in these rules"),
-                (None, tag) => {
-                    format!("no rule has the tag `{}`", tag.unwrap_or_default())
-                }
-            };
-            let found = match exclude {
-                Exclude::Rule(_) => Faults::at(index, what),
-                Exclude::Part(_) if id.is_some() => Faults::at("rule", what).under(index),
-                Exclude::Part(_) => Faults::at("tag", what).under(index),
-            };
-            faults.extend(found);
+        if rules(tree).any(|rule| chosen.is(rule)) {
+            continue;
         }
+        let (key, what) = chosen.fault();
+        faults.extend(match exclude {
+            Exclude::Rule(_) => Faults::at(index, what),
+            Exclude::Part(_) => Faults::at(key, what).under(index),
+        });
     }
     faults.into_result(|| Some(()))
 }

@@ -44,16 +44,7 @@ async fn what_a_route_allows_in_all_ends_a_held_body() {
     let origin = mirror().await;
     let site = SITE.replace("limits: { body: 4MiB }", "timeouts: { total: 2s }");
     let app = format!("{{ servers: ['{}'] }}", origin.addr);
-    let edge = Edge::start_with(
-        &site,
-        &[
-            ("app", &app),
-            ("rules", &RULES),
-            ("mode", &"block"),
-            ("body", &"{}"),
-            ("timeouts", &"{}"),
-        ],
-    );
+    let edge = start_site(&site, &[("app", &app)]);
     let mut slow = Client::connect(edge.addr()).await;
     slow.send(PART).await;
     let mut slow_h2 = H2Client::connect(edge.addr()).await;
@@ -68,16 +59,7 @@ async fn a_held_body_is_no_larger_than_its_route_allows() {
     let origin = mirror().await;
     let site = SITE.replace("limits: { body: 4MiB }", "limits: { body: 100000 }");
     let app = format!("{{ servers: ['{}'] }}", origin.addr);
-    let edge = Edge::start_with(
-        &site,
-        &[
-            ("app", &app),
-            ("rules", &RULES),
-            ("mode", &"block"),
-            ("body", &"{ inspect: 1MiB }"),
-            ("timeouts", &"{}"),
-        ],
-    );
+    let edge = start_site(&site, &[("app", &app), ("body", &"{ inspect: 1MiB }")]);
     for by in EVERY_WAY {
         assert_eq!(status(&edge, by, &sized(100_001, "")).await, 413, "{by:?}");
         assert_eq!(status(&edge, by, &sized(200_000, "")).await, 413, "{by:?}");

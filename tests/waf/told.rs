@@ -12,16 +12,7 @@ async fn a_refusal_says_its_id_to_the_client_and_its_rule_to_the_logs() {
     let origin = mirror().await;
     let security = "log: { security: { to: '{dir}/security.log' } }\n";
     let app = format!("{{ servers: ['{}'] }}", origin.addr);
-    let edge = Edge::start_with(
-        &format!("{security}{SITE}"),
-        &[
-            ("app", &app),
-            ("rules", &RULES),
-            ("mode", &"block"),
-            ("body", &"{}"),
-            ("timeouts", &"{}"),
-        ],
-    );
+    let edge = start_site(&format!("{security}{SITE}"), &[("app", &app)]);
     let answer = Client::ask(edge.addr(), h1(By::Length, "POST", "attack")).await;
     assert_eq!(answer.status, 403);
     let id = answer.header("x-request-id").unwrap();
@@ -42,16 +33,7 @@ async fn a_refusal_says_its_id_to_the_client_and_its_rule_to_the_logs() {
 async fn refused_requests_get_a_client_banned() {
     let origin = mirror().await;
     let app = format!("{{ servers: ['{}'] }}", origin.addr);
-    let edge = Edge::start_with(
-        &format!("bans: {{ after: 1 }}\n{SITE}"),
-        &[
-            ("app", &app),
-            ("rules", &RULES),
-            ("mode", &"block"),
-            ("body", &"{}"),
-            ("timeouts", &"{}"),
-        ],
-    );
+    let edge = start_site(&format!("bans: {{ after: 1 }}\n{SITE}"), &[("app", &app)]);
     for _ in 0..2 {
         let mut client = Client::connect_from("127.0.0.2", edge.addr()).await;
         client.send(h1(By::Length, "POST", "attack")).await;
