@@ -113,15 +113,32 @@ impl ByteSet {
     }
 
     /// Whether one of `bytes` is in it.
+    #[cfg(test)]
     pub(crate) fn any(self, bytes: &[u8]) -> bool {
         bytes.iter().any(|byte| self.contains(*byte))
     }
 
     /// The bytes of a text.
     pub(crate) fn in_text(text: &[u8]) -> Self {
+        if text.len() >= 512 {
+            return Self::in_long_text(text);
+        }
         let mut set = Self::EMPTY;
         for byte in text {
             set.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        }
+        set
+    }
+
+    /// The same where no byte waits until the one before it is in the set.
+    fn in_long_text(text: &[u8]) -> Self {
+        let mut seen = [false; 256];
+        for byte in text {
+            seen[usize::from(*byte)] = true;
+        }
+        let mut set = Self::EMPTY;
+        for (word, seen) in set.0.iter_mut().zip(seen.chunks_exact(64)) {
+            *word = seen.iter().rev().fold(0, |word, seen| word << 1 | u64::from(*seen));
         }
         set
     }
@@ -165,6 +182,15 @@ mod tests {
             let set = ByteSet::range(first..=last);
             assert!(set.iter().eq(first..=last));
             assert_eq!((first..=last).fold(ByteSet::EMPTY, ByteSet::with), set);
+        }
+    }
+
+    #[test]
+    fn texts_of_any_length_have_their_bytes() {
+        for length in [0, 1, 255, 511, 512, 513, 5_000] {
+            let text: Vec<u8> = (0..length).map(|at| (at * 7 % 251) as u8).collect();
+            let expected = text.iter().copied().fold(ByteSet::EMPTY, ByteSet::with);
+            assert_eq!(ByteSet::in_text(&text), expected, "{length}");
         }
     }
 

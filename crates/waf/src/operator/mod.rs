@@ -16,6 +16,8 @@ mod phrases;
 mod network;
 mod encoding;
 mod identity;
+mod sql;
+mod markup;
 mod injection;
 mod compile;
 mod selector;
