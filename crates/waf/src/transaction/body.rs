@@ -37,6 +37,11 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
+    /// With the space of an earlier body.
+    pub(crate) fn within(space: Vec<u8>) -> Self {
+        Self { bytes: space, ..Self::default() }
+    }
+
     /// Prepares for a body of this media type and content coding.
     pub(crate) fn begin(&mut self, head: &RequestHead<'_>, settings: &Settings, state: &State) {
         let limits =
@@ -93,9 +98,13 @@ impl Incoming {
         self.keep(&decoded, settings);
     }
 
-    /// How many bytes without content of files came so far.
+    /// How many bytes without content of files came so far; what is beyond the limit counts not.
     pub(crate) fn inspected(&self) -> u64 {
-        self.form.as_ref().map_or(self.length, |form| form.inspected())
+        match &self.form {
+            Some(form) => form.inspected(),
+            None if self.is_over => self.bytes.len() as u64,
+            None => self.length,
+        }
     }
 
     /// Whether it is a form, and not in a content coding.
@@ -131,8 +140,8 @@ impl Incoming {
         self.is_over = decoded.len() > space;
     }
 
-    /// Fills the variables of a body that has ended.
-    pub(crate) fn end(mut self, settings: &Settings, state: &mut State) {
+    /// Fills the variables of a body that has ended; gives its space back.
+    pub(crate) fn end(mut self, settings: &Settings, state: &mut State) -> Vec<u8> {
         if let Some(Err(error)) = self.decoder.take().map(|decoder| decoder.finish())
             && !self.is_over
         {
@@ -155,16 +164,18 @@ impl Incoming {
         if let Some(fault) = fault {
             fault.tell(true, state);
         }
-        if let Some(undecoded) = undecoded {
+        if let Some(mut undecoded) = undecoded {
             // It is not what it claims to be if it is well coded: no other fault of it counts.
             if undecoded.read(settings, state).is_bound() {
                 state.overrun.get_or_insert(Overrun::Parts);
             }
         }
         sizes(state);
+        self.bytes.clear();
+        self.bytes
     }
 
-    fn read(self, settings: &Settings, state: &mut State) -> Faults {
+    fn read(&mut self, settings: &Settings, state: &mut State) -> Faults {
         let is_form = state.processor == Some(BodyProcessor::Multipart);
         if state.processor == Some(BodyProcessor::UrlEncoded)
             || state.forces_request_body && !is_form
@@ -179,7 +190,7 @@ impl Incoming {
                     argument(Variable::ArgsPost, &pair.name, &pair.value, settings, state);
                 }
             }
-            Some(BodyProcessor::Multipart) => match (self.form, self.form_fault) {
+            Some(BodyProcessor::Multipart) => match (self.form.take(), self.form_fault.take()) {
                 (Some(form), _) => {
                     let form = form.finish();
                     read_form(&form, settings, state);

@@ -48,6 +48,8 @@ struct Space {
     state: State,
     groups: Groups,
     scratch: Scratch,
+    /// For the body while it comes.
+    body: Vec<u8>,
 }
 
 /// Bytes of a space that is left; one that grew larger is not.
@@ -75,11 +77,12 @@ impl Transaction {
         space.state.begin(&rules);
         space.groups.clear();
         request::connection(connection, &mut space.state);
+        let incoming = Incoming::within(std::mem::take(&mut space.body));
         Self {
             rules,
             space,
             matches: Vec::new(),
-            incoming: Incoming::default(),
+            incoming,
             outgoing: Outgoing::default(),
             is_refused: false,
             overrun: None,
@@ -114,7 +117,7 @@ impl Transaction {
     pub fn request_end(&mut self) -> Verdict {
         let incoming = std::mem::take(&mut self.incoming);
         if self.wants_request_body() {
-            incoming.end(&self.rules.settings, &mut self.space.state);
+            self.space.body = incoming.end(&self.rules.settings, &mut self.space.state);
         }
         self.run(Phase::RequestBody)
     }
@@ -245,7 +248,7 @@ impl Transaction {
             return Verdict::Pass;
         }
         let Self { rules, space, matches, .. } = self;
-        let Space { state, groups, scratch } = &mut **space;
+        let Space { state, groups, scratch, .. } = &mut **space;
         let mut cache = rules.caches.get();
         let cache = &mut cache;
         let refusal = Run { rules, state, cache, matches, groups, scratch }.phase(phase);
@@ -280,7 +283,8 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if self.space.state.space() + self.space.groups.space() <= LEFT {
+        let Space { state, groups, body, .. } = &*self.space;
+        if state.space() + groups.space() + body.capacity() <= LEFT {
             self.rules.spares.give(std::mem::take(&mut self.space));
         }
     }
