@@ -15,11 +15,10 @@ use crate::fault::Faults;
 const SETTINGS_ID: u32 = 9_890_000;
 
 /// Rules of the Core Rule Set 3 and 4 that are left out with a warning, since the engine cannot
-/// do what they say: they keep records of clients, ask others about them, measure time, or match
-/// by what cannot be decided in linear time (920600, 942130).
-const NOT_OF_CORE: [u32; 17] = [
+/// do what they say: they keep records of clients, ask others about them, or measure time.
+const NOT_OF_CORE: [u32; 15] = [
     901_320, 901_321, 901_420, 910_000, 910_100, 910_120, 910_140, 912_120, 912_130, 912_140,
-    912_160, 912_161, 912_170, 912_171, 920_600, 942_130, 949_100,
+    912_160, 912_161, 912_170, 912_171, 949_100,
 ];
 
 /// Bodies that are not what they say they are, and forms that servers may read in two ways:
@@ -113,7 +112,7 @@ fn read_given(config: &Config, given: &Given, reader: &mut Reader<'_>) -> Result
 fn is_skipped(skip: &[Skip], fault: &Fault) -> bool {
     let id = fault.rule.map(|id| id.0);
     let is_known = id.is_some_and(|id| NOT_OF_CORE.contains(&id));
-    if is_known && matches!(fault.problem, Problem::Refused { .. } | Problem::Expression { .. }) {
+    if is_known && matches!(fault.problem, Problem::Refused { .. }) {
         return true;
     }
     skip.iter().any(|skip| match (skip, &fault.problem) {

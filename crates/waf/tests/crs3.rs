@@ -20,10 +20,6 @@ const LEFT_OUT: &[(&str, &[u32])] = &[
     ),
     ("@geoLookup is not supported", &[910_100]),
     ("@rbl is not supported", &[910_140]),
-    // Of paranoia level 2.
-    ("a reference back to a group", &[942_130]),
-    // Protection that is lost; CRS 4 has these without what is not supported.
-    ("what never gives back what it took", &[920_600]),
 ];
 
 #[test]

@@ -16,6 +16,16 @@ const UNMEASURED: usize = 1_024;
 pub(crate) struct Cache {
     entries: Vec<Option<Entry>>,
     bytes: usize,
+    effort: Effort,
+}
+
+/// What was tried out for one value: where no automaton matches, see `backtrack`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Effort {
+    /// Each is about as much work as a byte that an automaton looks at.
+    pub(crate) steps: usize,
+    /// Whether the value matches remains open: it took more steps than it may.
+    pub(crate) is_undecided: bool,
 }
 
 struct Entry {
@@ -58,6 +68,20 @@ impl Cache {
             }
         }
         found
+    }
+
+    /// The effort since it was last forgotten.
+    pub(crate) fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    pub(crate) fn forget_effort(&mut self) -> Effort {
+        std::mem::take(&mut self.effort)
+    }
+
+    pub(crate) fn took(&mut self, steps: usize, is_undecided: bool) {
+        self.effort.steps = self.effort.steps.saturating_add(steps);
+        self.effort.is_undecided |= is_undecided;
     }
 
     /// Bytes in use, as far as they were measured.

@@ -8,6 +8,7 @@ mod pcre;
 mod literals;
 mod needs;
 mod captures;
+mod backtrack;
 mod pattern;
 mod cache;
 mod text;

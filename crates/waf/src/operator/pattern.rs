@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use regex_automata::meta::{Config, Regex};
 use regex_automata::nfa::thompson::WhichCaptures;
-use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Input, MatchKind};
 
+use crate::operator::backtrack::{self, Program};
 use crate::operator::cache::Cache;
 use crate::operator::captures::SLOTS;
 use crate::operator::needs::Needs;
@@ -37,12 +37,16 @@ pub(crate) enum Unmatchable {
     Refused { at: usize, why: &'static str },
     #[error("it needs more than {limit} bytes: shorten it, or repeat less")]
     TooLarge { limit: usize },
+    #[error("it needs more than {limit} steps to be tried out: shorten it, or repeat less")]
+    TooLong { limit: usize },
 }
 
 #[derive(Debug)]
 pub(crate) struct Pattern {
     number: usize,
+    /// It matches wherever the pattern does. If that is to be tried out, it matches elsewhere, too.
     regex: Regex,
+    tried: Option<Program>,
     /// The group that is what matched.
     whole: usize,
     needs: Needs,
@@ -58,9 +62,14 @@ impl Pattern {
         let parsed = pcre::parse(pattern)
             .map_err(|refusal| Unmatchable::Refused { at: refusal.at, why: refusal.why })?;
         let needs = Needs::of_pattern(&parsed.hir);
-        let which = match (groups, parsed.whole) {
-            (Groups::Whole, None) => WhichCaptures::Implicit,
-            (Groups::Whole, Some(_)) | (Groups::All, _) => WhichCaptures::All,
+        let tried = parsed.marked.as_ref().map(|marked| {
+            Program::compile(marked).ok_or(Unmatchable::TooLong { limit: backtrack::STEPS })
+        });
+        let tried = tried.transpose()?;
+        let needs_groups = groups == Groups::All || parsed.whole.is_some();
+        let which = match needs_groups && tried.is_none() {
+            true => WhichCaptures::All,
+            false => WhichCaptures::Implicit,
         };
         let config = Config::new()
             .match_kind(MatchKind::LeftmostFirst)
@@ -75,7 +84,7 @@ impl Pattern {
             .build_from_hir(&parsed.hir)
             .map_err(|_| Unmatchable::TooLarge { limit: NFA_BYTES })?;
         let whole = parsed.whole.map_or(0, |index| index as usize);
-        Ok(Self { number, regex, whole, needs })
+        Ok(Self { number, regex, tried, whole, needs })
     }
 
     pub(crate) fn number(&self) -> usize {
@@ -86,11 +95,20 @@ impl Pattern {
         &self.regex
     }
 
+    /// Whether no automaton says all of it.
+    #[cfg(test)]
+    pub(crate) fn is_tried_out(&self) -> bool {
+        self.tried.is_some()
+    }
+
     pub(crate) fn needs(&self) -> &Needs {
         &self.needs
     }
 
     pub(crate) fn is_match(self: &Arc<Self>, value: &[u8], cache: &mut Cache) -> bool {
+        if let Some(program) = &self.tried {
+            return self.try_out(program, value, 0, cache).is_some();
+        }
         let input = Input::new(value).earliest(true);
         cache.with(self, value.len(), |cache| self.regex.search_half_with(cache, &input).is_some())
     }
@@ -102,13 +120,44 @@ impl Pattern {
         start: usize,
         cache: &mut Cache,
     ) -> Option<Found> {
+        if let Some(program) = &self.tried {
+            return self.try_out(program, value, start, cache);
+        }
         let mut slots = [None; 2 * (SLOTS + 1)];
         let wanted = (self.regex.group_info().slot_len()).min(slots.len());
         let slots = slots.get_mut(..wanted)?;
         let input = Input::new(value).range(start.min(value.len())..);
         let searched = value.len().saturating_sub(start);
         cache.with(self, searched, |cache| self.regex.search_slots_with(cache, &input, slots))?;
-        Some(self.found(slots))
+        Some(self.found(|group| {
+            let start = slots.get(2 * group).copied().flatten()?;
+            let end = slots.get(2 * group + 1).copied().flatten()?;
+            Some(start.get()..end.get())
+        }))
+    }
+
+    /// None also if that takes more steps than it may; the cache is told.
+    fn try_out(
+        self: &Arc<Self>,
+        program: &Program,
+        value: &[u8],
+        start: usize,
+        cache: &mut Cache,
+    ) -> Option<Found> {
+        let effort = cache.effort();
+        if effort.is_undecided {
+            return None;
+        }
+        let next = |start: usize| {
+            let input = Input::new(value).range(start.min(value.len())..);
+            let length = value.len().saturating_sub(start);
+            let found = cache.with(self, length, |cache| self.regex.search_with(cache, &input));
+            found.map(|found| found.start())
+        };
+        let attempt = backtrack::search(program, value, start, effort.steps, next);
+        cache.took(attempt.steps, attempt.is_undecided);
+        let groups = attempt.found?;
+        Some(self.found(|group| groups.get(group).cloned().flatten()))
     }
 
     /// The groups of all matches, behind each other; an empty match counts if it is the first.
@@ -134,12 +183,7 @@ impl Pattern {
         Some(groups)
     }
 
-    fn found(&self, slots: &[Option<NonMaxUsize>]) -> Found {
-        let range = |group: usize| -> Option<Range<usize>> {
-            let start = slots.get(2 * group).copied().flatten()?;
-            let end = slots.get(2 * group + 1).copied().flatten()?;
-            Some(start.get()..end.get())
-        };
+    fn found(&self, range: impl Fn(usize) -> Option<Range<usize>>) -> Found {
         let mut found = Found { ranges: [const { 0..0 }; SLOTS], count: 0 };
         for (group, slot) in found.ranges.iter_mut().enumerate() {
             let taken = match group {

@@ -13,6 +13,10 @@ const NFA_BYTES: usize = 1 << 20;
 pub(crate) fn compile_selector(written: &[u8]) -> Result<Regex, Unmatchable> {
     let parsed = pcre::parse(&[b"(?i)", written].concat())
         .map_err(|refusal| Unmatchable::Refused { at: refusal.at, why: refusal.why })?;
+    if parsed.marked.is_some() {
+        let why = "names are matched in linear time alone: refer to no group, and look not ahead";
+        return Err(Unmatchable::Refused { at: 0, why });
+    }
     let config = Config::new()
         .utf8_empty(false)
         .which_captures(WhichCaptures::Implicit)

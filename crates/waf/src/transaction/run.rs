@@ -12,6 +12,7 @@ use crate::transaction::expand::expand;
 use crate::transaction::groups::Groups;
 use crate::transaction::mask::mask_told;
 use crate::transaction::matched::{Match, tell};
+use crate::transaction::overrun::Overrun;
 use crate::transaction::resolve::{contains, resolve};
 use crate::transaction::state::State;
 use crate::transaction::tx::TxValue;
@@ -212,11 +213,21 @@ impl Run<'_> {
         } else {
             condition.operator.is_match(value, argument, self.cache)
         };
-        if is_match == condition.is_negated {
+        if self.is_undecided() || is_match == condition.is_negated {
             return false;
         }
         self.hit(at, item);
         true
+    }
+
+    /// Whether the operator gave up on a value; what it did so far counts as work.
+    fn is_undecided(&mut self) -> bool {
+        let effort = self.cache.forget_effort();
+        self.state.judged_bytes = self.state.judged_bytes.saturating_add(effort.steps);
+        if effort.is_undecided {
+            self.state.overrun.get_or_insert(Overrun::Work);
+        }
+        effort.is_undecided
     }
 
     /// Whether the rule does not look at an item of its group.

@@ -205,3 +205,24 @@ fn phases_have_names_and_two_is_the_default() {
     "#;
     check_request(rules, &Request::get("/"), &[5, 1, 4, 2, 3]);
 }
+
+#[test]
+fn what_takes_too_many_steps_to_try_out_is_told() {
+    let rules = r#"
+        SecRule ARGS:a "@rx (\w+)-\1\1" "id:1,phase:1,deny"
+        SecRule ARGS:a "!@rx (\w+)-\1\1" "id:2,phase:1,deny"
+        SecRule ARGS:b "@streq 1" "id:3,phase:1,deny"
+    "#;
+    let hostile = format!("/?a={}-bb", "a".repeat(3_000));
+    for (target, expected) in [
+        ("/?a=a-aa", "403 in 1 by 1"),
+        ("/?a=a-ab", "403 in 1 by 2"),
+        (hostile.as_str(), "more work for rules than one request may cause"),
+        (&format!("{hostile}&b=1"), "403 in 1 by 3"),
+        // The next value may take as many steps by itself.
+        (&format!("{hostile}&a=a-aa"), "403 in 1 by 1"),
+    ] {
+        let told = tell(rules, &Request::get(target));
+        assert_eq!(told.refusal(), expected, "{:?}", told.ids());
+    }
+}

@@ -104,7 +104,7 @@ fn what_is_to_be_skipped_is_a_warning() {
     // Faults of the reader, of a rule, of a chain's later link, of a directive.
     let rules = r#"
         SecRule NO_SUCH "@rx x" "id:1"
-        SecRule ARGS "@rx (a)\1" "id:2"
+        SecRule ARGS "@rx (a)\2" "id:2"
         SecRule ARGS "@rx x" "id:3,chain"
             SecRule IP:x "@gt 1"
         SecAction "id:4,skipAfter:NOWHERE"

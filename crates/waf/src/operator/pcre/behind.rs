@@ -3,6 +3,7 @@
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use crate::operator::byte_set::ByteSet;
+use crate::operator::pcre::marks::Mark;
 
 /// Texts that are looked for behind a place, and bytes of each.
 const TEXTS: usize = 64;
@@ -61,7 +62,7 @@ fn texts_of(hir: &Hir) -> Option<Vec<Sets>> {
             vec![literal.0.iter().map(|byte| ByteSet::of(&[*byte])).collect()]
         }
         HirKind::Class(class) => vec![vec![ByteSet::of_class(class)?]],
-        HirKind::Capture(capture) => texts_of(&capture.sub)?,
+        HirKind::Capture(capture) if Mark::of(capture).is_none() => texts_of(&capture.sub)?,
         HirKind::Alternation(subs) => {
             subs.iter().map(texts_of).collect::<Option<Vec<_>>>()?.concat()
         }
@@ -76,7 +77,7 @@ fn texts_of(hir: &Hir) -> Option<Vec<Sets>> {
             }
             all
         }
-        HirKind::Look(_) | HirKind::Repetition(_) => return None,
+        HirKind::Look(_) | HirKind::Repetition(_) | HirKind::Capture(_) => return None,
     };
     let few = texts.len() <= TEXTS && texts.iter().all(|text| text.len() <= LENGTH);
     few.then_some(texts)

@@ -71,7 +71,9 @@ impl Brackets<'_> {
                         self.add(set);
                         self.at += 1 + length;
                     }
-                    Escape::Look(_) | Escape::Quote | Escape::Nothing => self.at += 1 + length,
+                    Escape::Look(_) | Escape::Back(_) | Escape::Quote | Escape::Nothing => {
+                        self.at += 1 + length;
+                    }
                 }
             }
             [byte, ..] => self.byte(*byte, 1),

@@ -3,7 +3,7 @@
 use regex_syntax::hir::Look;
 
 use crate::operator::byte_set::ByteSet;
-use crate::operator::pcre::Refusal;
+use crate::operator::pcre::{GROUPS, Refusal};
 
 /// What an escape stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Escape {
     Byte(u8),
     Set(ByteSet),
     Look(Look),
+    /// What this group matched.
+    Back(u32),
     /// `\Q`: what follows, up to `\E`, is text.
     Quote,
     /// `\E` without `\Q`.
@@ -88,7 +90,7 @@ pub(crate) fn read(
 
 const fn refused(letter: u8) -> &'static str {
     match letter {
-        b'g' | b'k' => "a reference back to a group cannot be matched in linear time",
+        b'g' | b'k' => "a reference back to a group by name is not supported: write \\1",
         b'G' | b'K' => "\\G and \\K are not supported: matches start where they start",
         b'p' | b'P' | b'X' => "Unicode properties are not supported: values are bytes",
         b'R' => "\\R never gives back what it took: write (?:\\r\\n|\\n|\\r)",
@@ -124,17 +126,20 @@ fn hexadecimal(after: &[u8]) -> Result<(Escape, usize), &'static str> {
     Ok((Escape::Byte(byte), length))
 }
 
-/// An octal code, unless it refers to a group.
+/// A reference to a group, or an octal code.
 fn number(rest: &[u8], within: Within, groups: u32) -> Result<(Escape, usize), &'static str> {
-    const BACK: &str = "a reference back to a group cannot be matched in linear time";
+    const BACK: &str = "a reference back is supported to the groups 1 to 9 that start before it";
     const EIGHT: &str = "\\8 and \\9 are read in different ways: write the digit alone";
     let first = rest.first().copied().unwrap_or(b'0');
     if within == Within::Text && first != b'0' {
         let digits = rest.iter().take_while(|digit| digit.is_ascii_digit());
-        let decimal = digits.fold(0_u32, |sum, digit| {
-            sum.saturating_mul(10).saturating_add(u32::from(*digit - b'0'))
+        let (decimal, length) = digits.fold((0_u32, 0), |(sum, length), digit| {
+            (sum.saturating_mul(10).saturating_add(u32::from(*digit - b'0')), length + 1)
         });
-        if decimal < 10 || decimal <= groups {
+        if decimal <= GROUPS.min(groups) {
+            return Ok((Escape::Back(decimal), length));
+        }
+        if decimal <= GROUPS.max(groups) {
             return Err(BACK);
         }
     }

@@ -2,9 +2,7 @@
 
 use regex_syntax::hir::{Capture, Hir};
 
-use crate::operator::pcre::Refusal;
-use crate::operator::pcre::escape::refuse;
-use crate::operator::pcre::sequence::{self, Ends, Item};
+use crate::operator::pcre::sequence::Item;
 
 /// What flags of an expression say where it is read.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +120,7 @@ pub(crate) fn open(after: &[u8]) -> Result<Opened, &'static str> {
         [b'?', b'|', ..] => Err("groups of one number are not supported: write (?:"),
         [b'?', b'(', ..] => Err("conditions cannot be matched in linear time"),
         [b'?', b'R' | b'&' | b'0'..=b'9' | b'+' | b'P', ..] => {
-            Err("references to groups cannot be matched in linear time")
+            Err("groups within groups of the same number are not supported")
         }
         [b'?', options @ ..] => flags(options),
         _ => of(Opening::Capture, 0),
@@ -191,20 +189,9 @@ impl Frame {
         !self.branches.is_empty()
     }
 
-    pub(crate) fn branch(&mut self) -> Result<(), Refusal> {
-        let ends = match self.kind {
-            Kind::Top if self.ahead.is_none() => Ends::All,
-            Kind::Top
-            | Kind::Plain
-            | Kind::Capture(_)
-            | Kind::Atomic
-            | Kind::Ahead(_)
-            | Kind::NotBehind => Ends::Group,
-        };
+    pub(crate) fn branch(&mut self) {
         let items = std::mem::take(&mut self.items);
-        let hir = sequence::join(items, ends).map_err(|at| {
-            refuse(at, "what never gives back what it took is supported where that changes nothing")
-        })?;
+        let hir = Hir::concat(items.into_iter().map(|item| item.hir).collect());
         let hir = match self.before.take() {
             None => hir,
             Some((before, index)) => {
@@ -213,11 +200,10 @@ impl Frame {
             }
         };
         self.branches.push(hir);
-        Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<Hir, Refusal> {
-        self.branch()?;
-        Ok(Hir::alternation(self.branches))
+    pub(crate) fn finish(mut self) -> Hir {
+        self.branch();
+        Hir::alternation(self.branches)
     }
 }

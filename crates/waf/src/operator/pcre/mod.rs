@@ -1,12 +1,15 @@
 //! Regular expressions as ModSecurity 2 reads them: PCRE over bytes, `.` takes a line feed, `$` is
-//! the very end. They become a tree that is matched in linear time, or are refused with a reason:
-//! whatever cannot be matched so, or what PCRE and its releases read in different ways.
+//! the very end. They become a tree that is matched in linear time; where that cannot be, a second
+//! one is to be tried wherever the first matches. What PCRE and its releases read in different
+//! ways is refused with a reason.
 
 mod escape;
 mod brackets;
 mod group;
 mod sequence;
+mod marks;
 mod behind;
+mod settle;
 
 use regex_syntax::hir::{Capture, Hir, Look, Repetition};
 
@@ -16,12 +19,14 @@ use crate::operator::pcre::escape::{Escape, Within, refuse};
 use crate::operator::pcre::group::{Flags, Frame, Kind};
 use crate::operator::pcre::sequence::Item;
 
+pub(crate) use crate::operator::pcre::marks::Mark;
+
 /// Groups which open in each other; what walks the tree may recurse so deep.
 const DEPTH: usize = 200;
 /// The highest group that has a name: `TX:9`.
-const GROUPS: u32 = 9;
+pub(crate) const GROUPS: u32 = 9;
 /// The group that is what matched, if not all of it is.
-const WHOLE: u32 = GROUPS + 1;
+pub(crate) const WHOLE: u32 = GROUPS + 1;
 const REPEATS: u32 = 65_535;
 const NOTHING: &str = "a quantifier follows nothing that can be repeated";
 
@@ -35,18 +40,34 @@ pub(crate) struct Refusal {
 /// An expression that was read.
 #[derive(Debug)]
 pub(crate) struct Parsed {
+    /// It has no marks.
     pub(crate) hir: Hir,
+    /// With marks. It is what was written, and `hir` matches wherever it does, and elsewhere.
+    pub(crate) marked: Option<Hir>,
     /// The group that is what matched, if it took part: what was looked at is left out.
     pub(crate) whole: Option<u32>,
 }
 
 pub(crate) fn parse(pattern: &[u8]) -> Result<Parsed, Refusal> {
+    let (hir, whole) = read(pattern)?;
+    if !marks::are_in(&hir) {
+        return Ok(Parsed { hir, marked: None, whole });
+    }
+    let settled = settle::settle(&hir);
+    let hir = marks::without(&settled);
+    let marked = Some(settled).filter(marks::are_in);
+    Ok(Parsed { hir, marked, whole })
+}
+
+/// The tree as it is written, with all its marks.
+fn read(pattern: &[u8]) -> Result<(Hir, Option<u32>), Refusal> {
     let top = Frame::new(Kind::Top, Flags::DEFAULT, 0);
     let mut parser = Parser {
         pattern,
         at: 0,
         flags: Flags::DEFAULT,
         groups: 0,
+        closed: [const { None }; GROUPS as usize],
         whole: None,
         frames: Vec::new(),
         top,
@@ -62,6 +83,8 @@ struct Parser<'a> {
     at: usize,
     flags: Flags,
     groups: u32,
+    /// What stands in the groups that are closed.
+    closed: [Option<Hir>; GROUPS as usize],
     whole: Option<u32>,
     /// The groups around the innermost one.
     frames: Vec<Frame>,
@@ -82,7 +105,7 @@ impl Parser<'_> {
                 self.push(Hir::class(set.class()), end - self.at);
             }
             b'|' => {
-                self.top.branch()?;
+                self.top.branch();
                 self.at += 1;
             }
             b'.' => {
@@ -119,6 +142,15 @@ impl Parser<'_> {
                 self.push_look(look);
                 self.at += length - 1;
             }
+            Escape::Back(group) => {
+                let in_any_case = self.flags.fold;
+                let closed = self.closed.get(group.saturating_sub(1) as usize);
+                let texts = match closed {
+                    Some(Some(held)) => marks::texts_of(held, in_any_case),
+                    _ => marks::any(),
+                };
+                self.push(Mark::Same { group, in_any_case }.on(texts), length);
+            }
             Escape::Nothing => self.at += length,
             Escape::Quote => {
                 let text = after.get(1..).unwrap_or_default();
@@ -142,7 +174,7 @@ impl Parser<'_> {
     }
 
     fn push(&mut self, hir: Hir, length: usize) {
-        self.top.items.push(Item::new(hir, self.at));
+        self.top.items.push(Item::new(hir));
         self.at += length;
     }
 
@@ -155,7 +187,7 @@ impl Parser<'_> {
         let next = self.pattern.get(self.at + length).copied();
         let (lazy, possessive) = (next == Some(b'?'), next == Some(b'+'));
         let Some(mut item) = self.top.items.pop() else { return Err(refuse(self.at, NOTHING)) };
-        if item.is_repeated || item.is_possessive {
+        if item.is_repeated {
             return Err(refuse(self.at, "a quantifier follows a quantifier: write (?:a+){2}"));
         }
         if max.unwrap_or(min).max(min) > REPEATS || max.is_some_and(|max| max < min) {
@@ -163,8 +195,10 @@ impl Parser<'_> {
         }
         let greedy = possessive || lazy == self.flags.ungreedy;
         item.hir = Hir::repetition(Repetition { min, max, greedy, sub: Box::new(item.hir) });
+        if possessive {
+            item.hir = Mark::Atomic.on(item.hir);
+        }
         item.is_repeated = true;
-        item.is_possessive = possessive;
         self.top.items.push(item);
         self.at += length + usize::from(lazy || possessive);
         Ok(())
@@ -211,35 +245,38 @@ impl Parser<'_> {
         self.at += 1;
         self.flags = inner.outer;
         let (start, kind) = (inner.start, inner.kind);
-        let hir = inner.finish()?;
-        let item = match kind {
+        let hir = inner.finish();
+        let hir = match kind {
             Kind::Capture(index) if index <= GROUPS => {
-                Item::new(Hir::capture(Capture { index, name: None, sub: Box::new(hir) }), start)
+                if let Some(closed) = self.closed.get_mut(index.saturating_sub(1) as usize) {
+                    *closed = Some(hir.clone());
+                }
+                Hir::capture(Capture { index, name: None, sub: Box::new(hir) })
             }
-            Kind::Top | Kind::Plain | Kind::Capture(_) => Item::new(hir, start),
-            Kind::Atomic => sequence::atomic(hir, start)?,
+            Kind::Top | Kind::Plain | Kind::Capture(_) => hir,
+            Kind::Atomic => Mark::Atomic.on(hir),
             Kind::Ahead(looks) => {
-                return self.look_ahead(looks, hir, start);
+                self.look_ahead(looks, hir);
+                return Ok(());
             }
             Kind::NotBehind => return self.look_behind(&hir, start),
         };
-        self.top.items.push(item);
+        self.top.items.push(Item::new(hir));
         Ok(())
     }
 
     /// A look-ahead at the very end is the same as what it looks for, left out of what matched.
-    fn look_ahead(&mut self, looks: group::Looks, hir: Hir, at: usize) -> Result<(), Refusal> {
+    fn look_ahead(&mut self, looks: group::Looks, hir: Hir) {
         let is_last = self.at == self.pattern.len() && self.frames.is_empty();
-        if !is_last || self.top.has_branches() || self.whole.is_some() {
-            return Err(refuse(at, "a look-ahead is supported at the very end alone"));
-        }
-        let seen = match looks {
-            group::Looks::For => hir,
-            group::Looks::Against => sequence::anything_but(&hir)
-                .ok_or_else(|| refuse(at, "a negative look-ahead is supported for text alone"))?,
+        let is_alone = is_last && !self.top.has_branches() && self.whole.is_none();
+        let (mark, seen) = match looks {
+            group::Looks::For => (Mark::Ahead, Some(hir.clone())),
+            group::Looks::Against => (Mark::NotAhead, sequence::anything_but(&hir)),
         };
-        self.top.ahead = Some(seen);
-        Ok(())
+        match seen.filter(|_| is_alone) {
+            Some(seen) => self.top.ahead = Some(seen),
+            None => self.top.items.push(Item::new(mark.on(hir))),
+        }
     }
 
     /// A negative look-behind that starts a branch is the same as anything else before it, left
@@ -257,15 +294,15 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Parsed, Refusal> {
+    fn finish(self) -> Result<(Hir, Option<u32>), Refusal> {
         if !self.frames.is_empty() {
             return Err(refuse(self.top.start, "a parenthesis is not closed: write \\( for one"));
         }
         let ahead = self.top.ahead.clone();
-        let hir = self.top.finish()?;
-        let Some(ahead) = ahead else { return Ok(Parsed { hir, whole: self.whole }) };
+        let hir = self.top.finish();
+        let Some(ahead) = ahead else { return Ok((hir, self.whole)) };
         let hir = Hir::capture(Capture { index: WHOLE, name: None, sub: Box::new(hir) });
-        Ok(Parsed { hir: Hir::concat(vec![hir, ahead]), whole: Some(WHOLE) })
+        Ok((Hir::concat(vec![hir, ahead]), Some(WHOLE)))
     }
 }
 
