@@ -9,54 +9,54 @@ use crate::transaction::tx::{TxValue, itoa};
 
 /// A macro that names nothing stands for nothing, as in ModSecurity.
 pub(crate) fn expand(text: &Text, rules: &RuleSet, state: &State, out: &mut Vec<u8>) {
-    for piece in &text.pieces {
-        expand_piece(piece, rules, state, out);
-    }
+    expand_some(text, usize::MAX, rules, state, out);
 }
 
-pub(crate) fn expand_piece(piece: &Piece, rules: &RuleSet, state: &State, out: &mut Vec<u8>) {
-    match piece {
-        Piece::Bytes(bytes) => out.extend_from_slice(bytes),
-        Piece::Tx(slot) => match state.tx.get(*slot) {
-            Some(TxValue::Number(number)) => out.extend_from_slice(itoa(number).as_bytes()),
-            Some(TxValue::Text(id)) => out.extend_from_slice(state.values.bytes(id)),
-            None => {}
-        },
-        Piece::Variable(variable, key) => {
-            variable_to(*variable, key.as_deref(), rules, state, out);
-        }
-    }
-}
-
-fn variable_to(
-    variable: Variable,
-    key: Option<&[u8]>,
+/// The same, but no more than `most` bytes are written, or looked at.
+pub(crate) fn expand_some(
+    text: &Text,
+    most: usize,
     rules: &RuleSet,
     state: &State,
     out: &mut Vec<u8>,
 ) {
-    match (variable, key) {
-        (Variable::MatchedVar, _) => {
-            if let Some(item) = state.last_match() {
-                out.extend_from_slice(state.text_of(item));
-            }
+    for piece in &text.pieces {
+        expand_piece(piece, most.saturating_sub(out.len()), rules, state, out);
+    }
+}
+
+/// Writes no more than `most` bytes.
+pub(crate) fn expand_piece(
+    piece: &Piece,
+    most: usize,
+    rules: &RuleSet,
+    state: &State,
+    out: &mut Vec<u8>,
+) {
+    let mut put = |bytes: &[u8]| out.extend_from_slice(bytes.get(..most).unwrap_or(bytes));
+    match piece {
+        Piece::Bytes(bytes) => put(bytes),
+        Piece::Tx(slot) => match state.tx.get(*slot) {
+            Some(TxValue::Number(number)) => put(itoa(number).as_bytes()),
+            Some(TxValue::Text(id)) => put(state.values.bytes(id)),
+            None => {}
+        },
+        Piece::Variable(Variable::MatchedVar, _) => {
+            put(state.last_match().map_or(&[], |item| state.text_of(item)));
         }
-        (Variable::MatchedVarName, _) => {
-            if let Some(item) = state.last_match() {
-                out.extend_from_slice(&state.full_name(item));
-            }
+        Piece::Variable(Variable::MatchedVarName, _) => {
+            put(&state.last_match().map_or_else(Vec::new, |item| state.full_name(item)));
         }
-        (Variable::HighestSeverity, _) => out.extend_from_slice(&resolve::worst(state)),
-        (Variable::Rule, Some(key)) => {
-            out.extend_from_slice(&resolve::about_rule(key, rules, state));
+        Piece::Variable(Variable::HighestSeverity, _) => put(&resolve::worst(state)),
+        Piece::Variable(Variable::Rule, Some(key)) => {
+            put(&resolve::about_rule(key, most, rules, state));
         }
-        (_, None) => {
-            let item = resolve::stored(variable, state).next();
-            out.extend_from_slice(item.map_or(&[], |item| state.text_of(item)));
+        Piece::Variable(variable, None) => {
+            let item = resolve::stored(*variable, state).next();
+            put(item.map_or(&[], |item| state.text_of(item)));
         }
-        (_, Some(key)) => {
-            let item = element(variable, key, state);
-            out.extend_from_slice(item.map_or(&[], |item| state.text_of(item)));
+        Piece::Variable(variable, Some(key)) => {
+            put(element(*variable, key, state).map_or(&[], |item| state.text_of(item)));
         }
     }
 }

@@ -11,19 +11,21 @@ use crate::transaction::tx::TxValue;
 /// Stands in a text for what is masked.
 const MASK: &[u8] = b"***";
 
-/// A text for logs; `hides_values`: the rule masks whatever it matched.
+/// At most `most` bytes of a text for logs; `hides_values`: the rule masks whatever it matched.
 pub(crate) fn expand_masked(
     text: &Text,
+    most: usize,
     hides_values: bool,
     rules: &RuleSet,
     state: &State,
     out: &mut Vec<u8>,
 ) {
     for piece in &text.pieces {
+        let left = most.saturating_sub(out.len());
         if is_hidden(piece, hides_values, state) {
-            out.extend_from_slice(MASK);
+            out.extend_from_slice(MASK.get(..left).unwrap_or(MASK));
         } else {
-            expand_piece(piece, rules, state, out);
+            expand_piece(piece, left, rules, state, out);
         }
     }
 }

@@ -50,8 +50,7 @@ pub(crate) fn tell(
     let hides_values = rule.about.is_masked || hits.iter().any(|item| hides(*item, state));
     let shown = |text: &Text| {
         let mut out = Vec::new();
-        expand_masked(text, hides_values, rules, state, &mut out);
-        out.truncate(SHOWN);
+        expand_masked(text, SHOWN, hides_values, rules, state, &mut out);
         out
     };
     let about = &rule.about;

@@ -182,7 +182,8 @@ impl Transaction {
         self.outgoing.is_inspected(&self.space.state)
     }
 
-    /// A piece of the answer's body.
+    /// A piece of the answer's body, judged as it comes: one with a content coding has to be
+    /// decoded by whoever has it, or asked for without one. Rules of CRS pass over it else.
     pub fn response_body(&mut self, chunk: &[u8]) -> Wanted {
         self.outgoing.feed(chunk, &self.rules.settings, &self.space.state)
     }

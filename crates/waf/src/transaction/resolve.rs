@@ -93,7 +93,7 @@ pub(crate) fn elements(element: &Element, rules: &RuleSet, state: &mut State, ou
         }
         Variable::Rule => {
             if let Which::Key(key) = &element.which {
-                let told = about_rule(key, rules, state);
+                let told = about_rule(key, usize::MAX, rules, state);
                 let (name, value) = (state.values.intern(key), state.values.intern(&told));
                 out.push(Item { variable, name: Some(name), value });
             }
@@ -200,13 +200,13 @@ pub(crate) fn worst(state: &State) -> Vec<u8> {
     number.to_string().into_bytes()
 }
 
-/// What the rule under evaluation says of itself.
-pub(crate) fn about_rule(key: &[u8], rules: &RuleSet, state: &State) -> Vec<u8> {
+/// What the rule under evaluation says of itself, texts up to `most` bytes.
+pub(crate) fn about_rule(key: &[u8], most: usize, rules: &RuleSet, state: &State) -> Vec<u8> {
     let Some(rule) = rules.rules.get(state.current) else { return Vec::new() };
     let expanded = |text: &Option<crate::rules::Text>| {
         let mut out = Vec::new();
         if let Some(text) = text {
-            expand::expand(text, rules, state, &mut out);
+            expand::expand_some(text, most, rules, state, &mut out);
         }
         out
     };

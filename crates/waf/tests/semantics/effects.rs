@@ -222,3 +222,22 @@ fn macros_in_arguments_messages_and_tags_are_expanded() {
     assert_eq!(only.data, b"1");
     assert_eq!(only.tags, [b"t/GET"]);
 }
+
+#[test]
+fn no_more_of_a_long_value_is_written_than_is_told() {
+    let rules = r#"
+        SecRule ARGS:a "@contains x" "id:1,phase:1,pass,severity:2,tag:'%{ARGS.a}',\
+            msg:'a: %{MATCHED_VAR} and more',logdata:'%{rule.id}: %{ARGS.a}%{matched_var_name}'"
+    "#;
+    let value = "x".repeat(300_000);
+    let told = tell(rules, &Request::get(&format!("/?a={value}")));
+    let only = told.only_match();
+    let [tag] = &only.tags[..] else { panic!("{:?}", only.tags) };
+    for text in [&only.message, &only.data, tag] {
+        assert!(text.len() == 512 && text.capacity() < 2_048, "{} bytes", text.capacity());
+    }
+    assert!(only.message.starts_with(b"a: xxx") && only.data.starts_with(b"1: xxx"));
+    let short = tell(rules, &Request::get("/?a=x"));
+    assert_eq!(short.only_match().message, b"a: x and more");
+    assert_eq!(short.only_match().data, b"1: xARGS:a");
+}
