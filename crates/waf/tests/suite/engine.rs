@@ -12,14 +12,11 @@ use tidegate_waf::{
 
 use crate::case::Stage;
 use crate::exchange::{Exchange, Headers};
-use crate::outcome::{Outcome, SCORES};
-use crate::rules::{Setup, Source};
+use crate::outcome::{Outcome, Scores};
+use crate::rules::{KEEP_STATE, Setup, Source};
 
 /// What a refusal without an answer counts as, and one by a budget, which is the proxy's to name.
 const NO_STATUS: u16 = 0;
-
-/// The one rule of CRS with initcol, which is off unless a setting asks for it.
-const KEEPS_STATE: u32 = 901_320;
 
 pub(crate) fn judge(setup: &Setup, stages: &[Stage]) -> Vec<Outcome> {
     let exchanges: Vec<&Exchange> = stages.iter().map(|stage| &stage.exchange).collect();
@@ -31,7 +28,7 @@ pub(crate) fn judge_exchanges(setup: &Setup, exchanges: &[&Exchange]) -> Vec<Out
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = exchanges.len().div_ceil(threads).max(1);
     let work = &|part: &[&Exchange]| -> Vec<Outcome> {
-        part.iter().map(|exchange| judge_one(&rules, exchange)).collect()
+        part.iter().map(|exchange| judge_one(&rules, &setup.scores, exchange)).collect()
     };
     std::thread::scope(|scope| {
         let start = |part| scope.spawn(move || work(part));
@@ -41,7 +38,7 @@ pub(crate) fn judge_exchanges(setup: &Setup, exchanges: &[&Exchange]) -> Vec<Out
 }
 
 fn load(setup: &Setup) -> RuleSet {
-    let skips = |fault: &Fault| fault.rule.is_some_and(|rule| KEEPS_STATE == rule.0);
+    let skips = |fault: &Fault| fault.rule.is_some_and(|rule| KEEP_STATE.contains(&rule.0));
     let mut reader = Reader::new(&Disk, &skips);
     for source in &setup.sources {
         match source {
@@ -53,7 +50,7 @@ fn load(setup: &Setup) -> RuleSet {
     RuleSet::compile(&tree, &Disk, &skips).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-fn judge_one(rules: &Arc<RuleSet>, exchange: &Exchange) -> Outcome {
+fn judge_one(rules: &Arc<RuleSet>, scores: &Scores, exchange: &Exchange) -> Outcome {
     let connection = Connection {
         client: SocketAddr::from((Ipv4Addr::LOCALHOST, 40000)),
         server: SocketAddr::from((Ipv4Addr::LOCALHOST, 80)),
@@ -69,7 +66,7 @@ fn judge_one(rules: &Arc<RuleSet>, exchange: &Exchange) -> Outcome {
         lines: logged().map(|found| line(found.id.0, &found.message, &found.data)).collect(),
         status: refused.unwrap_or(exchange.response.status),
         is_refused: refused.is_some(),
-        scores: SCORES.map(|name| transaction.tx_number(name).unwrap_or(0)),
+        scores: scores.map(|name| (name, transaction.tx_number(name).unwrap_or(0))).to_vec(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The reviewed lists beside this file: where a test is wrong for the engine, and where
 //! libmodsecurity is known to be wrong.
 
+use std::path::Path;
+
 use serde_yaml::Value;
 
 /// A stage that may fail, and why.
@@ -10,6 +12,9 @@ pub(crate) struct Override {
     pub(crate) reason: String,
 }
 
+/// Rules that decisions are compared by: the version of CRS, and the paranoia level.
+pub(crate) type Rules = (u8, u8);
+
 /// A fault of libmodsecurity, and the stages in which it shows.
 pub(crate) struct Cause {
     reason: String,
@@ -18,7 +23,7 @@ pub(crate) struct Cause {
     pub(crate) mended_after: Option<String>,
     fails: Vec<String>,
     fails_mended: Vec<String>,
-    differs: Vec<(u8, Vec<String>)>,
+    differs: Vec<(Rules, Vec<String>)>,
 }
 
 impl Cause {
@@ -34,9 +39,9 @@ impl Cause {
         self.overrides(left).chain(self.overrides(&self.fails_mended))
     }
 
-    /// The stages that it decides or scores otherwise at a paranoia level.
-    pub(crate) fn differing(&self, level: u8) -> impl Iterator<Item = Override> {
-        let stages = self.differs.iter().filter(move |(at, _)| *at == level);
+    /// The stages that it decides or scores otherwise.
+    pub(crate) fn differing(&self, rules: Rules) -> impl Iterator<Item = Override> {
+        let stages = self.differs.iter().filter(move |(of, _)| *of == rules);
         stages.flat_map(|(_, stages)| self.overrides(stages))
     }
 
@@ -61,13 +66,27 @@ pub(crate) fn causes() -> Vec<Cause> {
 
 fn cause(entry: &Value) -> Cause {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+    let with = text("mended_with");
+    let is_there = with.as_ref().is_none_or(|file| Path::new(file).is_file());
+    let differs_still = with.is_none() || !is_there;
     Cause {
         reason: entry["cause"].as_str().unwrap().to_owned(),
-        mended_before: text("mended_before"),
-        mended_after: text("mended_after"),
+        mended_before: text("mended_before").filter(|_| is_there),
+        mended_after: text("mended_after").filter(|_| is_there),
         fails: stages(entry, "fails"),
         fails_mended: stages(entry, "fails_mended"),
-        differs: vec![(1, stages(entry, "differs_at_1")), (4, stages(entry, "differs_at_4"))],
+        differs: [
+            ((4, 1), "differs_at_1"),
+            ((4, 2), "differs_at_2"),
+            ((4, 3), "differs_at_3"),
+            ((4, 4), "differs_at_4"),
+            ((3, 1), "differs_by_3_at_1"),
+            ((3, 2), "differs_by_3_at_2"),
+        ]
+        .into_iter()
+        .filter(|_| differs_still)
+        .map(|(rules, key)| (rules, stages(entry, key)))
+        .collect(),
     }
 }
 

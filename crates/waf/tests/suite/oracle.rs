@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use serde_json::Value;
 
 use crate::case::Stage;
-use crate::outcome::{Outcome, SCORES};
+use crate::outcome::{Outcome, Scores};
 use crate::rules::{Setup, Source};
 use crate::{exchange, remembered};
 
@@ -56,7 +56,11 @@ impl Oracle {
             .unwrap_or_else(|memory| memory.keep(self.ask(setup, &requests)));
         assert_eq!(lines.len(), stages.len(), "libmodsecurity ended early");
         let read = |line: &String| serde_json::from_str(line).unwrap();
-        stages.iter().zip(&lines).map(|(stage, line)| outcome(stage, &read(line))).collect()
+        stages
+            .iter()
+            .zip(&lines)
+            .map(|(stage, line)| outcome(stage, &read(line), &setup.scores))
+            .collect()
     }
 
     fn ask(&self, setup: &Setup, requests: &[String]) -> Vec<String> {
@@ -74,7 +78,7 @@ impl Oracle {
     fn start(&self, setup: &Setup) -> Child {
         let mut command = Command::new(&self.program);
         command.arg("--lines");
-        for name in SCORES {
+        for name in setup.scores {
             command.args(["--tx", name]);
         }
         for source in &setup.sources {
@@ -95,7 +99,7 @@ fn send(stdin: ChildStdin, requests: &[String]) {
     stdin.flush().expect("libmodsecurity listens");
 }
 
-fn outcome(stage: &Stage, line: &Value) -> Outcome {
+fn outcome(stage: &Stage, line: &Value, scores: &Scores) -> Outcome {
     let logged = line["logged"].as_array().unwrap().iter();
     let refused = line["refused"]["status"].as_u64();
     Outcome {
@@ -103,8 +107,11 @@ fn outcome(stage: &Stage, line: &Value) -> Outcome {
         lines: line["lines"].as_array().unwrap().iter().map(exchange::bytes).collect(),
         status: refused.map_or(stage.exchange.response.status, |code| u16::try_from(code).unwrap()),
         is_refused: refused.is_some(),
-        scores: SCORES.map(|name| {
-            line["tx"][name].as_str().and_then(|score| score.parse().ok()).unwrap_or(0)
-        }),
+        scores: scores
+            .map(|name| {
+                let score = line["tx"][name].as_str().and_then(|score| score.parse().ok());
+                (name, score.unwrap_or(0))
+            })
+            .to_vec(),
     }
 }

@@ -1,12 +1,17 @@
 //! What became of a request: the rules that logged, the scores, the decision.
 
-/// The variables of CRS that are compared: its scores.
-pub(crate) const SCORES: [&str; 4] = [
+/// Variables that are compared.
+pub(crate) type Scores = [&'static str; 4];
+
+/// Those of CRS 4, and those of CRS 3.
+pub(crate) const SCORES: Scores = [
     "blocking_inbound_anomaly_score",
     "detection_inbound_anomaly_score",
     "blocking_outbound_anomaly_score",
     "detection_outbound_anomaly_score",
 ];
+pub(crate) const SCORES_OF_3: Scores =
+    ["anomaly_score", "inbound_anomaly_score", "sql_injection_score", "outbound_anomaly_score"];
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
@@ -16,8 +21,8 @@ pub(crate) struct Outcome {
     /// What the client is answered: that of the server where nothing was refused.
     pub(crate) status: u16,
     pub(crate) is_refused: bool,
-    /// As SCORES; 0 where none was set.
-    pub(crate) scores: [i64; 4],
+    /// 0 where none was set.
+    pub(crate) scores: Vec<(&'static str, i64)>,
 }
 
 impl Outcome {
@@ -27,7 +32,7 @@ impl Outcome {
         if (self.is_refused, self.status) != (theirs.is_refused, theirs.status) {
             differences.push(format!("answered {} instead of {}", self.status, theirs.status));
         }
-        for ((name, ours), theirs) in SCORES.iter().zip(self.scores).zip(theirs.scores) {
+        for ((name, ours), (_, theirs)) in self.scores.iter().zip(&theirs.scores) {
             if ours != theirs {
                 differences.push(format!("{name} {ours} instead of {theirs}"));
             }
@@ -46,7 +51,7 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::Outcome;
+    use super::{Outcome, SCORES};
 
     #[track_caller]
     fn check(ours: Outcome, theirs: Outcome, expected: &[&str]) {
@@ -55,9 +60,12 @@ mod tests {
 
     #[test]
     fn decisions_and_scores_are_compared() {
-        let ours = Outcome { scores: [5, 5, 0, 0], logged: vec![1], ..Outcome::default() };
+        let scores = |all: [i64; 4]| SCORES.into_iter().zip(all).collect();
+        let first = scores([5, 5, 0, 0]);
+        let ours = Outcome { scores: first, logged: vec![1], ..Outcome::default() };
         check(ours.clone(), Outcome { logged: vec![2], ..ours.clone() }, &[]);
-        let theirs = Outcome { scores: [5, 5, 4, 0], logged: vec![1, 7], ..ours.clone() };
+        let others = scores([5, 5, 4, 0]);
+        let theirs = Outcome { scores: others, logged: vec![1, 7], ..ours.clone() };
         let scores = "blocking_outbound_anomaly_score 0 instead of 4";
         check(ours.clone(), theirs, &[scores, "more [], fewer [7]"]);
         let theirs = Outcome { is_refused: true, status: 403, ..ours.clone() };

@@ -32,6 +32,7 @@ pub(crate) fn lines(
     program.hash(&mut hasher);
     (library.len(), library.modified().unwrap()).hash(&mut hasher);
     requests.hash(&mut hasher);
+    setup.scores.hash(&mut hasher);
     for source in &setup.sources {
         match source {
             Source::Text(text) => text.hash(&mut hasher),

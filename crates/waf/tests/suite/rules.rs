@@ -3,6 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::known::Cause;
+use crate::outcome::{SCORES, SCORES_OF_3, Scores};
+
+/// Rules of CRS that keep records of clients, or ask others about them; they are off unless a
+/// setting gives them something to do.
+pub(crate) const KEEP_STATE: [u32; 15] = [
+    901_320, 901_321, 901_420, 910_000, 910_100, 910_120, 910_140, 912_120, 912_130, 912_140,
+    912_160, 912_161, 912_170, 912_171, 949_100,
+];
 
 pub(crate) enum Source {
     Text(String),
@@ -13,6 +21,7 @@ pub(crate) struct Setup {
     pub(crate) sources: Vec<Source>,
     /// How many of them come before the rules of CRS.
     settings: usize,
+    pub(crate) scores: Scores,
 }
 
 /// What an operator sets around CRS: bodies are read, and read as what they are.
@@ -66,10 +75,27 @@ impl Setup {
         let settings = sources.len();
         let rules = tidegate_waf::builtin().iter();
         sources.extend(rules.map(|(_, text)| Source::Text((*text).to_owned())));
-        Self { sources, settings }
+        Self { sources, settings, scores: SCORES }
+    }
+
+    /// CRS 3 as Debian packages it.
+    pub(crate) fn of_3(level: u8) -> Option<Self> {
+        let (setup, crs) =
+            (Path::new("/etc/modsecurity/crs"), Path::new("/usr/share/modsecurity-crs"));
+        let setup = setup.join("crs-setup.conf");
+        let is_there = setup.is_file() && crs.join("rules").is_dir();
+        is_there.then(|| {
+            let level = format!("tx.paranoia_level={level}");
+            Self { scores: SCORES_OF_3, ..Self::with(setup, crs, "On", &level) }
+        })
     }
 
     fn new(crs: &Path, engine: &str, level: u8) -> Self {
+        let level = format!("tx.blocking_paranoia_level={level}");
+        Self::with(crs.join("crs-setup.conf.example"), crs, engine, &level)
+    }
+
+    fn with(setup: PathBuf, crs: &Path, engine: &str, level: &str) -> Self {
         let mut rules: Vec<PathBuf> = std::fs::read_dir(crs.join("rules"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -78,15 +104,15 @@ impl Setup {
         rules.sort();
         let limits = format!(
             "SecAction \"id:900005,phase:1,pass,nolog,t:none,\
-             setvar:tx.blocking_paranoia_level={level},{LIMITS}\"\n"
+             setvar:{level},{LIMITS}\"\n"
         );
         let mut sources = vec![
             Source::Text(format!("SecRuleEngine {engine}\n{BODIES}")),
-            Source::File(crs.join("crs-setup.conf.example")),
+            Source::File(setup),
             Source::Text(limits),
         ];
         let settings = sources.len();
         sources.extend(rules.into_iter().map(Source::File));
-        Self { sources, settings }
+        Self { sources, settings, scores: SCORES }
     }
 }
