@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
+use serde_yaml::Value;
 use tidegate_waf::parse::{Action, Directive, Disk, Reader};
 
 use crate::case::Stage;
@@ -52,46 +53,55 @@ pub(super) struct Tally {
     pub(super) name: &'static str,
     /// Those that expect a rule of level 1 to log.
     pub(super) attacks: Share,
-    /// Those that only expect rules not to log, and that CRS itself does not refuse at level 1.
+    /// Those that only expect rules not to log.
     pub(super) others: Share,
-    /// Those of them that CRS refuses: attacks that another of its rules knows.
-    pub(super) known_otherwise: Share,
+    /// The same, without those that were reviewed: attacks that another rule knows.
+    pub(super) harmless: Share,
+    /// Those of the others that CRS refuses at level 1, by another rule than the one that they
+    /// are about.
+    pub(super) refused_by_crs: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: refused of attacks {}, of what CRS lets pass, too, {}, of what it refuses by \
-             other rules {}",
-            self.name, self.attacks, self.others, self.known_otherwise
+            "{}: refused of attacks {}, of stages that only expect no match {}, of these without \
+             the reviewed {}; CRS at level 1 refuses {}",
+            self.name, self.attacks, self.others, self.harmless, self.refused_by_crs
         )
     }
 }
 
-pub(super) fn tally(
-    stages: &[Stage],
-    ours: &[Outcome],
-    theirs: &[Outcome],
+/// What is judged: a stage, what the rules here say of it, and what CRS says at level 1.
+pub(super) type Judged<'a> = (&'a Stage, &'a Outcome, &'a Outcome);
+
+pub(super) fn tally<'a>(
+    judged: impl Iterator<Item = Judged<'a>>,
     level_1: &BTreeSet<u32>,
+    reviewed: &[Reviewed],
 ) -> Vec<Tally> {
     let mut tallies: Vec<Tally> =
         FAMILIES.iter().map(|(name, _)| Tally { name, ..Tally::default() }).collect();
-    for ((stage, ours), theirs) in stages.iter().zip(ours).zip(theirs) {
-        let family = stage.name.get(..3).and_then(|digits| digits.parse::<u32>().ok());
-        let place =
-            FAMILIES.iter().position(|(_, files)| family.is_some_and(|f| files.contains(&f)));
-        let Some(tally) = place.and_then(|place| tallies.get_mut(place)) else { continue };
+    for (stage, ours, theirs) in judged {
+        let Some(tally) = family(stage).and_then(|place| tallies.get_mut(place)) else { continue };
         if stage.expected.expects_any_of(level_1) {
             tally.attacks.add(ours);
         } else if stage.expected.only_excludes_rules() {
-            match theirs.is_refused {
-                true => tally.known_otherwise.add(ours),
-                false => tally.others.add(ours),
+            tally.others.add(ours);
+            tally.refused_by_crs += usize::from(theirs.is_refused);
+            if !reviewed.iter().any(|one| one.stage == stage.name) {
+                tally.harmless.add(ours);
             }
         }
     }
     tallies
+}
+
+/// The place of a stage's family among `FAMILIES`.
+pub(super) fn family(stage: &Stage) -> Option<usize> {
+    let file = stage.name.get(..3).and_then(|digits| digits.parse::<u32>().ok())?;
+    FAMILIES.iter().position(|(_, files)| files.contains(&file))
 }
 
 pub(super) fn sum(tallies: &[Tally]) -> Tally {
@@ -100,13 +110,29 @@ pub(super) fn sum(tallies: &[Tally]) -> Tally {
         for (into, from) in [
             (&mut sum.attacks, &one.attacks),
             (&mut sum.others, &one.others),
-            (&mut sum.known_otherwise, &one.known_otherwise),
+            (&mut sum.harmless, &one.harmless),
         ] {
             into.refused += from.refused;
             into.all += from.all;
         }
+        sum.refused_by_crs += one.refused_by_crs;
     }
     sum
+}
+
+/// A stage that only expects some rule not to match, and is an attack that other rules know.
+pub(super) struct Reviewed {
+    pub(super) stage: String,
+}
+
+/// The list beside this file.
+pub(super) fn reviewed() -> Vec<Reviewed> {
+    let list: Value = serde_yaml::from_str(include_str!("attacks_elsewhere.yaml")).unwrap();
+    let stages = list.as_sequence().into_iter().flatten().flat_map(|entry| {
+        assert!(entry["attack"].as_str().is_some_and(|attack| !attack.is_empty()), "{entry:?}");
+        entry["stages"].as_sequence().unwrap()
+    });
+    stages.map(|stage| Reviewed { stage: stage.as_str().unwrap().to_owned() }).collect()
 }
 
 /// The rules of CRS at paranoia level 1.
