@@ -5,14 +5,14 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
+use tidegate_suite::case::Stage;
+use tidegate_suite::exchange::{Exchange, Headers};
+use tidegate_suite::outcome::{Outcome, Scores};
 use tidegate_waf::parse::{Disk, Fault, Reader};
 use tidegate_waf::{
     Connection, RefusalKind, RequestHead, ResponseHead, RuleSet, Transaction, Verdict,
 };
 
-use crate::case::Stage;
-use crate::exchange::{Exchange, Headers};
-use crate::outcome::{Outcome, Scores};
 use crate::rules::{KEEP_STATE, Setup, Source};
 
 /// What a refusal without an answer counts as, and one by a budget, which is the proxy's to name.

@@ -4,13 +4,7 @@
 use std::path::Path;
 
 use serde_yaml::Value;
-
-/// A stage that may fail, and why.
-#[derive(Clone, Debug)]
-pub(crate) struct Override {
-    pub(crate) stage: String,
-    pub(crate) reason: String,
-}
+use tidegate_suite::known::Override;
 
 /// Rules that decisions are compared by: the version of CRS, and the paranoia level.
 pub(crate) type Rules = (u8, u8);
@@ -51,12 +45,7 @@ impl Cause {
 }
 
 pub(crate) fn overrides() -> Vec<Override> {
-    let list: Value = serde_yaml::from_str(include_str!("overrides.yaml")).unwrap();
-    let entries = list.as_sequence().into_iter().flatten();
-    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
-    entries
-        .map(|entry| Override { stage: text(entry, "stage"), reason: text(entry, "reason") })
-        .collect()
+    tidegate_suite::known::overrides(include_str!("overrides.yaml"))
 }
 
 pub(crate) fn causes() -> Vec<Cause> {

@@ -7,10 +7,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::case::Stage;
-use crate::outcome::{Outcome, Scores};
+use tidegate_suite::case::Stage;
+use tidegate_suite::exchange;
+use tidegate_suite::outcome::{Outcome, Scores};
+
+use crate::remembered;
 use crate::rules::{Setup, Source};
-use crate::{exchange, remembered};
 
 const SOURCES: [&str; 2] = ["oracle.cpp", "json.hpp"];
 

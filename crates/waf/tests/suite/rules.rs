@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use tidegate_suite::SETTINGS;
+use tidegate_suite::outcome::{SCORES, SCORES_OF_3, Scores};
+
 use crate::known::Cause;
-use crate::outcome::{SCORES, SCORES_OF_3, Scores};
 
 /// Rules of CRS that keep records of clients, or ask others about them; they are off unless a
 /// setting gives them something to do.
@@ -38,11 +40,6 @@ SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\+|/)|text/)xml" \
 SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+\+)?json" \
     "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
 "#;
-
-/// The settings that the tests are written for.
-const LIMITS: &str = "setvar:tx.crs_validate_utf8_encoding=1,setvar:tx.arg_name_length=100,\
-    setvar:tx.arg_length=400,setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,\
-    setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535";
 
 impl Setup {
     /// How the tests are meant to be run: every rule, and none refuses.
@@ -104,7 +101,7 @@ impl Setup {
         rules.sort();
         let limits = format!(
             "SecAction \"id:900005,phase:1,pass,nolog,t:none,\
-             setvar:{level},{LIMITS}\"\n"
+             setvar:{level},{SETTINGS}\"\n"
         );
         let mut sources = vec![
             Source::Text(format!("SecRuleEngine {engine}\n{BODIES}")),

@@ -1,7 +1,8 @@
 //! How browsers, applications and scripts send values: as a query, a form, JSON and so on.
 
+use tidegate_suite::exchange::{Exchange, Response};
+
 use super::chance::Chance;
-use crate::exchange::{Exchange, Response};
 
 pub(super) const CARRIERS: [Carrier; 12] = [
     Carrier::Query(Escapes::Percent),

@@ -5,10 +5,9 @@ use std::fmt;
 use std::path::Path;
 
 use serde_yaml::Value;
+use tidegate_suite::case::Stage;
+use tidegate_suite::outcome::Outcome;
 use tidegate_waf::parse::{Action, Directive, Disk, Reader};
-
-use crate::case::Stage;
-use crate::outcome::Outcome;
 
 /// What the rules claim to know, by the numbers of the files of CRS that know it.
 const FAMILIES: [(&str, &[u32]); 9] = [

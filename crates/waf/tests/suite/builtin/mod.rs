@@ -9,11 +9,13 @@ mod families;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::exchange::Exchange;
-use crate::outcome::Outcome;
-use crate::report::say;
+use tidegate_suite::exchange::Exchange;
+use tidegate_suite::outcome::Outcome;
+use tidegate_suite::report::say;
+use tidegate_suite::{case, crs};
+
+use crate::engine;
 use crate::rules::Setup;
-use crate::{case, crs, engine};
 use families::{Judged, Reviewed};
 use ordinary::{Ordinary, REQUESTS, SEED};
 use values::Values;

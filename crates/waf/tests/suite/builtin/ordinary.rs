@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidegate_suite::exchange::Exchange;
+
 use super::carrier::{CARRIERS, Carrier, carry};
 use super::chance::Chance;
 use super::values::Values;
-use crate::exchange::Exchange;
 
 pub(super) const REQUESTS: usize = 2_000;
 /// Of the test; others serve to look for more.

@@ -12,17 +12,21 @@ use crate::request;
 
 /// What a server answers that cannot read a request: nothing that rules decide.
 const MALFORMED: u16 = 400;
+/// The pattern of the tests for any rule.
+const ANY_ID: &str = r#"\[id "\d+"\]"#;
 
-pub(crate) struct Stage {
+pub struct Stage {
     /// The rule and the number of the test, as CRS names them: 942100-3, and /2 in a second stage.
-    pub(crate) name: String,
-    pub(crate) file: String,
-    pub(crate) exchange: Exchange,
-    pub(crate) expected: Expected,
+    pub name: String,
+    pub file: String,
+    pub exchange: Exchange,
+    /// What a client of HTTP/1 sends.
+    pub wire: Vec<u8>,
+    pub expected: Expected,
 }
 
 #[derive(Default)]
-pub(crate) struct Expected {
+pub struct Expected {
     ids: Vec<u32>,
     no_ids: Vec<u32>,
     line: Option<String>,
@@ -51,7 +55,7 @@ impl Expected {
     }
 
     /// Whether it speaks of what rules log.
-    pub(crate) fn is_of_rules(&self) -> bool {
+    pub fn is_of_rules(&self) -> bool {
         !self.ids.is_empty()
             || !self.no_ids.is_empty()
             || self.line.is_some()
@@ -59,20 +63,48 @@ impl Expected {
     }
 
     /// Whether one of `rules` is to log.
-    pub(crate) fn expects_any_of(&self, rules: &BTreeSet<u32>) -> bool {
+    pub fn expects_any_of(&self, rules: &BTreeSet<u32>) -> bool {
         self.ids.iter().any(|id| rules.contains(id))
     }
 
     /// Whether all that is said is that rules are not to log.
-    pub(crate) fn only_excludes_rules(&self) -> bool {
+    pub fn only_excludes_rules(&self) -> bool {
         self.ids.is_empty() && !self.no_ids.is_empty()
     }
 
+    /// Whether one is to log that something more than its id is expected of.
+    pub fn is_of_text(&self) -> bool {
+        [&self.line, &self.no_line].into_iter().flatten().any(|pattern| pattern != ANY_ID)
+    }
+
+    /// Whether a server is to refuse it before rules see it.
+    pub fn is_of_parsers(&self) -> bool {
+        self.status == Some(MALFORMED)
+    }
+
+    /// Whether rules are to log, so that it is known that they saw the request.
+    pub fn includes_rules(&self) -> bool {
+        !self.ids.is_empty() || self.line.is_some()
+    }
+
     /// What is not as expected; None where only a parser of HTTP could be judged.
-    pub(crate) fn faults(&self, outcome: &Outcome) -> Option<Vec<String>> {
-        if !self.is_of_rules() && self.status == Some(MALFORMED) {
-            return None;
+    pub fn faults(&self, outcome: &Outcome) -> Option<Vec<String>> {
+        if self.is_of_parsers() {
+            return self.is_of_rules().then(|| self.faults_of_rules(outcome));
         }
+        Some(self.faults_with_status(outcome))
+    }
+
+    /// What is not as expected where a server has read the request.
+    pub fn faults_with_status(&self, outcome: &Outcome) -> Vec<String> {
+        let mut faults = self.faults_of_rules(outcome);
+        if let Some(status) = self.status.filter(|status| *status != outcome.status) {
+            faults.push(format!("status {} instead of {status}", outcome.status));
+        }
+        faults
+    }
+
+    fn faults_of_rules(&self, outcome: &Outcome) -> Vec<String> {
         let mut faults = Vec::new();
         for id in self.ids.iter().filter(|id| !outcome.logged.contains(id)) {
             faults.push(format!("{id} is not among {:?}", outcome.logged));
@@ -86,11 +118,7 @@ impl Expected {
         if let Some(pattern) = self.no_line.as_ref().filter(|pattern| outcome.has_line(pattern)) {
             faults.push(format!("a line matches {pattern}: {}", outcome.shown_lines()));
         }
-        let status = self.status.filter(|status| *status != MALFORMED);
-        if let Some(status) = status.filter(|status| *status != outcome.status) {
-            faults.push(format!("status {} instead of {status}", outcome.status));
-        }
-        Some(faults)
+        faults
     }
 }
 
@@ -107,7 +135,7 @@ impl Outcome {
 }
 
 /// All stages below a directory, in the order of the names of files.
-pub(crate) fn read(directory: &Path) -> Vec<Stage> {
+pub fn read(directory: &Path) -> Vec<Stage> {
     let mut files = Vec::new();
     find(directory, &mut files);
     files.sort();
@@ -143,6 +171,7 @@ fn read_file(path: &Path) -> Vec<Stage> {
                 name: format!("{name}-{id}{later}"),
                 file: path.display().to_string(),
                 exchange: request::build(&stage["input"]),
+                wire: request::wire(&stage["input"]),
                 expected: Expected::read(&stage["output"]),
             });
         }
@@ -174,6 +203,23 @@ mod tests {
         check("{log: {no_match_regex: 'a.c'}}", &[], &["abc"], Some(1));
         check("{status: 200}", &[], &[], Some(0));
         check("{status: 403}", &[], &[], Some(1));
+    }
+
+    #[test]
+    fn a_server_is_asked_for_the_status_of_what_is_malformed() {
+        let refused = Outcome { status: 400, ..Outcome::default() };
+        let expected = Expected::read(&serde_yaml::from_str("{status: 400}").unwrap());
+        assert_eq!(expected.faults_with_status(&refused), [""; 0]);
+        assert_eq!(expected.faults_with_status(&Outcome::default()).len(), 1);
+    }
+
+    #[test]
+    fn tells_ids_from_what_else_rules_say() {
+        let is_of_text =
+            |output: &str| Expected::read(&serde_yaml::from_str(output).unwrap()).is_of_text();
+        assert!(is_of_text("{log: {match_regex: 'found within'}}"));
+        assert!(!is_of_text(r#"{log: {no_match_regex: '\[id "\d+"\]'}}"#));
+        assert!(!is_of_text("{log: {expect_ids: [1]}}"));
     }
 
     #[test]

@@ -9,57 +9,92 @@ use crate::{backend, form, framing};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(crate) fn build(input: &Value) -> Exchange {
-    let mut exchange = match input.get("encoded_request").and_then(Value::as_str) {
-        Some(encoded) => framing::parse(&from_base64(encoded)),
-        None => written(input),
+/// What passes in a stage as a server reads it, with the answer to it.
+pub fn build(input: &Value) -> Exchange {
+    let mut exchange = match encoded(input) {
+        Some(bytes) => framing::parse(&bytes),
+        None => Written::read(input).exchange(),
     };
     exchange.response = backend::respond(&exchange);
     exchange
 }
 
-fn written(input: &Value) -> Exchange {
-    let text = |key: &str, default: &str| input.get(key).map_or_else(|| default.to_owned(), scalar);
-    let method = text("method", "GET");
-    let mut headers: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in input.get("headers").and_then(Value::as_mapping).into_iter().flatten() {
-        headers.insert(scalar(name), scalar(value));
-    }
-    let mut body = repeated(&text("data", "")).into_bytes();
-    let completes = input.get("autocomplete_headers").and_then(Value::as_bool).unwrap_or(true);
-    if completes && !body.is_empty() {
-        complete(&mut headers, "Content-Type", FORM);
-        if headers["Content-Type"] == FORM {
-            body = form::escaped(&body);
+/// The bytes that a client of HTTP/1 sends.
+pub fn wire(input: &Value) -> Vec<u8> {
+    encoded(input).unwrap_or_else(|| Written::read(input).bytes())
+}
+
+fn encoded(input: &Value) -> Option<Vec<u8>> {
+    input.get("encoded_request").and_then(Value::as_str).map(from_base64)
+}
+
+/// A request that a test writes part by part, completed.
+struct Written {
+    method: String,
+    target: String,
+    version: String,
+    /// The order of the names is that in which they are sent.
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Written {
+    fn read(input: &Value) -> Self {
+        let text =
+            |key: &str, default: &str| input.get(key).map_or_else(|| default.to_owned(), scalar);
+        let method = text("method", "GET");
+        let mut headers: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in input.get("headers").and_then(Value::as_mapping).into_iter().flatten()
+        {
+            headers.insert(scalar(name), scalar(value));
         }
-    }
-    if headers.get("Content-Type").is_some_and(|value| value.starts_with("multipart/form-data;")) {
-        body = with_crlf(&body);
-    }
-    if completes {
-        complete(&mut headers, "Connection", "close");
-        if !body.is_empty() || has_length(&method) {
-            complete(&mut headers, "Content-Length", &body.len().to_string());
+        let mut body = repeated(&text("data", "")).into_bytes();
+        let completes = input.get("autocomplete_headers").and_then(Value::as_bool).unwrap_or(true);
+        if completes && !body.is_empty() {
+            complete(&mut headers, "Content-Type", FORM);
+            if headers["Content-Type"] == FORM {
+                body = form::escaped(&body);
+            }
         }
+        let kind = headers.get("Content-Type");
+        if kind.is_some_and(|value| value.starts_with("multipart/form-data;")) {
+            body = with_crlf(&body);
+        }
+        if completes {
+            complete(&mut headers, "Connection", "close");
+            if !body.is_empty() || has_length(&method) {
+                complete(&mut headers, "Content-Length", &body.len().to_string());
+            }
+        }
+        let (target, version) = (text("uri", "/"), text("version", "HTTP/1.1"));
+        Written { method, target, version, headers, body }
     }
-    // The order of the names is that in which they are sent.
-    let headers = headers
-        .into_iter()
-        .map(|(name, value)| (name.into_bytes(), framing::trim(value.as_bytes()).to_vec()));
-    let headers = headers.collect();
-    let body = framing::framed(&headers, &body);
-    let protocol = match text("version", "HTTP/1.1") {
+
+    fn exchange(self) -> Exchange {
+        let headers = self
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.into_bytes(), framing::trim(value.as_bytes()).to_vec()));
+        let headers = headers.collect();
+        let body = framing::framed(&headers, &self.body);
         // A request line of two words is that of HTTP/0.9.
-        version if version.is_empty() => "HTTP/0.9".to_owned(),
-        version => version,
-    };
-    Exchange {
-        method: method.into_bytes(),
-        target: text("uri", "/").into_bytes(),
-        protocol: protocol.into_bytes(),
-        headers,
-        body,
-        ..Exchange::default()
+        let protocol = if self.version.is_empty() { "HTTP/0.9".to_owned() } else { self.version };
+        Exchange {
+            method: self.method.into_bytes(),
+            target: self.target.into_bytes(),
+            protocol: protocol.into_bytes(),
+            headers,
+            body,
+            ..Exchange::default()
+        }
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        let mut head = format!("{} {} {}\r\n", self.method, self.target, self.version);
+        for (name, value) in &self.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        [head.as_bytes(), b"\r\n", &self.body].concat()
     }
 }
 
@@ -110,7 +145,7 @@ fn scalar(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::build;
+    use super::{build, wire};
 
     #[track_caller]
     fn check(input: &str, headers: &[(&str, &str)], body: &str) {
@@ -156,5 +191,19 @@ mod tests {
             ],
             "a\r\nb111",
         );
+    }
+
+    #[test]
+    fn sends_what_is_written_and_completed() {
+        let sent = |input: &str| String::from_utf8(wire(&serde_yaml::from_str(input).unwrap()));
+        assert_eq!(
+            sent("{method: PUT, uri: '/a b', headers: {Host: ' b'}, data: 'x', version: ''}"),
+            Ok(format!(
+                "PUT /a b \r\nConnection: close\r\nContent-Length: 1\r\nContent-Type: {}\r\n\
+                 Host:  b\r\n\r\nx",
+                super::FORM
+            ))
+        );
+        assert_eq!(sent("{encoded_request: 'R0VUIC8='}").as_deref(), Ok("GET /"));
     }
 }

@@ -1,33 +1,33 @@
 //! What became of a request: the rules that logged, the scores, the decision.
 
 /// Variables that are compared.
-pub(crate) type Scores = [&'static str; 4];
+pub type Scores = [&'static str; 4];
 
 /// Those of CRS 4, and those of CRS 3.
-pub(crate) const SCORES: Scores = [
+pub const SCORES: Scores = [
     "blocking_inbound_anomaly_score",
     "detection_inbound_anomaly_score",
     "blocking_outbound_anomaly_score",
     "detection_outbound_anomaly_score",
 ];
-pub(crate) const SCORES_OF_3: Scores =
+pub const SCORES_OF_3: Scores =
     ["anomaly_score", "inbound_anomaly_score", "sql_injection_score", "outbound_anomaly_score"];
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) logged: Vec<u32>,
+pub struct Outcome {
+    pub logged: Vec<u32>,
     /// What a rule that logged says: `[id "1"] [msg "..."] [data "..."]` and maybe more.
-    pub(crate) lines: Vec<Vec<u8>>,
+    pub lines: Vec<Vec<u8>>,
     /// What the client is answered: that of the server where nothing was refused.
-    pub(crate) status: u16,
-    pub(crate) is_refused: bool,
+    pub status: u16,
+    pub is_refused: bool,
     /// 0 where none was set.
-    pub(crate) scores: Vec<(&'static str, i64)>,
+    pub scores: Vec<(&'static str, i64)>,
 }
 
 impl Outcome {
     /// What another judge of the same request finds otherwise.
-    pub(crate) fn differences(&self, theirs: &Self) -> Vec<String> {
+    pub fn differences(&self, theirs: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         if (self.is_refused, self.status) != (theirs.is_refused, theirs.status) {
             differences.push(format!("answered {} instead of {}", self.status, theirs.status));

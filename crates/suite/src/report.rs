@@ -1,5 +1,6 @@
 //! What is told of a run: every stage is counted as something, and every fault named.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 
@@ -7,38 +8,41 @@ use crate::case::Stage;
 use crate::known::Override;
 
 /// Told though the test passes; what is printed otherwise, only failures show.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("a test has a place to speak");
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub struct Tally {
     passed: usize,
     failed: Vec<String>,
     overridden: Vec<String>,
-    left_to_parsers: usize,
+    /// What was not run, by the reason.
+    left: BTreeMap<&'static str, usize>,
 }
 
 impl Tally {
-    /// Counts a stage with its faults; with None it was not for rules to judge.
-    pub(crate) fn add(&mut self, stage: &Stage, faults: Option<Vec<String>>, known: &[Override]) {
-        match faults {
-            None => self.left_to_parsers += 1,
-            Some(faults) if faults.is_empty() => self.passed += 1,
-            Some(_) if known.iter().any(|known| known.stage == stage.name) => {
-                self.overridden.push(stage.name.clone());
-            }
-            Some(faults) => {
-                self.failed.push(format!("{} ({}): {}", stage.name, stage.file, faults.join("; ")))
-            }
+    /// Counts a stage with its faults.
+    pub fn add(&mut self, stage: &Stage, faults: &[String], known: &[Override]) {
+        if faults.is_empty() {
+            self.passed += 1;
+        } else if known.iter().any(|known| known.stage == stage.name) {
+            self.overridden.push(stage.name.clone());
+        } else {
+            self.failed.push(format!("{} ({}): {}", stage.name, stage.file, faults.join("; ")));
         }
     }
 
-    pub(crate) fn is_clean(&self, known: &[Override]) -> bool {
+    /// Counts a stage that was not run.
+    pub fn leave(&mut self, reason: &'static str) {
+        *self.left.entry(reason).or_default() += 1;
+    }
+
+    pub fn is_clean(&self, known: &[Override]) -> bool {
         self.failed.is_empty() && self.needless(known).next().is_none()
     }
 
-    pub(crate) fn faults(&self, known: &[Override]) -> String {
+    pub fn faults(&self, known: &[Override]) -> String {
         let needless = self.needless(known);
         let needless =
             needless.map(|known| format!("{}: needs no exception ({})", known.stage, known.reason));
@@ -54,14 +58,9 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} stages passed, {} failed, {} overridden; {} more are for a parser of HTTP",
-            self.passed,
-            self.failed.len(),
-            self.overridden.len(),
-            self.left_to_parsers
-        )
+        let (failed, overridden) = (self.failed.len(), self.overridden.len());
+        write!(f, "{} stages passed, {failed} failed, {overridden} overridden", self.passed)?;
+        self.left.iter().try_for_each(|(reason, count)| write!(f, "; {count} not run: {reason}"))
     }
 }
 
@@ -73,30 +72,38 @@ mod tests {
     use crate::known::Override;
 
     #[track_caller]
-    fn check(faults: Option<&[&str]>, known: &[&str], is_clean: bool, expected: &str) {
+    fn check(faults: &[&str], known: &[&str], is_clean: bool, expected: &str) {
         let stage = Stage {
             name: "1-1".to_owned(),
             file: "f".to_owned(),
             exchange: Exchange::default(),
+            wire: Vec::new(),
             expected: Expected::default(),
         };
         let known = known.iter().map(|stage| (*stage).to_owned());
         let known: Vec<Override> =
             known.map(|stage| Override { stage, reason: "r".to_owned() }).collect();
         let mut tally = Tally::default();
-        let faults = faults.map(|faults| faults.iter().map(|f| (*f).to_owned()).collect());
-        tally.add(&stage, faults, &known);
+        let faults: Vec<String> = faults.iter().map(|fault| (*fault).to_owned()).collect();
+        tally.add(&stage, &faults, &known);
         assert_eq!(tally.is_clean(&known), is_clean, "{tally}");
         assert!(tally.faults(&known).contains(expected), "{}", tally.faults(&known));
     }
 
     #[test]
     fn only_what_fails_is_excused() {
-        check(Some(&[]), &[], true, "0 faults");
-        check(None, &[], true, "0 faults");
-        check(Some(&["a", "b"]), &[], false, "1-1 (f): a; b");
-        check(Some(&["a"]), &["1-1"], true, "0 faults");
-        check(Some(&[]), &["1-1"], false, "1-1: needs no exception (r)");
-        check(Some(&["a"]), &["1-1", "2-2"], false, "2-2: needs no exception");
+        check(&[], &[], true, "0 faults");
+        check(&["a", "b"], &[], false, "1-1 (f): a; b");
+        check(&["a"], &["1-1"], true, "0 faults");
+        check(&[], &["1-1"], false, "1-1: needs no exception (r)");
+        check(&["a"], &["1-1", "2-2"], false, "2-2: needs no exception");
+    }
+
+    #[test]
+    fn what_is_not_run_is_told_with_the_reason() {
+        let mut tally = Tally::default();
+        ["a", "b", "a"].into_iter().for_each(|reason| tally.leave(reason));
+        let told = "0 stages passed, 0 failed, 0 overridden; 2 not run: a; 1 not run: b";
+        assert_eq!(tally.to_string(), told);
     }
 }

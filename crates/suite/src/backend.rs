@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::exchange::{Exchange, Response, from_base64};
 
-pub(crate) fn respond(request: &Exchange) -> Response {
+pub fn respond(request: &Exchange) -> Response {
     let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
     let is_reflected = path == b"/reflect" || path.starts_with(b"/reflect/");
     if request.method != b"POST" || !is_reflected {

@@ -1,9 +1,9 @@
 //! What a server of HTTP/1 makes of the bytes of a request: where the body begins and ends.
 
-use crate::exchange::{Exchange, Headers};
+use crate::exchange::{self, Exchange, Headers};
 
 /// A whole request, as bytes.
-pub(crate) fn parse(bytes: &[u8]) -> Exchange {
+pub fn parse(bytes: &[u8]) -> Exchange {
     let (head, body) = split_once(bytes, b"\r\n\r\n").unwrap();
     let (line, fields) = split_once(head, b"\r\n").unwrap_or((head, b""));
     let mut words = line.splitn(3, |byte| *byte == b' ');
@@ -20,21 +20,29 @@ fn field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 }
 
 /// Without the spaces around a value of a field (RFC 9110 §5.5).
-pub(crate) fn trim(value: &[u8]) -> &[u8] {
+pub fn trim(value: &[u8]) -> &[u8] {
     value.trim_ascii()
 }
 
 /// The body within what follows the head (RFC 9112 §6.3).
-pub(crate) fn framed(headers: &Headers, rest: &[u8]) -> Vec<u8> {
-    let find = |wanted: &[u8]| {
-        headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
-    };
-    if find(b"transfer-encoding").is_some_and(|value| value.ends_with(b"chunked")) {
+pub fn framed(headers: &Headers, rest: &[u8]) -> Vec<u8> {
+    if is_chunked(headers) {
         return unchunked(rest);
     }
-    let length = find(b"content-length").and_then(|value| std::str::from_utf8(value).ok());
-    let length: usize = length.and_then(|value| value.parse().ok()).unwrap_or(0);
+    let length = length(headers);
     rest.get(..length).unwrap_or(rest).to_vec()
+}
+
+pub fn is_chunked(headers: &Headers) -> bool {
+    let coding = exchange::field(headers, b"transfer-encoding");
+    coding.is_some_and(|value| value.ends_with(b"chunked"))
+}
+
+/// The length that a head gives its body; 0 where it gives none.
+pub fn length(headers: &Headers) -> usize {
+    let length = exchange::field(headers, b"content-length");
+    let length = length.and_then(|value| std::str::from_utf8(value).ok());
+    length.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
 fn unchunked(mut rest: &[u8]) -> Vec<u8> {
@@ -51,7 +59,7 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     body
 }
 
-pub(crate) fn split_once<'a>(bytes: &'a [u8], between: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+pub fn split_once<'a>(bytes: &'a [u8], between: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = bytes.windows(between.len()).position(|window| window == between)?;
     Some((&bytes[..at], &bytes[at + between.len()..]))
 }

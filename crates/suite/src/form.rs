@@ -1,7 +1,7 @@
 //! How go-ftw escapes the fields of a form that a test writes plainly.
 
 /// The body as it is sent: escaped field by field, unless it looks escaped.
-pub(crate) fn escaped(body: &[u8]) -> Vec<u8> {
+pub fn escaped(body: &[u8]) -> Vec<u8> {
     if unescaped(body).as_deref() != Some(body) {
         return body.to_vec();
     }
