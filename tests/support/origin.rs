@@ -25,6 +25,7 @@ pub(crate) struct Origin {
 #[derive(Default)]
 struct Seen {
     connections: AtomicUsize,
+    ended: AtomicUsize,
     requests: AtomicUsize,
     /// The bytes of each connection, in the order they were opened.
     bytes: Mutex<Vec<Vec<u8>>>,
@@ -95,6 +96,13 @@ impl Origin {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
+    /// Waits until this many connections have ended, and all that came on them was read.
+    pub(crate) fn await_ended(&self, count: usize) {
+        poll(&format!("the end of {count} connections"), || {
+            (self.seen.ended.load(Ordering::SeqCst) >= count).then_some(())
+        });
+    }
+
     /// Requests read to their end by [`Conn::request`].
     pub(crate) fn requests(&self) -> usize {
         self.seen.requests.load(Ordering::SeqCst)
@@ -154,7 +162,8 @@ where
             let Some(stream) = secure(stream, tls).await else {
                 return;
             };
-            script(Conn { stream, index, seen, read: Vec::new() }).await;
+            script(Conn { stream, index, seen: seen.clone(), read: Vec::new() }).await;
+            seen.ended.fetch_add(1, Ordering::SeqCst);
         });
     }
 }
