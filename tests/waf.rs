@@ -1,17 +1,21 @@
 //! Requests before rules: what of them is waited for, and what goes on.
 
+mod core_rules;
 mod ends;
 mod files;
 mod held;
 mod never;
 mod over;
 mod profiles;
+mod reload;
 mod told;
 
 use std::fmt::Display;
+use std::fs;
 use std::net::SocketAddr;
 
 use http::Request;
+use tempfile::TempDir;
 
 use crate::support::origin::{Conn, ok};
 use crate::support::{Client, Edge, H2Client, Origin, Response};
@@ -139,4 +143,36 @@ fn h1(by: By, method: &str, body: &str) -> String {
 /// The status that a body gets on a connection of its own.
 async fn status(edge: &Edge, by: By, body: &str) -> u16 {
     Asking::connect(edge.addr(), by).await.send(by, "POST", body).await.status
+}
+
+/// What a browser sends along; rules against tools miss it otherwise.
+const BROWSER: &str =
+    "user-agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0\r\naccept: */*\r\n";
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+/// A proxy that answers by itself what this profile lets pass.
+fn answering(profile: &str, rules: &TempDir) -> Edge {
+    let site = "
+listeners: [{ address: '127.0.0.1:{port}', protocols: [h1, h2c] }]
+waf: { own: {profile} }
+defaults: { waf: own }
+routes: [{ respond: {} }, { match: { path: /off }, respond: {}, waf: off }]
+";
+    let rules = rules.path().display();
+    let profile = profile.replace("DIR", &rules.to_string());
+    Edge::start_with(site, &[("profile", &profile)])
+}
+
+async fn get(edge: &Edge, target: &str) -> u16 {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: a.example\r\n{BROWSER}\r\n");
+    Client::ask(edge.addr(), request).await.status
 }

@@ -1,9 +1,6 @@
 //! What a profile says of its rules.
 
-use std::fs;
 use std::process::Command;
-
-use tempfile::TempDir;
 
 use super::*;
 
@@ -15,38 +12,6 @@ SecRule TX:blocking_paranoia_level "@ge 2" "id:200,phase:1,deny,status:403,log,c
 SecRule TX:inbound_anomaly_score_threshold "@le 3" "id:300,phase:1,deny,status:403,log,chain"
     SecRule ARGS:score "@streq 3"
 "#;
-
-/// What a browser sends along; rules against tools miss it otherwise.
-const BROWSER: &str =
-    "user-agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0\r\naccept: */*\r\n";
-
-fn folder(files: &[(&str, &str)]) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    dir
-}
-
-/// A proxy that answers by itself what this profile lets pass.
-fn answering(profile: &str, rules: &TempDir) -> Edge {
-    let site = "
-listeners: [{ address: '127.0.0.1:{port}' }]
-waf: { own: {profile} }
-defaults: { waf: own }
-routes: [{ respond: {} }, { match: { path: /off }, respond: {}, waf: off }]
-";
-    let rules = rules.path().display();
-    let profile = profile.replace("DIR", &rules.to_string());
-    Edge::start_with(site, &[("profile", &profile)])
-}
-
-async fn get(edge: &Edge, target: &str) -> u16 {
-    let request = format!("GET {target} HTTP/1.1\r\nhost: a.example\r\n{BROWSER}\r\n");
-    Client::ask(edge.addr(), request).await.status
-}
 
 #[track_caller]
 fn assert_statuses(found: &[(&str, u16)], expected: &[(&str, u16)]) {
