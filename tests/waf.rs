@@ -8,6 +8,7 @@ mod never;
 mod over;
 mod profiles;
 mod reload;
+mod seen;
 mod told;
 
 use std::fmt::Display;

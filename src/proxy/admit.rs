@@ -44,9 +44,16 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     session.set_ignore_info_resp(is_old);
     ctx.exchange = Some(exchange);
     let request = session.req_header_mut();
+    ctx.absolute_target = absolute_target(request);
     fields::join_cookies(request)?;
     fields::forget_request_case(request);
     Ok(())
+}
+
+/// The target, unless it is a path; it is gone with the case of names.
+fn absolute_target(request: &RequestHeader) -> Option<String> {
+    let target = str::from_utf8(request.raw_path()).ok()?;
+    (!target.starts_with('/')).then(|| target.to_owned())
 }
 
 /// Lets a request in: to a server (`None`), to an answer of ours, or not.
@@ -247,6 +254,7 @@ fn set_query(
     query: Option<&str>,
     ctx: &mut Context,
 ) -> Result<(), Refusal> {
+    ctx.absolute_target = None;
     ctx.written_query = request.uri.query().map(str::to_owned);
     let path = request.uri.path();
     let target = match query {

@@ -31,6 +31,8 @@ pub(crate) struct Context {
     pub(super) route: Option<Arc<Route>>,
     /// What the route's access has found out.
     pub(super) granted: Granted,
+    /// The target as the client wrote it, where that is no path; pingora forgets it.
+    pub(super) absolute_target: Option<String>,
     /// The query as the client wrote it, where the request has another one since.
     pub(super) written_query: Option<String>,
     /// That it is counted among its client's requests, until it is over.
@@ -150,6 +152,7 @@ impl Context {
             request_id: None,
             route: None,
             granted: Granted::default(),
+            absolute_target: None,
             written_query: None,
             under_way: None,
             permit: None,

@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{Version, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
@@ -42,7 +43,7 @@ pub(super) fn head(
     let port = connection.peer.port();
     let (inspection, verdict) = profile.inspect(&Asked {
         head,
-        target: request.uri.path_and_query().map_or("", |target| target.as_str()),
+        target: ctx.absolute_target.as_deref().unwrap_or_else(|| path_and_query(request)),
         version: request.version,
         client: SocketAddr::new(client.address, port),
         server: connection.listener.address,
@@ -52,6 +53,10 @@ pub(super) fn head(
     verdict?;
     ctx.inspection = Some(inspection);
     Ok(())
+}
+
+fn path_and_query(request: &RequestHeader) -> &str {
+    request.uri.path_and_query().map_or("", PathAndQuery::as_str)
 }
 
 /// Judges a body before anybody gets any of it; `is_sent` unless nobody will.

@@ -12,7 +12,7 @@ use super::{Asked, Blocked, Findings};
 /// What the Core Rule Set, and our own rules, call the score of a request.
 const SCORES: [&str; 2] = ["blocking_inbound_anomaly_score", "anomaly_score"];
 /// Ids that are told of one request.
-const MOST_IDS: usize = 32;
+const MOST_IDS: usize = 64;
 
 /// One request before the rules.
 #[derive(Debug)]
@@ -39,7 +39,9 @@ impl Judge {
         let fields = asked.head.headers;
         // Over HTTP/2 it is no field, and rules look for it there.
         let host = (!fields.contains_key(header::HOST)).then(|| asked.head.host_and_port());
-        let host = host.as_ref().map(|host| (&b"host"[..], host.as_bytes()));
+        // A client of HTTP/1.0 may name none.
+        let host = host.as_ref().filter(|host| !host.is_empty());
+        let host = host.map(|host| (&b"host"[..], host.as_bytes()));
         let fields =
             fields.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         let headers: Vec<_> = host.into_iter().chain(fields).collect();

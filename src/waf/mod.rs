@@ -42,7 +42,7 @@ pub(crate) struct Profile {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub head: &'a Head<'a>,
-    /// The target as the client wrote it.
+    /// The target as the client wrote it, whatever its form.
     pub target: &'a str,
     pub version: Version,
     pub client: SocketAddr,
