@@ -9,6 +9,7 @@ mod over;
 mod profiles;
 mod reload;
 mod seen;
+mod suite;
 mod told;
 
 use std::fmt::Display;

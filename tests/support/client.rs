@@ -89,10 +89,16 @@ impl Client {
 
     /// The next answer; none if the peer closes without a word.
     pub(crate) async fn response_or_closed(&mut self) -> Option<Response> {
+        let head = self.head_or_closed().await?;
+        Some(self.body_of(head).await)
+    }
+
+    /// The next head; none if the peer closes without a word.
+    pub(crate) async fn head_or_closed(&mut self) -> Option<Response> {
         if self.read.is_empty() && self.more().await == 0 {
             return None;
         }
-        Some(self.response().await)
+        Some(self.response_head().await)
     }
 
     /// The next head; its body, if it has one, is still to be read.
