@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, Route};
 use crate::fault::{Faults, KeyPath};
-use crate::waf::{self, Named, Profile};
+use crate::waf::{self, Named, Profile, Shelf};
 
 use super::names;
 
@@ -21,13 +21,13 @@ pub(super) fn build(config: &Config) -> Result<Profiles, Faults> {
     }
     all.extend(config.waf.iter().map(|(name, config)| (name.as_str(), config)));
     let mut faults = Faults::none();
-    let mut built = Profiles::new();
+    let (mut built, mut shelf) = (Profiles::new(), Shelf::default());
     for (name, config) in all {
         faults.collect(name, names::check(name));
         if name == "off" {
             faults.extend(Faults::at(name, "is what routes without a profile say"));
         }
-        if let Some(profile) = faults.collect(name, Profile::new(config)) {
+        if let Some(profile) = faults.collect(name, Profile::new(config, &mut shelf)) {
             built.insert(name.to_owned(), profile.map(Arc::new));
         }
     }

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Version;
-use tidegate_waf::RuleSet;
+use tidegate_waf::{Common, RuleSet};
 
 use crate::fault::Faults;
 use crate::sanitise::Head;
@@ -37,6 +37,10 @@ pub(crate) struct Profile {
     /// What of the rules does not act.
     pub warnings: Vec<String>,
 }
+
+/// What the rules of profiles that are built together have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf(Common);
 
 /// What rules are asked about.
 #[derive(Debug, Clone, Copy)]
@@ -96,9 +100,9 @@ impl Blocked {
 
 impl Profile {
     /// The profile; none where it is `off`.
-    pub(crate) fn new(config: &Config) -> Result<Option<Profile>, Faults> {
+    pub(crate) fn new(config: &Config, shelf: &mut Shelf) -> Result<Option<Profile>, Faults> {
         config.check()?;
-        let rules::Loaded { set, warnings } = rules::load(config)?;
+        let rules::Loaded { set, warnings } = rules::load(config, &mut shelf.0)?;
         let (mode, body, rules) = (config.mode, config.body, Arc::new(set));
         Ok((mode != Mode::Off).then_some(Profile { mode, body, rules, warnings }))
     }

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use tidegate_waf::RuleSet;
 use tidegate_waf::parse::{self, Disk, Fault, Problem, Reader};
+use tidegate_waf::{Common, RuleSet};
 
 use super::config::{Config, Given, Mode, Rules, Skip};
 use super::core_rules::CoreRules;
@@ -37,8 +37,8 @@ pub(super) struct Loaded {
     pub(super) warnings: Vec<String>,
 }
 
-/// Loads what a profile names.
-pub(super) fn load(config: &Config) -> Result<Loaded, Faults> {
+/// Loads what a profile names, but for what earlier ones have in common with it.
+pub(super) fn load(config: &Config, common: &mut Common) -> Result<Loaded, Faults> {
     let skips = |fault: &Fault| is_skipped(&config.skip, fault);
     let mut reader = Reader::new(&Disk, &skips);
     text(&mut reader, "waf", &engine(config));
@@ -56,7 +56,8 @@ pub(super) fn load(config: &Config) -> Result<Loaded, Faults> {
     }
     let tree = reader.finish().map_err(|found| faults(config, &found))?;
     exclusions::check(&config.exclude, &tree).map_err(|found| found.under("exclude"))?;
-    let set = RuleSet::compile(&tree, &Disk, &skips).map_err(|found| faults(config, &found))?;
+    let set = RuleSet::compile_with(&tree, &Disk, &skips, common)
+        .map_err(|found| faults(config, &found))?;
     let warnings = set.warnings().iter().map(ToString::to_string).collect();
     Ok(Loaded { set, warnings })
 }

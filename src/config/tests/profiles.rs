@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::*;
-use crate::waf::{Config as Profile, Named, Profile as Built};
+use crate::waf::{Config as Profile, Named, Profile as Built, Shelf};
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -30,7 +30,8 @@ fn check(profile: &str, expected: &[&str]) {
         loaded.build(|config| {
             let mut faults = Faults::none();
             for (name, profile) in &config.waf {
-                let built = Built::new(profile).map_err(|found| found.under(name.as_str()));
+                let built = Built::new(profile, &mut Shelf::default())
+                    .map_err(|found| found.under(name.as_str()));
                 faults.collect("waf", built);
             }
             faults.into_result(|| Some(()))

@@ -13,25 +13,33 @@ use crate::operator::text::{Comparison, Text};
 use crate::operator::{Kind, Operator, encoding, number};
 use crate::parse::{self, Fault, OperatorName as Name, Problem};
 
-/// Patterns of one rule set.
+/// Patterns of all rule sets that share theirs.
 const PATTERNS: usize = 65_536;
 
-/// Compiles the operators of one rule set, equal expressions and lists once.
-pub(crate) struct Compiler<'a> {
-    files: &'a dyn parse::Files,
+/// Expressions and lists that were compiled; equal ones are so once.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
     patterns: HashMap<(Vec<u8>, bool), Arc<Pattern>>,
     phrases: HashMap<Vec<PathBuf>, Arc<Phrases>>,
 }
 
-impl<'a> Compiler<'a> {
-    pub(crate) fn new(files: &'a dyn parse::Files) -> Self {
-        Self { files, patterns: HashMap::new(), phrases: HashMap::new() }
-    }
+/// Compiles the operators of one rule set, but for what is known of it.
+pub(crate) struct Compiler<'a> {
+    files: &'a dyn parse::Files,
+    known: &'a mut Known,
+}
 
+impl Known {
     /// Bytes that the expressions take, without what is needed to match them.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.patterns.values().map(|pattern| pattern.regex().memory_usage()).sum()
+    }
+}
+
+impl<'a> Compiler<'a> {
+    pub(crate) fn new(files: &'a dyn parse::Files, known: &'a mut Known) -> Self {
+        Self { files, known }
     }
 
     pub(crate) fn compile(
@@ -88,19 +96,19 @@ impl<'a> Compiler<'a> {
         groups: Groups,
     ) -> Result<Arc<Pattern>, Fault> {
         let key = (literal.to_vec(), groups == Groups::All);
-        if let Some(known) = self.patterns.get(&key) {
+        if let Some(known) = self.known.patterns.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let number = self.patterns.len();
+        let number = self.known.patterns.len();
         if number == PATTERNS {
-            let what = "regular expressions in one rule set";
+            let what = "regular expressions";
             return Err(fault(tree, Problem::TooMany { what, limit: PATTERNS }));
         }
         let compiled = Pattern::compile(literal, groups, number);
         let pattern = Arc::new(compiled.map_err(|why: Unmatchable| {
             fault(tree, Problem::Expression { why: why.to_string() })
         })?);
-        self.patterns.insert(key, Arc::clone(&pattern));
+        self.known.patterns.insert(key, Arc::clone(&pattern));
         Ok(pattern)
     }
 
@@ -112,7 +120,7 @@ impl<'a> Compiler<'a> {
         let names: Vec<&[u8]> =
             literal.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty()).collect();
         let paths = names.iter().map(|name| beside(tree, name)).collect::<Vec<_>>();
-        if let Some(known) = self.phrases.get(&paths) {
+        if let Some(known) = self.known.phrases.get(&paths) {
             return Ok(Arc::clone(known));
         }
         let mut all = Vec::new();
@@ -122,7 +130,7 @@ impl<'a> Compiler<'a> {
         }
         let phrases = Phrases::new(all);
         let phrases = Arc::new(phrases.map_err(|why| unreadable(tree, literal, why))?);
-        self.phrases.insert(paths, Arc::clone(&phrases));
+        self.known.phrases.insert(paths, Arc::clone(&phrases));
         Ok(phrases)
     }
 
@@ -305,14 +313,15 @@ mod tests {
 
     #[test]
     fn equal_expressions_are_compiled_once() {
-        let mut compiler = Compiler::new(&parse::NoFiles);
+        let mut known = Known::default();
         for (argument, groups) in
             [("a+b*", Groups::Whole), ("a+b*", Groups::Whole), ("a+b*", Groups::All)]
         {
             let tree = fixture::tree(Name::Rx, argument.as_bytes(), Path::new("f"));
+            let mut compiler = Compiler::new(&parse::NoFiles, &mut known);
             Operator::compile(&tree, groups, &mut compiler).unwrap();
         }
-        assert_eq!(compiler.patterns.len(), 2);
-        assert!(compiler.bytes() > 0);
+        assert_eq!(known.patterns.len(), 2);
+        assert!(known.bytes() > 0);
     }
 }

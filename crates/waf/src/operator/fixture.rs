@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Compiler, Groups, Operator};
+use super::{Compiler, Groups, Known, Operator};
 use crate::parse::{self, Disk, OperatorName, Piece, Place, Template};
 
 /// What lies beside the project.
@@ -24,7 +24,7 @@ pub(crate) fn tree(name: OperatorName, argument: &[u8], file: &Path) -> parse::O
 
 pub(crate) fn compile(name: OperatorName, argument: &[u8]) -> Result<Operator, parse::Fault> {
     let tree = tree(name, argument, Path::new("rules.conf"));
-    Operator::compile(&tree, Groups::All, &mut Compiler::new(&Disk))
+    Operator::compile(&tree, Groups::All, &mut Compiler::new(&Disk, &mut Known::default()))
 }
 
 /// Numbers that are the same in each run.

@@ -41,7 +41,7 @@ use crate::parse;
 pub(crate) use crate::operator::byte_set::ByteSet;
 pub(crate) use crate::operator::cache::Cache;
 pub(crate) use crate::operator::captures::Captures;
-pub(crate) use crate::operator::compile::Compiler;
+pub(crate) use crate::operator::compile::{Compiler, Known};
 pub(crate) use crate::operator::needs::Needs;
 pub(crate) use crate::operator::number::{Relation, read as read_number};
 pub(crate) use crate::operator::pattern::Groups;
@@ -265,7 +265,9 @@ mod tests {
         let piece = Macro { place: tree.place.clone(), variable: Variable::Tx, key: None };
         tree.argument.pieces.push(Piece::Macro(piece));
         let compile = |tree: &parse::Operator| {
-            Operator::compile(tree, Groups::Whole, &mut Compiler::new(&parse::NoFiles))
+            let mut known = Known::default();
+            let mut compiler = Compiler::new(&parse::NoFiles, &mut known);
+            Operator::compile(tree, Groups::Whole, &mut compiler)
         };
         let within = compile(&tree).unwrap();
         let mut cache = Cache::new();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Cache, Captures, Compiler, Groups, Operator, fixture};
+use super::{Cache, Captures, Compiler, Groups, Known, Operator, fixture};
 use crate::parse::{self, Disk, OperatorName as Name};
 
 /// The operators that have vectors.
@@ -106,7 +106,7 @@ impl Vector {
         let argument = self.argument.strip_prefix("test-cases/secrules-language-tests/");
         let argument = argument.unwrap_or(&self.argument).as_bytes();
         let tree = fixture::tree(name.unwrap(), argument, &folder().join("rules.conf"));
-        Operator::compile(&tree, Groups::All, &mut Compiler::new(&Disk))
+        Operator::compile(&tree, Groups::All, &mut Compiler::new(&Disk, &mut Known::default()))
     }
 }
 

@@ -35,7 +35,11 @@ pub(crate) struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(crate) fn new(drafts: &Drafts, files: &'a dyn Files) -> Self {
+    pub(crate) fn new(
+        drafts: &Drafts,
+        files: &'a dyn Files,
+        known: &'a mut operator::Known,
+    ) -> Self {
         let mut written = Written::default();
         for draft in &drafts.drafts {
             written.add(&draft.defaults);
@@ -43,7 +47,7 @@ impl<'a> Compiler<'a> {
         }
         let mut compiler = Self {
             written,
-            operators: operator::Compiler::new(files),
+            operators: operator::Compiler::new(files, known),
             all: drafts.drafts.iter().map(|draft| draft.rule.clone()).collect(),
             names: TxNames::new(),
             chains: Vec::new(),

@@ -14,20 +14,19 @@ mod gate;
 mod group;
 mod rule;
 mod program;
+mod common;
 mod draft;
 mod chosen;
 mod compile;
 mod spares;
 
-use std::fmt;
-use std::ops::DerefMut;
+use std::sync::Arc;
 
-use regex_automata::util::pool::Pool;
-
-use crate::operator::Cache;
 use crate::parse::{Fault, Faults, Files, Notice, Tree, Warning};
 
 pub(crate) use chain::{Chain, ChainId, Step};
+use common::Caches;
+pub use common::Common;
 use compile::PHASES;
 pub(crate) use effect::{Change, Ctl, Effect, Key};
 pub(crate) use gate::{Block, Gate, add_all, contains as is_candidate};
@@ -59,7 +58,7 @@ pub struct RuleSet {
     pub(crate) grouping: Grouping,
     pub(crate) settings: Settings,
     signatures: Vec<Vec<u8>>,
-    pub(crate) caches: Caches,
+    pub(crate) caches: Arc<Caches>,
     pub(crate) spares: Spares,
     warnings: Vec<Warning>,
 }
@@ -76,6 +75,20 @@ impl RuleSet {
         files: &dyn Files,
         skip: &dyn Fn(&Fault) -> bool,
     ) -> Result<Self, Faults> {
+        Self::compile_with(tree, files, skip, &mut Common::default())
+    }
+
+    /// The same, but what is in `common` already is not compiled again; `files` have to be those
+    /// of the sets before.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn compile_with(
+        tree: &Tree,
+        files: &dyn Files,
+        skip: &dyn Fn(&Fault) -> bool,
+        common: &mut Common,
+    ) -> Result<Self, Faults> {
         let mut warnings = tree.warnings.clone();
         let mut faults = Vec::new();
         let mut report = |fault: Fault| match skip(&fault) {
@@ -85,7 +98,7 @@ impl RuleSet {
         };
         let mut drafts = draft::Drafts::read(tree, &mut report);
         let notices = std::mem::take(&mut drafts.notices);
-        let mut compiler = compile::Compiler::new(&drafts, files);
+        let mut compiler = compile::Compiler::new(&drafts, files, &mut common.known);
         let mut rules = Vec::with_capacity(drafts.drafts.len());
         let mut kept = Vec::with_capacity(drafts.drafts.len());
         for (number, draft) in std::mem::take(&mut drafts.drafts).into_iter().enumerate() {
@@ -135,7 +148,7 @@ impl RuleSet {
             grouping: compiler.grouping,
             settings: drafts.settings,
             signatures: drafts.signatures,
-            caches: Caches::new(),
+            caches: Arc::clone(&common.caches),
             spares: Spares::default(),
             warnings,
         })
@@ -195,24 +208,5 @@ impl RuleSet {
             Effect::Ctl(Ctl::Exclude(rules, elements)) if rules.contains(rule) => elements,
             _ => &[],
         }
-    }
-}
-
-/// Space that matching needs; each thread that runs rules borrows one.
-pub(crate) struct Caches(Pool<Cache, fn() -> Cache>);
-
-impl Caches {
-    fn new() -> Self {
-        Self(Pool::new(Cache::new))
-    }
-
-    pub(crate) fn get(&self) -> impl DerefMut<Target = Cache> {
-        self.0.get()
-    }
-}
-
-impl fmt::Debug for Caches {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Caches")
     }
 }
