@@ -4,6 +4,7 @@
 #
 #   scripts/bench.sh [--rounds N] [--seconds N] [--idle N] [--tidegate PATH]
 #                    [--pingora PATH] [--proxies "NAME..."]
+#   scripts/bench.sh waf [--help]      what rules against attacks cost, see there
 #
 # Each proxy has one worker and stands before the same nginx, which answers
 # 1 KiB. Each writes an access log with the same fields to a file: nginx and
@@ -20,6 +21,11 @@
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = waf ]; then
+    shift
+    exec python3 scripts/waf/through.py "$@"
+fi
 
 rounds=5
 seconds=4
@@ -44,7 +50,7 @@ while [ $# -gt 0 ]; do
             esac
             shift 2
             ;;
-        -h | --help) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail "unknown option $1" ;;
     esac
 done
@@ -220,7 +226,7 @@ listeners:
     limits: { requests_per_connection: 1000000000 }
 upstreams:
   app: { servers: ["127.0.0.1:${ports[origin]}"], connections: { idle: 128 } }
-# What rules against attacks cost is measured beside libmodsecurity, by scripts/waf/bench.py.
+# What rules against attacks cost is measured beside ModSecurity, by scripts/bench.sh waf.
 defaults: { waf: off }
 routes:
   - { name: static, match: { hosts: [bench.example], path_prefix: /static/ }, upstream: app }

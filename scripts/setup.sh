@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine with Rust and a C compiler:
-#   scripts/setup.sh build   what the build needs
-#   scripts/setup.sh test    that, and what the tests need
-#   scripts/setup.sh attack  what the build and scripts/attack.sh need
-#   scripts/setup.sh fuzz    what the build and scripts/fuzz.sh need
+#   scripts/setup.sh build      what the build needs
+#   scripts/setup.sh test       that, and what the tests need
+#   scripts/setup.sh attack     what the build and scripts/attack.sh need
+#   scripts/setup.sh fuzz       what the build and scripts/fuzz.sh need
+#   scripts/setup.sh bench-waf  what the build and `scripts/bench.sh waf` need
 # Packages come from apt-get, as root or by sudo. What cannot be installed is
 # named, and the exit code is 1. Does nothing where nothing is missing.
 set -euo pipefail
@@ -19,6 +20,10 @@ TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
   /usr/share/modsecurity-crs/owasp-crs.load=modsecurity-crs)
 ATTACK=(nginx=nginx-light openssl=openssl python3=python3 slowhttptest=slowhttptest)
 FUZZ=("g++=g++")
+BENCH_WAF=(nginx=nginx-light h2load=nghttp2-client python3=python3 "g++=g++"
+  /usr/include/modsecurity/modsecurity.h=libmodsecurity-dev
+  /usr/lib/nginx/modules/ngx_http_modsecurity_module.so=libnginx-mod-http-modsecurity
+  /usr/share/modsecurity-crs/owasp-crs.load=modsecurity-crs)
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 failed=0
@@ -130,8 +135,12 @@ case "${1:-}" in
     need_rust
     install_packages "${BUILD[@]}" "${FUZZ[@]}"
     ;;
+  bench-waf)
+    need_rust
+    install_packages "${BUILD[@]}" "${BENCH_WAF[@]}"
+    ;;
   *)
-    sed -n '2,6p' "$0" >&2
+    sed -n '2,7p' "$0" >&2
     exit 2
     ;;
 esac
