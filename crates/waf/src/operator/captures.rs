@@ -70,6 +70,15 @@ impl Captures {
         }
     }
 
+    /// Where in the value what matched begins; 0 where nothing tells.
+    pub(crate) fn start(&self) -> usize {
+        match &self.kind {
+            Kind::Nothing | Kind::Fingerprint { .. } => 0,
+            Kind::Whole(range) => range.start,
+            Kind::Groups { ranges, .. } => ranges.first().map_or(0, |range| range.start),
+        }
+    }
+
     /// Whether those of TX:0 to TX:9 that `get` has nothing for are deleted, not kept.
     pub(crate) fn clears(&self) -> bool {
         matches!(self.kind, Kind::Groups { .. })

@@ -42,6 +42,7 @@ pub use crate::parse::files::{Disk, Files, NoFiles};
 pub use crate::parse::ids::{IdRange, LinkRange, RuleId};
 #[cfg(test)]
 pub(crate) use crate::parse::names::Named;
+pub(crate) use crate::parse::names::lookup;
 pub use crate::parse::operator::{Operator, OperatorName};
 pub use crate::parse::place::{Place, Placed};
 pub use crate::parse::reader::{Faults, Reader, Tree};

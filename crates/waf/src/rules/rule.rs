@@ -40,6 +40,13 @@ pub(crate) struct About {
     pub(crate) is_masked: bool,
 }
 
+impl About {
+    /// Whether a match of the rule is told to anybody.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_logged || self.is_audited
+    }
+}
+
 /// One SecRule or SecAction; all links of a rule must match.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -100,6 +107,12 @@ pub(crate) enum Outcome {
         to: Text,
     },
     Allow(crate::parse::Allow),
+}
+
+impl Outcome {
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Deny(_) | Self::Drop | Self::Redirect { .. })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

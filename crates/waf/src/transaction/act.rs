@@ -13,7 +13,14 @@ pub(crate) fn act(rule: usize, link: usize, rules: &RuleSet, state: &mut State) 
     let Some(effects) = rules.effects(rule, link) else { return };
     for (effect, one) in effects.iter().enumerate() {
         match one {
-            Effect::SetTx { key, change } => set_tx(key, change, rules, state),
+            Effect::SetTx { key, change } => {
+                if let (Key::Slot(slot), Change::Add(text)) = (key, change)
+                    && rules.rules.get(rule).is_some_and(|rule| rule.about.is_told())
+                {
+                    state.note_added(*slot, number_of(text, rules, state));
+                }
+                set_tx(key, change, rules, state);
+            }
             Effect::Ctl(ctl) => control(ctl, ExclusionAt { rule, link, effect }, state),
             Effect::MaskArgument(name) => mask(Variable::Args, name, state),
             Effect::MaskHeader(name) => mask(Variable::RequestHeaders, name, state),

@@ -76,6 +76,7 @@ pub(crate) fn mask_told(matches: &mut [Match], state: &State) {
         let mut is_new = false;
         for hit in told.hits.iter_mut().filter(|hit| !hit.is_masked && is_masked(&hit.name)) {
             hit.value.clear();
+            hit.start = 0;
             hit.is_masked = true;
             is_new = true;
         }

@@ -33,7 +33,7 @@ pub use request::{Connection, RequestHead};
 pub use response::ResponseHead;
 pub use verdict::{Refusal, RefusalKind, Verdict};
 
-use crate::parse::{Allow, EngineMode, Phase, Variable};
+use crate::parse::{Allow, EngineMode, Phase, RuleId, Variable, lookup};
 use crate::rules::RuleSet;
 use body::Incoming;
 use groups::Groups;
@@ -207,6 +207,27 @@ impl Transaction {
     #[must_use]
     pub fn matches(&self) -> &[Match] {
         &self.matches
+    }
+
+    /// The first rule that would have refused the request or its answer, had the rules not only
+    /// detected.
+    #[must_use]
+    pub fn detected(&self) -> Option<RuleId> {
+        self.space.state.detected
+    }
+
+    /// What the elements of this name hold before any transformation; `ARGS:q`, as a [`Hit`] has it.
+    pub fn values_of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let (variable, element) = match memchr::memchr(b':', name) {
+            Some(colon) => (name.get(..colon).unwrap_or_default(), name.get(colon + 1..)),
+            None => (name, None),
+        };
+        let state = &self.space.state;
+        let items = lookup(variable).map(|variable| resolve::stored(variable, state));
+        let items = items.into_iter().flatten();
+        items
+            .filter(move |item| item.name.map(|name| state.values.bytes(name)) == element)
+            .map(move |item| state.text_of(item))
     }
 
     /// The first budget that was used up, also where rules only detect and no verdict says so.

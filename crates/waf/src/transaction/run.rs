@@ -11,7 +11,7 @@ use crate::transaction::collections::Item;
 use crate::transaction::expand::expand;
 use crate::transaction::groups::Groups;
 use crate::transaction::mask::mask_told;
-use crate::transaction::matched::{Match, tell};
+use crate::transaction::matched::{Match, Seen, tell};
 use crate::transaction::overrun::Overrun;
 use crate::transaction::resolve::{contains, resolve};
 use crate::transaction::state::State;
@@ -35,7 +35,7 @@ pub(crate) struct Scratch {
     items: Vec<Item>,
     argument: Vec<u8>,
     /// What the rule under evaluation matched.
-    hits: Vec<Item>,
+    hits: Vec<Seen>,
 }
 
 impl Run<'_> {
@@ -99,6 +99,7 @@ impl Run<'_> {
         self.state.current = index;
         self.state.evaluated += 1;
         self.scratch.hits.clear();
+        self.state.added.clear();
         rule.links.iter().enumerate().all(|(link, one)| match &one.condition {
             Some(condition) => self.link(At { rule: index, number: rule.number, link }, condition),
             None => {
@@ -148,7 +149,7 @@ impl Run<'_> {
         let name = self.rules.names.name(comparison.slot);
         let name = (!comparison.is_counted).then(|| values.intern(name));
         let value = value.value(values);
-        self.hit(at, Item { variable: Variable::Tx, name, value });
+        self.hit(at, Item { variable: Variable::Tx, name, value }, 0);
         true
     }
 
@@ -202,11 +203,13 @@ impl Run<'_> {
         if is_candidate {
             self.state.judged_bytes = self.state.judged_bytes.saturating_add(value.len());
         }
+        let mut start = 0;
         let is_match = if !is_candidate {
             false
         } else if condition.captures {
             let captures = condition.operator.captures(value, argument, self.cache);
             if let Some(captures) = &captures {
+                start = captures.start();
                 self.capture(captures, item.value);
             }
             captures.is_some()
@@ -216,7 +219,7 @@ impl Run<'_> {
         if self.is_undecided() || is_match == condition.is_negated {
             return false;
         }
-        self.hit(at, item);
+        self.hit(at, item, start);
         true
     }
 
@@ -244,10 +247,10 @@ impl Run<'_> {
                     .any(|element| contains(element, item, rules, state))
     }
 
-    /// A value that matches: what the link does about it is done at once.
-    fn hit(&mut self, at: At, item: Item) {
+    /// A value that matches, from `start` on: what the link does about it is done at once.
+    fn hit(&mut self, at: At, item: Item, start: usize) {
         self.state.matched.push(item);
-        self.scratch.hits.push(item);
+        self.scratch.hits.push(Seen { item, start });
         self.act(at);
     }
 
@@ -275,7 +278,7 @@ impl Run<'_> {
         if let Some(severity) = rule.about.severity {
             self.state.worst = Some(self.state.worst.map_or(severity, |worst| worst.min(severity)));
         }
-        if rule.about.is_logged || rule.about.is_audited {
+        if rule.about.is_told() {
             self.matches.push(tell(rule, phase, self.rules, self.state, &self.scratch.hits));
         }
     }
@@ -284,6 +287,9 @@ impl Run<'_> {
     fn follow(&mut self, index: usize, phase: Phase) -> Option<Option<Refusal>> {
         let rule = self.rules.rules.get(index)?;
         if self.state.engine != EngineMode::On || phase == Phase::Logging {
+            if phase != Phase::Logging && rule.outcome.is_refusal() {
+                self.state.detected.get_or_insert(rule.id);
+            }
             return None;
         }
         let kind = match &rule.outcome {

@@ -1,7 +1,7 @@
 //! What a transaction is at one moment: its values, what rules set, what they matched.
 
-use crate::parse::{BodyProcessor, EngineMode, Severity, Variable};
-use crate::rules::{Element, Mentioned, RuleSet, Rules};
+use crate::parse::{BodyProcessor, EngineMode, RuleId, Severity, Variable};
+use crate::rules::{Element, Mentioned, RuleSet, Rules, Slot};
 use crate::transaction::collections::{Collections, Item};
 use crate::transaction::overrun::{JUDGED_BYTES, Overrun, VALUE_BYTES};
 use crate::transaction::tx::Tx;
@@ -31,6 +31,10 @@ pub(crate) struct State {
     /// How much an `allow` let through so far.
     pub(crate) allowed: Option<crate::parse::Allow>,
     pub(crate) overrun: Option<Overrun>,
+    /// The first rule that would have refused the transaction, had it not only detected.
+    pub(crate) detected: Option<RuleId>,
+    /// What the rule that is being evaluated added to elements of TX, if it tells of itself.
+    pub(crate) added: Vec<(Slot, i64)>,
     /// Bytes that operators looked at.
     pub(crate) judged_bytes: usize,
     /// Rules that had to be looked at.
@@ -56,11 +60,13 @@ impl State {
         held.collections.clear();
         held.tx.begin(&rules.names);
         held.matched.clear();
+        held.added.clear();
         *self = Self {
             values: held.values,
             collections: held.collections,
             tx: held.tx,
             matched: held.matched,
+            added: held.added,
             engine: rules.settings.engine,
             is_audited: true,
             reads_request_body: rules.settings.reads_request_body,
@@ -120,6 +126,14 @@ impl State {
         };
         self.overrun = Some(overrun);
         true
+    }
+
+    /// Notes that the rule that is being evaluated added to an element of TX.
+    pub(crate) fn note_added(&mut self, to: Slot, number: i64) {
+        match self.added.iter_mut().find(|(slot, _)| *slot == to) {
+            Some((_, sum)) => *sum = sum.saturating_add(number),
+            None => self.added.push((to, number)),
+        }
     }
 
     /// What matched last.

@@ -4,6 +4,7 @@
 mod exchange;
 mod effects;
 mod flow;
+mod matches;
 mod exclusions;
 mod bodies;
 mod settings;
