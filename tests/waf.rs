@@ -1,5 +1,6 @@
 //! Requests before rules: what of them is waited for, and what goes on.
 
+mod audit;
 mod core_rules;
 mod ends;
 mod files;

@@ -78,7 +78,7 @@ pub(super) fn end(line: &mut Vec<u8>) {
     line.extend_from_slice(b"}\n");
 }
 
-fn name(line: &mut Vec<u8>, name: &str) {
+pub(super) fn name(line: &mut Vec<u8>, name: &str) {
     line.extend_from_slice(b",\"");
     line.extend_from_slice(name.as_bytes());
     line.extend_from_slice(b"\":");
@@ -114,6 +114,13 @@ pub(super) fn text<T: AsRef<[u8]> + ?Sized>(line: &mut Vec<u8>, key: &str, value
         line.extend_from_slice(rest);
         line.push(b'"');
     }
+}
+
+/// A text alone, in its quotes.
+pub(super) fn quoted(line: &mut Vec<u8>, text: &[u8]) {
+    line.push(b'"');
+    escape(line, text, odd);
+    line.push(b'"');
 }
 
 pub(super) fn masked(line: &mut Vec<u8>, key: &str, value: Option<&[u8]>, secrets: &[String]) {

@@ -13,6 +13,7 @@ mod family;
 mod json;
 mod limits;
 mod logs;
+mod matches;
 mod metrics;
 mod record;
 mod secrets;
@@ -34,9 +35,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub(crate) use self::error_log::{ErrorLog, init};
 pub(crate) use self::limits::RateMetrics;
 pub(crate) use self::logs::Logs;
+pub(crate) use self::matches::{Excerpt, Matched};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::record::{
-    Blame, Cause, Failure, Findings, Protocol, Record, Room, Tls, split_target, without_user,
+    Blame, Cause, Detected, Failure, Findings, Protocol, Record, Room, Tls, split_target,
+    without_user,
 };
 pub(crate) use self::shed::ShedMetrics;
 pub(crate) use self::sink::check_place;
@@ -58,7 +61,7 @@ pub(crate) struct Config {
     pub level: Level,
     /// One line a request.
     pub access: Access,
-    /// One line a refusal.
+    /// One line a refusal, or a request that rules only detected.
     pub security: security::Config,
 }
 

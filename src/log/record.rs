@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use super::matches::Matched;
+
 /// What is known of a request once it is over.
 ///
 /// Built once, read by the access log and the metrics, and gone. Bytes that a
@@ -74,6 +76,17 @@ pub(crate) struct Findings<'a> {
     pub score: i64,
     /// The ids of the rules, in the order in which they matched.
     pub rules: &'a [u32],
+    /// The same rules with what they matched, if they were against the request.
+    pub matches: &'a [Matched],
+    /// Why the request would have been refused, had the rules not only detected.
+    pub detected: Option<Detected<'a>>,
+}
+
+/// Why a request would have been refused, in the words of [`Cause`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Detected<'a> {
+    pub tag: &'static str,
+    pub rule: Option<&'a str>,
 }
 
 /// Why a request was refused.

@@ -46,6 +46,10 @@ const SECRETS: [&[u8]; 31] = [
 
 const LONGEST: usize = 20;
 
+/// What names of secrets hold that nobody can list, in lower case: `newPassword`.
+const TELLING: [&[u8]; 8] =
+    [b"passw", b"passphrase", b"pwd", b"secret", b"token", b"apikey", b"api_key", b"credential"];
+
 /// Hands out `text` in pieces, with a mask in place of every secret value; `own`
 /// are names of secrets besides those that are well known.
 ///
@@ -75,6 +79,48 @@ fn ends_with_secret_name(named: &[u8], own: &[String]) -> bool {
     let name = named.strip_suffix(b"=").unwrap_or(named);
     let name = name.rsplit(|byte| b"&;?#=".contains(byte)).next();
     name.is_some_and(|name| is_secret(name) || own.iter().any(|own| is_named(name, own)))
+}
+
+/// Whether a name, or a part of it, is that of a secret: `user[password]`, `X-Api-Key`.
+pub(super) fn in_name(name: &[u8], own: &[String]) -> bool {
+    let mut parts = name.split(|byte| b".[]:/".contains(byte));
+    let is_in = |part: &[u8]| {
+        // A field's name ends with what it is: `Proxy-Authorization`.
+        let dashes = memchr::memchr_iter(b'-', part);
+        let mut ends = dashes.map(|at| part.get(at + 1..).unwrap_or_default());
+        is_secret(part) || ends.any(is_secret)
+    };
+    parts.any(is_in) || own.iter().any(|own| is_named(name, own)) || telling(name).is_some()
+}
+
+/// Where the first secret of a text begins that may be of any form: right behind its name.
+pub(super) fn find(text: &[u8], own: &[String]) -> Option<usize> {
+    let separators = text.iter().enumerate().filter(|(_, byte)| b"=:>".contains(byte));
+    let mut named = separators.map(|(at, _)| at).filter(|at| {
+        let before = text.get(..*at).unwrap_or_default().trim_ascii_end();
+        let quotes = before.iter().rev().take_while(|byte| b"\"'\\]".contains(byte)).count();
+        let before = before.get(..before.len() - quotes).unwrap_or_default();
+        let is_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-%".contains(byte);
+        let length = before.iter().rev().take_while(is_of_name).count();
+        let name = before.get(before.len() - length..).unwrap_or_default();
+        is_secret(name) || own.iter().any(|own| is_named(name, own))
+    });
+    let named = named.next().map(|at| at + 1);
+    named.into_iter().chain(telling(text)).min()
+}
+
+/// Where the first word ends that tells of a secret.
+fn telling(text: &[u8]) -> Option<usize> {
+    let ends = TELLING.iter().filter_map(|word| {
+        let mut windows = text.windows(word.len());
+        windows.position(|found| is_word(found, word)).map(|at| at + word.len())
+    });
+    ends.min()
+}
+
+fn is_word(found: &[u8], word: &[u8]) -> bool {
+    let folded = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    found.iter().map(folded).eq(word.iter().copied())
 }
 
 fn is_named(name: &[u8], own: &str) -> bool {

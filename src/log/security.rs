@@ -1,4 +1,5 @@
-//! The security log: refusals of clients, one JSON object a line.
+//! The security log: refusals of clients, one JSON object a line; and requests that
+//! rules would have refused.
 //!
 //! Under attack nearly every request is refused, and a log of it all would be
 //! a second attack. Lines have a bound per second. A part of it is kept for
@@ -14,10 +15,10 @@ use rustix::fs::Uid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Blame, Cause, Record, Room};
+use super::record::{Blame, Record, Room};
 use super::sink::{self, Sink};
 use super::writer::{self, Drain, Writer};
-use super::{To, json};
+use super::{To, json, matches};
 use crate::fault::Faults;
 
 /// The section `log.security`.
@@ -38,6 +39,8 @@ impl Default for Config {
 
 /// Room for a common line; a longer one grows.
 const LINE: usize = 1024;
+/// What stands instead of `refusal` where rules only detected.
+const DETECTED: &str = "detected";
 /// The most kinds of refusals that are told apart. Words are a closed set, and fewer.
 const MOST_KINDS: usize = 256;
 
@@ -81,15 +84,11 @@ impl SecurityLog {
         Ok((SecurityLog { open: Some(Open { writer, sampler, skipped }) }, Some(drain)))
     }
 
-    /// Notes a request, if it was refused for what a client did.
+    /// Notes a request, if it was refused for what a client did, or would have been.
     pub(super) fn write(&self, record: &Record<'_>) {
-        let (Some(open), Some(cause)) = (&self.open, &record.refusal) else {
+        let (Some(open), Some(kind)) = (&self.open, kind(record)) else {
             return;
         };
-        if cause.blame == Blame::Site {
-            return;
-        }
-        let kind = (cause.room, cause.tag);
         let verdict = {
             let mut sampler = open.sampler.lock().unwrap_or_else(PoisonError::into_inner);
             sampler.judge(kind, Instant::now())
@@ -98,7 +97,7 @@ impl SecurityLog {
             return open.skipped.inc();
         };
         let mut line = Vec::with_capacity(LINE);
-        write_line(&mut line, record, cause, skipped);
+        write_line(&mut line, record, skipped);
         open.writer.append(&line);
     }
 
@@ -115,11 +114,28 @@ impl SecurityLog {
     }
 }
 
-fn write_line(line: &mut Vec<u8>, record: &Record<'_>, cause: &Cause<'_>, skipped: u64) {
+/// The kind of line that a request gets, if it gets one.
+fn kind(record: &Record<'_>) -> Option<Kind> {
+    let refused = record.refusal.filter(|cause| cause.blame != Blame::Site);
+    match (refused, record.findings.and_then(|found| found.detected)) {
+        (Some(cause), _) => Some((cause.room, cause.tag)),
+        (None, Some(_)) => Some((Room::Waf, DETECTED)),
+        (None, None) => None,
+    }
+}
+
+fn write_line(line: &mut Vec<u8>, record: &Record<'_>, skipped: u64) {
     json::begin(line, record.time);
-    json::text(line, "room", Some(cause.room.as_str()));
-    json::text(line, "refusal", Some(cause.tag));
-    json::text(line, "rule", cause.rule);
+    let refused = record.refusal.filter(|cause| cause.blame != Blame::Site);
+    if let Some(cause) = refused {
+        json::text(line, "room", Some(cause.room.as_str()));
+        json::text(line, "refusal", Some(cause.tag));
+        json::text(line, "rule", cause.rule);
+    } else if let Some(detected) = record.findings.and_then(|found| found.detected) {
+        json::text(line, "room", Some(Room::Waf.as_str()));
+        json::text(line, DETECTED, Some(detected.tag));
+        json::text(line, "rule", detected.rule);
+    }
     json::ip(line, "client_ip", record.client_ip);
     json::ip(line, "peer_ip", record.peer_ip);
     json::text(line, "listener", Some(record.listener));
@@ -135,6 +151,7 @@ fn write_line(line: &mut Vec<u8>, record: &Record<'_>, cause: &Cause<'_>, skippe
     json::text(line, "request_id", Some(record.request_id));
     if let Some(found) = &record.findings {
         json::findings(line, found);
+        matches::write(line, found.matches, record.secrets);
     }
     json::number(line, "skipped", (skipped > 0).then_some(skipped));
     json::end(line);
@@ -208,6 +225,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::log::record::Cause;
     use crate::log::record::tests::plain;
 
     const FLOOD: Kind = (Room::Sanitise, "control");

@@ -10,10 +10,11 @@ use pingora_proxy::Session;
 
 use crate::client::{Country, X_REQUEST_ID};
 use crate::listen::Channel;
-use crate::log::{Findings, Protocol, Record, Tls, without_user};
+use crate::log::{Detected, Findings, Protocol, Record, Tls, without_user};
 use crate::respond::{Asked, remove_hop_by_hop};
 use crate::site::State;
 use crate::upstream::headers::VIA;
+use crate::waf;
 
 use super::bare;
 use super::context::{Context, Piece};
@@ -192,10 +193,7 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         user_agent: request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
         request_id: ctx.request_id.as_ref().map_or("", |id| id.as_ref()),
         user: ctx.granted.user.as_deref(),
-        findings: ctx
-            .findings
-            .as_ref()
-            .map(|found| Findings { score: found.score, rules: &found.rules }),
+        findings: ctx.findings.as_ref().map(findings),
         refusal: ctx.cause(),
         error: ctx.error.as_deref().or(late.as_deref()),
     };
@@ -204,6 +202,16 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
     }
     let upstream = forward.map(|forward| &*forward.upstream.metrics);
     state.remember(&record, ctx.route.as_deref(), upstream);
+}
+
+fn findings(found: &waf::Findings) -> Findings<'_> {
+    let detected = found.detected.as_ref();
+    Findings {
+        score: found.score,
+        rules: &found.rules,
+        matches: &found.matches,
+        detected: detected.map(|why| Detected { tag: why.tag(), rule: why.rule_id() }),
+    }
 }
 
 /// Whether another head follows this one.

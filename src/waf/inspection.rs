@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use tidegate_waf::Transaction;
 
 use super::config::{Files, Mode, Over};
 use super::judge::Judge;
@@ -84,6 +85,11 @@ impl Inspection {
     /// What the rules found so far.
     pub(crate) fn findings(&self) -> Findings {
         self.judge.findings()
+    }
+
+    /// The rules' own view of the request.
+    pub(super) fn engine(&self) -> &Transaction {
+        self.judge.engine()
     }
 
     /// Says what comes; what is kept of it counts as this client's.
@@ -236,7 +242,7 @@ impl Inspection {
             Over::InspectPrefix => {}
             Over::Pass => self.judge.forget_body(),
             Over::Block if self.profile.mode == Mode::Block => return Err(Blocked::Over),
-            Over::Block => {}
+            Over::Block => self.judge.detect(Blocked::Over),
         }
         self.judge.request_end()
     }

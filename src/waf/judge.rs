@@ -7,7 +7,7 @@ use http::{Version, header};
 use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
 
 use super::exclusions::PATH;
-use super::{Asked, Blocked, Findings};
+use super::{Asked, Blocked, Findings, told};
 
 /// What the Core Rule Set, and our own rules, call the score of a request.
 const SCORES: [&str; 2] = ["blocking_inbound_anomaly_score", "anomaly_score"];
@@ -18,6 +18,9 @@ const MOST_IDS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Judge {
     engine: Box<Transaction>,
+    is_refused: bool,
+    /// Why it would have been refused, if not by a rule.
+    detected: Option<Blocked>,
 }
 
 impl Judge {
@@ -31,7 +34,7 @@ impl Judge {
         let mut engine = Box::new(Transaction::new(rules, &connection));
         let path = format!("{}/", asked.head.path.trim_end_matches('/'));
         engine.set_tx(PATH, path.as_bytes());
-        Judge { engine }
+        Judge { engine, is_refused: false, detected: None }
     }
 
     /// Phase 1.
@@ -45,12 +48,13 @@ impl Judge {
         let fields =
             fields.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         let headers: Vec<_> = host.into_iter().chain(fields).collect();
-        obey(self.engine.request_head(&RequestHead {
+        let verdict = self.engine.request_head(&RequestHead {
             method: asked.head.method.as_str().as_bytes(),
             target: asked.target.as_bytes(),
             protocol: protocol(asked.version),
             headers: &headers,
-        }))
+        });
+        self.obey(verdict)
     }
 
     /// Takes a piece of the body; how much of it is not known to be content of files.
@@ -72,29 +76,52 @@ impl Judge {
 
     /// Phase 2, of what has come so far; as often as one likes.
     pub(super) fn request_so_far(&mut self) -> Result<(), Blocked> {
-        obey(self.engine.request_so_far())
+        let verdict = self.engine.request_so_far();
+        self.obey(verdict)
     }
 
     /// Phase 2, once nothing more of the request comes.
     pub(super) fn request_end(&mut self) -> Result<(), Blocked> {
-        obey(self.engine.request_end())
+        let verdict = self.engine.request_end();
+        self.obey(verdict)
     }
 
     /// What the rules found so far.
     pub(super) fn findings(&self) -> Findings {
         let logged = self.engine.matches().iter().filter(|found| found.is_logged);
+        let detected = if self.is_refused { None } else { self.detected() };
+        let is_against = self.is_refused || detected.is_some();
         Findings {
             score: SCORES.iter().find_map(|name| self.engine.tx_number(name)).unwrap_or(0),
             rules: logged.map(|found| found.id.0).take(MOST_IDS).collect(),
+            matches: if is_against { told::matches(&self.engine) } else { Vec::new() },
+            detected,
         }
     }
-}
 
-fn obey(verdict: Verdict) -> Result<(), Blocked> {
-    match verdict {
-        Verdict::Pass => Ok(()),
-        Verdict::Refuse(refusal) => Err(Blocked::Rule(refusal.rule.to_string().into())),
-        Verdict::Exceeded(_) => Err(Blocked::Uninspected),
+    pub(super) fn engine(&self) -> &Transaction {
+        &self.engine
+    }
+
+    /// Notes why the request would be refused by another profile's mode.
+    pub(super) fn detect(&mut self, blocked: Blocked) {
+        self.detected = Some(blocked);
+    }
+
+    fn detected(&self) -> Option<Blocked> {
+        let by_rule = self.engine.detected().map(|rule| Blocked::Rule(rule.to_string().into()));
+        let too_much = || self.engine.overrun().map(|_| Blocked::Uninspected);
+        by_rule.or_else(|| self.detected.clone()).or_else(too_much)
+    }
+
+    fn obey(&mut self, verdict: Verdict) -> Result<(), Blocked> {
+        let obeyed = match verdict {
+            Verdict::Pass => Ok(()),
+            Verdict::Refuse(refusal) => Err(Blocked::Rule(refusal.rule.to_string().into())),
+            Verdict::Exceeded(_) => Err(Blocked::Uninspected),
+        };
+        self.is_refused |= obeyed.is_err();
+        obeyed
     }
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod core_rules;
 mod exclusions;
 mod rules;
+mod told;
 mod judge;
 mod memory;
 mod inspection;
@@ -19,6 +20,7 @@ use http::Version;
 use tidegate_waf::{Common, RuleSet};
 
 use crate::fault::Faults;
+use crate::log::Matched;
 use crate::sanitise::Head;
 
 use self::config::{Body, Mode};
@@ -60,6 +62,10 @@ pub(crate) struct Findings {
     pub score: i64,
     /// The ids of rules that logged, in the order in which they did; the first of them.
     pub rules: Vec<u32>,
+    /// What some of them matched; nothing where they let the request pass.
+    pub matches: Vec<Matched>,
+    /// Why the request would have been refused, had the rules not only detected.
+    pub detected: Option<Blocked>,
 }
 
 /// Why a request goes no further.
@@ -94,6 +100,14 @@ impl Blocked {
         match self {
             Blocked::Rule(id) => Some(id.clone()),
             Blocked::Uninspected | Blocked::Over | Blocked::ClientFull | Blocked::Full => None,
+        }
+    }
+
+    /// The same, as text.
+    pub(crate) fn rule_id(&self) -> Option<&str> {
+        match self {
+            Blocked::Rule(id) => Some(id),
+            _ => None,
         }
     }
 }
