@@ -1,5 +1,6 @@
 //! The command line: what to do, and with which configuration.
 
+mod explain;
 mod hash_password;
 
 use std::io::Write;
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Written;
 use crate::server::{self, Start};
 
+use self::explain::Options;
 use self::hash_password::Kind;
 
 /// An edge reverse proxy: one process between the internet and a site's servers.
@@ -46,6 +48,12 @@ enum Command {
         #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8080")]
         listen: String,
     },
+    /// Say which rules of the WAF match a request, and what would let it pass.
+    ///
+    /// Nothing is sent: the request is judged as one that came to the proxy would be. The options
+    /// of URLs are curl's, so that a command for curl works with `tidegate explain` instead. The
+    /// exit code is 0 if the request passes, 1 if it would be refused, and 2 if that cannot be told.
+    Explain(Box<Options>),
     /// Hash a password for a file of users, from the terminal or a pipe.
     HashPassword {
         /// A hash that other servers read, too, instead of argon2id.
@@ -62,6 +70,7 @@ pub fn main() -> ExitCode {
         Some(Command::Proxy { to, listen }) => server::run(proxy(to, listen), Start::default()),
         Some(Command::HashPassword { bcrypt: true }) => hash_password::run(Kind::Bcrypt),
         Some(Command::HashPassword { bcrypt: false }) => hash_password::run(Kind::Argon2),
+        Some(Command::Explain(options)) => return explain::run(options),
         None if arguments.test => return test(&arguments.conf),
         None => {
             let start = Start { upgrade: arguments.upgrade, daemon: arguments.daemon };

@@ -17,6 +17,7 @@ use crate::support::{Client, Origin, poll, ports};
 mod attack_script;
 mod bad_values;
 mod daemon;
+mod explain;
 mod faults;
 mod fixed_ports;
 mod process;

@@ -257,7 +257,7 @@ impl Skip {
 }
 
 impl Exclude {
-    fn check(&self) -> Result<(), Faults> {
+    pub(super) fn check(&self) -> Result<(), Faults> {
         let Exclude::Part(part) = self else {
             let is_none = *self == Exclude::Rule(0);
             return if is_none { Err(Faults::one(NO_RULE)) } else { Ok(()) };

@@ -12,6 +12,8 @@ mod told;
 mod judge;
 mod memory;
 mod inspection;
+mod explanation;
+mod remedy;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,12 +25,14 @@ use crate::fault::Faults;
 use crate::log::Matched;
 use crate::sanitise::Head;
 
-use self::config::{Body, Mode};
+use self::config::Body;
 use self::judge::Judge;
 
-pub(crate) use self::config::{Config, Named, STANDARD};
+pub(crate) use self::config::{Config, Mode, Named, STANDARD};
+pub(crate) use self::explanation::{Explained, Explanation, Judged};
 pub(crate) use self::inspection::{Coming, Inspection, Step};
 pub(crate) use self::memory::Memory;
+pub(crate) use self::remedy::Remedy;
 
 /// Rules, and what is done by them.
 #[derive(Debug)]

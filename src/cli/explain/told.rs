@@ -1,0 +1,287 @@
+//! What an operator is told of a request: as text, or as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+
+use crate::sanitise::Malformed;
+use crate::waf::{Blocked, Explained, Explanation, Judged, Remedy};
+
+use super::log_line::Logged;
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is refused before anybody looks for its route.
+    Malformed(Malformed),
+    /// No route takes it.
+    NoRoute,
+    /// No rules are asked about it.
+    Unjudged {
+        route: Option<String>,
+        why: &'static str,
+    },
+    Judged(Box<Case>),
+}
+
+/// A request before rules.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) request: String,
+    pub(super) route: Option<String>,
+    pub(super) profile: String,
+    pub(super) is_detecting: bool,
+    /// Whether the profile excludes something already.
+    pub(super) has_exclusions: bool,
+    pub(super) explanation: Explanation,
+    pub(super) remedy: Option<Remedy>,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) outcome: Outcome,
+    /// The rules that matched the request, by the line of a log that it was put together from.
+    pub(super) rules_of_log: Vec<Logged>,
+}
+
+impl Told {
+    pub(super) fn is_refused(&self) -> bool {
+        match &self.outcome {
+            Outcome::Malformed(_) | Outcome::NoRoute => true,
+            Outcome::Judged(case) => case.explanation.refused.is_some(),
+            Outcome::Unjudged { .. } => false,
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        match &self.outcome {
+            Outcome::Malformed(malformed) => {
+                let tag = malformed.tag();
+                format!("Refused before any rule is asked: {malformed} (sanitise, `{tag}`).")
+            }
+            Outcome::NoRoute => "Refused before any rule is asked: no route takes it.".to_owned(),
+            Outcome::Unjudged { route, why } => match route {
+                Some(route) => format!("Passes: no rule is asked. Route `{route}`: {why}."),
+                None => format!("Passes: no rule is asked, {why}."),
+            },
+            Outcome::Judged(case) => case.text(&self.missing(case)),
+        }
+    }
+
+    pub(super) fn json(&self) -> String {
+        let value = match &self.outcome {
+            Outcome::Malformed(malformed) => {
+                json!({ "verdict": "refused", "room": "sanitise", "refusal": malformed.tag() })
+            }
+            Outcome::NoRoute => {
+                json!({ "verdict": "refused", "room": "route", "refusal": "no_route" })
+            }
+            Outcome::Unjudged { route, why } => {
+                json!({ "verdict": "passes", "route": route, "why": why })
+            }
+            Outcome::Judged(case) => case.json(&self.missing(case)),
+        };
+        format!("{value:#}")
+    }
+
+    /// Rules that the log has, and that do not match what it tells of the request.
+    fn missing(&self, case: &Case) -> Vec<&Logged> {
+        let matched = |id: u32| case.explanation.matches.iter().any(|found| found.id == id);
+        self.rules_of_log.iter().filter(|rule| !matched(rule.id)).collect()
+    }
+}
+
+impl Case {
+    fn text(&self, missing: &[&Logged]) -> String {
+        let mut text = format!("{}: ", self.request);
+        if let Some(route) = &self.route {
+            text.push_str(&format!("route `{route}`, "));
+        }
+        text.push_str(&format!("profile `{}`\n", self.profile));
+        for matched in &self.explanation.matches {
+            text.push_str(&rule(matched));
+        }
+        text.push_str(&format!("\n{}\n", self.verdict()));
+        if !missing.is_empty() {
+            text.push_str(
+                "\nThe log has rules that do not match what its line tells of the request; \
+                 explain the whole request to see why:\n",
+            );
+            for Logged { id, names } in missing {
+                text.push_str(&format!("    {id} {}\n", shown(names.join(" ").as_bytes())));
+            }
+        }
+        text.push_str(&self.way_out());
+        text.trim_end().to_owned()
+    }
+
+    fn verdict(&self) -> String {
+        let Explanation { score, threshold, .. } = &self.explanation;
+        let of = threshold.map_or(String::new(), |threshold| format!(", {threshold} refuse"));
+        let score = format!("score {score}{of}");
+        match (&self.explanation.refused, &self.explanation.detected) {
+            (Some(blocked), _) => format!("Refused: {}; {score}.", why(blocked)),
+            (None, Some(blocked)) if self.is_detecting => {
+                format!("Passes, for the profile only detects. {}; {score}.", why(blocked))
+            }
+            (None, Some(blocked)) => {
+                format!("Passes, for rules only detect here. {}; {score}.", why(blocked))
+            }
+            (None, None) => format!("Passes: {score}."),
+        }
+    }
+
+    /// What would let the request pass.
+    fn way_out(&self) -> String {
+        let Some(against) = self.explanation.against() else { return String::new() };
+        let Some(remedy) = &self.remedy else {
+            let key = format!("waf.{}.body", self.profile);
+            return match against {
+                Blocked::Over => format!("See {key}: `inspect` and `over`.\n"),
+                Blocked::Rule(id) => {
+                    format!("No exclusion that was tried lets it pass; see rule {id} itself.\n")
+                }
+                _ => "No exclusion lets it pass.\n".to_owned(),
+            };
+        };
+        let add = if self.has_exclusions { "Add it to what the profile excludes" } else { "Write" };
+        let rest = remedy.after.score;
+        format!(
+            "\nIf the request is harmless, this lets it pass (tried: score {rest}). {add}:\n\n{}",
+            self.yaml(remedy)
+        )
+    }
+
+    /// The exclusions as they stand in the configuration.
+    fn yaml(&self, remedy: &Remedy) -> String {
+        let mut text = format!("waf:\n  {}:\n    exclude:\n", self.profile);
+        for one in &remedy.exclude {
+            text.push_str(&format!("      - {one}\n"));
+        }
+        text
+    }
+
+    fn json(&self, missing: &[&Logged]) -> Json {
+        let Explanation { refused, detected, score, threshold, matches } = &self.explanation;
+        let verdict = match (refused, detected) {
+            (Some(_), _) => "refused",
+            (None, Some(_)) => "detected",
+            (None, None) => "passes",
+        };
+        let against = self.explanation.against();
+        let remedy = self.remedy.as_ref().map(|remedy| {
+            let exclude: Vec<Json> = remedy.exclude.iter().map(|one| json!(one)).collect();
+            json!({ "exclude": exclude, "yaml": self.yaml(remedy), "score": remedy.after.score })
+        });
+        json!({
+            "request": self.request,
+            "route": self.route,
+            "profile": self.profile,
+            "verdict": verdict,
+            "refusal": against.map(Blocked::tag),
+            "rule": against.and_then(Blocked::rule_id),
+            "score": score,
+            "threshold": threshold,
+            "matches": matches.iter().map(rule_json).collect::<Vec<_>>(),
+            "missing": missing.iter().map(|rule| rule.id).collect::<Vec<_>>(),
+            "remedy": remedy,
+        })
+    }
+}
+
+fn why(blocked: &Blocked) -> String {
+    match blocked {
+        Blocked::Rule(id) => format!("rule {id} is against it"),
+        Blocked::Uninspected => "it needs more work than one request may cause".to_owned(),
+        Blocked::Over => "its body is larger than what is judged".to_owned(),
+        Blocked::ClientFull | Blocked::Full => "its body is larger than what is kept".to_owned(),
+    }
+}
+
+fn rule(found: &Explained) -> String {
+    let mut text = format!("\n{}", found.id);
+    if let Some(severity) = found.severity {
+        text.push_str(&format!(" {severity}"));
+    }
+    if found.score != 0 {
+        text.push_str(&format!(" {:+}", found.score));
+    }
+    let message = shown(&found.message);
+    text.push_str(&format!(" {message}\n    {}\n", found.place));
+    for value in &found.values {
+        let Judged { name, written, is_masked, .. } = value;
+        let name = shown(name);
+        let line = match (written, is_masked) {
+            (_, true) => format!("    {name} is hidden by a rule\n"),
+            (Some(written), _) => {
+                format!("    {name} = {}\n      judged as {}\n", shown(written), excerpt(value))
+            }
+            (None, _) => format!("    {name} = {}\n", excerpt(value)),
+        };
+        text.push_str(&line);
+    }
+    if !found.data.is_empty() {
+        text.push_str(&format!("    data: {}\n", shown(&found.data)));
+    }
+    text
+}
+
+fn rule_json(found: &Explained) -> Json {
+    let value = |value: &Judged| {
+        json!({
+            "name": shown(&value.name),
+            "written": value.written.as_deref().map(shown),
+            "judged": (!value.is_masked).then(|| excerpt(value)),
+        })
+    };
+    json!({
+        "id": found.id,
+        "msg": shown(&found.message),
+        "data": shown(&found.data),
+        "severity": found.severity,
+        "score": found.score,
+        "file": found.place,
+        "values": found.values.iter().map(value).collect::<Vec<_>>(),
+    })
+}
+
+fn excerpt(value: &Judged) -> String {
+    let [before, after] = value.is_cut.map(|is_cut| if is_cut { "..." } else { "" });
+    format!("{before}{}{after}", shown(&value.seen))
+}
+
+/// Bytes for a terminal: nothing that steers it, and no byte unseen.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' | '\'' => text.push(c),
+                c => text.extend(c.escape_debug()),
+            }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a text does not fail.
+            write!(text, "\\x{byte:02x}").ok();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_neither_steer_a_terminal_nor_vanish() {
+        for (bytes, expected) in [
+            (&b"a'b\"c"[..], "a'b\"c"),
+            (b"\x1b[2J\r\n\0", "\\u{1b}[2J\\r\\n\\0"),
+            (b"a\\xff\xff", "a\\\\xff\\xff"),
+            ("ä\u{202e}".as_bytes(), "ä\\u{202e}"),
+        ] {
+            assert_eq!(shown(bytes), expected);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! `tidegate explain`: a refusal explained, its way out written down, and that it is one.
+
+use std::io::Write as _;
+
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::support::Edge;
+
+/// A site before one server, with what its profile has beside the default.
+const SITE: &str = "
+listeners: [{ address: '127.0.0.1:8080' }]
+upstreams: { app: { servers: ['127.0.0.1:9'] } }
+WAF
+routes:
+  - { name: app, upstream: app }
+  - { name: files, match: { path_prefix: /own }, respond: {} }
+  - { name: open, match: { path_prefix: /open }, upstream: app, waf: off }
+";
+const SEEN: &str =
+    "  - { name: seen, match: { path_prefix: /seen }, upstream: app, waf: watching }\n";
+const WATCHING: &str = "waf: { watching: { mode: detect } }";
+
+/// An attack, as a value in a form or a query.
+const ATTACK: &str = "1%27+UNION+SELECT+name%2Cpw+FROM+users--+";
+const AGENT: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0\r\nAccept: */*\r\n";
+
+fn site(waf: &str) -> Folder {
+    let seen = if waf == WATCHING { SEEN } else { "" };
+    Folder::with(&format!("{}{seen}", SITE.replace("WAF", waf)))
+}
+
+/// Explains a request; the exit code, and what was said.
+fn explain(folder: &Folder, request: &str, more: &[&str]) -> (i32, String) {
+    folder.write("request", request);
+    folder.run(&[&["explain", "-c", "tidegate.yaml", "request"], more].concat())
+}
+
+fn explain_json(folder: &Folder, request: &str) -> Json {
+    let (_, said) = explain(folder, request, &["--json"]);
+    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n{AGENT}\r\n")
+}
+
+fn post(path: &str, kind: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: a.example\r\n{AGENT}Content-Type: {kind}\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// What `explain` says to write into the configuration.
+fn yaml_of(said: &str) -> &str {
+    let at = said.find("\nwaf:\n").unwrap_or_else(|| panic!("no way out: {said}"));
+    said.get(at + 1..).unwrap()
+}
+
+#[test]
+fn a_refusal_is_explained() {
+    let folder = site(WATCHING);
+    let (code, said) = explain(&folder, &get(&format!("/search?q={ATTACK}&page=2")), &[]);
+    assert_eq!(code, 1, "{said}");
+    for part in [
+        "GET /search of a.example: route `app`, profile `standard`",
+        "CRITICAL +5",
+        "builtin/50-sql.conf:",
+        "ARGS:q = 1' UNION SELECT name,pw FROM users-- ",
+        "is against it; score ",
+        ", 5 refuse.",
+        "(tried: score 0)",
+        "target: \"ARGS:q\", path_prefix: \"/search\" }",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(!said.contains("page"), "{said}");
+    let (code, said) = explain(&folder, &get("/search?q=shoes"), &[]);
+    assert_eq!((code, said.contains("Passes: score 0, 5 refuse.")), (0, true), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exclusion_lets_the_request_pass_here_and_there() {
+    let multipart = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\n{}\r\n--b--\r\n",
+        "1' UNION SELECT name,pw FROM users-- "
+    );
+    let json =
+        json!({ "list": [{ "text": "x" }, { "text": "1' UNION SELECT name,pw FROM users-- " }] });
+    for (request, target) in [
+        (get(&format!("/search?q={ATTACK}")), "ARGS:q"),
+        (
+            post("/posts/17", "application/x-www-form-urlencoded", &format!("a=b&text={ATTACK}")),
+            "ARGS:text",
+        ),
+        (
+            post("/posts/17", "application/json", &json.to_string()),
+            "ARGS:/^json[.]list[.][0-9]+[.]text$/",
+        ),
+        (post("/posts/17", "multipart/form-data; boundary=b", &multipart), "ARGS:text"),
+    ] {
+        let folder = site("");
+        let (code, said) = explain(&folder, &request, &[]);
+        assert_eq!(code, 1, "{said}");
+        let yaml = yaml_of(&said);
+        assert!(yaml.contains(&format!("target: \"{target}\"")), "{yaml}");
+        assert!(!yaml.contains("/17"), "{yaml}");
+
+        let (code, said) = explain(&site(yaml), &request, &[]);
+        assert_eq!(code, 0, "{said}");
+        let (code, said) = explain(&site(yaml), &request.replace("text", "area"), &[]);
+        assert_eq!(code, i32::from(request.starts_with("POST")), "another value: {said}");
+
+        let origin = Origin::ok().await;
+        let proxy = |waf: &str| {
+            let config = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['{origin}'] } }
+defaults: { waf: standard }
+routes: [{ upstream: app }]
+";
+            Edge::start_with(&format!("{config}{waf}"), &[("origin", &origin.addr)])
+        };
+        for (waf, expected) in [("", 403), (yaml, 200)] {
+            let edge = proxy(waf);
+            let answer = Client::ask(edge.addr(), request.clone()).await;
+            assert_eq!(answer.status, expected, "{waf}: {request}");
+        }
+    }
+}
+
+#[test]
+fn what_explain_says_is_there_for_programs() {
+    let folder = site(WATCHING);
+    let told = explain_json(&folder, &get(&format!("/search?q={ATTACK}")));
+    assert_eq!(told["verdict"], "refused", "{told}");
+    assert_eq!((&told["profile"], &told["route"]), (&json!("standard"), &json!("app")));
+    let found = told["matches"].as_array().unwrap();
+    let scores: i64 = found.iter().map(|one| one["score"].as_i64().unwrap()).sum();
+    assert_eq!(json!(scores), told["score"], "{told}");
+    assert_eq!(found[0]["values"][0]["name"], "ARGS:q", "{told}");
+    assert_eq!(told["remedy"]["exclude"][0]["target"], "ARGS:q", "{told}");
+    assert_eq!(explain_json(&folder, &get("/"))["verdict"], "passes");
+    let seen = explain_json(&folder, &get(&format!("/seen?q={ATTACK}")));
+    assert_eq!((&seen["verdict"], &seen["profile"]), (&json!("detected"), &json!("watching")));
+}
+
+#[test]
+fn the_profile_is_that_of_the_route_or_the_one_that_is_named() {
+    let folder = site(WATCHING);
+    let attack = |path: &str| get(&format!("{path}?q={ATTACK}"));
+    for (path, more, expected, part) in [
+        ("/", &[][..], 1, "route `app`, profile `standard`"),
+        ("/seen", &[], 0, "Passes, for the profile only detects."),
+        ("/open", &[], 0, "Route `open`: its route has waf: off."),
+        ("/seen", &["--profile", "standard"], 1, "profile `standard`"),
+        ("/open", &["--profile", "watching"], 0, "(tried: score 0)"),
+    ] {
+        let (code, said) = explain(&folder, &attack(path), more);
+        assert_eq!(code, expected, "{path}: {said}");
+        assert!(said.contains(part), "{path}: no {part:?} in {said}");
+    }
+    // Of what we answer by ourselves no body is judged.
+    let form = format!("q={ATTACK}");
+    let request = post("/own", "application/x-www-form-urlencoded", &form);
+    assert_eq!(explain(&folder, &request, &[]).0, 0);
+    assert_eq!(explain(&folder, &request, &["--profile", "standard"]).0, 1);
+}
+
+#[test]
+fn a_request_may_be_written_as_for_curl() {
+    let folder = site("");
+    let ask =
+        |arguments: &[&str]| folder.run(&[&["explain", "-c", "tidegate.yaml"], arguments].concat());
+    let data = format!("text={ATTACK}");
+    let url = "http://a.example/posts";
+    let agent = "User-Agent: Mozilla/5.0";
+    let (code, said) = ask(&[url, "-H", agent, "--data-raw", &data, "--compressed"]);
+    assert_eq!((code, said.contains("ARGS:text = 1' UNION")), (1, true), "{said}");
+    let (code, said) =
+        ask(&["--url", url, "-H", agent, "-F", "text=1' UNION SELECT a,b FROM c-- "]);
+    assert_eq!((code, said.contains("ARGS:text")), (1, true), "{said}");
+    let json = r#"{"text":"1' UNION SELECT a,b FROM c-- "}"#;
+    let (code, said) = ask(&[url, "-H", agent, "-H", "Content-Type: application/json", "-d", json]);
+    assert_eq!((code, said.contains("ARGS:json.text")), (1, true), "{said}");
+    let (code, said) = ask(&["--method", "PUT", "-H", agent, url, "-d", "text=hello"]);
+    assert_eq!((code, said.starts_with("PUT /posts of a.example")), (0, true), "{said}");
+}
+
+#[test]
+fn a_line_of_the_security_log_is_explained() {
+    let line = json!({
+        "time": "2026-01-01T00:00:00.000Z", "room": "waf", "refusal": "blocked", "rule": "7100230",
+        "client_ip": "192.0.2.1", "method": "POST", "host": "a.example", "path": "/posts/1",
+        "user_agent": "Mozilla/5.0", "request_id": "0123", "waf_score": 5,
+        "waf_rules": [1, 2, 7100230],
+        "waf_matches": [{ "id": 1, "values": [
+            { "name": "ARGS:text", "value": "1' UNION SELECT name,pw FROM users-- " },
+        ] }, { "id": 2, "values": [{ "name": "REQUEST_COOKIES:a", "value": "***" }] }],
+    });
+    let folder = site("");
+    let (code, said) = explain(&folder, &format!("{line}\n"), &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("target: \"ARGS:text\", path_prefix: \"/posts\""), "{said}");
+    assert!(said.contains("do not match what its line tells of the request; "), "{said}");
+    assert!(said.contains("\n    1 ARGS:text\n    2 REQUEST_COOKIES:a\n"), "{said}");
+    // By way of a pipe, as from grep.
+    let mut command = folder.command(&["explain", "-c", "tidegate.yaml", "-"]);
+    let mut pipe = tempfile::tempfile().unwrap();
+    writeln!(pipe, "{line}").unwrap();
+    std::io::Seek::rewind(&mut pipe).unwrap();
+    assert_eq!(ran(command.stdin(pipe)), (1, said));
+}
+
+#[test]
+fn what_rules_are_never_asked_about_is_said() {
+    let folder = site("");
+    for (request, part) in [
+        ("GET / HTTP/1.1\r\n\r\n", "(sanitise, `no_host`)"),
+        ("GET /%2e%2e/%00 HTTP/1.1\r\nHost: a\r\n\r\n", "(sanitise, `"),
+    ] {
+        let (code, said) = explain(&folder, request, &[]);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.starts_with("Refused before any rule is asked: "), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+    let config = SITE.replace("WAF", "").replace("  - { name: app, upstream: app }\n", "");
+    let (code, said) = explain(&Folder::with(&config), &get("/"), &[]);
+    assert_eq!(
+        (code, said.as_str()),
+        (1, "Refused before any rule is asked: no route takes it.\n")
+    );
+}
+
+#[test]
+fn a_body_that_is_larger_than_what_is_judged_is_said() {
+    let folder = site("waf: { standard: { body: { inspect: 1KiB, over: block } } }");
+    let (code, said) = explain(&folder, &post("/", "text/plain", &"x".repeat(2000)), &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("its body is larger than what is judged"), "{said}");
+    assert!(said.contains("See waf.standard.body: `inspect` and `over`."), "{said}");
+}
+
+#[test]
+fn what_cannot_be_explained_is_said() {
+    let folder = site("");
+    folder.write("good", &get("/"));
+    folder.write("cut", "GET / HTTP/1.1\r\nHost: a\r\n");
+    folder.write("short", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+    folder.write("bad.yaml", "routes: [{ respond: {}, waf: none }]\n");
+    for (arguments, part) in [
+        (&["none"][..], "none: No such file or directory"),
+        (&["cut"], "cut: is cut short: no empty line ends its header fields"),
+        (&["short"], "short: is cut short: 3 bytes of body, but Content-Length says 9"),
+        (
+            &["good", "--profile", "standart"],
+            "there is no profile `standart` (did you mean `standard`?)",
+        ),
+        (&["good", "-c", "nowhere.yaml"], "nowhere.yaml"),
+        (&["good", "-c", "bad.yaml"], "bad.yaml:1:30: routes[0].waf: there is no profile `none`"),
+        (&["good", "-d", "x"], "`good` is a file"),
+        (&[], "nothing to explain"),
+        (&["ftp://a.example/"], "`ftp` is not HTTP"),
+        (&["good", "--nonsense"], "unexpected argument '--nonsense'"),
+    ] {
+        let conf: &[&str] = if arguments.contains(&"-c") { &[] } else { &["-c", "tidegate.yaml"] };
+        let (code, said) = folder.run(&[&["explain"], conf, arguments].concat());
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+        assert!(said.contains(part), "{arguments:?}: no {part:?} in {said}");
+    }
+}
+
+#[test]
+fn help_says_what_the_exit_codes_mean() {
+    let (code, said) = Folder::new().run(&["explain", "--help"]);
+    assert_eq!(code, 0);
+    for part in ["exit code", "--profile <NAME>", "--header <FIELD>", "security log"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+}
