@@ -10,7 +10,7 @@ use crate::transaction::{Connection, RequestHead, ResponseHead, Transaction, Ver
 /// Where the rules have their ids: nobody has reserved these.
 const IDS: std::ops::RangeInclusive<u32> = 7_100_000..=7_199_999;
 /// Rules that the gate lets run only for values with one of some texts in them.
-const BY_TEXT: usize = 87;
+const BY_TEXT: usize = 89;
 /// Rules that need one of some bytes.
 const BY_BYTE: [u32; 17] = [
     7_102_040, 7_102_050, 7_102_070, 7_104_080, 7_104_110, 7_105_080, 7_105_120, 7_106_010,
@@ -181,4 +181,30 @@ fn answers_are_judged_where_they_are_inspected() {
     assert_eq!(judged("", "", "/", trace), (false, vec![]));
     let found = judged("SecResponseBodyAccess On", "", "/", trace);
     assert_eq!(found, (true, vec![7_108_020, 7_100_330]));
+}
+
+#[test]
+fn answers_that_tell_of_the_inside_are_found() {
+    let key = format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n", "MIIEow/+=0".repeat(6));
+    for (answer, rule) in [
+        ("You have an error in your SQL syntax; check", 7_108_010),
+        ("at java.lang.Thread.run(Thread.java:745)", 7_108_020),
+        ("<?php echo $x;", 7_108_030),
+        ("<html><head><title>Index of /backup</title>", 7_108_040),
+        ("<A HREF=\"/\">[To Parent Directory]</A><br>", 7_108_040),
+        ("<%@ page import=\"java.util.*\" %>", 7_108_050),
+        (key.as_str(), 7_108_050),
+    ] {
+        let found = judged("SecResponseBodyAccess On", "", "/", answer);
+        assert_eq!(found, (true, vec![rule, 7_100_330]), "{answer}");
+    }
+    for answer in [
+        "<title>Index of contents</title>",
+        "Write -----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY----- around it",
+        "an error in your argument about SQL syntax",
+        "<p>100 &lt;%@ page</p>",
+    ] {
+        let found = judged("SecResponseBodyAccess On", "", "/", answer);
+        assert_eq!(found, (false, vec![]), "{answer}");
+    }
 }

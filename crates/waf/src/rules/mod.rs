@@ -22,7 +22,7 @@ mod spares;
 
 use std::sync::Arc;
 
-use crate::parse::{Fault, Faults, Files, Notice, Tree, Warning};
+use crate::parse::{Fault, Faults, Files, Notice, OverLimit, Tree, Warning};
 
 pub(crate) use chain::{Chain, ChainId, Step};
 use common::Caches;
@@ -61,6 +61,17 @@ pub struct RuleSet {
     pub(crate) caches: Arc<Caches>,
     pub(crate) spares: Spares,
     warnings: Vec<Warning>,
+}
+
+/// What directives say of bodies of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answers {
+    /// SecResponseBodyAccess.
+    pub are_read: bool,
+    /// SecResponseBodyLimit, bytes.
+    pub limit: u64,
+    /// SecResponseBodyLimitAction: a larger one is refused, instead of judged as far as that.
+    pub refuses_larger: bool,
 }
 
 impl RuleSet {
@@ -164,6 +175,23 @@ impl RuleSet {
     #[must_use]
     pub fn signatures(&self) -> &[Vec<u8>] {
         &self.signatures
+    }
+
+    /// Whether any rule runs when an answer comes.
+    #[must_use]
+    pub fn has_rules_for_answers(&self) -> bool {
+        let [_, _, head, body, _] = &self.phases;
+        !head.is_empty() || !body.is_empty()
+    }
+
+    /// Whether bodies of answers are judged, as directives say; and how many bytes of each.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        Answers {
+            are_read: self.settings.reads_response_body,
+            limit: self.settings.response_body_limit,
+            refuses_larger: self.settings.over_response_limit == OverLimit::Reject,
+        }
     }
 
     /// How many rules there are.

@@ -176,10 +176,12 @@ impl Transaction {
         self.run(Phase::ResponseHeaders)
     }
 
-    /// Whether the rules want to see the body of this answer.
+    /// Whether the rules want to see the body of this answer: asked once those of the head have run.
     #[must_use]
     pub fn wants_response_body(&self) -> bool {
         self.outgoing.is_inspected(&self.space.state)
+            && self.space.state.engine != EngineMode::Off
+            && !self.is_allowed_in(Phase::ResponseBody)
     }
 
     /// A piece of the answer's body, judged as it comes: one with a content coding has to be

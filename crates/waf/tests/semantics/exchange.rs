@@ -86,6 +86,20 @@ pub(crate) fn tell(rules: &str, request: &Request<'_>) -> Told {
 }
 
 pub(crate) fn tell_by(rules: Arc<RuleSet>, request: &Request<'_>) -> Told {
+    let (mut transaction, mut verdicts) = up_to_the_answer(rules, request);
+    transaction.response_body(b"answer");
+    verdicts.push(transaction.response_end());
+    transaction.finish();
+    Told { transaction, verdicts }
+}
+
+/// Whether the body of that answer is wanted.
+pub(crate) fn wants_answer(rules: Arc<RuleSet>, request: &Request<'_>) -> bool {
+    up_to_the_answer(rules, request).0.wants_response_body()
+}
+
+/// A request and the head of its answer.
+fn up_to_the_answer(rules: Arc<RuleSet>, request: &Request<'_>) -> (Transaction, Vec<Verdict>) {
     let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let connection =
         Connection { client: address(40_000), server: address(80), id: b"1", time: 1_700_000_000 };
@@ -102,10 +116,7 @@ pub(crate) fn tell_by(rules: Arc<RuleSet>, request: &Request<'_>) -> Told {
     let headers: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain")];
     let head = ResponseHead { status: 200, protocol: b"HTTP/1.1", headers: &headers };
     verdicts.push(transaction.response_head(&head));
-    transaction.response_body(b"answer");
-    verdicts.push(transaction.response_end());
-    transaction.finish();
-    Told { transaction, verdicts }
+    (transaction, verdicts)
 }
 
 /// Which rules log for a GET of `target`.

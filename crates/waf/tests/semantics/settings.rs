@@ -1,11 +1,12 @@
 //! Directives that set a value, and lists of what to skip.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tidegate_waf::parse::{Fault, NoFiles, Notice, Problem, Reader};
-use tidegate_waf::{Overrun, RuleSet};
+use tidegate_waf::{Answers, Overrun, RuleSet};
 
-use crate::exchange::{Request, check_request, tell};
+use crate::exchange::{Request, check_request, load, tell, wants_answer};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -55,6 +56,37 @@ fn types_of_answers_choose_which_are_read() {
     check_request(&format!("SecResponseBodyMimeTypesClear\n{rule}"), &get(), &[]);
     let one = "SecResponseBodyMimeTypesClear\nSecResponseBodyMimeType text/plain";
     check_request(&format!("{one}\n{rule}"), &get(), &[1]);
+}
+
+#[test]
+fn what_rules_say_of_answers_is_known_before_any_comes() {
+    let answers = |rules: &str| load(rules).unwrap_or_else(|faults| panic!("{faults}")).answers();
+    let none = Answers { are_read: false, limit: 524_288, refuses_larger: false };
+    assert_eq!(answers(""), none);
+    let all = "SecResponseBodyAccess On\nSecResponseBodyLimit 5\nSecResponseBodyLimitAction Reject";
+    assert_eq!(answers(all), Answers { are_read: true, limit: 5, refuses_larger: true });
+    for (phase, expected) in [(1, false), (2, false), (3, true), (4, true), (5, false)] {
+        let rules = load(&format!("SecAction \"id:1,phase:{phase},pass\""));
+        let rules = rules.unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(rules.has_rules_for_answers(), expected, "{phase}");
+    }
+}
+
+#[test]
+fn no_body_of_an_answer_is_wanted_that_no_rule_will_judge() {
+    let wants = |action: &str| {
+        let rule = format!("SecAction \"id:1,phase:1,pass,nolog{action}\"");
+        let rules = format!("SecResponseBodyAccess On\n{rule}");
+        let rules = load(&rules).unwrap_or_else(|faults| panic!("{faults}"));
+        wants_answer(Arc::new(rules), &Request::get("/"))
+    };
+    assert!(wants(""));
+    for action in [",ctl:responseBodyAccess=Off", ",ctl:ruleEngine=Off"] {
+        assert!(!wants(action), "{action}");
+    }
+    let allowed = "SecResponseBodyAccess On\nSecAction \"id:1,phase:1,allow,nolog\"";
+    let rules = load(allowed).unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(!wants_answer(Arc::new(rules), &Request::get("/")));
 }
 
 #[test]
