@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::StatusCode;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -19,6 +20,10 @@ use crate::units;
 
 /// Why a cut exchange ended, as its record says.
 pub(super) const CUT: &str = "cut at the end of the process";
+
+/// The status that stands for a head which is withheld: an interim one, so that
+/// pingora begins no body with it.
+pub(crate) const STAND_IN: StatusCode = StatusCode::PROCESSING;
 
 /// How a client is connected, as far as what is told of it depends on that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +105,8 @@ pub(crate) struct Exchange {
     open_ended: AtomicBool,
     last: AtomicBool,
     watched: AtomicBool,
+    gathers: AtomicBool,
+    withholds: AtomicBool,
     cut: AtomicBool,
     body_end: BodyEnd,
 }
@@ -131,6 +138,8 @@ impl Exchange {
             open_ended: AtomicBool::new(false),
             last: AtomicBool::new(false),
             watched: AtomicBool::new(false),
+            gathers: AtomicBool::new(false),
+            withholds: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             body_end: BodyEnd::default(),
         })
@@ -256,6 +265,27 @@ impl Exchange {
         self.watched.load(Ordering::Acquire)
     }
 
+    /// As long as this is kept, what is written over h1 only waits to be sent, and
+    /// no write waits for the client.
+    pub(crate) fn gather(&self) -> Gather<'_> {
+        self.gathers.store(true, Ordering::Release);
+        Gather(self)
+    }
+
+    pub(super) fn is_gathering(&self) -> bool {
+        self.gathers.load(Ordering::Acquire)
+    }
+
+    /// Says that pingora is given [`STAND_IN`] for a head that the client is not
+    /// to see yet. Over h2 it is not written; over h1 pingora has a switch for that.
+    pub(crate) fn withhold_head(&self) {
+        self.withholds.store(true, Ordering::Release);
+    }
+
+    pub(super) fn withholds_head(&self) -> bool {
+        self.withholds.load(Ordering::Acquire)
+    }
+
     /// As long as this is kept, whoever reads the body gets all of it but the end.
     /// Over h1 the rest is told beside the reads; over h2 the end is told once more.
     pub(crate) fn keep_end(&self) -> KeptEnd<'_> {
@@ -328,6 +358,16 @@ pub(crate) struct Watch<'a>(&'a Exchange);
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         self.0.watched.store(false, Ordering::Release);
+    }
+}
+
+/// That what is written only waits, until this is dropped.
+#[must_use]
+pub(crate) struct Gather<'a>(&'a Exchange);
+
+impl Drop for Gather<'_> {
+    fn drop(&mut self) {
+        self.0.gathers.store(false, Ordering::Release);
     }
 }
 

@@ -26,7 +26,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::connection::{CUT, Exchange};
+use super::connection::{CUT, Exchange, STAND_IN};
 use super::h2::Streams;
 use super::h2_answer::H2Answer;
 use super::h2_body::H2Body;
@@ -198,6 +198,9 @@ impl Session for H2Stream {
     async fn write_response_header(&mut self, resp: Box<ResponseHeader>, end: bool) -> Result<()> {
         // Who has begun to send, or has nothing to, does not wait (RFC 9110 §10.1.1).
         if resp.status == StatusCode::CONTINUE && !self.is_body_awaited() {
+            return Ok(());
+        }
+        if resp.status == STAND_IN && self.exchange.withholds_head() {
             return Ok(());
         }
         self.answer.write_head(resp, end || self.exchange.head_is_all()).await

@@ -67,7 +67,7 @@ pub(super) struct EdgeIo {
     connection: Arc<Connection>,
     exchange: Option<Arc<Exchange>>,
     digest: Option<Arc<ProxyDigest>>,
-    // Invariant: at most COALESCE bytes.
+    // Invariant: at most COALESCE bytes, and what was written while `Exchange::gather` was kept.
     unsent: Vec<u8>,
     // Bytes of the next request. Invariant: at most AHEAD + CHUNK bytes, or what
     // came in one read with the end of a chunked body.
@@ -373,9 +373,11 @@ impl AsyncRead for EdgeIo {
 mod tests {
     use tokio::net::TcpStream;
 
+    use futures::FutureExt;
     use futures::future::join;
     use tokio::io::AsyncReadExt;
     use tokio::sync::mpsc;
+    use tokio::task::JoinSet;
 
     use super::super::listener::{Config, Listener};
     use super::super::pace::Paced;
@@ -439,6 +441,31 @@ mod tests {
         // Who still sends may be heard before it reads.
         assert_eq!(read_beside(Framing::Length(1), 0).await, 100);
         assert_eq!(read_beside(Framing::Open, 0).await, 100);
+    }
+
+    #[tokio::test]
+    async fn what_is_gathered_waits_for_no_client() {
+        // More than sockets take.
+        const HEAD: usize = 16 << 20;
+        let (_seats, mut io, exchange, mut client) = asked().await;
+        io.begin_request(&mut BytesMut::new(), 0, Framing::Length(0)).unwrap();
+        let head = vec![b'x'; HEAD];
+        let gathered = exchange.gather();
+        let written = async {
+            io.write_all(&head).await?;
+            io.flush().await
+        };
+        written.now_or_never().expect("no client is waited for").unwrap();
+        drop(gathered);
+        let mut client_side = JoinSet::new();
+        client_side.spawn(async move {
+            let mut bytes = vec![0; HEAD + 4];
+            client.read_exact(&mut bytes).await.map(|_| bytes)
+        });
+        io.write_all(b"body").await.unwrap();
+        io.flush().await.unwrap();
+        let taken = client_side.join_next().await.unwrap().unwrap();
+        assert!(taken.unwrap().ends_with(b"xbody"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,7 +46,7 @@ pub(crate) use accept::{Edge, Opened, Serving};
 pub(crate) use any_bytes::{follow_answer, follow_chunks, follow_frames};
 pub(crate) use body_end::{KeptEnd, LastByte};
 pub(crate) use chunks::BadChunks;
-pub(crate) use connection::{Channel, Exchange};
+pub(crate) use connection::{Channel, Exchange, STAND_IN};
 pub(crate) use h2_body::{BODY_LENGTH, TRAILERS};
 pub(crate) use head::HeadFault;
 pub(crate) use io::LINGER;

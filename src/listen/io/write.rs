@@ -48,9 +48,13 @@ impl EdgeIo {
         }
     }
 
+    fn is_gathering(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_gathering())
+    }
+
     fn poll_gather(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check_cut()?;
-        if self.unsent.len() + buf.len() <= COALESCE {
+        if self.unsent.len() + buf.len() <= COALESCE || self.is_gathering() {
             if self.unsent.capacity() == 0 {
                 self.unsent.reserve_exact(COALESCE);
             }
@@ -117,6 +121,9 @@ impl AsyncWrite for EdgeIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_gathering() {
+            return Poll::Ready(Ok(()));
+        }
         let sent = self.poll_paced(cx, Self::poll_send);
         self.forgive(sent)
     }
