@@ -1,4 +1,4 @@
-//! Requests before rules: what of them is waited for, and what goes on.
+//! Requests and answers before rules: what of them is waited for, and what goes on.
 
 mod audit;
 mod core_rules;
@@ -9,6 +9,7 @@ mod never;
 mod over;
 mod profiles;
 mod reload;
+mod responses;
 mod seen;
 mod suite;
 mod told;

@@ -20,7 +20,7 @@ use crate::config::{self, Config, Written};
 use crate::log::Metrics;
 use crate::sanitise::Head;
 use crate::site::{Action, Site};
-use crate::waf::{self, Asked, Mode, Named, Profile, Remedy};
+use crate::waf::{self, Asked, Mode, Named, Profile, Remedy, Shelf};
 
 use self::curl::Curl;
 use self::log_line::Rebuilt;
@@ -184,7 +184,8 @@ fn judge(
     };
     let body = body.as_deref().filter(|_| found.reads_bodies && !is_upgrade);
     let settings = config.waf.get(&found.profile).cloned().unwrap_or_default();
-    let profile = Profile::new(&settings).map_err(|faults| anyhow!("{faults:?}"))?;
+    let profile = Profile::new(&settings, &mut Shelf::default());
+    let profile = profile.map_err(|faults| anyhow!("{faults:?}"))?;
     let Some(profile) = profile.map(Arc::new) else {
         return Ok(Outcome::Unjudged { route: found.route, why: "its profile is off" });
     };

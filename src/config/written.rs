@@ -10,8 +10,6 @@ const NOT_YET: &[&str] = &[
     "log.traces",
     "listeners[].tls.acme",
     "upstreams.*.discover",
-    "waf.*.responses",
-    "waf.*.outbound_threshold",
     "cache",
     "defaults.cache",
     "routes[].cache",

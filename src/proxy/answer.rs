@@ -16,6 +16,7 @@ use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
 use super::refuse::{self, Refusal};
+use super::withhold;
 
 /// What answers a request that no server is asked.
 pub(super) enum Reply {
@@ -117,10 +118,10 @@ async fn send_file(
     let query = request.uri.query();
     let ask = Ask { method: &request.method, path, url_path, query, headers: &request.headers };
     let refusal = match files.serve(&ask).await {
-        Ok(served) => {
-            write_file(served, session, ctx).await?;
-            return Ok(true);
-        }
+        Ok(served) => match write_file(served, session, ctx).await? {
+            Ok(()) => return Ok(true),
+            Err(refusal) => refusal,
+        },
         Err(Missing::Method) => Refusal::FileMethod,
         Err(Missing::NotFound | Missing::Forbidden) => Refusal::NoFile,
         Err(Missing::Unreadable(error)) => {
@@ -131,8 +132,18 @@ async fn send_file(
     refuse::send(&refusal, session, ctx).await
 }
 
-async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) -> Result<()> {
-    let mut headers = collect(served.headers);
+/// Writes a file, unless rules are against it.
+async fn write_file(
+    mut served: Served,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<Result<(), Refusal>> {
+    let mut headers = collect(std::mem::take(&mut served.headers));
+    let length = served.body.length();
+    let kept = match withhold::file(&mut served, &headers, session, ctx).await {
+        Ok(kept) => kept,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     deliver::finish_head(session, served.status, &mut headers, ctx)?;
     // A 304 describes no body (RFC 9110 §15.4.5), but for who decided by the type of its 200.
     if served.status == StatusCode::NOT_MODIFIED {
@@ -142,14 +153,18 @@ async fn write_file(served: Served, session: &mut Session, ctx: &mut Context) ->
     }
     let response = fields::response(served.status, headers);
     let mut body = served.body;
-    if body.length() == 0 {
-        return write_whole_head(response, session, ctx).await;
+    if length == 0 {
+        return write_whole_head(response, session, ctx).await.map(Ok);
     }
     session.write_response_header(Box::new(response), false).await?;
+    if let Some(kept) = kept {
+        write_body(Some(kept), Piece::Inner, session, ctx).await?;
+    }
     while let Some(piece) = body.next().await.or_err(ErrorType::InternalError, "reading a file")? {
+        withhold::watch(&piece, ctx);
         write_body(Some(piece), Piece::Inner, session, ctx).await?;
     }
-    write_body(None, Piece::Last, session, ctx).await
+    write_body(None, Piece::Last, session, ctx).await.map(Ok)
 }
 
 /// The fields as a map, with room for those that every answer gets.
@@ -162,7 +177,7 @@ fn collect(fields: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
 }
 
 /// Writes a head that no body follows.
-async fn write_whole_head(
+pub(super) async fn write_whole_head(
     response: ResponseHeader,
     session: &mut Session,
     ctx: &Context,
@@ -174,7 +189,7 @@ async fn write_whole_head(
 }
 
 /// Writes a piece of body through the encoder, if there is one.
-async fn write_body(
+pub(super) async fn write_body(
     mut bytes: Option<Bytes>,
     piece: Piece,
     session: &mut Session,

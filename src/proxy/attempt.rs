@@ -89,7 +89,9 @@ pub(super) fn broken(
     };
     let unseen = Unseen::of(&error);
     let is_safe = unseen.is_some() || session.req_header().method.is_idempotent();
-    let replay = match is_safe && is_kept(session) && !answer::has_begun(session) {
+    // One that rules have begun to judge is no more to be had from another server.
+    let has_begun = answer::has_begun(session) || ctx.withheld.take().is_some();
+    let replay = match is_safe && is_kept(session) && !has_begun {
         true => Replay::Safe,
         false => Replay::Unsafe,
     };

@@ -31,7 +31,9 @@ pub(super) fn of(refusal: &Refusal) -> Blame {
             Blocked::Rule(_) | Blocked::Uninspected | Blocked::Over | Blocked::ClientFull => {
                 Blame::Client
             }
-            Blocked::Full => Blame::Site,
+            // Whoever asks for such an answer may know what it does, and the log is where to look.
+            Blocked::Answer(_) => Blame::Client,
+            Blocked::Full | Blocked::AnswerUninspected | Blocked::AnswerOver => Blame::Site,
         },
         // Whoever leaves has done nothing.
         Refusal::ClientLeft(_)
@@ -94,6 +96,8 @@ mod tests {
             (Exceeded::Route.into(), Blame::Site),
             (Blocked::Rule("942100".into()).into(), Blame::Client),
             (Blocked::Full.into(), Blame::Site),
+            (Blocked::Answer("951100".into()).into(), Blame::Client),
+            (Blocked::AnswerOver.into(), Blame::Site),
             (Refusal::NoServer(NoServer::AllBusy), Blame::Site),
             (Refusal::TookTooLong, Blame::Site),
         ] {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pingora::http::ResponseHeader;
 use tokio::time::Instant;
 
 use crate::access::Granted;
@@ -41,8 +42,11 @@ pub(crate) struct Context {
     pub(super) permit: Option<Permit>,
     /// The right to be waited for, until its answer begins.
     pub(super) slot: Option<Slot>,
-    /// As long as something of the request is to be judged or, judged, to be sent.
+    /// As long as something of the request is to be judged or, judged, to be sent;
+    /// and of its answer, where that is judged.
     pub(super) inspection: Option<Inspection>,
+    /// The head of a server's answer that waits for the verdict on its body.
+    pub(super) withheld: Option<Box<ResponseHeader>>,
     /// What the rules found, if there are any.
     pub(super) findings: Option<Findings>,
     /// What is asked of the server; none before a route with servers is found.
@@ -158,6 +162,7 @@ impl Context {
             permit: None,
             slot: None,
             inspection: None,
+            withheld: None,
             findings: None,
             forward: None,
             body_limit: u64::MAX,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::balance::{Ask, Outcome};
 use crate::listen::{Exchange, LINGER};
 use crate::upstream::{Failed, Need, Protocol, Upstream, framing, headers};
+use crate::waf::Inspection;
 
 use super::attempt::{is_kept, may_retry, replay, report};
 use super::context::{Context, Forward, Link, Piece};
@@ -103,6 +104,10 @@ pub(super) async fn prepare_request(
         name_host(fields, forward)?;
         if asks_trailers {
             fields.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        if ctx.inspection.as_ref().is_some_and(Inspection::judges_answer) {
+            // Rules read what is not encoded; what they let pass may be encoded by us.
+            fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         route.headers.request.apply(fields);
         Ok::<_, Box<Error>>(fields.remove(header::EXPECT).is_some())

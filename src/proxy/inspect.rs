@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{Version, header};
+use http::{HeaderMap, Version, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -18,7 +18,7 @@ use crate::listen::{Exchange, KeptEnd, LastByte};
 use crate::sanitise::Head;
 use crate::site::{Route, State};
 use crate::upstream::Need;
-use crate::waf::{Asked, Coming, Inspection, Step};
+use crate::waf::{Asked, Blocked, Coming, Inspection, Step};
 
 use super::attempt;
 use super::context::{Context, Piece};
@@ -74,6 +74,7 @@ pub(super) async fn body(
     let step = inspection.expect(coming, &state.held, owner);
     ctx.findings = Some(inspection.findings());
     if step? == Step::Pass {
+        ctx.inspection = inspection.judges_answer().then_some(inspection);
         return Ok(());
     }
     let_go_on(session).await.map_err(Refusal::ClientLeft)?;
@@ -83,8 +84,12 @@ pub(super) async fn body(
     ctx.findings = Some(inspection.findings());
     read?;
     inspection.settle(attempt::is_kept(session));
-    ctx.inspection = (!inspection.is_over()).then_some(inspection);
+    ctx.inspection = is_needed(&inspection).then_some(inspection);
     Ok(())
+}
+
+fn is_needed(inspection: &Inspection) -> bool {
+    !inspection.is_over() || inspection.judges_answer()
 }
 
 /// What is known of a body that is to be judged.
@@ -94,11 +99,12 @@ fn coming(session: &mut Session, ctx: &Context) -> Coming {
     if session.is_body_empty() || need != Some(Need::Exchange) {
         return Coming::Nothing;
     }
-    announced(session.req_header()).map_or(Coming::Some, Coming::Bytes)
+    announced(&session.req_header().headers).map_or(Coming::Some, Coming::Bytes)
 }
 
-fn announced(request: &RequestHeader) -> Option<u64> {
-    request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// The length of a body, where its head says it.
+pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Tells a client to send its body that waits to be told; no server is to hear of it.
@@ -193,20 +199,24 @@ async fn read(session: &mut Session) -> Result<Option<Bytes>> {
 
 /// Judges a further piece of a body on its way to a server.
 pub(super) fn piece(body: &mut Option<Bytes>, piece: Piece, ctx: &mut Context) -> Result<()> {
-    let Some(inspection) = &mut ctx.inspection else { return Ok(()) };
+    let inspection = ctx.inspection.as_mut().filter(|inspection| !inspection.is_over());
+    let Some(inspection) = inspection else { return Ok(()) };
     let passed = inspection.pass(body, piece == Piece::Last);
     let is_over = inspection.is_over();
     // What is found changes with a verdict alone.
     if passed.is_err() || is_over {
         ctx.findings = Some(inspection.findings());
     }
-    if passed.is_ok() && is_over {
+    if passed.is_ok() && !is_needed(inspection) {
         ctx.inspection = None;
     }
-    passed.map_err(|blocked| {
-        let refusal = Refusal::from(blocked);
-        let status = refusal.told().status;
-        ctx.failure = Some(refusal);
-        Error::explain(ErrorType::HTTPStatus(status), "the rules are against the body").into_down()
-    })
+    passed.map_err(|blocked| refused(blocked, "the rules are against the body", ctx))
+}
+
+/// Tells pingora by an error that a request goes no further; `failure` tells the client.
+pub(super) fn refused(blocked: Blocked, what: &'static str, ctx: &mut Context) -> Box<Error> {
+    let refusal = Refusal::from(blocked);
+    let status = refusal.told().status;
+    ctx.failure = Some(refusal);
+    Error::explain(ErrorType::HTTPStatus(status), what).into_down()
 }

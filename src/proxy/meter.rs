@@ -279,6 +279,8 @@ mod tests {
         check(&Refusal::BodyTooLarge, None);
         check(&Blocked::Rule("1".into()).into(), Some(Offence::Blocked));
         check(&Blocked::Over.into(), None);
+        // A server that tells too much tells it to everybody.
+        check(&Blocked::Answer("1".into()).into(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the files: `admit` (may it come in), `forward` (to a server and back),
 //! `attempt` (how that ends, and whether once more), `deliver` (what the client
 //! gets and what is remembered), `meter` (how much it asks), `inspect` (what it looks like),
+//! `withhold` (what its answer looks like),
 //! `persist` (whether its connection stays), `refuse` (every answer that is a no), `failure` (what
 //! pingora ends a request with). `door` is the same conductor before
 //! pingora begins.
@@ -24,6 +25,7 @@ mod meter;
 mod persist;
 mod refuse;
 mod summary;
+mod withhold;
 mod work;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -174,7 +177,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Context,
     ) -> Result<()> {
         self.note_draining(session);
-        deliver::response_head(session, response, ctx)
+        withhold::head(session, response, ctx)
     }
 
     fn response_body_filter(
@@ -185,11 +188,21 @@ impl ProxyHttp for Conductor {
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
         deliver::hurry(session, ctx);
+        withhold::piece(session, body, piece(end_of_stream), ctx)?;
         deliver::response_body(body, piece(end_of_stream), ctx)?;
         if end_of_stream {
             forward::answer_ends(session, ctx);
         }
         Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        _trailers: &mut HeaderMap,
+        ctx: &mut Context,
+    ) -> Result<Option<Bytes>> {
+        Ok(withhold::trailers(ctx))
     }
 
     fn error_while_proxy(
@@ -213,6 +226,7 @@ impl ProxyHttp for Conductor {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        withhold::finish(session, error, ctx).await;
         deliver::record(session, error, ctx, &self.state);
     }
 

@@ -244,10 +244,12 @@ fn of_exceeded(exceeded: &Exceeded) -> u16 {
 
 fn of_blocked(blocked: &Blocked) -> u16 {
     match blocked {
-        Blocked::Rule(_) | Blocked::Uninspected => 403,
+        Blocked::Rule(_) | Blocked::Uninspected | Blocked::Answer(_) => 403,
         Blocked::Over => 413,
         Blocked::ClientFull => 429,
         Blocked::Full => 503,
+        // Nobody can say that the answer is one to be told.
+        Blocked::AnswerUninspected | Blocked::AnswerOver => 502,
     }
 }
 

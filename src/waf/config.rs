@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::units::{ByteSize, Unreadable, Word, word};
+use crate::units::{ByteSize, Switch, Unreadable, Word, word};
 
 /// So much of each body is kept in memory until it is judged.
-const MOST_INSPECTED: ByteSize = ByteSize::mib(1);
+pub(super) const MOST_INSPECTED: ByteSize = ByteSize::mib(1);
 /// At this one, half of what is harmless looks like an attack.
 const MOST_PARANOIA: u8 = 4;
 
@@ -30,10 +30,14 @@ pub(crate) struct Config {
     pub paranoia: Option<u8>,
     /// The score from which on a request is refused. What the rules say if absent, which is 5.
     pub inbound_threshold: Option<u32>,
+    /// The same of an answer; what the rules say if absent, which is 4.
+    pub outbound_threshold: Option<u32>,
     /// Rules that do not act, or not everywhere.
     pub exclude: Vec<Exclude>,
     /// How much of a request's body is judged, and what happens to the rest.
     pub body: Body,
+    /// Whether answers are judged, too: the client gets nothing of one until then.
+    pub responses: Switch,
 }
 
 impl Default for Config {
@@ -44,8 +48,10 @@ impl Default for Config {
             skip: Vec::new(),
             paranoia: None,
             inbound_threshold: None,
+            outbound_threshold: None,
             exclude: Vec::new(),
             body: Body::default(),
+            responses: Switch::OFF,
         }
     }
 }
@@ -215,6 +221,10 @@ impl Config {
             let what = "must be more than 0, or everything is refused; write mode: off for nothing";
             faults.extend(Faults::at("inbound_threshold", what));
         }
+        if self.outbound_threshold == Some(0) {
+            let what = "must be more than 0, or every answer is refused";
+            faults.extend(Faults::at("outbound_threshold", what));
+        }
         if let Rules::Given(given) = &self.rules {
             faults.collect("rules", given.check());
         }
@@ -342,6 +352,7 @@ mod tests {
             "{ exclude: [{ rule: 942100, target: 'ARGS:q', path_prefix: /search }] }",
             "{ body: { inspect: 0, files: keep, over: pass } }",
             "{ body: { inspect: 1MiB, over: block } }",
+            "{ responses: true, outbound_threshold: 5 }",
         ] {
             check(good, &[]);
         }
@@ -351,6 +362,7 @@ mod tests {
     fn what_would_do_nothing_or_too_much_is_a_fault() {
         check("{ paranoia: 0 }", &["paranoia: is 0; must be 1 to 4"]);
         check("{ inbound_threshold: 0 }", &["inbound_threshold: must be more than 0"]);
+        check("{ outbound_threshold: 0 }", &["outbound_threshold: must be more than 0"]);
         check("{ rules: {} }", &["rules: has no rules"]);
         check("{ rules: { setup: a } }", &["rules: has no rules", "rules.setup: is of the Core"]);
         check("{ skip: [1, SecX, geo] }", &["skip[2]: `geo` is no directive"]);

@@ -1,15 +1,16 @@
 //! One request before the rules of its profile: how much of its body is waited
-//! for, what may go on to a server, and what may not yet.
+//! for, what may go on to a server, and what may not yet. Of its answer `answer` tells.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tidegate_waf::Transaction;
 
+use super::answer::Answer;
 use super::config::{Files, Mode, Over};
 use super::judge::Judge;
 use super::memory::{Memory, Share};
-use super::{Blocked, Findings, Profile};
+use super::{Answered, Blocked, Findings, Profile};
 use crate::networks::ClientKey;
 
 /// How often one body is judged at most: a form with as many files between
@@ -33,6 +34,7 @@ pub(crate) struct Inspection {
     at: u64,
     verdicts: u32,
     share: Option<Share>,
+    answer: Answer,
 }
 
 /// What becomes of the next piece of a body.
@@ -79,6 +81,7 @@ impl Inspection {
             at: 0,
             verdicts: 0,
             share: None,
+            answer: Answer::default(),
         }
     }
 
@@ -101,6 +104,9 @@ impl Inspection {
     ) -> Result<Step, Blocked> {
         let inspect = self.profile.body.inspect.0;
         let is_over = matches!(coming, Coming::Bytes(bytes) if bytes > inspect);
+        if self.judges_answer() {
+            self.answer = Answer::with(memory.share(client));
+        }
         if coming == Coming::Nothing || inspect == 0 {
             self.end(None)?;
             return Ok(Step::Pass);
@@ -167,9 +173,39 @@ impl Inspection {
         }
     }
 
-    /// Whether nothing more is to be done.
+    /// Whether nothing more of the request is to be done.
     pub(crate) fn is_over(&self) -> bool {
         self.state == State::Done && self.unsent.is_empty()
+    }
+
+    /// Whether the answer is to be judged, too.
+    pub(crate) fn judges_answer(&self) -> bool {
+        self.profile.responses
+    }
+
+    /// Judges the head of the answer: whether the client is to wait for the verdict on its body.
+    pub(crate) fn answer_head(&mut self, answered: &Answered<'_>) -> Result<Step, Blocked> {
+        self.answer.head(answered, &self.profile, &mut self.judge)
+    }
+
+    /// Whether more of the answer's body is to be judged.
+    pub(crate) fn is_answer_open(&self) -> bool {
+        self.answer.is_open()
+    }
+
+    /// Takes the next piece of that body; with [`Step::Pass`] it need not be kept any more.
+    pub(crate) fn answer_piece(&mut self, piece: &[u8]) -> Result<Step, Blocked> {
+        self.answer.take(piece, &self.profile, &mut self.judge)
+    }
+
+    /// That body has ended.
+    pub(crate) fn answer_end(&mut self) -> Result<(), Blocked> {
+        self.answer.end(&self.profile, &mut self.judge)
+    }
+
+    /// What was kept of that body, for the client.
+    pub(crate) fn answer_kept(&mut self) -> Bytes {
+        self.answer.release()
     }
 
     /// Another attempt begins; it sends the body from its beginning if that `is_kept`.
@@ -280,7 +316,8 @@ mod tests {
         let tree = reader.finish().expect("rules");
         let rules = RuleSet::compile(&tree, &NoFiles, &|_| false).expect("rules");
         let (rules, warnings) = (Arc::new(rules), Vec::new());
-        let profile = Arc::new(Profile { mode: Mode::Block, body, rules, warnings });
+        let profile =
+            Arc::new(Profile { mode: Mode::Block, body, responses: false, rules, warnings });
         let kind = HeaderValue::from_static("multipart/form-data; boundary=b");
         let host = HeaderValue::from_static("a.example");
         let fields = HeaderMap::from_iter([(header::CONTENT_TYPE, kind), (header::HOST, host)]);

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{Version, header};
-use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
+use tidegate_waf::{Connection, Overrun, RequestHead, ResponseHead, RuleSet, Transaction, Verdict};
 
 use super::exclusions::PATH;
-use super::{Asked, Blocked, Findings, told};
+use super::{Answered, Asked, Blocked, Findings, told};
 
 /// What the Core Rule Set, and our own rules, call the score of a request.
 const SCORES: [&str; 2] = ["blocking_inbound_anomaly_score", "anomaly_score"];
+/// The same of an answer.
+const SCORES_OF_ANSWERS: [&str; 2] = ["blocking_outbound_anomaly_score", "outbound_anomaly_score"];
 /// Ids that are told of one request.
 const MOST_IDS: usize = 64;
 
@@ -19,8 +21,9 @@ const MOST_IDS: usize = 64;
 pub(super) struct Judge {
     engine: Box<Transaction>,
     is_refused: bool,
-    /// Why it would have been refused, if not by a rule.
+    /// Why it would have been refused, if not by a rule, or before its answer came.
     detected: Option<Blocked>,
+    is_answered: bool,
 }
 
 impl Judge {
@@ -34,7 +37,7 @@ impl Judge {
         let mut engine = Box::new(Transaction::new(rules, &connection));
         let path = format!("{}/", asked.head.path.trim_end_matches('/'));
         engine.set_tx(PATH, path.as_bytes());
-        Judge { engine, is_refused: false, detected: None }
+        Judge { engine, is_refused: false, detected: None, is_answered: false }
     }
 
     /// Phase 1.
@@ -86,13 +89,44 @@ impl Judge {
         self.obey(verdict)
     }
 
-    /// What the rules found so far.
+    /// Phase 3.
+    pub(super) fn answer_head(&mut self, answered: &Answered<'_>) -> Result<(), Blocked> {
+        self.detected = self.detected();
+        self.is_answered = true;
+        let fields = answered.headers.iter();
+        let headers: Vec<_> =
+            fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect();
+        let verdict = self.engine.response_head(&ResponseHead {
+            status: answered.status.as_u16(),
+            protocol: protocol(answered.version),
+            headers: &headers,
+        });
+        self.obey(verdict)
+    }
+
+    /// Whether the rules want to see the body of the answer, for its type or otherwise.
+    pub(super) fn wants_answer(&self) -> bool {
+        self.engine.wants_response_body()
+    }
+
+    pub(super) fn answer_body(&mut self, piece: &[u8]) {
+        self.engine.response_body(piece);
+    }
+
+    /// Phase 4, of what has come.
+    pub(super) fn answer_end(&mut self) -> Result<(), Blocked> {
+        let verdict = self.engine.response_end();
+        self.obey(verdict)
+    }
+
+    /// What the rules found so far; the score is the higher one of the request and its answer.
     pub(super) fn findings(&self) -> Findings {
         let logged = self.engine.matches().iter().filter(|found| found.is_logged);
+        let score = |names: [&str; 2]| names.iter().find_map(|name| self.engine.tx_number(name));
         let detected = if self.is_refused { None } else { self.detected() };
         let is_against = self.is_refused || detected.is_some();
         Findings {
-            score: SCORES.iter().find_map(|name| self.engine.tx_number(name)).unwrap_or(0),
+            score: score(SCORES).max(score(SCORES_OF_ANSWERS)).unwrap_or(0),
             rules: logged.map(|found| found.id.0).take(MOST_IDS).collect(),
             matches: if is_against { told::matches(&self.engine) } else { Vec::new() },
             detected,
@@ -109,19 +143,35 @@ impl Judge {
     }
 
     fn detected(&self) -> Option<Blocked> {
-        let by_rule = self.engine.detected().map(|rule| Blocked::Rule(rule.to_string().into()));
-        let too_much = || self.engine.overrun().map(|_| Blocked::Uninspected);
-        by_rule.or_else(|| self.detected.clone()).or_else(too_much)
+        let by_rule = || self.engine.detected().map(|rule| self.by_rule(&rule.to_string()));
+        let too_much = || self.engine.overrun().map(|overrun| self.by_budget(overrun));
+        match self.is_answered {
+            true => self.detected.clone().or_else(by_rule),
+            false => by_rule().or_else(|| self.detected.clone()),
+        }
+        .or_else(too_much)
     }
 
     fn obey(&mut self, verdict: Verdict) -> Result<(), Blocked> {
         let obeyed = match verdict {
             Verdict::Pass => Ok(()),
-            Verdict::Refuse(refusal) => Err(Blocked::Rule(refusal.rule.to_string().into())),
-            Verdict::Exceeded(_) => Err(Blocked::Uninspected),
+            Verdict::Refuse(refusal) => Err(self.by_rule(&refusal.rule.to_string())),
+            Verdict::Exceeded(overrun) => Err(self.by_budget(overrun)),
         };
         self.is_refused |= obeyed.is_err();
         obeyed
+    }
+
+    fn by_rule(&self, id: &str) -> Blocked {
+        if self.is_answered { Blocked::Answer(id.into()) } else { Blocked::Rule(id.into()) }
+    }
+
+    fn by_budget(&self, overrun: Overrun) -> Blocked {
+        match (self.is_answered, overrun) {
+            (false, _) => Blocked::Uninspected,
+            (true, Overrun::Body) => Blocked::AnswerOver,
+            (true, _) => Blocked::AnswerUninspected,
+        }
     }
 }
 

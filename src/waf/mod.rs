@@ -1,4 +1,5 @@
-//! What requests look like: whether rules against attacks let one pass.
+//! What requests look like, and answers where a profile asks for it: whether rules
+//! against attacks let one pass.
 //!
 //! The rules are those of a profile, which routes name. A body is kept back
 //! until as much of it as the profile asks is judged. What the rules mean is for
@@ -11,6 +12,8 @@ mod rules;
 mod told;
 mod judge;
 mod memory;
+mod decode;
+mod answer;
 mod inspection;
 mod explanation;
 mod remedy;
@@ -18,7 +21,7 @@ mod remedy;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::Version;
+use http::{HeaderMap, StatusCode, Version};
 use tidegate_waf::{Common, RuleSet};
 
 use crate::fault::Faults;
@@ -39,6 +42,8 @@ pub(crate) use self::remedy::Remedy;
 pub(crate) struct Profile {
     mode: Mode,
     body: Body,
+    // Whether answers are judged, too.
+    responses: bool,
     rules: Arc<RuleSet>,
     /// What of the rules does not act.
     pub warnings: Vec<String>,
@@ -58,6 +63,15 @@ pub(crate) struct Asked<'a> {
     pub client: SocketAddr,
     pub server: SocketAddr,
     pub request_id: &'a str,
+}
+
+/// The head of an answer, as its server sent it, and what follows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answered<'a> {
+    pub status: StatusCode,
+    pub version: Version,
+    pub headers: &'a HeaderMap,
+    pub body: Coming,
 }
 
 /// What rules found in a request, whether or not it went on.
@@ -85,6 +99,12 @@ pub(crate) enum Blocked {
     ClientFull,
     /// All clients together have.
     Full,
+    /// The rule of this id is against its answer.
+    Answer(Arc<str>),
+    /// Its answer needs more work than one may cause.
+    AnswerUninspected,
+    /// Its answer is larger than what is judged, and the rules refuse such ones.
+    AnswerOver,
 }
 
 impl Blocked {
@@ -96,21 +116,29 @@ impl Blocked {
             Blocked::Over => "body_over_inspect",
             Blocked::ClientFull => "held_per_client",
             Blocked::Full => "held",
+            Blocked::Answer(_) => "answer_blocked",
+            Blocked::AnswerUninspected => "answer_not_inspected",
+            Blocked::AnswerOver => "answer_over_limit",
         }
     }
 
     /// The rule's id.
     pub(crate) fn rule(&self) -> Option<Arc<str>> {
         match self {
-            Blocked::Rule(id) => Some(id.clone()),
-            Blocked::Uninspected | Blocked::Over | Blocked::ClientFull | Blocked::Full => None,
+            Blocked::Rule(id) | Blocked::Answer(id) => Some(id.clone()),
+            Blocked::Uninspected
+            | Blocked::Over
+            | Blocked::ClientFull
+            | Blocked::Full
+            | Blocked::AnswerUninspected
+            | Blocked::AnswerOver => None,
         }
     }
 
     /// The same, as text.
     pub(crate) fn rule_id(&self) -> Option<&str> {
         match self {
-            Blocked::Rule(id) => Some(id),
+            Blocked::Rule(id) | Blocked::Answer(id) => Some(id),
             _ => None,
         }
     }
@@ -122,7 +150,8 @@ impl Profile {
         config.check()?;
         let rules::Loaded { set, warnings } = rules::load(config, &mut shelf.0)?;
         let (mode, body, rules) = (config.mode, config.body, Arc::new(set));
-        Ok((mode != Mode::Off).then_some(Profile { mode, body, rules, warnings }))
+        let responses = config.responses.0;
+        Ok((mode != Mode::Off).then_some(Profile { mode, body, responses, rules, warnings }))
     }
 
     /// Judges a head; what follows is judged by what is returned.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::config::{Config, Exclude, Part};
-use super::{Asked, Blocked, Explained, Explanation, Profile};
+use super::{Asked, Blocked, Explained, Explanation, Profile, Shelf};
 
 /// How often a request is judged with further exclusions.
 const MOST_ROUNDS: usize = 24;
@@ -36,6 +36,7 @@ impl Remedy {
     ) -> Option<Remedy> {
         let mut search = Search { path: prefix(&asked.head.path), tried: Vec::new() };
         let mut exclude = Vec::new();
+        let mut shelf = Shelf::default();
         for _ in 0..MOST_ROUNDS {
             if found.against().is_none() {
                 return Some(Remedy { exclude, after: found });
@@ -43,7 +44,7 @@ impl Remedy {
             exclude = search.next(exclude, &found)?;
             let mut config = config.clone();
             config.exclude.extend(exclude.iter().cloned());
-            match Profile::new(&config) {
+            match Profile::new(&config, &mut shelf) {
                 Ok(profile) => found = Arc::new(profile?).explain(asked, body),
                 // What the engine does not take is left out again, and not tried twice.
                 Err(_) => exclude.retain(|one| !search.is_last(one)),
@@ -240,7 +241,8 @@ mod tests {
             server: address,
             request_id: "1",
         };
-        let profile = Arc::new(Profile::new(&config).expect("good").expect("not off"));
+        let profile =
+            Arc::new(Profile::new(&config, &mut Shelf::default()).expect("good").expect("not off"));
         let found = profile.explain(&asked, None);
         assert!(found.against().is_some(), "{target} passes");
         let remedy = Remedy::find(&config, &asked, None, found)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use tidegate_waf::parse::{self, Disk, Fault, Problem, Reader};
 use tidegate_waf::{Common, RuleSet};
 
-use super::config::{Config, Given, Mode, Rules, Skip};
+use super::config::{Config, Given, MOST_INSPECTED, Mode, Rules, Skip};
 use super::core_rules::CoreRules;
 use super::exclusions;
 use crate::fault::Faults;
@@ -29,6 +29,11 @@ SecRule REQBODY_ERROR "!@eq 0" "id:9890010,phase:2,deny,status:400,t:none,log,se
 SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:9890011,phase:2,deny,status:400,t:none,log,\
     severity:CRITICAL,msg:'servers may read this form in two ways',tag:body"
 "#;
+
+/// Types of answers that are judged besides text/plain and text/html, which the engine begins with:
+/// errors are told in all of them, and pieces of a page in the last.
+const TYPES: &str =
+    "text/xml application/xml application/xhtml+xml application/json multipart/byteranges";
 
 /// Rules that are loaded, and what of them does not act.
 #[derive(Debug)]
@@ -54,12 +59,41 @@ pub(super) fn load(config: &Config, common: &mut Common) -> Result<Loaded, Fault
     for (name, removal) in exclusions::after(&config.exclude) {
         text(&mut reader, &name, &removal);
     }
+    if config.responses.0 {
+        text(&mut reader, "waf", "SecResponseBodyAccess On\n");
+    }
     let tree = reader.finish().map_err(|found| faults(config, &found))?;
     exclusions::check(&config.exclude, &tree).map_err(|found| found.under("exclude"))?;
     let set = RuleSet::compile_with(&tree, &Disk, &skips, common)
         .map_err(|found| faults(config, &found))?;
-    let warnings = set.warnings().iter().map(ToString::to_string).collect();
+    let mut warnings: Vec<String> = set.warnings().iter().map(ToString::to_string).collect();
+    match config.responses.0 {
+        true => check_answers(&set).map_err(|found| found.under("responses"))?,
+        false => warnings.extend(unused(config, &set).map(str::to_owned)),
+    }
     Ok(Loaded { set, warnings })
+}
+
+/// What is said of answers where none is judged.
+fn unused(config: &Config, set: &RuleSet) -> impl Iterator<Item = &'static str> {
+    let read = set.answers().are_read;
+    let read = read.then_some("SecResponseBodyAccess does nothing without `responses: true`");
+    let threshold = config.outbound_threshold;
+    let threshold = threshold.map(|_| "outbound_threshold does nothing without `responses: true`");
+    read.into_iter().chain(threshold)
+}
+
+/// Refuses to judge answers by rules that do not, or more of them than is kept.
+fn check_answers(set: &RuleSet) -> Result<(), Faults> {
+    let limit = set.answers().limit;
+    if !set.has_rules_for_answers() {
+        return Err(Faults::one("there is no rule for answers (phase 3 or 4) in these rules"));
+    }
+    if limit > MOST_INSPECTED.0 {
+        let what = format!("SecResponseBodyLimit is {limit}; must be at most {}", MOST_INSPECTED.0);
+        return Err(Faults::one(what));
+    }
+    Ok(())
 }
 
 fn text(reader: &mut Reader<'_>, name: &str, text: &str) {
@@ -72,7 +106,7 @@ fn engine(config: &Config) -> String {
     let inspect = config.body.inspect.0;
     format!(
         "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecRequestBodyNoFilesLimit {inspect}\n\
-         SecRequestBodyLimitAction ProcessPartial\n"
+         SecRequestBodyLimitAction ProcessPartial\nSecResponseBodyMimeType {TYPES}\n"
     )
 }
 
@@ -87,6 +121,9 @@ fn before(config: &Config, reader: &mut Reader<'_>) {
     }
     if let Some(threshold) = config.inbound_threshold {
         set("inbound_anomaly_score_threshold", threshold);
+    }
+    if let Some(threshold) = config.outbound_threshold {
+        set("outbound_anomaly_score_threshold", threshold);
     }
     if !sets.is_empty() {
         let action = format!("SecAction \"id:{SETTINGS_ID},phase:1,pass,nolog,t:none{sets}\"\n");

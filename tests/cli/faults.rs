@@ -303,13 +303,11 @@ fn faults_of_variables_and_includes_name_their_file() {
 }
 
 /// Every key of the contract whose room is not built, and how it is written.
-const NOT_YET: [(&str, &str); 10] = [
+const NOT_YET: [(&str, &str); 8] = [
     ("server.reload_on_change", "server: { reload_on_change: on }"),
     ("log.traces", "log: { traces: { otlp: 'http://a' } }"),
     ("listeners[].tls.acme", "listeners: [{ tls: { acme: { names: [a.example] } } }]"),
     ("upstreams.*.discover", "upstreams: { app: { discover: { dns: a.example, port: 1 } } }"),
-    ("waf.*.responses", "waf: { app: { responses: on } }"),
-    ("waf.*.outbound_threshold", "waf: { app: { outbound_threshold: 4 } }"),
     ("cache", "cache: { memory: 1MiB }"),
     ("defaults.cache", "defaults: { cache: off }"),
     ("routes[].cache", "routes: [{ cache: media }]"),

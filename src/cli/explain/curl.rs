@@ -120,7 +120,8 @@ impl Curl {
             target = format!("{target}{}{query}", if target.contains('?') { '&' } else { '?' });
             body = None;
         }
-        let method = self.method.as_deref().unwrap_or(if body.is_some() { "POST" } else { "GET" });
+        let usual = if body.is_some() { "POST" } else { "GET" };
+        let method = self.method.as_deref().unwrap_or(usual);
         let mut head = format!("{method} {target} HTTP/1.1\r\n");
         let mut field = |name: &str, value: &str| {
             head.push_str(&format!("{name}: {value}\r\n"));

@@ -196,6 +196,10 @@ fn why(blocked: &Blocked) -> String {
         Blocked::Uninspected => "it needs more work than one request may cause".to_owned(),
         Blocked::Over => "its body is larger than what is judged".to_owned(),
         Blocked::ClientFull | Blocked::Full => "its body is larger than what is kept".to_owned(),
+        Blocked::Answer(id) => format!("rule {id} is against its answer"),
+        Blocked::AnswerUninspected | Blocked::AnswerOver => {
+            "its answer is more than what is judged".to_owned()
+        }
     }
 }
 
