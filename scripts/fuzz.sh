@@ -154,16 +154,17 @@ keep_least() {
   done
 }
 
-echo '| target | inputs tried | code reached | inputs kept |'
-echo '|---|---|---|---|'
+echo '| target | inputs tried | code reached | slowest, s | inputs kept |'
+echo '|---|---|---|---|---|'
 for target in "${targets[@]}"; do
   if [ -n "$keep" ]; then
     keep_least "$target"
   fi
   tried=$(sed -n 's/^stat::number_of_executed_units: *//p' "$logs/$target")
   code=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$logs/$target" | tail -n 1)
+  slowest=$(sed -n 's/^stat::slowest_unit_time_sec: *//p' "$logs/$target")
   kept=$(find "fuzz/corpus/$target" -type f | wc -l)
-  echo "| $target | ${tried:-none} | ${code:-none} | $kept |"
+  echo "| $target | ${tried:-none} | ${code:-none} | ${slowest:-none} | $kept |"
 done
 printf '%s targets for %s s each, %s findings\n' "${#targets[@]}" "$seconds" "$findings"
 [ "$findings" = 0 ]

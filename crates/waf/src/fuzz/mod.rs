@@ -14,7 +14,10 @@ use std::sync::Arc;
 use crate::body::decoded::{DecodeError, Decoder};
 use crate::body::multipart::{Form, Multipart};
 use crate::body::{Limits, cookies, json, urlencoded, xml};
-use crate::parse::{CookieFormat, Fault, NoFiles, Reader};
+use crate::operator::{Cache, Compiler, Groups, Known, Operator};
+use crate::parse::{
+    self, CookieFormat, Fault, NoFiles, OperatorName, Piece, Place, Reader, Template,
+};
 use crate::transform::{self, Transformation};
 use crate::{Connection, Match, RequestHead, ResponseHead, RuleSet, Transaction, Verdict};
 
@@ -132,6 +135,33 @@ fn check_transformation(transformation: Transformation, bytes: &[u8]) {
     {
         assert_eq!(*made, *bytes, "{name} has nothing to change");
     }
+}
+
+/// An expression in the first line, and a value: it has what the expression needs if it matches,
+/// and is not tried out for longer than it may be.
+pub fn patterns(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let (pattern, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let place = Place { file: Arc::from(Path::new("f")), line: 1, column: 1 };
+    let pieces = match pattern {
+        b"" => Vec::new(),
+        pattern => vec![Piece::Text(pattern.to_vec())],
+    };
+    let argument = Template { place: place.clone(), pieces };
+    let tree = parse::Operator { place, negated: false, name: OperatorName::Rx, argument };
+    let mut known = Known::default();
+    let mut compiler = Compiler::new(&NoFiles, &mut known);
+    let Ok(operator) = Operator::compile(&tree, Groups::All, &mut compiler) else { return };
+    let mut cache = Cache::new();
+    let is_match = operator.is_match(value, b"", &mut cache);
+    let effort = cache.forget_effort();
+    let captures = operator.captures(value, b"", &mut cache);
+    assert_eq!(captures.is_some(), is_match, "it matches, or it does not");
+    assert_eq!(cache.forget_effort().steps, effort.steps, "it takes as long again");
+    assert!(effort.steps <= 4_096 + 128 * value.len(), "{} steps", effort.steps);
+    assert!(!is_match || operator.needs().are_met(value), "it needs {:?}", operator.needs());
+    let groups = (0..10).map_while(|index| captures.as_ref()?.get(index, value));
+    assert!(groups.map(<[u8]>::len).all(|length| length <= value.len()));
 }
 
 /// A small set of rules, with and without its shortcuts.

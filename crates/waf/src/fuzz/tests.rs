@@ -115,6 +115,21 @@ fn bodies_of_every_kind() {
 }
 
 #[test]
+fn expressions_of_every_kind() {
+    let samples: [&[u8]; 8] = [
+        b"(?i)(?:union|select)\\s+(\\w+)\nUNION  all",
+        b"^(?:[a-z]{2,5}|\\x{e9})?+[^\\d-]*$\nabc\xe9",
+        b"\\b(\\w+)\\b\\s*(?:=|like)\\s*(?!\\1\\b)\\w\na = b like b",
+        b"(?>a+|(b))(?=c)(?!cd)(?:\\1|.)\naac ce",
+        b"(?<!&(?:amp|lt));|x(?!yz)\n&lt;;x",
+        b"(a|\\1b)+c|(?:(?=.*x)a)*+\naabcx",
+        b"[[:alpha:]\\]-]+?(?#c)\\Q.*\\E(?m)^b$\na.*\nb",
+        b"\n",
+    ];
+    drive("waf_patterns", ROUNDS, &samples, patterns);
+}
+
+#[test]
 fn values_of_every_kind() {
     let samples: [&[u8]; 6] = [
         b"%3Cscript%3E+%u003c %zz &lt;&#x3c;&amp;&nbsp;",

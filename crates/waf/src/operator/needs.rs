@@ -50,7 +50,6 @@ impl Needs {
     }
 
     /// Whether `value` has all of it: what a gate must let through. O(literals · value).
-    #[cfg(test)]
     pub(crate) fn are_met(&self, value: &[u8]) -> bool {
         let lower = value.to_ascii_lowercase();
         let has = |literal: &Vec<u8>| memchr::memmem::find(&lower, literal).is_some();

@@ -284,6 +284,8 @@ fn groups_are_referred_to() {
     check_tried(r"(['`]).*?\1", "a `b' c` '", &[b"`b' c`", b"`"]);
     check_tried(r"(a+)(?!\1)b", "aab", &[b"aab", b"aa"]);
     check_tried(r"(a)\1(?=b)", "aab", &[b"aa", b"a"]);
+    // What led nowhere at a place with one text in the group may lead on with another.
+    check_tried(r"(\w+)-?\1!", "xaa!", &[b"aa!", b"a"]);
     check_tried("(\u{e9})\\1", "\u{e9}\u{e9}", &["\u{e9}\u{e9}".as_bytes(), "\u{e9}".as_bytes()]);
 }
 
