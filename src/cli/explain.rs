@@ -165,7 +165,7 @@ fn judge(
     for name in strict.names_to_drop(&request.headers) {
         request.headers.remove(name);
     }
-    let Request { method, uri, version, headers, body, is_upgrade } = &request;
+    let Request { method, target, uri, version, headers, body, is_upgrade } = &request;
     let head = match Head::read(method, uri, *version, headers, strict) {
         Ok(head) => head,
         Err(malformed) => return Ok(Outcome::Malformed(malformed)),
@@ -176,7 +176,7 @@ fn judge(
     };
     let asked = Asked {
         head: &head,
-        target: uri.path_and_query().map_or("", |target| target.as_str()),
+        target,
         version: *version,
         client: SocketAddr::new(client, PORT),
         server,
@@ -184,14 +184,14 @@ fn judge(
     };
     let body = body.as_deref().filter(|_| found.reads_bodies && !is_upgrade);
     let settings = config.waf.get(&found.profile).cloned().unwrap_or_default();
-    let profile = Profile::new(&settings, &mut Shelf::default());
-    let profile = profile.map_err(|faults| anyhow!("{faults:?}"))?;
+    let mut shelf = Shelf::default();
+    let profile = Profile::new(&settings, &mut shelf).map_err(|faults| anyhow!("{faults:?}"))?;
     let Some(profile) = profile.map(Arc::new) else {
         return Ok(Outcome::Unjudged { route: found.route, why: "its profile is off" });
     };
     let explanation = profile.explain(&asked, body);
     let remedy = match explanation.against() {
-        Some(_) => Remedy::find(&settings, &asked, body, explanation.clone()),
+        Some(_) => Remedy::find(&settings, &asked, body, explanation.clone(), &mut shelf),
         None => None,
     };
     Ok(Outcome::Judged(Box::new(Case {

@@ -33,6 +33,7 @@ impl Remedy {
         asked: &Asked<'_>,
         body: Option<&[u8]>,
         mut found: Explanation,
+        shelf: &mut Shelf,
     ) -> Option<Remedy> {
         let mut search = Search { path: prefix(&asked.head.path), tried: Vec::new() };
         let mut exclude = Vec::new();
@@ -44,7 +45,7 @@ impl Remedy {
             exclude = search.next(exclude, &found)?;
             let mut config = config.clone();
             config.exclude.extend(exclude.iter().cloned());
-            match Profile::new(&config, &mut shelf) {
+            match Profile::new(&config, shelf) {
                 Ok(profile) => found = Arc::new(profile?).explain(asked, body),
                 // What the engine does not take is left out again, and not tried twice.
                 Err(_) => exclude.retain(|one| !search.is_last(one)),
@@ -241,11 +242,12 @@ mod tests {
             server: address,
             request_id: "1",
         };
-        let profile =
-            Arc::new(Profile::new(&config, &mut Shelf::default()).expect("good").expect("not off"));
+        let mut shelf = Shelf::default();
+        let profile = Profile::new(&config, &mut shelf).expect("good").expect("not off");
+        let profile = Arc::new(profile);
         let found = profile.explain(&asked, None);
         assert!(found.against().is_some(), "{target} passes");
-        let remedy = Remedy::find(&config, &asked, None, found)?;
+        let remedy = Remedy::find(&config, &asked, None, found, &mut shelf)?;
         assert!(remedy.after.against().is_none());
         Some(remedy.exclude.iter().map(ToString::to_string).collect())
     }

@@ -20,6 +20,8 @@ pub(super) struct Raw {
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
+    /// As it was written, whatever its form.
+    pub(super) target: String,
     pub(super) uri: Uri,
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
@@ -79,6 +81,7 @@ impl Raw {
         let version = if version == "HTTP/1.0" { Version::HTTP_10 } else { Version::HTTP_11 };
         Ok(Ok(Request {
             method: method.parse().context("the method")?,
+            target: target.to_owned(),
             uri: target.parse().with_context(|| format!("the target `{target}`"))?,
             version,
             headers: fields,
