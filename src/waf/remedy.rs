@@ -37,7 +37,6 @@ impl Remedy {
     ) -> Option<Remedy> {
         let mut search = Search { path: prefix(&asked.head.path), tried: Vec::new() };
         let mut exclude = Vec::new();
-        let mut shelf = Shelf::default();
         for _ in 0..MOST_ROUNDS {
             if found.against().is_none() {
                 return Some(Remedy { exclude, after: found });

@@ -113,7 +113,6 @@ impl ByteSet {
     }
 
     /// Whether one of `bytes` is in it.
-    #[cfg(test)]
     pub(crate) fn any(self, bytes: &[u8]) -> bool {
         bytes.iter().any(|byte| self.contains(*byte))
     }
