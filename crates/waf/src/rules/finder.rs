@@ -6,7 +6,7 @@
 use hashbrown::HashMap;
 
 /// Bytes of a piece.
-const PIECE: usize = 4;
+const SIZE: usize = 4;
 /// Bytes of a text that are compared.
 const LENGTH: usize = 64;
 /// The maps, behind each other, have two to so many bits: pieces of two bytes have one each.
@@ -37,17 +37,17 @@ type Map = [u64; WORDS];
 #[derive(Debug)]
 pub(crate) struct Finder {
     map: Box<Map>,
-    /// Where the list of each row of bits begins in `entries`.
+    /// Where the list of each row of bits begins.
     lists: Vec<u32>,
+    /// The piece of each entry, by itself: mostly it is another one.
+    pieces: Vec<u32>,
     entries: Vec<Entry>,
     texts: Vec<u8>,
 }
 
+/// A text, at one of its pieces.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// The bit of its piece.
-    bit: u32,
-    piece: u32,
     /// Where its text is in `texts`.
     start: u32,
     length: u16,
@@ -63,10 +63,33 @@ struct Place {
     last: u32,
 }
 
+/// Bytes of a text in lower case, the first one lowest.
+#[derive(Clone, Copy)]
+struct Piece {
+    text: u32,
+    size: usize,
+}
+
+impl Piece {
+    /// Its bit in the map.
+    fn bit(self) -> usize {
+        let hash = self.text.wrapping_mul(0x9e37_79b1);
+        match self.size {
+            0..=2 => TWOS + (self.text & 0xffff) as usize,
+            3 => THREES + (hash >> (32 - THREES_BITS)) as usize,
+            _ => (hash >> (32 - FOURS_BITS)) as usize,
+        }
+    }
+}
+
 impl Place {
-    /// The bits of the pieces of four, three and two bytes that end here.
-    fn bits(self) -> [usize; 3] {
-        [bit(self.last, 4), bit(self.last >> 8, 3), bit(self.last >> 16, 2)]
+    /// The pieces of four, three and two bytes that end here.
+    fn pieces(self) -> [Piece; 3] {
+        [
+            Piece { text: self.last, size: 4 },
+            Piece { text: self.last >> 8, size: 3 },
+            Piece { text: self.last >> 16, size: 2 },
+        ]
     }
 }
 
@@ -79,23 +102,22 @@ impl Finder {
         for piece in all.clone().flat_map(pieces) {
             *times.entry(piece).or_default() += 1;
         }
-        let (mut entries, mut texts) = (Vec::new(), Vec::new());
+        let (mut all_entries, mut texts) = (Vec::new(), Vec::new());
         for (number, text) in (0..).zip(all) {
             // The rarest piece, so that few texts have the same.
             let rarest = (0..).zip(pieces(text)).min_by_key(|(_, piece)| times.get(piece));
             let Some((before, piece)) = rarest else { continue };
-            let size = text.len().min(PIECE);
+            let size = text.len().min(SIZE);
             // Texts come from rules, whose size the parser bounds.
             let (start, length) = (texts.len() as u32, text.len() as u16);
             texts.extend_from_slice(text);
-            let (bit, offset) = (bit(piece, size) as u32, before + size as u16);
-            entries.push(Entry { bit, piece, start, length, offset, number });
+            let entry = Entry { start, length, offset: before + size as u16, number };
+            all_entries.push((Piece { text: piece, size }.bit(), piece, entry));
         }
-        entries.sort_by_key(|entry| (entry.bit, entry.number));
+        all_entries.sort_by_key(|(bit, piece, entry)| (*bit, *piece, entry.number));
         let mut map = Box::new([0; WORDS]);
         let mut lists = vec![0; BITS / SHARED + 1];
-        for entry in &entries {
-            let bit = entry.bit as usize;
+        for (bit, ..) in &all_entries {
             map[bit / 64 % WORDS] |= 1 << (bit % 64);
             if let Some(count) = lists.get_mut(bit / SHARED + 1) {
                 *count += 1;
@@ -106,7 +128,9 @@ impl Finder {
             sum += *start;
             *start = sum;
         }
-        Self { map, lists, entries, texts }
+        let (pieces, entries) =
+            all_entries.into_iter().map(|(_, piece, entry)| (piece, entry)).unzip();
+        Self { map, lists, pieces, entries, texts }
     }
 
     /// Calls `found` with each text in `value`, perhaps often, unless `is_known` says so of it.
@@ -123,8 +147,8 @@ impl Finder {
         }
         while let Some(next) = next(&self.map, value, place) {
             place = next;
-            for bit in place.bits().into_iter().filter(|bit| has(&self.map, *bit)) {
-                self.meet(bit, value, place, state, &is_known, &mut found);
+            for piece in place.pieces().into_iter().filter(|piece| has(&self.map, piece.bit())) {
+                self.meet(piece, value, place.end, state, &is_known, &mut found);
             }
         }
     }
@@ -142,34 +166,43 @@ impl Finder {
         let mut place = Place { end: 0, last: 0 };
         while let Some(next) = next(&left, value, place) {
             place = next;
-            for bit in place.bits() {
-                if has(&left, bit) && self.meet(bit, value, place, state, &is_known, &mut found) {
+            for piece in place.pieces() {
+                let bit = piece.bit();
+                if has(&left, bit)
+                    && self.meet(piece, value, place.end, state, &is_known, &mut found)
+                {
                     left[bit / 64 % WORDS] &= !(1 << (bit % 64));
                 }
             }
         }
     }
 
-    /// Compares the texts of a bit; says whether all of them are known now.
+    /// Compares the texts of a piece that ends here; says whether all of its bit are known now.
     fn meet<T>(
         &self,
-        bit: usize,
+        piece: Piece,
         value: &[u8],
-        place: Place,
+        end: usize,
         state: &mut T,
         is_known: &impl Fn(&T, u32) -> bool,
         found: &mut impl FnMut(&mut T, u32),
     ) -> bool {
-        let list = match self.lists.get(bit / SHARED..bit / SHARED + 2) {
-            Some([start, end]) => self.entries.get(*start as usize..*end as usize),
-            _ => None,
+        let bit = piece.bit();
+        let Some(&[start, stop]) = self.lists.get(bit / SHARED..bit / SHARED + 2) else {
+            return false;
         };
+        let (start, stop) = (start as usize, stop as usize);
         let mut all_known = true;
-        for entry in list.unwrap_or_default().iter().filter(|entry| entry.bit as usize == bit) {
+        for (at, text) in (start..).zip(self.pieces.get(start..stop).unwrap_or_default()) {
+            if *text != piece.text {
+                all_known &= Piece { text: *text, ..piece }.bit() != bit;
+                continue;
+            }
+            let Some(entry) = self.entries.get(at) else { continue };
             if is_known(state, entry.number) {
                 continue;
             }
-            if self.stands(entry, value, place) {
+            if self.stands(entry, value, end) {
                 found(state, entry.number);
             } else {
                 all_known = false;
@@ -179,18 +212,10 @@ impl Finder {
     }
 
     /// Whether the text of an entry is around a piece that ends here.
-    fn stands(&self, entry: &Entry, value: &[u8], place: Place) -> bool {
-        let piece = match entry.length {
-            0..=2 => place.last >> 16,
-            3 => place.last >> 8,
-            _ => place.last,
-        };
-        if piece != entry.piece {
-            return false;
-        }
+    fn stands(&self, entry: &Entry, value: &[u8], end: usize) -> bool {
         let start = entry.start as usize;
         let text = self.texts.get(start..start + usize::from(entry.length)).unwrap_or_default();
-        let first = place.end.checked_sub(usize::from(entry.offset));
+        let first = end.checked_sub(usize::from(entry.offset));
         let there = first.and_then(|first| value.get(first..first + text.len()));
         there.is_some_and(|there| there.eq_ignore_ascii_case(text))
     }
@@ -205,7 +230,7 @@ fn next(map: &Map, value: &[u8], from: Place) -> Option<Place> {
     for (at, byte) in value.get(from.end..)?.iter().enumerate() {
         last = last >> 8 | FOLDED[usize::from(*byte)] << 24;
         let place = Place { end: from.end + at + 1, last };
-        let [four, three, two] = place.bits().map(|bit| has(map, bit));
+        let [four, three, two] = place.pieces().map(|piece| has(map, piece.bit()));
         // No branch between them: mostly none is there.
         if four | three | two {
             return Some(place);
@@ -220,18 +245,8 @@ fn has(map: &Map, bit: usize) -> bool {
 
 /// The pieces of a text, one for each place.
 fn pieces(text: &[u8]) -> impl Iterator<Item = u32> {
-    text.windows(text.len().clamp(1, PIECE))
+    text.windows(text.len().clamp(1, SIZE))
         .map(|piece| piece.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte)))
-}
-
-/// The bit of a piece of so many bytes.
-fn bit(piece: u32, size: usize) -> usize {
-    let hash = piece.wrapping_mul(0x9e37_79b1);
-    match size {
-        0..=2 => TWOS + (piece & 0xffff) as usize,
-        3 => THREES + (hash >> (32 - THREES_BITS)) as usize,
-        _ => (hash >> (32 - FOURS_BITS)) as usize,
-    }
 }
 
 #[cfg(test)]
