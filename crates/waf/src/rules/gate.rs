@@ -11,6 +11,8 @@ pub(crate) type Block = [u64; 8];
 
 /// Operators of one block.
 const OPERATORS: usize = 512;
+/// Lengths of values that are told apart; what needs more bytes is let through.
+const LENGTHS: usize = 24;
 
 /// An operator in the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +22,20 @@ pub(crate) struct Gated(u32);
 #[derive(Debug)]
 pub(crate) struct Gate {
     literals: Finder,
-    /// For each literal the operators that are content with it.
-    content: Vec<Box<[Gated]>>,
+    /// The operators that are content with a literal, one literal's behind another's.
+    content: Vec<Gated>,
+    /// Where those of each begin.
+    starts: Vec<u32>,
     /// For each byte a row with the operators that are content with it.
     of_byte: Vec<Block>,
     /// The bytes whose rows are not empty.
     telling: ByteSet,
     /// The operators that literals tell of; bytes tell of the others.
     by_literals: Vec<Block>,
+    /// Those that need nothing but a length.
+    always: Vec<Block>,
+    /// For each length a row with the operators that need no more bytes.
+    of_length: Vec<Block>,
     blocks: usize,
 }
 
@@ -36,13 +44,16 @@ pub(crate) struct Gate {
 pub(crate) struct Needed {
     literals: hashbrown::HashMap<Vec<u8>, Vec<Gated>>,
     by_byte: Vec<(Gated, ByteSet)>,
-    count: u32,
+    always: Vec<Gated>,
+    /// Of each operator the fewest bytes of a value that matches.
+    lengths: Vec<usize>,
 }
 
 impl Needed {
     /// Adds an operator; None if any value may match it.
     pub(crate) fn add(&mut self, needs: Needs) -> Option<Gated> {
-        let gated = Gated(self.count);
+        // The parser bounds rules, so that their number fits by far.
+        let gated = Gated(self.lengths.len() as u32);
         match (needs.literals, needs.bytes) {
             (Some(literals), _) => {
                 for literal in literals {
@@ -50,19 +61,24 @@ impl Needed {
                 }
             }
             (None, Some(bytes)) => self.by_byte.push((gated, ByteSet::from_words(bytes))),
+            (None, None) if needs.min_len > 0 => self.always.push(gated),
             (None, None) => return None,
         }
-        self.count += 1;
+        self.lengths.push(needs.min_len);
         Some(gated)
     }
 
     pub(crate) fn build(self) -> Gate {
         let mut literals: Vec<_> = self.literals.into_iter().collect();
         literals.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let (literals, content): (Vec<_>, Vec<Box<[Gated]>>) =
-            literals.into_iter().map(|(text, of)| (text, of.into_boxed_slice())).unzip();
-        let literals = Finder::new(literals.iter().map(Vec::as_slice));
-        let blocks = (self.count as usize).div_ceil(OPERATORS).max(1);
+        let (mut content, mut starts) = (Vec::new(), vec![0]);
+        for (_, of) in &literals {
+            content.extend_from_slice(of);
+            // As many as rules have literals, which the parser bounds.
+            starts.push(content.len() as u32);
+        }
+        let literals = Finder::new(literals.iter().map(|(text, _)| text.as_slice()));
+        let blocks = self.lengths.len().div_ceil(OPERATORS).max(1);
         let mut of_byte = vec![[0; 8]; 256 * blocks];
         let mut telling = ByteSet::EMPTY;
         for (gated, bytes) in &self.by_byte {
@@ -73,10 +89,18 @@ impl Needed {
             }
         }
         let mut by_literals = vec![[0; 8]; blocks];
-        for gated in content.iter().flatten() {
+        for gated in &content {
             insert(&mut by_literals, *gated);
         }
-        Gate { literals, content, of_byte, telling, by_literals, blocks }
+        let mut always = vec![[0; 8]; blocks];
+        self.always.iter().for_each(|gated| insert(&mut always, *gated));
+        let mut of_length = vec![[0; 8]; LENGTHS * blocks];
+        for (length, row) in of_length.chunks_exact_mut(blocks).enumerate() {
+            for (number, _) in (0..).zip(&self.lengths).filter(|(_, needed)| **needed <= length) {
+                insert(row, Gated(number));
+            }
+        }
+        Gate { literals, content, starts, of_byte, telling, by_literals, always, of_length, blocks }
     }
 }
 
@@ -86,8 +110,10 @@ impl Gate {
         self.blocks
     }
 
-    /// Adds the operators that a value which has the bytes `present` may match for one of them.
+    /// Adds the operators that a value which has the bytes `present` may match for one of them,
+    /// and those that do not need any.
     pub(crate) fn of_bytes(&self, present: ByteSet, candidates: &mut [Block]) {
+        add_all(candidates, &self.always);
         for byte in present.and(self.telling).iter() {
             let start = usize::from(byte) * self.blocks;
             let row = self.of_byte.get(start..start + self.blocks).unwrap_or_default();
@@ -104,11 +130,24 @@ impl Gate {
         }
     }
 
+    /// Takes out those that need a longer value.
+    pub(crate) fn of_length(&self, length: usize, candidates: &mut [Block]) {
+        let start = length.saturating_mul(self.blocks);
+        let row = self.of_length.get(start..start.saturating_add(self.blocks));
+        for (all, row) in candidates.iter_mut().zip(row.unwrap_or_default()) {
+            for (all, word) in all.iter_mut().zip(row) {
+                *all &= word;
+            }
+        }
+    }
+
     /// Adds those that `value` may match for one of its literals.
     pub(crate) fn of_literals(&self, value: &[u8], mut candidates: &mut [Block]) {
-        let content = |number: u32| match self.content.get(number as usize) {
-            Some(content) => &**content,
-            None => &[],
+        let content = |number: u32| match self.starts.get(number as usize..number as usize + 2) {
+            Some([start, end]) => {
+                self.content.get(*start as usize..*end as usize).unwrap_or_default()
+            }
+            _ => &[],
         };
         self.literals.find(
             value,
@@ -138,4 +177,45 @@ pub(crate) fn contains(candidates: &[Block], gated: Gated) -> bool {
     let at = gated.0 as usize;
     let block = candidates.get(at / OPERATORS);
     block.is_some_and(|block| block[at % OPERATORS / 64] & 1 << (at % 64) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_all_that_is_needed_is_a_candidate() {
+        let needs = |literals: &[&str], bytes: &[u8], min_len| Needs {
+            literals: (!literals.is_empty())
+                .then(|| literals.iter().map(|text| text.as_bytes().to_vec()).collect()),
+            bytes: (!bytes.is_empty()).then(|| ByteSet::of(bytes).words()),
+            min_len,
+        };
+        let mut needed = Needed::default();
+        assert_eq!(needed.add(needs(&[], b"", 0)), None);
+        let all = [
+            needs(&["ab", "select"], b"", 4),
+            needs(&[], b"x", 1),
+            needs(&[], b"", 3),
+            needs(&["cd"], b"", 2 * LENGTHS),
+        ];
+        let gated: Vec<Gated> = all.into_iter().filter_map(|one| needed.add(one)).collect();
+        let gate = needed.build();
+        for (value, expected) in [
+            (&b""[..], [false; 4]),
+            (b"ab", [false; 4]),
+            (b"1abx", [true, true, true, false]),
+            (b"x", [false, true, false, false]),
+            (b"SELECT", [true, false, true, false]),
+            // So long a need is not looked at.
+            (b"0123456789012345678901234cd", [false, false, true, true]),
+        ] {
+            let mut row = vec![[0; 8]; gate.blocks()];
+            gate.of_bytes(ByteSet::in_text(value), &mut row);
+            gate.of_literals(value, &mut row);
+            gate.of_length(value.len(), &mut row);
+            let found = gated.iter().map(|one| contains(&row, *one)).collect::<Vec<_>>();
+            assert_eq!(found, expected, "{}", value.escape_ascii());
+        }
+    }
 }

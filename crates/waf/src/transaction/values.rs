@@ -166,6 +166,7 @@ impl Values {
         } else {
             gate.of_literals(slice(&self.bytes, &self.spans, index as u32), candidates);
         }
+        gate.of_length(slice(&self.bytes, &self.spans, index as u32).len(), candidates);
         if let Some(is_gated) = self.is_gated.get_mut(index) {
             *is_gated = true;
         }
