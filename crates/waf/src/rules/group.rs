@@ -38,6 +38,8 @@ pub(crate) struct Grouping {
     pub(crate) groups: Vec<Box<[SourceId]>>,
     pub(crate) sources: Vec<Source>,
     pub(crate) elements: Vec<Element>,
+    /// Of each element the sources.
+    pub(crate) sources_of: Vec<Vec<SourceId>>,
     known: HashMap<Box<[SourceId]>, GroupId>,
     known_sources: HashMap<(ElementId, ChainId, bool), SourceId>,
     known_elements: HashMap<Vec<u8>, ElementId>,
@@ -77,6 +79,9 @@ impl Grouping {
         let id = SourceId(self.sources.len() as u32);
         let plain = plain.unwrap_or(id);
         self.sources.push(Source { element, chain, is_each_step, plain });
+        if let Some(sources) = self.sources_of.get_mut(element.0 as usize) {
+            sources.push(id);
+        }
         self.known_sources.insert((element, chain, is_each_step), id);
         id
     }
@@ -88,6 +93,7 @@ impl Grouping {
         }
         let id = ElementId(self.elements.len() as u32);
         self.elements.push(element.clone());
+        self.sources_of.push(Vec::new());
         self.known_elements.insert(key, id);
         id
     }

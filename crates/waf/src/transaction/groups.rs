@@ -51,14 +51,15 @@ impl Groups {
         self.groups.resize(grouping.groups.len(), None);
         self.sources.resize(grouping.sources.len(), None);
         self.elements.resize(grouping.elements.len(), None);
-        for (gathered, element) in self.elements.iter_mut().zip(&grouping.elements) {
+        let elements = grouping.elements.iter().zip(&grouping.sources_of);
+        for (gathered, (element, sources)) in self.elements.iter_mut().zip(elements) {
             if gathered.is_some_and(|held| held.version != version(element.variable, state)) {
                 *gathered = None;
-            }
-        }
-        for (gathered, source) in self.sources.iter_mut().zip(&grouping.sources) {
-            if self.elements.get(source.element.0 as usize).is_none_or(Option::is_none) {
-                *gathered = None;
+                for source in sources {
+                    if let Some(source) = self.sources.get_mut(source.0 as usize) {
+                        *source = None;
+                    }
+                }
             }
         }
     }
