@@ -19,6 +19,9 @@ use rustix::time::{ClockId, clock_gettime};
 use tidegate_waf::parse::{Disk, Fault, Reader};
 use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(60);
 
