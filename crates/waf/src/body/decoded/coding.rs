@@ -269,6 +269,9 @@ impl Brotli {
             let nothing = Step { read: 0, written: 0 };
             return if input.is_empty() { Ok(nothing) } else { Err(Fault::Trailing) };
         }
+        // Byte by byte, whatever comes: where it is given more, it checks less, and takes streams that
+        // are none.
+        let input = input.get(..1).unwrap_or(input);
         let (mut left, mut read) = (input.len(), 0);
         let (mut room, mut written) = (made.len(), 0);
         let mut total = 0;
