@@ -40,6 +40,8 @@ CONNECTIONS = 64
 ATTACK = "1%27%20UNION%20SELECT%20username,password%20FROM%20users--%20-"
 # Requests that are asked in a row at least.
 FEWEST = 2 * CONNECTIONS
+# The kernel tells processor time by the hundredth of a second; less than this says little.
+ENOUGH_US = 100_000
 # Requests of each kind before memory is read.
 ASKED = 20
 # Where Debian's package has its settings.
@@ -95,8 +97,11 @@ class Target:
 
     def estimate(self, request, seconds):
         """How many requests take it so long; caches and pools are warm then."""
-        time_us = self.measure(request, FEWEST)
-        return max(FEWEST, int(seconds * 1_000_000 / max(time_us, 1)))
+        count, time_us = FEWEST, self.measure(request, FEWEST)
+        while count * time_us < ENOUGH_US:
+            count *= 4
+            time_us = self.measure(request, count)
+        return max(FEWEST, int(seconds * 1_000_000 / time_us))
 
     def measure(self, request, count):
         """Asks one request so often; us of processor time of each."""
