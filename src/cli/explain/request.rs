@@ -248,6 +248,16 @@ mod tests {
     }
 
     #[test]
+    fn the_target_is_as_it_was_written() {
+        for (target, path) in [("/x?y", "/x"), ("http://a.example/x?y", "/x"), ("/%41", "/%41")] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+            let read = Raw::split(text.as_bytes()).and_then(Raw::read).expect("whole");
+            let request = read.expect("one reading");
+            assert_eq!((request.target.as_str(), request.uri.path()), (target, path));
+        }
+    }
+
+    #[test]
     fn what_the_proxy_would_not_read_is_not_read() {
         check("GET / HTTP/1.1\r\n\r\n", "no_host");
         check("hello\n\n", "request_line");
