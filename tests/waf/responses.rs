@@ -626,11 +626,15 @@ async fn a_core_rule_set_judges_answers() {
         eprintln!("not run: the package modsecurity-crs is not there");
         return;
     }
-    let error = "<p>ORA-00933: SQL command not properly ended Oracle error</p>";
-    let head = format!("content-type: text/html\r\ncontent-length: {}", error.len());
-    let (_origin, app) = telling(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{error}")).await;
+    let error = "<p>ORA-00933: SQL command not properly ended Oracle error</p>".to_owned();
+    // As large as it may be, it is no more work than one may cause.
+    let prose = "<p>It was a bright cold day, and the clocks were striking.</p>\n".repeat(8000);
     let rules = "rules: { crs: /usr/share/modsecurity-crs }";
-    for (more, status) in [("", 403), (", outbound_threshold: 99", 200)] {
+    for (page, more, status) in
+        [(&error, "", 403), (&error, ", outbound_threshold: 99", 200), (&prose, "", 200)]
+    {
+        let head = format!("content-type: text/html\r\ncontent-length: {}", page.len());
+        let (_origin, app) = telling(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{page}")).await;
         let edge = judging(&app, &format!("{rules}{more}"), "");
         assert_eq!(get(&edge, By::Length, "/").await.status, status, "{more}");
     }
