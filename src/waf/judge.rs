@@ -7,7 +7,7 @@ use http::{Version, header};
 use tidegate_waf::{Connection, Overrun, RequestHead, ResponseHead, RuleSet, Transaction, Verdict};
 
 use super::exclusions::PATH;
-use super::{Answered, Asked, Blocked, Findings, told};
+use super::{Answered, Asked, Blocked, Findings, decode, told};
 
 /// What the Core Rule Set, and our own rules, call the score of a request.
 const SCORES: [&str; 2] = ["blocking_inbound_anomaly_score", "anomaly_score"];
@@ -93,7 +93,10 @@ impl Judge {
     pub(super) fn answer_head(&mut self, answered: &Answered<'_>) -> Result<(), Blocked> {
         self.detected = self.detected();
         self.is_answered = true;
+        // What comes off is not there for rules, some of which would look no further.
+        let is_decoded = !decode::codings(answered.headers).is_empty();
         let fields = answered.headers.iter();
+        let fields = fields.filter(|(name, _)| !is_decoded || *name != header::CONTENT_ENCODING);
         let headers: Vec<_> =
             fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect();
         let verdict = self.engine.response_head(&ResponseHead {

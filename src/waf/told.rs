@@ -13,6 +13,8 @@ const BEFORE: usize = 40;
 const MOST_NAME: usize = 128;
 /// What stands before the name of a value that an earlier link of a rule matched.
 const AGAIN: &[u8] = b"MATCHED_VARS:";
+/// What an answer must not tell its client is told to no log.
+const BODY_OF_ANSWER: &[u8] = b"RESPONSE_BODY";
 
 /// The rules that are for the audit log, in their order.
 pub(super) fn matches(engine: &Transaction) -> Vec<Matched> {
@@ -75,6 +77,10 @@ fn is_score(name: &[u8], level: Option<i64>) -> bool {
 }
 
 fn excerpt(hit: &Hit) -> Excerpt {
+    if hit.name.starts_with(BODY_OF_ANSWER) {
+        let name = hit.name.iter().take(MOST_NAME).copied().collect();
+        return Excerpt { name, value: Vec::new(), is_masked: true, is_cut: [false; 2] };
+    }
     let value = &*hit.value;
     let start = if value.len() <= MOST_BYTES { 0 } else { hit.start.saturating_sub(BEFORE) };
     let start = on_character(value, start.min(value.len().saturating_sub(MOST_BYTES)));
@@ -132,6 +138,14 @@ mod tests {
         let umlauts = "ä".repeat(100);
         check(&umlauts, 101, &"ä".repeat(80), [true, false]);
         check(&format!("x{umlauts}"), 0, &format!("x{}", "ä".repeat(79)), [false, true]);
+    }
+
+    #[test]
+    fn what_an_answer_says_is_not_said_again() {
+        let of_answer = Hit { name: b"RESPONSE_BODY".to_vec(), ..hit("an error", 0) };
+        let excerpt = excerpt(&of_answer);
+        assert!(excerpt.is_masked && excerpt.value.is_empty());
+        assert_eq!(excerpt.name, b"RESPONSE_BODY");
     }
 
     #[test]
