@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, Version};
-use tidegate_waf::{Common, RuleSet};
+use tidegate_waf::{RuleSet, Stock};
 
 use crate::fault::Faults;
 use crate::log::Matched;
@@ -51,7 +51,7 @@ pub(crate) struct Profile {
 
 /// What the rules of profiles that are built together have in common.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf(Common);
+pub(crate) struct Shelf(Stock);
 
 /// What rules are asked about.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tidegate_waf::parse::{self, Disk, Fault, Problem, Reader};
-use tidegate_waf::{Common, RuleSet};
+use tidegate_waf::{RuleSet, Stock};
 
 use super::config::{Config, Given, MOST_INSPECTED, Mode, Rules, Skip};
 use super::core_rules::CoreRules;
@@ -43,7 +43,7 @@ pub(super) struct Loaded {
 }
 
 /// Loads what a profile names, but for what earlier ones have in common with it.
-pub(super) fn load(config: &Config, common: &mut Common) -> Result<Loaded, Faults> {
+pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults> {
     let skips = |fault: &Fault| is_skipped(&config.skip, fault);
     let mut reader = Reader::new(&Disk, &skips);
     text(&mut reader, "waf", &engine(config));
@@ -64,7 +64,7 @@ pub(super) fn load(config: &Config, common: &mut Common) -> Result<Loaded, Fault
     }
     let tree = reader.finish().map_err(|found| faults(config, &found))?;
     exclusions::check(&config.exclude, &tree).map_err(|found| found.under("exclude"))?;
-    let set = RuleSet::compile_with(&tree, &Disk, &skips, common)
+    let set = RuleSet::compile_with(&tree, &Disk, &skips, stock)
         .map_err(|found| faults(config, &found))?;
     let mut warnings: Vec<String> = set.warnings().iter().map(ToString::to_string).collect();
     match config.responses.0 {

@@ -14,7 +14,7 @@ mod gate;
 mod group;
 mod rule;
 mod program;
-mod common;
+mod stock;
 mod draft;
 mod chosen;
 mod compile;
@@ -25,8 +25,6 @@ use std::sync::Arc;
 use crate::parse::{Fault, Faults, Files, Notice, OverLimit, Tree, Warning};
 
 pub(crate) use chain::{Chain, ChainId, Step};
-use common::Caches;
-pub use common::Common;
 use compile::PHASES;
 pub(crate) use effect::{Change, Ctl, Effect, Key};
 pub(crate) use gate::{Block, Gate, add_all, contains as is_candidate};
@@ -38,6 +36,8 @@ pub(crate) use rule::{Bound, Comparison, Condition, Outcome, Rule, Skip};
 pub(crate) use set::Rules;
 pub(crate) use settings::Settings;
 use spares::Spares;
+use stock::Caches;
+pub use stock::Stock;
 pub(crate) use target::{ATTRIBUTES, Element, TEXT, Targets, Which, has_names_in_any_case};
 pub(crate) use text::{Piece, Text};
 
@@ -86,10 +86,10 @@ impl RuleSet {
         files: &dyn Files,
         skip: &dyn Fn(&Fault) -> bool,
     ) -> Result<Self, Faults> {
-        Self::compile_with(tree, files, skip, &mut Common::default())
+        Self::compile_with(tree, files, skip, &mut Stock::default())
     }
 
-    /// The same, but what is in `common` already is not compiled again; `files` have to be those
+    /// The same, but what is in `stock` already is not compiled again; `files` have to be those
     /// of the sets before.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl RuleSet {
         tree: &Tree,
         files: &dyn Files,
         skip: &dyn Fn(&Fault) -> bool,
-        common: &mut Common,
+        stock: &mut Stock,
     ) -> Result<Self, Faults> {
         let mut warnings = tree.warnings.clone();
         let mut faults = Vec::new();
@@ -109,7 +109,7 @@ impl RuleSet {
         };
         let mut drafts = draft::Drafts::read(tree, &mut report);
         let notices = std::mem::take(&mut drafts.notices);
-        let mut compiler = compile::Compiler::new(&drafts, files, &mut common.known);
+        let mut compiler = compile::Compiler::new(&drafts, files, &mut stock.known);
         let mut rules = Vec::with_capacity(drafts.drafts.len());
         let mut kept = Vec::with_capacity(drafts.drafts.len());
         for (number, draft) in std::mem::take(&mut drafts.drafts).into_iter().enumerate() {
@@ -159,7 +159,7 @@ impl RuleSet {
             grouping: compiler.grouping,
             settings: drafts.settings,
             signatures: drafts.signatures,
-            caches: Arc::clone(&common.caches),
+            caches: Arc::clone(&stock.caches),
             spares: Spares::default(),
             warnings,
         })

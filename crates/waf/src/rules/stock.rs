@@ -14,7 +14,7 @@ use crate::operator::{Cache, Known};
 /// Most of a rule set's memory is in its expressions, which are mostly those of the next one: a
 /// profile differs from another by exclusions and settings.
 #[derive(Debug, Default)]
-pub struct Common {
+pub struct Stock {
     pub(crate) known: Known,
     pub(crate) caches: Arc<Caches>,
 }
@@ -48,25 +48,25 @@ mod tests {
     use crate::parse::{NoFiles, Reader};
     use crate::rules::RuleSet;
 
-    fn compile(text: &str, common: &mut Common) -> RuleSet {
+    fn compile(text: &str, stock: &mut Stock) -> RuleSet {
         let mut reader = Reader::new(&NoFiles, &|_| false);
         reader.text(Path::new("rules.conf"), text.as_bytes());
         let tree = reader.finish().unwrap();
-        RuleSet::compile_with(&tree, &NoFiles, &|_| false, common).unwrap()
+        RuleSet::compile_with(&tree, &NoFiles, &|_| false, stock).unwrap()
     }
 
     #[test]
     fn what_two_sets_have_is_compiled_once() {
-        let mut common = Common::default();
+        let mut stock = Stock::default();
         let rule = |id: u32, pattern: &str| {
             format!("SecRule ARGS \"@rx {pattern}\" \"id:{id},phase:2,deny\"\n")
         };
-        let first = compile(&(rule(1, "a+b*") + &rule(2, "c+d*")), &mut common);
-        let known = common.known.bytes();
-        let second = compile(&(rule(7, "c+d*") + &rule(8, "a+b*")), &mut common);
-        assert_eq!(common.known.bytes(), known);
+        let first = compile(&(rule(1, "a+b*") + &rule(2, "c+d*")), &mut stock);
+        let known = stock.known.bytes();
+        let second = compile(&(rule(7, "c+d*") + &rule(8, "a+b*")), &mut stock);
+        assert_eq!(stock.known.bytes(), known);
         assert!(Arc::ptr_eq(&first.caches, &second.caches));
-        compile(&rule(9, "e+f*"), &mut common);
-        assert!(common.known.bytes() > known);
+        compile(&rule(9, "e+f*"), &mut stock);
+        assert!(stock.known.bytes() > known);
     }
 }
