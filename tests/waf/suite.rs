@@ -33,14 +33,12 @@ waf:
     paranoia: 4
     rules: { crs: '{crs}', setup: '{setup}' }
     body: { inspect: 1MiB }
+    responses: true
 routes: [{ upstream: app, waf: core }]
 ";
 
-/// Families of tests about what no profile does, and what that is.
-const NOT_RUN: [(&str, &str); 2] = [
-    ("95", "of answers, which are not judged"),
-    ("980", "of a phase after the answer, which is not run"),
-];
+/// The family of tests about what no profile does, and what that is.
+const NOT_RUN: (&str, &str) = ("980", "of a phase after the answer, which is not run");
 
 /// As many ids as a record has at most; more would be hidden.
 const MOST_IDS: usize = 64;
@@ -112,12 +110,12 @@ fn judge(
 
 /// Why records cannot tell whether a stage passes.
 fn why_not(stage: &Stage) -> Option<&'static str> {
-    let of_family = NOT_RUN.iter().find(|(family, _)| stage.name.starts_with(family));
-    match of_family {
-        Some((_, reason)) => Some(reason),
-        None if stage.expected.is_of_text() => Some("of texts of a log, which records do not have"),
-        None => None,
+    let (family, reason) = NOT_RUN;
+    if stage.name.starts_with(family) {
+        return Some(reason);
     }
+    let is_of_text = stage.expected.is_of_text();
+    is_of_text.then_some("of texts of a log, which records do not have")
 }
 
 /// By what a request was refused, if that was not for its rules to do.

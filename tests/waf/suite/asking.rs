@@ -65,13 +65,23 @@ async fn ask_h1(addr: SocketAddr, stages: &[Stage]) -> Vec<Asked> {
         let mut client = Client::connect(addr).await;
         // It may be refused before it is whole.
         client.try_send(&stage.wire).await.ok();
-        let mut head = client.head_or_closed().await;
-        while head.as_ref().is_some_and(|head| head.status < 200) {
-            head = client.head_or_closed().await;
-        }
-        asked.push(Ok(head.as_ref().map(Heard::from).unwrap_or_default()));
+        let answer = answer(&mut client, &stage.exchange).await;
+        asked.push(Ok(answer.as_ref().map(Heard::from).unwrap_or_default()));
     }
     asked
+}
+
+/// The whole answer, whose end rules may have to see; none if there is none.
+async fn answer(client: &mut Client, exchange: &Exchange) -> Option<Response> {
+    loop {
+        let answer = match exchange.method == b"HEAD" {
+            true => client.head_or_closed().await?,
+            false => client.response_or_closed().await?,
+        };
+        if answer.status >= 200 {
+            return Some(answer);
+        }
+    }
 }
 
 async fn ask_h2(addr: SocketAddr, stages: &[Stage]) -> Vec<Asked> {
