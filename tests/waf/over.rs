@@ -51,8 +51,8 @@ async fn what_follows_a_judged_prefix_is_not_waited_for() {
     ] {
         let edge = before(&origin, body);
         let mut client = Client::connect(edge.addr()).await;
-        client.send("POST /first HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n").await;
         let already = origin.received_text().matches("/first").count();
+        client.send("POST /first HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n").await;
         if waits {
             client.send(sized(1025, "")).await;
         }
