@@ -89,7 +89,12 @@ fn coming(session: &Session, status: StatusCode, headers: &HeaderMap) -> Coming 
 fn note(ctx: &mut Context) {
     let Some(inspection) = &ctx.inspection else { return };
     ctx.findings = Some(inspection.findings());
-    if ctx.withheld.is_none() && inspection.is_over() && !inspection.is_answer_open() {
+    drop_if_over(ctx);
+}
+
+fn drop_if_over(ctx: &mut Context) {
+    let is_over = |inspection: &Inspection| inspection.is_over() && !inspection.is_answer_open();
+    if ctx.withheld.is_none() && ctx.inspection.as_ref().is_some_and(is_over) {
         ctx.inspection = None;
     }
 }
@@ -138,7 +143,8 @@ fn release(session: &mut Session, ctx: &mut Context) -> Result<Bytes> {
     let waits = || Error::explain(ErrorType::InternalError, "a head that is gathered waits");
     written.ok_or_else(waits)??;
     let kept = ctx.inspection.as_mut().map(Inspection::answer_kept).unwrap_or_default();
-    note(ctx);
+    // What was found is noted where the verdict came.
+    drop_if_over(ctx);
     Ok(kept)
 }
 
