@@ -7,6 +7,11 @@
 # A test binary that ended without its result counts as one that failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
+# A job in the background of a script ignores SIGINT and SIGQUIT, and so would
+# every process that the tests start, and send them to.
+case $(awk '/^SigIgn/ { print $2 }' /proc/self/status) in
+*[1-9a-f]) exec env --default-signal ./scripts/test.sh "$@" ;;
+esac
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 # What cargo says is counted below.
 export CARGO_TERM_COLOR=never CARGO_TERM_QUIET=false
