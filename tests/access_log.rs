@@ -46,7 +46,7 @@ async fn odd_origin() -> Origin {
 async fn every_request_has_one_record_that_says_what_became_of_it() {
     let origin = odd_origin().await;
     let edge = Edge::start_with(SITE, &[("origin", &origin.addr)]);
-    let answered: [Case; 7] = [
+    let answered: [Case; 8] = [
         ("/app/ok", json!({ "status": 200, "bytes_out": 4, "route": "app", "attempts": 1 })),
         ("/own", json!({ "status": 200, "bytes_out": 3, "route": "own", "attempts": 0 })),
         ("/none", json!({ "status": 404, "refusal": "no_route", "route": null })),
@@ -54,6 +54,10 @@ async fn every_request_has_one_record_that_says_what_became_of_it() {
         ("/app/hangs", json!({ "status": 504, "refusal": "server_too_slow", "upstream": "app" })),
         ("/app/half", json!({ "status": 200, "bytes_out": 5, "refusal": "server_answer" })),
         ("/app/q?token=secret&b=1", json!({ "status": 200, "query": "token=***&b=1" })),
+        (
+            "/app/q2?user%5Bpwd%5D=secret&login[password]=secret&user[name]=ann",
+            json!({ "query": "user%5Bpwd%5D=***&login[password]=***&user[name]=ann" }),
+        ),
     ];
     for (path, _) in &answered {
         let mut client = Client::connect(edge.addr()).await;

@@ -233,6 +233,8 @@ mod tests {
     fn what_holds_a_whole_request_is_shown_up_to_its_first_secret() {
         check("QUERY_STRING", "q=a&b=c", "q=a&b=c");
         check("QUERY_STRING", "q=a&token=c%26d&e=f", "q=a&token***");
+        check("QUERY_STRING", "q=a&user%5Bcode%5D=c&e=f", "q=a&user%5Bcode%5D=***");
+        check("ARGS:url", "https://a/?login[code]=1&x=2", "https://a/?login[code]=***&x=2");
         check("REQUEST_BODY", "{\"a\":1,\"code\": \"x\"}", "{\"a\":1,\"code\":***");
         check("REQUEST_BODY", "{\"a\":1,\"userPassword\": \"x\"}", "{\"a\":1,\"userPassw***");
         check("REQUEST_URI", "/a;jsessionid=1?b", "/a;jsessionid=***");

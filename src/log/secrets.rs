@@ -3,7 +3,9 @@
 //! A link that carries a token is a password on its way into every log it
 //! passes. The value of a parameter named below is shown as `***`, in the
 //! path, the query and the referer; so is that of a parameter whose name the operator
-//! gave to a secret of theirs.
+//! gave to a secret of theirs, and of one with such a name in it: `user[password]`.
+
+use std::borrow::Cow;
 
 const MASK: &[u8] = b"***";
 
@@ -78,7 +80,16 @@ pub(super) fn mask<'t>(text: &'t [u8], own: &[String], mut put: impl FnMut(&'t [
 fn ends_with_secret_name(named: &[u8], own: &[String]) -> bool {
     let name = named.strip_suffix(b"=").unwrap_or(named);
     let name = name.rsplit(|byte| b"&;?#=".contains(byte)).next();
-    name.is_some_and(|name| is_secret(name) || own.iter().any(|own| is_named(name, own)))
+    name.is_some_and(|name| is_of_secret(name, own))
+}
+
+/// Whether a name as it was written, or what servers take for an element of it, is that of a
+/// secret: `pwd`, `user[pwd]`, `user%5Bpwd%5D`, `user.pwd`.
+fn is_of_secret(name: &[u8], own: &[String]) -> bool {
+    let name: Cow<'_, [u8]> = percent_encoding::percent_decode(name).into();
+    let mut elements = name.split(|byte| b"[].".contains(byte));
+    let is_own = |element: &[u8]| own.iter().any(|own| own.as_bytes() == element);
+    is_own(&name) || elements.any(|element| is_secret(element) || is_own(element))
 }
 
 /// Whether a name, or a part of it, is that of a secret: `user[password]`, `X-Api-Key`.
@@ -103,7 +114,7 @@ pub(super) fn find(text: &[u8], own: &[String]) -> Option<usize> {
         let is_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-%".contains(byte);
         let length = before.iter().rev().take_while(is_of_name).count();
         let name = before.get(before.len() - length..).unwrap_or_default();
-        is_secret(name) || own.iter().any(|own| is_named(name, own))
+        is_of_secret(name, own)
     });
     let named = named.next().map(|at| at + 1);
     named.into_iter().chain(telling(text)).min()
@@ -165,6 +176,23 @@ mod tests {
         check("=&&==", "=&&==");
         check("a-name-of-ours-that-is-long=x&b", "a-name-of-ours-that-is-long=***&b");
         check("%61-name-of-ours-that-is-long=x", "%61-name-of-ours-that-is-long=***");
+    }
+
+    #[test]
+    fn masks_what_is_an_element_of_something() {
+        check("user[pwd]=abc&x=1", "user[pwd]=***&x=1");
+        check("user%5Bpwd%5D=abc", "user%5Bpwd%5D=***");
+        check(
+            "login[user][password]=x&login[user][name]=y",
+            "login[user][password]=***&login[user][name]=y",
+        );
+        check("user%5bname%5d=x", "user%5bname%5d=x");
+        check("password[]=a&password[0]=b", "password[]=***&password[0]=***");
+        check("user.password=x&a.b=c", "user.password=***&a.b=c");
+        check("f[a-name-of-ours-that-is-long]=x", "f[a-name-of-ours-that-is-long]=***");
+        check("f[mypwds]=x&[=&]=&[]=", "f[mypwds]=x&[=&]=&[]=");
+        check("/a?q[%74oken]=x#y", "/a?q[%74oken]=***#y");
+        check("token.png?v=2", "token.png?v=2");
     }
 
     #[test]

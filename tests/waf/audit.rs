@@ -136,7 +136,10 @@ async fn no_secret_is_in_the_log() {
     for line in &lines {
         // The two that no list of names can know are in the query as they were written.
         let mut line = line.clone();
-        line["query"].take();
+        let query = line["query"].as_str().unwrap_or_default();
+        if query.starts_with("newPassword=") || query.starts_with("card=") {
+            line["query"].take();
+        }
         assert!(!line.to_string().to_lowercase().contains("secret"), "{line}");
     }
     let last = &lines[names.len()]["waf_matches"][0]["values"];
