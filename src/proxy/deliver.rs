@@ -143,6 +143,13 @@ pub(super) fn response_body(
     Ok(())
 }
 
+/// What a coding has to say behind a body that trailers follow. Pingora takes it in their place,
+/// and a body that is whole is worth more.
+pub(super) fn last_of_coding(ctx: &mut Context) -> Option<Bytes> {
+    let rest = ctx.encoder.take()?.finish();
+    rest.map_err(|error| ctx.error = Some(error.to_string())).ok()
+}
+
 /// The one record of a request, for the access log and the metrics.
 pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context, state: &State) {
     let Some(exchange) = ctx.exchange.take() else {

@@ -198,11 +198,11 @@ impl ProxyHttp for Conductor {
 
     async fn response_trailer_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         _trailers: &mut HeaderMap,
         ctx: &mut Context,
     ) -> Result<Option<Bytes>> {
-        Ok(withhold::trailers(ctx))
+        Ok(withhold::trailers(session, ctx).await)
     }
 
     fn error_while_proxy(

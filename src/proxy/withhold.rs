@@ -159,9 +159,45 @@ fn frame(head: &mut ResponseHeader) {
     }
 }
 
-/// Trailers after a body that is still withheld: without them it ends here.
-pub(super) fn trailers(ctx: &Context) -> Option<Bytes> {
-    ctx.withheld.is_some().then(Bytes::new)
+/// Trailers after a body that is still withheld: the body goes before them. Where it must not,
+/// the answer ends here without them, and `finish` tells the client why.
+pub(super) async fn trailers(session: &mut Session, ctx: &mut Context) -> Option<Bytes> {
+    if ctx.withheld.is_none() {
+        return deliver::last_of_coding(ctx);
+    }
+    let inspection = ctx.inspection.as_mut().filter(|it| it.is_answer_open());
+    if let Some(judged) = inspection.map(Inspection::answer_end) {
+        note(ctx);
+        if let Err(blocked) = judged {
+            // Pingora would not heed an error.
+            ctx.failure = Some(blocked.into());
+            return Some(Bytes::new());
+        }
+    }
+    let head = ctx.withheld.take()?;
+    if let Err(error) = write_withheld(head, session, ctx).await {
+        ctx.error = Some(summary::of(&error));
+        // Or a part would be taken for the whole.
+        session.as_downstream_mut().shutdown().await;
+    }
+    None
+}
+
+async fn write_withheld(
+    mut head: Box<ResponseHeader>,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<()> {
+    let mut body = ctx.inspection.as_mut().map(Inspection::answer_kept);
+    frame(&mut head);
+    deliver::response_head(session, &mut head, ctx)?;
+    session.write_response_header(head, false).await?;
+    deliver::hurry(session, ctx);
+    deliver::response_body(&mut body, Piece::Last, ctx)?;
+    match body.filter(|body| !body.is_empty()) {
+        Some(body) => session.write_response_body(Some(body), false).await,
+        None => Ok(()),
+    }
 }
 
 /// Ends what nobody has told the end of: an answer of HTTP/2 that is a head alone,
@@ -171,15 +207,19 @@ pub(super) async fn finish(session: &mut Session, error: Option<&Error>, ctx: &m
         // The client has been told of that instead.
         return;
     }
-    let Some(inspection) = ctx.inspection.as_mut().filter(|it| it.is_answer_open()) else {
-        return;
+    let judged = match ctx.inspection.as_mut().filter(|it| it.is_answer_open()) {
+        Some(inspection) => {
+            let judged = inspection.answer_end().map_err(Refusal::from);
+            note(ctx);
+            judged
+        }
+        // It was judged before its trailers.
+        None => ctx.failure.take().filter(|_| ctx.withheld.is_some()).map_or(Ok(()), Err),
     };
-    let judged = inspection.answer_end();
-    note(ctx);
     let Some(head) = ctx.withheld.take() else { return };
     let written = match judged {
         Ok(()) => deliver_whole(head, session, ctx).await,
-        Err(blocked) => refuse::send(&blocked.into(), session, ctx).await.map(|_| ()),
+        Err(refusal) => refuse::send(&refusal, session, ctx).await.map(|_| ()),
     };
     if let Err(error) = written {
         ctx.error = Some(summary::of(&error));
