@@ -17,6 +17,7 @@ use crate::waf::Inspection;
 use super::attempt::{is_kept, may_retry, replay, report};
 use super::context::{Context, Forward, Link, Piece};
 use super::fields;
+use super::inspect;
 use super::meter;
 use super::refuse::Refusal;
 
@@ -53,6 +54,10 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
     let (mut peer, in_use) = forward.upstream.peer(lease.server(), forward.need, tunnel);
     if let (Some(left), Need::Exchange) = (exchange.left(), forward.need) {
         Upstream::hurry(&mut peer, left);
+    }
+    if request.method.is_idempotent() && inspect::is_read_and_not_kept(session) {
+        // Else it would be sent again on another connection, were its own closed by then.
+        forward.upstream.anew(&mut peer);
     }
     forward.in_use = Some(in_use);
     forward.begin(lease);

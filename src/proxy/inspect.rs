@@ -107,6 +107,14 @@ pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Whether a body was read before there is a server, and is more than pingora keeps; of what
+/// announces its length the last byte is still to come.
+pub(super) fn is_read_and_not_kept(session: &Session) -> bool {
+    let read = session.body_bytes_read() as u64;
+    let announced = announced(&session.req_header().headers).unwrap_or(0);
+    read > 0 && read.max(announced) > KEPT
+}
+
 /// Tells a client to send its body that waits to be told; no server is to hear of it.
 async fn let_go_on(session: &mut Session) -> Result<()> {
     let request = session.req_header_mut();

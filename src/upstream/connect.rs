@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pingora::protocols::ALPN;
@@ -83,6 +83,11 @@ pub(crate) enum Need {
     Upgrade,
 }
 
+/// What connections that are not shared with others add to the key of their pool.
+const UPGRADE: u64 = 1;
+const CALL: u64 = 2;
+const ALONE: u64 = 3;
+
 /// Where none are kept, connections are closed this soon after use.
 const CLOSE_AT_ONCE: Duration = Duration::from_millis(1);
 /// How long connections over the bound on idle ones are kept: just so long
@@ -123,6 +128,8 @@ pub(crate) struct Connector {
     group: u64,
     open: Open,
     in_use: Arc<AtomicUsize>,
+    // Connections that were made for one request each.
+    alone: AtomicU64,
 }
 
 impl Connector {
@@ -163,6 +170,7 @@ impl Connector {
                 group: hasher.finish(),
                 open: Open::default(),
                 in_use: Arc::default(),
+                alone: AtomicU64::new(0),
             })
         })
     }
@@ -206,8 +214,8 @@ impl Connector {
         // Connections differ by what they are for, too.
         let kind = match need {
             Need::Exchange => 0,
-            Need::Upgrade => 1,
-            Need::Call => 2,
+            Need::Upgrade => UPGRADE,
+            Need::Call => CALL,
         };
         HttpPeer {
             _address: address,
@@ -218,6 +226,14 @@ impl Connector {
             group_key: self.group.wrapping_add(kind),
             options,
         }
+    }
+
+    /// Has a connection made for this request alone.
+    pub(crate) fn anew(&self, peer: &mut HttpPeer) {
+        // One that was just used waits in a pool for a moment, too.
+        let number = self.alone.fetch_add(1, Ordering::Relaxed);
+        peer.group_key = peer.group_key.wrapping_add(ALONE + number);
+        peer.options.idle_timeout = Some(CLOSE_AT_ONCE);
     }
 
     /// Counts one more request on a connection, until that is dropped.

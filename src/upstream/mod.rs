@@ -161,6 +161,12 @@ impl Upstream {
         }
     }
 
+    /// Lets no server close the connection just as it is used: for a request that
+    /// could not be sent again.
+    pub(crate) fn anew(&self, peer: &mut HttpPeer) {
+        self.connector.anew(peer);
+    }
+
     /// What is spoken with its servers, WebSockets aside.
     pub(crate) fn protocol(&self) -> Protocol {
         self.connector.protocol()

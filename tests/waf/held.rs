@@ -74,6 +74,38 @@ async fn a_judged_body_goes_whole_to_a_second_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_connection_that_may_be_closed_gets_a_body_that_cannot_be_sent_again() {
+    // It closes each connection just as it is used a second time.
+    let origin = Origin::scripted(|mut conn: Conn| async move {
+        if let Some(request) = conn.request().await {
+            let is_chunked = request.header("transfer-encoding").is_some();
+            let body = if is_chunked { unchunked(&request.raw_body) } else { request.raw_body };
+            conn.send(ok(std::str::from_utf8(&body).unwrap())).await;
+            conn.some().await;
+        }
+    })
+    .await;
+    let app = format!("{{ servers: ['{}'], outlier: ~ }}", origin.addr);
+    let edge = start_site(&format!("server: {{ threads: 1 }}\n{SITE}"), &[("app", &app)]);
+    for by in EVERY_WAY {
+        for size in [9, 64 << 10, (64 << 10) + 1, 128 << 10] {
+            // Now there is a connection that seems to be good.
+            let mut client = Asking::connect(edge.addr(), by).await;
+            assert_eq!(client.send(by, "PUT", "a").await.status, 200, "{by:?}");
+            let sent = sized(size, "end");
+            let answer = client.send(by, "PUT", &sent).await;
+            assert!(answer.status == 200 && answer.text() == sent, "{by:?} {size}: {answer:?}");
+        }
+    }
+    for record in edge.stop() {
+        assert_eq!(
+            (&record["attempts"], &record["failures"]),
+            (&1.into(), &serde_json::Value::Null)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_follow_a_held_body() {
     let origin = mirror().await;
     let edge = before(&origin, "{}");
