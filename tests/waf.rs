@@ -5,6 +5,7 @@ mod core_rules;
 mod ends;
 mod files;
 mod held;
+mod logging;
 mod never;
 mod over;
 mod profiles;

@@ -18,10 +18,11 @@ use crate::listen::{Exchange, KeptEnd, LastByte};
 use crate::sanitise::Head;
 use crate::site::{Route, State};
 use crate::upstream::Need;
-use crate::waf::{Asked, Blocked, Coming, Inspection, Step};
+use crate::waf::{Answered, Asked, Blocked, Coming, Inspection, Step};
 
 use super::attempt;
 use super::context::{Context, Piece};
+use super::deliver;
 use super::meter;
 use super::refuse::Refusal;
 
@@ -50,9 +51,11 @@ pub(super) fn head(
         request_id: ctx.request_id.as_ref().ok_or(Refusal::Internal)?.as_ref(),
     });
     ctx.findings = Some(inspection.findings());
-    verdict?;
     ctx.inspection = Some(inspection);
-    Ok(())
+    if verdict.is_err() {
+        conclude(ctx);
+    }
+    Ok(verdict?)
 }
 
 fn path_and_query(request: &RequestHeader) -> &str {
@@ -67,25 +70,61 @@ pub(super) async fn body(
     state: &State,
 ) -> Result<(), Refusal> {
     let Some(mut inspection) = ctx.inspection.take() else { return Ok(()) };
+    let judged = hold(is_sent, &mut inspection, session, ctx, state).await;
+    ctx.findings = Some(inspection.findings());
+    let is_done = judged.is_err() || !is_needed(&inspection);
+    ctx.inspection = Some(inspection);
+    if is_done {
+        conclude(ctx);
+    }
+    judged
+}
+
+/// Reads as much of a body as is to be judged.
+async fn hold(
+    is_sent: bool,
+    inspection: &mut Inspection,
+    session: &mut Session,
+    ctx: &Context,
+    state: &State,
+) -> Result<(), Refusal> {
     let exchange = ctx.exchange.clone().ok_or(Refusal::Internal)?;
     let client = ctx.client.as_ref().ok_or(Refusal::Internal)?;
     let coming = if is_sent { coming(session, ctx) } else { Coming::Nothing };
     let owner = meter::is_told_apart(client, &ctx.site).then_some(client.network);
-    let step = inspection.expect(coming, &state.held, owner);
-    ctx.findings = Some(inspection.findings());
-    if step? == Step::Pass {
-        ctx.inspection = inspection.judges_answer().then_some(inspection);
+    if inspection.expect(coming, &state.held, owner)? == Step::Pass {
         return Ok(());
     }
     let_go_on(session).await.map_err(Refusal::ClientLeft)?;
     session.as_downstream_mut().enable_retry_buffering();
     let limit = ctx.body_limit;
-    let read = Reading { session, exchange: &exchange, limit, coming }.all(&mut inspection).await;
-    ctx.findings = Some(inspection.findings());
-    read?;
+    Reading { session, exchange: &exchange, limit, coming }.all(inspection).await?;
     inspection.settle(attempt::is_kept(session));
-    ctx.inspection = is_needed(&inspection).then_some(inspection);
     Ok(())
+}
+
+/// Ends an inspection that has no more to judge. What its rules that log find they would find
+/// later, too, and what it holds is given back now; unless they look at what is answered.
+pub(super) fn conclude(ctx: &mut Context) {
+    let inspection = ctx.inspection.take_if(|inspection| !inspection.awaits_answer());
+    if let Some(found) = inspection.and_then(|inspection| inspection.conclude(None)) {
+        ctx.findings = Some(found);
+    }
+}
+
+/// Ends an inspection whatever has become of its request.
+pub(super) fn close(session: &Session, ctx: &mut Context) {
+    let Some(inspection) = ctx.inspection.take() else { return };
+    let head = session.response_written().filter(|head| !deliver::is_interim(head.status));
+    let answered = head.map(|head| Answered {
+        status: head.status,
+        version: head.version,
+        headers: &head.headers,
+        body: Coming::Nothing,
+    });
+    if let Some(found) = inspection.conclude(answered.as_ref()) {
+        ctx.findings = Some(found);
+    }
 }
 
 fn is_needed(inspection: &Inspection) -> bool {
@@ -216,7 +255,7 @@ pub(super) fn piece(body: &mut Option<Bytes>, piece: Piece, ctx: &mut Context) -
         ctx.findings = Some(inspection.findings());
     }
     if passed.is_ok() && !is_needed(inspection) {
-        ctx.inspection = None;
+        conclude(ctx);
     }
     passed.map_err(|blocked| refused(blocked, "the rules are against the body", ctx))
 }

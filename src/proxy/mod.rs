@@ -227,6 +227,7 @@ impl ProxyHttp for Conductor {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
         withhold::finish(session, error, ctx).await;
+        inspect::close(session, ctx);
         deliver::record(session, error, ctx, &self.state);
     }
 

@@ -21,7 +21,7 @@ use super::answer;
 use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
-use super::inspect::{announced, refused};
+use super::inspect::{announced, conclude, refused};
 use super::refuse::{self, Refusal};
 use super::summary;
 
@@ -95,7 +95,7 @@ fn note(ctx: &mut Context) {
 fn drop_if_over(ctx: &mut Context) {
     let is_over = |inspection: &Inspection| inspection.is_over() && !inspection.is_answer_open();
     if ctx.withheld.is_none() && ctx.inspection.as_ref().is_some_and(is_over) {
-        ctx.inspection = None;
+        conclude(ctx);
     }
 }
 
@@ -232,7 +232,7 @@ async fn deliver_whole(
     session: &mut Session,
     ctx: &mut Context,
 ) -> Result<()> {
-    let body = ctx.inspection.take().map(|mut it| it.answer_kept()).unwrap_or_default();
+    let body = ctx.inspection.as_mut().map(Inspection::answer_kept).unwrap_or_default();
     if body.is_empty() {
         // Or clients of HTTP/1 would wait for the end of the connection.
         fields::change_response(&mut head, |headers| {

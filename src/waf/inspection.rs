@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tidegate_waf::Transaction;
+use tidegate_waf::{Logs, Transaction};
 
 use super::answer::Answer;
 use super::config::{Files, Mode, Over};
@@ -88,6 +88,26 @@ impl Inspection {
     /// What the rules found so far.
     pub(crate) fn findings(&self) -> Findings {
         self.judge.findings()
+    }
+
+    /// Whether rules that log look at what is answered, judged or not.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.profile.logs == Logs::Answered
+    }
+
+    /// Ends the inspection; what was found in all, where there are rules that log.
+    pub(crate) fn conclude(mut self, answered: Option<&Answered<'_>>) -> Option<Findings> {
+        (self.profile.logs != Logs::Silent).then(|| self.finish(answered))
+    }
+
+    /// Runs the rules that log, of which the verdict knows nothing.
+    pub(super) fn finish(&mut self, answered: Option<&Answered<'_>>) -> Findings {
+        self.judge.finish(answered)
+    }
+
+    /// The scores of the request and of its answer, where the rules keep them.
+    pub(super) fn scores(&self) -> [Option<i64>; 2] {
+        self.judge.scores()
     }
 
     /// The rules' own view of the request.
@@ -316,8 +336,8 @@ mod tests {
         let tree = reader.finish().expect("rules");
         let rules = RuleSet::compile(&tree, &NoFiles, &|_| false).expect("rules");
         let (rules, warnings) = (Arc::new(rules), Vec::new());
-        let profile =
-            Arc::new(Profile { mode: Mode::Block, body, responses: false, rules, warnings });
+        let (mode, responses, logs) = (Mode::Block, false, Logs::Silent);
+        let profile = Arc::new(Profile { mode, body, responses, logs, rules, warnings });
         let kind = HeaderValue::from_static("multipart/form-data; boundary=b");
         let host = HeaderValue::from_static("a.example");
         let fields = HeaderMap::from_iter([(header::CONTENT_TYPE, kind), (header::HOST, host)]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{Version, header};
+use http::{HeaderMap, Version, header};
 use tidegate_waf::{Connection, Overrun, RequestHead, ResponseHead, RuleSet, Transaction, Verdict};
 
 use super::exclusions::PATH;
@@ -93,17 +93,8 @@ impl Judge {
     pub(super) fn answer_head(&mut self, answered: &Answered<'_>) -> Result<(), Blocked> {
         self.detected = self.detected();
         self.is_answered = true;
-        // What comes off is not there for rules, some of which would look no further.
-        let is_decoded = !decode::codings(answered.headers).is_empty();
-        let fields = answered.headers.iter();
-        let fields = fields.filter(|(name, _)| !is_decoded || *name != header::CONTENT_ENCODING);
-        let headers: Vec<_> =
-            fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect();
-        let verdict = self.engine.response_head(&ResponseHead {
-            status: answered.status.as_u16(),
-            protocol: protocol(answered.version),
-            headers: &headers,
-        });
+        let headers = fields(answered.headers);
+        let verdict = self.engine.response_head(&response_head(answered, &headers));
         self.obey(verdict)
     }
 
@@ -122,18 +113,48 @@ impl Judge {
         self.obey(verdict)
     }
 
-    /// What the rules found so far; the score is the higher one of the request and its answer.
+    /// What the rules found so far.
     pub(super) fn findings(&self) -> Findings {
+        self.told(self.score(), self.would_be_refused())
+    }
+
+    /// Phase 5, which changes nothing about the verdict; what the rules found in all. What was
+    /// answered, where nobody has judged it, is told the rules of that phase alone.
+    pub(super) fn finish(&mut self, answered: Option<&Answered<'_>>) -> Findings {
+        let (score, detected) = (self.score(), self.would_be_refused());
+        if let Some(answered) = answered.filter(|_| !self.is_answered) {
+            let headers = fields(answered.headers);
+            self.engine.show_response_head(&response_head(answered, &headers));
+        }
+        self.engine.finish();
+        self.told(score, detected)
+    }
+
+    fn told(&self, score: i64, detected: Option<Blocked>) -> Findings {
         let logged = self.engine.matches().iter().filter(|found| found.is_logged);
-        let score = |names: [&str; 2]| names.iter().find_map(|name| self.engine.tx_number(name));
-        let detected = if self.is_refused { None } else { self.detected() };
         let is_against = self.is_refused || detected.is_some();
         Findings {
-            score: score(SCORES).max(score(SCORES_OF_ANSWERS)).unwrap_or(0),
+            score,
             rules: logged.map(|found| found.id.0).take(MOST_IDS).collect(),
             matches: if is_against { told::matches(&self.engine) } else { Vec::new() },
             detected,
         }
+    }
+
+    /// The higher score of the request and its answer.
+    fn score(&self) -> i64 {
+        let [request, answer] = self.scores();
+        request.max(answer).unwrap_or(0)
+    }
+
+    /// The scores of the request and of its answer, where rules keep them.
+    pub(super) fn scores(&self) -> [Option<i64>; 2] {
+        [SCORES, SCORES_OF_ANSWERS]
+            .map(|names| names.iter().find_map(|name| self.engine.tx_number(name)))
+    }
+
+    fn would_be_refused(&self) -> Option<Blocked> {
+        if self.is_refused { None } else { self.detected() }
     }
 
     pub(super) fn engine(&self) -> &Transaction {
@@ -176,6 +197,22 @@ impl Judge {
             (true, _) => Blocked::AnswerUninspected,
         }
     }
+}
+
+/// The fields of an answer as rules see them. A coding that comes off is not there for them:
+/// some would look no further.
+fn fields(headers: &HeaderMap) -> Vec<(&[u8], &[u8])> {
+    let is_decoded = !decode::codings(headers).is_empty();
+    let fields = headers.iter();
+    let fields = fields.filter(|(name, _)| !is_decoded || *name != header::CONTENT_ENCODING);
+    fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect()
+}
+
+fn response_head<'a>(
+    answered: &Answered<'_>,
+    headers: &'a [(&'a [u8], &'a [u8])],
+) -> ResponseHead<'a> {
+    ResponseHead { status: answered.status.as_u16(), protocol: protocol(answered.version), headers }
 }
 
 fn now() -> Duration {

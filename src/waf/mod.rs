@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, Version};
-use tidegate_waf::{RuleSet, Stock};
+use tidegate_waf::{Logs, RuleSet, Stock};
 
 use crate::fault::Faults;
 use crate::log::Matched;
@@ -44,6 +44,8 @@ pub(crate) struct Profile {
     body: Body,
     // Whether answers are judged, too.
     responses: bool,
+    // When rules of phase 5 run.
+    logs: Logs,
     rules: Arc<RuleSet>,
     /// What of the rules does not act.
     pub warnings: Vec<String>,
@@ -150,8 +152,9 @@ impl Profile {
         config.check()?;
         let rules::Loaded { set, warnings } = rules::load(config, &mut shelf.0)?;
         let (mode, body, rules) = (config.mode, config.body, Arc::new(set));
-        let responses = config.responses.0;
-        Ok((mode != Mode::Off).then_some(Profile { mode, body, responses, rules, warnings }))
+        let (responses, logs) = (config.responses.0, rules.logs());
+        let profile = Profile { mode, body, responses, logs, rules, warnings };
+        Ok((mode != Mode::Off).then_some(profile))
     }
 
     /// Judges a head; what follows is judged by what is returned.

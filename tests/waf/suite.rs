@@ -37,9 +37,6 @@ waf:
 routes: [{ upstream: app, waf: core }]
 ";
 
-/// The family of tests about what no profile does, and what that is.
-const NOT_RUN: (&str, &str) = ("980", "of a phase after the answer, which is not run");
-
 /// As many ids as a record has at most; more would be hidden.
 const MOST_IDS: usize = 64;
 
@@ -110,10 +107,6 @@ fn judge(
 
 /// Why records cannot tell whether a stage passes.
 fn why_not(stage: &Stage) -> Option<&'static str> {
-    let (family, reason) = NOT_RUN;
-    if stage.name.starts_with(family) {
-        return Some(reason);
-    }
     let is_of_text = stage.expected.is_of_text();
     is_of_text.then_some("of texts of a log, which records do not have")
 }

@@ -15,7 +15,7 @@ mod builtin;
 pub mod fuzz;
 
 pub use builtin::builtin;
-pub use rules::{Answers, RuleSet, Stock};
+pub use rules::{Answers, Logs, RuleSet, Stock};
 pub use transaction::{
     Connection, Hit, Match, Overrun, Refusal, RefusalKind, RequestHead, ResponseHead, Transaction,
     Verdict, Wanted,

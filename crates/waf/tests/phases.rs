@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tidegate_waf::parse::{NoFiles, Reader};
-use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
+use tidegate_waf::{Connection, Logs, RequestHead, RuleSet, Transaction, Verdict};
 
 const RULES: &str = r#"
 SecRule TX:path "@beginsWith /search" "id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:q"
@@ -16,17 +16,17 @@ SecRule MULTIPART_STRICT_ERROR "@eq 1" "id:3,phase:2,deny,status:400,log"
 
 const FORM: &str = "multipart/form-data; boundary=b";
 
-fn rules() -> Arc<RuleSet> {
+fn compiled(rules: &str) -> RuleSet {
     let mut reader = Reader::new(&NoFiles, &|_| false);
-    reader.text("rules".as_ref(), RULES.as_bytes());
+    reader.text("rules".as_ref(), rules.as_bytes());
     let tree = reader.finish().unwrap();
-    Arc::new(RuleSet::compile(&tree, &NoFiles, &|_| false).unwrap())
+    RuleSet::compile(&tree, &NoFiles, &|_| false).unwrap()
 }
 
 fn begin(target: &str, path: &str, content_type: &str) -> Transaction {
     let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let connection = Connection { client: address(1), server: address(2), id: b"id", time: 0 };
-    let mut transaction = Transaction::new(rules(), &connection);
+    let mut transaction = Transaction::new(Arc::new(compiled(RULES)), &connection);
     transaction.set_tx("path", path.as_bytes());
     let headers = [(&b"content-type"[..], content_type.as_bytes())];
     let head = RequestHead {
@@ -88,4 +88,27 @@ fn a_body_that_is_forgotten_is_not_judged() {
     transaction.request_body(part("name=\"a\"", "attack").as_bytes());
     transaction.forget_request_body();
     assert_eq!(transaction.request_end(), Verdict::Pass);
+}
+
+#[test]
+fn phase_5_runs_when_somebody_hears_of_it_and_all_is_there() {
+    for (rules, expected) in [
+        ("SecAction \"id:1,phase:4,pass,log\"", Logs::Silent),
+        ("SecAction \"id:1,phase:5,pass,nolog,setvar:tx.a=1\"", Logs::Silent),
+        ("SecAction \"id:1,phase:5,pass,log\"\nSecRuleRemoveById 1", Logs::Silent),
+        ("SecAction \"id:1,phase:5,pass,log\"", Logs::Judged),
+        ("SecAction \"id:1,phase:5,pass,nolog,auditlog\"", Logs::Judged),
+        ("SecAction \"id:1,phase:5,pass,nolog,sanitiseArg:password\"", Logs::Judged),
+        ("SecRule RESPONSE_BODY \"@rx a\" \"id:1,phase:5,pass,log\"", Logs::Judged),
+        ("SecRule RESPONSE_STATUS \"@rx ^5\" \"id:1,phase:5,pass,log\"", Logs::Answered),
+        ("SecRule &RESPONSE_HEADERS:a \"@eq 0\" \"id:1,phase:5,pass,log\"", Logs::Answered),
+        ("SecAction \"id:1,phase:5,pass,log,msg:'%{RESPONSE_STATUS}'\"", Logs::Answered),
+        (
+            "SecAction \"id:1,phase:5,pass,nolog,setvar:tx.a=%{RESPONSE_STATUS}\"\n\
+             SecRule TX:a \"@eq 404\" \"id:2,phase:5,pass,log\"",
+            Logs::Answered,
+        ),
+    ] {
+        assert_eq!(compiled(rules).logs(), expected, "{rules}");
+    }
 }

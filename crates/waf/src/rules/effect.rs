@@ -53,6 +53,11 @@ pub(crate) enum Ctl {
 }
 
 impl Effect {
+    /// Whether something stays out of logs for it.
+    pub(crate) fn masks(&self) -> bool {
+        matches!(self, Self::MaskArgument(_) | Self::MaskHeader(_))
+    }
+
     /// Whether it tells of what matched.
     pub(crate) fn tells_of_a_match(&self) -> bool {
         let Self::SetTx { key, change } = self else { return false };

@@ -14,6 +14,7 @@ mod gate;
 mod group;
 mod rule;
 mod program;
+mod logs;
 mod stock;
 mod draft;
 mod chosen;
@@ -30,6 +31,7 @@ pub(crate) use effect::{Change, Ctl, Effect, Key};
 pub(crate) use gate::{Block, Gate, add_all, contains as is_candidate};
 use group::Grouping;
 pub(crate) use group::{ElementId, GroupId, SourceId};
+pub use logs::Logs;
 pub(crate) use names::{CAPTURES, Mentioned, Slot, TxNames};
 pub(crate) use program::{Check, Instruction};
 pub(crate) use rule::{Bound, Comparison, Condition, Outcome, Rule, Skip};
@@ -182,6 +184,13 @@ impl RuleSet {
     pub fn has_rules_for_answers(&self) -> bool {
         let [_, _, head, body, _] = &self.phases;
         !head.is_empty() || !body.is_empty()
+    }
+
+    /// When the rules of phase 5 are to run.
+    #[must_use]
+    pub fn logs(&self) -> Logs {
+        let [.., of_logs] = &self.phases;
+        Logs::of(of_logs.iter().filter_map(|one| self.rules.get(one.rule as usize)))
     }
 
     /// Whether bodies of answers are judged, as directives say; and how many bytes of each.

@@ -199,6 +199,11 @@ impl Transaction {
         self.run(Phase::ResponseBody)
     }
 
+    /// The head of an answer that nobody judges, for rules of phase 5.
+    pub fn show_response_head(&mut self, head: &ResponseHead<'_>) {
+        self.outgoing.head(head, &self.rules.settings, &mut self.space.state);
+    }
+
     /// Phase 5, which refuses nothing: rules that log.
     pub fn finish(&mut self) {
         // Phase 5 has nothing left to refuse.
