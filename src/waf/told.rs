@@ -58,7 +58,7 @@ pub(super) fn decisive_names(found: &Match) -> Vec<&[u8]> {
     once
 }
 
-/// What a rule added to the score of the request.
+/// What a rule added to the score of the request, or of its answer.
 pub(super) fn score(found: &Match, engine: &Transaction) -> i64 {
     let level = engine.tx_number("blocking_paranoia_level");
     let scores = found.added.iter().filter(|(name, _)| is_score(name, level));
@@ -68,12 +68,11 @@ pub(super) fn score(found: &Match, engine: &Transaction) -> i64 {
 /// Whether a name of TX is a score that decides: not one of a level that only detects.
 fn is_score(name: &[u8], level: Option<i64>) -> bool {
     let is_score = memchr::memmem::find(name, b"anomaly_score").is_some();
-    let is_of_answer = name.starts_with(b"outbound");
     let own = match name {
         [.., b'_', b'p', b'l', digit @ b'1'..=b'4'] => i64::from(digit - b'0'),
         _ => 0,
     };
-    is_score && !is_of_answer && level.is_none_or(|level| own <= level)
+    is_score && level.is_none_or(|level| own <= level)
 }
 
 fn excerpt(hit: &Hit) -> Excerpt {
@@ -162,7 +161,8 @@ mod tests {
             ("inbound_anomaly_score_pl2", Some(2), true),
             ("anomaly_score", None, true),
             ("anomaly_score_pl3", None, true),
-            ("outbound_anomaly_score_pl1", Some(1), false),
+            ("outbound_anomaly_score_pl1", Some(1), true),
+            ("outbound_anomaly_score_pl2", Some(1), false),
             ("sql_injection_score", Some(1), false),
         ] {
             assert_eq!(is_score(name.as_bytes(), level), expected, "{name} {level:?}");

@@ -559,6 +559,35 @@ async fn an_answer_is_no_offence_of_its_client_and_is_in_the_security_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_security_log_has_what_rules_added_to_the_score_of_an_answer() {
+    let origin = Origin::scripted(|mut conn: Conn| async move {
+        while conn.request().await.is_some() {
+            let page = "<title>Index of /backup</title> Traceback (most recent call last)";
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n";
+            conn.send(format!("{head}content-length: {}\r\n\r\n{page}", page.len())).await;
+        }
+    })
+    .await;
+    let site = format!("log: {{ security: {{ to: '{{dir}}/security.log' }} }}\n{JUDGING}");
+    let app = h1_app(&origin);
+    for mode in ["block", "detect"] {
+        let profile = format!("{{ responses: true, mode: {mode} }}");
+        let edge = Edge::start_with(&site, &[("app", &app), ("profile", &profile), ("more", &"")]);
+        get(&edge, By::Length, "/").await;
+        let line = crate::support::poll("a line of the security log", || {
+            let text = fs::read_to_string(edge.dir().join("security.log")).ok()?;
+            text.lines().next().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        });
+        let matches = line["waf_matches"].as_array().unwrap();
+        let score = |one: &serde_json::Value| (one["id"].as_u64(), one["score"].as_i64());
+        let scores: Vec<_> =
+            matches.iter().map(score).filter(|(_, score)| score.is_some()).collect();
+        assert_eq!(scores, [(Some(7_108_020), Some(5)), (Some(7_108_040), Some(4))], "{line}");
+        assert_eq!(line["waf_score"], 9, "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_breaks_off_or_stands_still_is_a_page_of_ours() {
     let broken = Origin::scripted(|mut conn: Conn| async move {
         conn.request().await;
