@@ -1,9 +1,11 @@
-//! `tidegate explain`: what the rules of a configuration find in a request, and
-//! what would let it pass. Nothing is sent, and nobody is asked but the rules.
+//! `tidegate explain`: what the rules of a configuration find in a request, and in an
+//! answer to it, and what would let them pass. Nothing is sent, and nobody is asked but the rules.
 
 mod curl;
 mod log_line;
 mod request;
+mod response;
+mod court;
 mod told;
 
 use std::fs;
@@ -11,28 +13,25 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::config::{self, Config, Written};
 use crate::log::Metrics;
-use crate::sanitise::Head;
-use crate::site::{Action, Site};
-use crate::waf::{self, Asked, Mode, Named, Profile, Remedy, Shelf};
+use crate::site::Site;
+use crate::waf::WholeAnswer;
 
+use self::court::{Case, Court, Search};
 use self::curl::Curl;
 use self::log_line::Rebuilt;
-use self::request::{Raw, Request};
-use self::told::{Case, Outcome, Told};
+use self::request::Raw;
+use self::told::{Outcome, Told};
 
-/// The most that is read of a request.
+/// The most that is read of a request, or of an answer.
 const MOST: u64 = 64 << 20;
 /// Where the request would have come in, if the configuration does not say.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
-/// The port of a client that is only thought of.
-const PORT: u16 = 40_000;
 
 /// What is to be explained, and by what.
 #[derive(Debug, Args)]
@@ -50,11 +49,24 @@ pub(super) struct Options {
     /// Who asks.
     #[arg(long, value_name = "ADDRESS")]
     client: Option<IpAddr>,
-    /// Answer in JSON.
-    #[arg(long)]
-    json: bool,
+    /// The listener that it comes in by; all of them if absent.
+    #[arg(long, value_name = "ADDRESS")]
+    listener: Option<String>,
+    /// A file with the answer of a server to it, as HTTP/1.1 has it or as `curl -i` shows it, to
+    /// be judged as well; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    response: Option<String>,
+    /// How to say what was found.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
     #[command(flatten)]
     curl: Curl,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
 }
 
 /// Answers on standard output; says on standard error why it cannot.
@@ -66,7 +78,10 @@ pub(super) fn run(options: &Options) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let text = if options.json { told.json() } else { told.text() };
+    let text = match options.format {
+        Format::Text => told.text(),
+        Format::Json => told.json(),
+    };
     match writeln!(io::stdout(), "{text}") {
         Ok(()) if told.is_refused() => ExitCode::FAILURE,
         Ok(()) => ExitCode::SUCCESS,
@@ -78,18 +93,67 @@ pub(super) fn run(options: &Options) -> ExitCode {
 }
 
 fn explain(options: &Options) -> Result<Told> {
+    if [&options.request, &options.response].iter().all(|file| file.as_deref() == Some("-")) {
+        bail!("standard input is either the request or the answer; write one of them in a file");
+    }
     let Input { name, text, rebuilt } = input(options)?;
-    let read =
+    let request =
         Raw::split(&text).and_then(Raw::read).map_err(|error| anyhow!("{name} {error:#}"))?;
+    let answer = options.response.as_deref().map(answer).transpose()?;
     let (config, site) = load(options)?;
     let logged = rebuilt.as_ref().and_then(|rebuilt| rebuilt.client.as_ref()?.parse().ok());
     let client = options.client.or(logged).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let outcome = match read {
-        Ok(request) => judge(options, request, client, &config, &site)?,
-        Err(malformed) => Outcome::Malformed(malformed),
-    };
     let rules_of_log = rebuilt.map(|rebuilt| rebuilt.rules).unwrap_or_default();
-    Ok(Told { outcome, rules_of_log })
+    let listeners = listeners(options, &config)?;
+    let request = match request {
+        Ok(request) => request,
+        Err(malformed) => return Ok(Told::of(Outcome::Malformed(malformed))),
+    };
+    let profile = options.profile.as_deref();
+    let mut court = Court::new(&config, &site, profile, Case { request, answer, client });
+    let told = judge(&mut court, &listeners)?;
+    Ok(Told { rules_of_log, ..told })
+}
+
+/// Judges by each listener; what they do not agree about is told of each.
+fn judge(court: &mut Court<'_>, listeners: &[SocketAddr]) -> Result<Told> {
+    let mut different: Vec<(SocketAddr, Outcome)> = Vec::new();
+    for listener in listeners {
+        let outcome = court.judge(*listener, Search::Nothing)?;
+        if !different.iter().any(|(_, other)| other.is_same(&outcome)) {
+            different.push((*listener, outcome));
+        }
+    }
+    // What refuses it is what is to be explained.
+    let first = different.iter().position(|(_, outcome)| outcome.is_refused()).unwrap_or(0);
+    let (listener, _) = different.remove(first);
+    let outcome = court.judge(listener, Search::Exclusions)?;
+    let listener = (!different.is_empty()).then(|| listener.to_string());
+    let others = different.into_iter().map(|(listener, other)| (listener.to_string(), other));
+    Ok(Told { listener, others: others.collect(), ..Told::of(outcome) })
+}
+
+/// The listeners that a request may come in by; never none.
+fn listeners(options: &Options, config: &Config) -> Result<Vec<SocketAddr>> {
+    let all = || config.listeners.iter();
+    if let Some(name) = &options.listener {
+        let address: Option<SocketAddr> = name.parse().ok();
+        let is_meant =
+            |written: &str| written == name || address.is_some() && written.parse().ok() == address;
+        let Some(found) = all().find(|listener| is_meant(&listener.address)) else {
+            let names = all().map(|listener| listener.address.as_str());
+            bail!("{}", config::unknown("listener", name, names));
+        };
+        return Ok(vec![found.address.parse()?]);
+    }
+    let found: Vec<_> = all().filter_map(|listener| listener.address.parse().ok()).collect();
+    Ok(if found.is_empty() { vec![NOWHERE] } else { found })
+}
+
+/// The answer that a file has.
+fn answer(path: &str) -> Result<WholeAnswer> {
+    let (name, text) = read_named(path)?;
+    response::read(&text).map_err(|error| anyhow!("{name} {error:#}"))
 }
 
 /// What is to be explained.
@@ -116,13 +180,7 @@ fn input(options: &Options) -> Result<Input> {
     if curl.says_something() {
         bail!("`{given}` is a file; the options for URLs change nothing about it");
     }
-    let (name, text) = match given {
-        "-" => ("standard input".to_owned(), read(io::stdin().lock(), "standard input")?),
-        path => {
-            let file = fs::File::open(path).with_context(|| path.to_owned())?;
-            (format!("{path}:"), read(file, path)?)
-        }
-    };
+    let (name, text) = read_named(given)?;
     if !log_line::is_log_line(&text) {
         return Ok(Input { name, text, rebuilt: None });
     }
@@ -133,6 +191,15 @@ fn input(options: &Options) -> Result<Input> {
 
 fn of_curl(curl: &Curl, url: &str) -> Result<Input> {
     Ok(Input { name: "the request".to_owned(), text: curl.request(url)?, rebuilt: None })
+}
+
+/// What a file has, or standard input, and what it is called in faults.
+fn read_named(path: &str) -> Result<(String, Vec<u8>)> {
+    if path == "-" {
+        return Ok(("standard input".to_owned(), read(io::stdin().lock(), "standard input")?));
+    }
+    let file = fs::File::open(path).with_context(|| path.to_owned())?;
+    Ok((format!("{path}:"), read(file, path)?))
 }
 
 fn read(from: impl io::Read, name: &str) -> Result<Vec<u8>> {
@@ -149,101 +216,4 @@ fn load(options: &Options) -> Result<(Config, Site)> {
     let written = Written::File(options.conf.clone());
     let loaded = written.load()?;
     Ok(loaded.build(|config| Site::build(config, &Metrics::new(), None))?)
-}
-
-fn judge(
-    options: &Options,
-    mut request: Request,
-    client: IpAddr,
-    config: &Config,
-    site: &Site,
-) -> Result<Outcome> {
-    let listener = config.listeners.iter().find_map(|listener| listener.address.parse().ok());
-    let server: SocketAddr = listener.unwrap_or(NOWHERE);
-    // As the first listener reads heads, where they differ.
-    let strict = site.strict(&server.to_string());
-    for name in strict.names_to_drop(&request.headers) {
-        request.headers.remove(name);
-    }
-    let Request { method, target, uri, version, headers, body, is_upgrade } = &request;
-    let head = match Head::read(method, uri, *version, headers, strict) {
-        Ok(head) => head,
-        Err(malformed) => return Ok(Outcome::Malformed(malformed)),
-    };
-    let found = match find(options, &head, config, site)? {
-        Found::Profile(found) => found,
-        Found::Nothing(outcome) => return Ok(outcome),
-    };
-    let asked = Asked {
-        head: &head,
-        target,
-        version: *version,
-        client: SocketAddr::new(client, PORT),
-        server,
-        request_id: "explained",
-    };
-    let body = body.as_deref().filter(|_| found.reads_bodies && !is_upgrade);
-    let settings = config.waf.get(&found.profile).cloned().unwrap_or_default();
-    let mut shelf = Shelf::default();
-    let profile = Profile::new(&settings, &mut shelf).map_err(|faults| anyhow!("{faults:?}"))?;
-    let Some(profile) = profile.map(Arc::new) else {
-        return Ok(Outcome::Unjudged { route: found.route, why: "its profile is off" });
-    };
-    let explanation = profile.explain(&asked, body);
-    let remedy = match explanation.against() {
-        Some(_) => Remedy::find(&settings, &asked, body, explanation.clone(), &mut shelf),
-        None => None,
-    };
-    Ok(Outcome::Judged(Box::new(Case {
-        request: format!("{method} {} of {}", head.path, head.host),
-        route: found.route,
-        profile: found.profile,
-        is_detecting: settings.mode == Mode::Detect,
-        has_exclusions: !settings.exclude.is_empty(),
-        explanation,
-        remedy,
-    })))
-}
-
-/// By which rules a request is judged.
-struct Judging {
-    profile: String,
-    /// None if the profile was asked for by its name.
-    route: Option<String>,
-    reads_bodies: bool,
-}
-
-enum Found {
-    Profile(Judging),
-    /// It does not come before rules.
-    Nothing(Outcome),
-}
-
-fn find(options: &Options, head: &Head<'_>, config: &Config, site: &Site) -> Result<Found> {
-    if let Some(name) = &options.profile {
-        if name != waf::STANDARD && !config.waf.contains_key(name) {
-            let names = config.waf.keys().map(String::as_str).chain([waf::STANDARD]);
-            bail!("{}", config::unknown("profile", name, names));
-        }
-        let profile = name.clone();
-        return Ok(Found::Profile(Judging { profile, route: None, reads_bodies: true }));
-    }
-    let Ok((route, _)) = site.find(head) else {
-        return Ok(Found::Nothing(Outcome::NoRoute));
-    };
-    let index = site.routes().position(|other| std::ptr::eq(other, &**route));
-    let written = index.and_then(|index| config.routes.get(index)?.waf.as_ref());
-    let (named, route_name) =
-        (written.unwrap_or(&config.defaults.waf), Some(route.name.to_string()));
-    Ok(match named {
-        Named::Off => {
-            Found::Nothing(Outcome::Unjudged { route: route_name, why: "its route has waf: off" })
-        }
-        Named::Profile(name) => Found::Profile(Judging {
-            profile: name.clone(),
-            route: route_name,
-            // Answers of ours need no body, which is not judged then.
-            reads_bodies: matches!(route.action, Action::Proxy(_)),
-        }),
-    })
 }

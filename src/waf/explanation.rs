@@ -1,16 +1,36 @@
-//! What rules find in one whole request, for whoever wants to know why.
+//! What rules find in one whole request and its answer, for whoever wants to know why.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Version};
+use tidegate_waf::parse::Phase;
 use tidegate_waf::{Hit, Match, Transaction};
 
-use super::{Asked, Blocked, Coming, Findings, Inspection, Memory, Profile, Step, told};
+use super::{Answered, Asked, Blocked, Coming, Findings, Inspection, Memory, Profile, Step, told};
 
 /// Pieces in which a body comes.
 const PIECE: usize = 16 << 10;
 /// Bytes of a value as it was written.
 const MOST_WRITTEN: usize = 512;
+
+/// A request and what is answered to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whole<'a> {
+    pub asked: Asked<'a>,
+    /// None if none would be judged.
+    pub body: Option<&'a [u8]>,
+    pub answer: Option<&'a WholeAnswer>,
+}
+
+/// An answer with its body.
+#[derive(Debug, Clone)]
+pub(crate) struct WholeAnswer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// None where none follows such a head.
+    pub body: Option<Vec<u8>>,
+}
 
 /// What a profile makes of a request.
 #[derive(Debug, Clone)]
@@ -19,17 +39,25 @@ pub(crate) struct Explanation {
     pub refused: Option<Blocked>,
     /// Why it would not, if the rules did not only detect.
     pub detected: Option<Blocked>,
-    pub score: i64,
-    /// The score from which on it is refused, where the rules have one.
-    pub threshold: Option<i64>,
+    pub request: Score,
+    /// None if no answer was judged.
+    pub answer: Option<Score>,
     /// The rules that matched and say so, in their order.
     pub matches: Vec<Explained>,
+}
+
+/// What rules count, and from which sum on they refuse, where they have one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Score {
+    pub sum: i64,
+    pub threshold: Option<i64>,
 }
 
 /// A rule that matched.
 #[derive(Debug, Clone)]
 pub(crate) struct Explained {
     pub id: u32,
+    pub of: Of,
     pub message: Vec<u8>,
     /// What it says about what it matched: `logdata`.
     pub data: Vec<u8>,
@@ -41,6 +69,15 @@ pub(crate) struct Explained {
     pub values: Vec<Judged>,
     /// The values that an exclusion would have to name.
     pub(super) decisive: Vec<Vec<u8>>,
+}
+
+/// What a rule judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    Request,
+    Answer,
+    /// Both: it only logs.
+    Logs,
 }
 
 /// A value that a rule matched.
@@ -58,28 +95,75 @@ pub(crate) struct Judged {
     pub is_masked: bool,
 }
 
+impl WholeAnswer {
+    fn head(&self) -> Answered<'_> {
+        let body = match self.body.as_ref().map(Vec::len) {
+            None | Some(0) => Coming::Nothing,
+            Some(bytes) => Coming::Bytes(bytes as u64),
+        };
+        let (status, headers) = (self.status, &self.headers);
+        Answered { status, version: Version::HTTP_11, headers, body }
+    }
+}
+
 impl Explanation {
     /// Why it is against the rules, whatever is done about that.
     pub(crate) fn against(&self) -> Option<&Blocked> {
         self.refused.as_ref().or(self.detected.as_ref())
     }
+
+    /// The score that decided about what the rules are against: the answer's, or the request's.
+    pub(crate) fn decisive(&self) -> (Of, Score) {
+        match (self.against(), self.answer) {
+            (Some(blocked), Some(answer)) if blocked.is_of_answer() => (Of::Answer, answer),
+            _ => (Of::Request, self.request),
+        }
+    }
 }
 
 impl Profile {
-    /// Judges a whole request as one that comes is judged; no body if none would be.
-    pub(crate) fn explain(self: &Arc<Self>, asked: &Asked<'_>, body: Option<&[u8]>) -> Explanation {
-        let (mut inspection, verdict) = self.inspect(asked);
-        let verdict = verdict.and_then(|()| send(&mut inspection, body));
-        let Findings { score, detected, .. } = inspection.findings();
+    /// Judges a whole request, and its answer if it comes to that, as those that come are judged.
+    pub(crate) fn explain(self: &Arc<Self>, whole: &Whole<'_>) -> Explanation {
+        let (mut inspection, verdict) = self.inspect(&whole.asked);
+        let mut refused = verdict.and_then(|()| send(&mut inspection, whole.body)).err();
+        let answer = whole.answer.filter(|_| self.responses && refused.is_none());
+        if let Some(answer) = answer {
+            refused = take(&mut inspection, answer).err();
+        }
+        let [request, of_answer] = inspection.scores();
+        let unjudged = whole.answer.filter(|_| refused.is_none()).map(WholeAnswer::head);
+        let Findings { detected, .. } = inspection.finish(unjudged.as_ref());
         let engine = inspection.engine();
+        let score = |sum: Option<i64>, threshold| Score {
+            sum: sum.unwrap_or(0),
+            threshold: engine.tx_number(threshold),
+        };
         Explanation {
-            refused: verdict.err(),
+            refused,
             detected,
-            score,
-            threshold: engine.tx_number("inbound_anomaly_score_threshold"),
+            request: score(request, "inbound_anomaly_score_threshold"),
+            answer: answer.map(|_| score(of_answer, "outbound_anomaly_score_threshold")),
             matches: engine.matches().iter().map(|found| explained(found, engine)).collect(),
         }
     }
+
+    /// Whether answers are judged, too.
+    pub(crate) fn judges_answers(&self) -> bool {
+        self.responses
+    }
+}
+
+/// Has an answer judged in pieces, as it would come from a server.
+fn take(inspection: &mut Inspection, answer: &WholeAnswer) -> Result<(), Blocked> {
+    inspection.answer_head(&answer.head())?;
+    let mut pieces = answer.body.as_deref().unwrap_or_default().chunks(PIECE);
+    while inspection.is_answer_open() {
+        match pieces.next() {
+            Some(piece) => inspection.answer_piece(piece).map(|_| ())?,
+            None => inspection.answer_end()?,
+        }
+    }
+    Ok(())
 }
 
 /// Has a body judged in pieces, as it would come from a client.
@@ -107,6 +191,11 @@ fn send(inspection: &mut Inspection, body: Option<&[u8]>) -> Result<(), Blocked>
 fn explained(found: &Match, engine: &Transaction) -> Explained {
     Explained {
         id: found.id.0,
+        of: match found.phase {
+            Phase::RequestHeaders | Phase::RequestBody => Of::Request,
+            Phase::ResponseHeaders | Phase::ResponseBody => Of::Answer,
+            Phase::Logging => Of::Logs,
+        },
         message: found.message.clone(),
         data: found.data.clone(),
         severity: found.severity.map(|severity| severity.name()),

@@ -32,7 +32,7 @@ use self::config::Body;
 use self::judge::Judge;
 
 pub(crate) use self::config::{Config, Mode, Named, STANDARD};
-pub(crate) use self::explanation::{Explained, Explanation, Judged};
+pub(crate) use self::explanation::{Explained, Explanation, Judged, Of, Score, Whole, WholeAnswer};
 pub(crate) use self::inspection::{Coming, Inspection, Step};
 pub(crate) use self::memory::Memory;
 pub(crate) use self::remedy::Remedy;
@@ -122,6 +122,11 @@ impl Blocked {
             Blocked::AnswerUninspected => "answer_not_inspected",
             Blocked::AnswerOver => "answer_over_limit",
         }
+    }
+
+    /// Whether the rules are against the answer.
+    pub(crate) fn is_of_answer(&self) -> bool {
+        matches!(self, Blocked::Answer(_) | Blocked::AnswerUninspected | Blocked::AnswerOver)
     }
 
     /// The rule's id.

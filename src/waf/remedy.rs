@@ -5,16 +5,24 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::config::{Config, Exclude, Part};
-use super::{Asked, Blocked, Explained, Explanation, Profile, Shelf};
+use super::{Blocked, Explained, Explanation, Profile, Score, Shelf, Whole};
 
 /// How often a request is judged with further exclusions.
 const MOST_ROUNDS: usize = 24;
 /// Exclusions that anybody would want to write for one request.
 const MOST: usize = 40;
 
-/// Variables that hold what a client sent, by how their names begin.
-const OF_REQUESTS: [&str; 7] =
-    ["ARGS", "REQUEST_", "XML", "FILES", "MULTIPART_PART_HEADERS", "QUERY_STRING", "PATH_INFO"];
+/// Variables that hold what a client sent, or a server, by how their names begin.
+const SENT: [&str; 8] = [
+    "ARGS",
+    "REQUEST_",
+    "XML",
+    "FILES",
+    "MULTIPART_PART_HEADERS",
+    "QUERY_STRING",
+    "PATH_INFO",
+    "RESPONSE_",
+];
 
 /// Exclusions that let a request pass.
 #[derive(Debug)]
@@ -26,16 +34,15 @@ pub(crate) struct Remedy {
 }
 
 impl Remedy {
-    /// Looks for exclusions that let a request pass which the profile is against;
-    /// none where there are none.
+    /// Looks for exclusions that let a request and its answer pass which the profile is
+    /// against; none where there are none.
     pub(crate) fn find(
         config: &Config,
-        asked: &Asked<'_>,
-        body: Option<&[u8]>,
+        whole: &Whole<'_>,
         mut found: Explanation,
         shelf: &mut Shelf,
     ) -> Option<Remedy> {
-        let mut search = Search { path: prefix(&asked.head.path), tried: Vec::new() };
+        let mut search = Search { path: prefix(&whole.asked.head.path), tried: Vec::new() };
         let mut exclude = Vec::new();
         for _ in 0..MOST_ROUNDS {
             if found.against().is_none() {
@@ -45,7 +52,7 @@ impl Remedy {
             let mut config = config.clone();
             config.exclude.extend(exclude.iter().cloned());
             match Profile::new(&config, shelf) {
-                Ok(profile) => found = Arc::new(profile?).explain(asked, body),
+                Ok(profile) => found = Arc::new(profile?).explain(whole),
                 // What the engine does not take is left out again, and not tried twice.
                 Err(_) => exclude.retain(|one| !search.is_last(one)),
             }
@@ -71,7 +78,7 @@ impl Search {
     /// The exclusions to be tried next; none if nothing is left to try.
     fn next(&mut self, mut exclude: Vec<Exclude>, found: &Explanation) -> Option<Vec<Exclude>> {
         self.tried.iter_mut().for_each(|(_, round)| *round = Round::Before);
-        let Blocked::Rule(rule) = found.against()? else { return None };
+        let (Blocked::Rule(rule) | Blocked::Answer(rule)) = found.against()? else { return None };
         let rule: u32 = rule.parse().ok()?;
         let mut is_new = false;
         for (rule, names) in culprits(rule, found) {
@@ -113,13 +120,15 @@ fn culprits(refusing: u32, found: &Explanation) -> Vec<(u32, Vec<Option<&[u8]>>)
     if let Some(names) = of_it.find_map(names) {
         return vec![(refusing, names)];
     }
-    let mut scoring: Vec<_> = found.matches.iter().filter(|matched| matched.score > 0).collect();
+    let (of, Score { sum, threshold }) = found.decisive();
+    let scores = |matched: &&Explained| matched.of == of && matched.score > 0;
+    let mut scoring: Vec<_> = found.matches.iter().filter(scores).collect();
     if scoring.is_empty() {
         return vec![(refusing, vec![None])];
     }
     scoring.sort_by_key(|matched| std::cmp::Reverse(matched.score));
-    let threshold = found.threshold.unwrap_or(1);
-    let mut left = found.score.max(threshold);
+    let threshold = threshold.unwrap_or(1);
+    let mut left = sum.max(threshold);
     let mut chosen = Vec::new();
     for matched in scoring {
         if left < threshold {
@@ -131,12 +140,12 @@ fn culprits(refusing: u32, found: &Explanation) -> Vec<(u32, Vec<Option<&[u8]>>)
     chosen
 }
 
-/// The values of the request that made a rule match; none if there were none.
+/// The values that were sent and made a rule match; none if there were none.
 fn names(matched: &Explained) -> Option<Vec<Option<&[u8]>>> {
-    let of_request =
-        |name: &&[u8]| OF_REQUESTS.iter().any(|beginning| name.starts_with(beginning.as_bytes()));
+    let is_sent =
+        |name: &&[u8]| SENT.iter().any(|beginning| name.starts_with(beginning.as_bytes()));
     let decisive = matched.decisive.iter().map(Vec::as_slice);
-    let names: Vec<_> = decisive.filter(of_request).map(Some).collect();
+    let names: Vec<_> = decisive.filter(is_sent).map(Some).collect();
     (!names.is_empty()).then_some(names)
 }
 
@@ -219,13 +228,23 @@ impl fmt::Display for Exclude {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+    use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
     use super::*;
     use crate::sanitise::{Head, Strict};
+    use crate::waf::{Asked, WholeAnswer};
 
     /// The exclusions that let a GET of `target` pass, as they are written.
     fn remedy(profile: &str, target: &str) -> Option<Vec<String>> {
+        remedy_of_answer(profile, target, None)
+    }
+
+    /// The same of its answer.
+    fn remedy_of_answer(
+        profile: &str,
+        target: &str,
+        answer: Option<WholeAnswer>,
+    ) -> Option<Vec<String>> {
         let config: Config = serde_yaml::from_str(profile).expect("well-formed");
         let (method, uri) = (Method::GET, target.parse::<Uri>().expect("a target"));
         let fields = [(header::HOST, "a.example"), (header::USER_AGENT, "Mozilla/5.0")];
@@ -233,8 +252,9 @@ mod tests {
         let fields = HeaderMap::from_iter(fields);
         let head = Head::read(&method, &uri, Version::HTTP_11, &fields, &Strict::default());
         let address = ([192, 0, 2, 1], 1).into();
+        let head = head.expect("sound");
         let asked = Asked {
-            head: &head.expect("sound"),
+            head: &head,
             target,
             version: Version::HTTP_11,
             client: address,
@@ -244,9 +264,10 @@ mod tests {
         let mut shelf = Shelf::default();
         let profile = Profile::new(&config, &mut shelf).expect("good").expect("not off");
         let profile = Arc::new(profile);
-        let found = profile.explain(&asked, None);
+        let whole = Whole { asked, body: None, answer: answer.as_ref() };
+        let found = profile.explain(&whole);
         assert!(found.against().is_some(), "{target} passes");
-        let remedy = Remedy::find(&config, &asked, None, found, &mut shelf)?;
+        let remedy = Remedy::find(&config, &whole, found, &mut shelf)?;
         assert!(remedy.after.against().is_none());
         Some(remedy.exclude.iter().map(ToString::to_string).collect())
     }
@@ -312,6 +333,28 @@ mod tests {
         for one in &found {
             assert!(one.contains("target: \"ARGS:q\", path_prefix: \"/search\""), "{one}");
         }
+    }
+
+    #[test]
+    fn rules_are_kept_from_what_a_server_says() {
+        let (dir, _) =
+            own("SecRule RESPONSE_HEADERS:X-Debug \"@rx .\" \"id:3,phase:3,deny,log\"\n\
+             SecRule RESPONSE_STATUS \"@streq 200\" \"id:4,phase:4,deny,log,chain\"\n\
+             SecRule RESPONSE_BODY \"@contains attack\" \"\"\n");
+        let path = dir.path().join("own.conf");
+        let profile = format!("{{ responses: true, rules: {{ files: ['{}'] }} }}", path.display());
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        let debug = (HeaderName::from_static("x-debug"), HeaderValue::from_static("1"));
+        let answer = WholeAnswer {
+            status: StatusCode::OK,
+            headers: HeaderMap::from_iter([kind, debug]),
+            body: Some(b"an attack".to_vec()),
+        };
+        let found = remedy_of_answer(&profile, "/a", Some(answer)).expect("a remedy");
+        let of =
+            |rule, target| format!("{{ rule: {rule}, target: \"{target}\", path_prefix: \"/a\" }}");
+        let status = of(4, "RESPONSE_STATUS");
+        assert_eq!(found, [of(3, "RESPONSE_HEADERS:x-debug"), status, of(4, "RESPONSE_BODY")]);
     }
 
     #[test]

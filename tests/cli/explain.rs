@@ -37,7 +37,7 @@ fn explain(folder: &Folder, request: &str, more: &[&str]) -> (i32, String) {
 }
 
 fn explain_json(folder: &Folder, request: &str) -> Json {
-    let (_, said) = explain(folder, request, &["--json"]);
+    let (_, said) = explain(folder, request, &["--format", "json"]);
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
 }
 
@@ -185,6 +185,13 @@ fn a_request_may_be_written_as_for_curl() {
     let json = r#"{"text":"1' UNION SELECT a,b FROM c-- "}"#;
     let (code, said) = ask(&[url, "-H", agent, "-H", "Content-Type: application/json", "-d", json]);
     assert_eq!((code, said.contains("ARGS:json.text")), (1, true), "{said}");
+    let (code, said) = ask(&[url, "-H", agent, "--json", json]);
+    assert_eq!((code, said.contains("ARGS:json.text")), (1, true), "{said}");
+    folder.write("attack", "1' UNION SELECT a,b FROM c-- ");
+    for data in ["text@attack", "text=1' UNION SELECT a,b FROM c-- "] {
+        let (code, said) = ask(&[url, "-H", agent, "--data-urlencode", data]);
+        assert_eq!((code, said.contains("ARGS:text = 1' UNION")), (1, true), "{data}: {said}");
+    }
     let (code, said) = ask(&["--method", "PUT", "-H", agent, url, "-d", "text=hello"]);
     assert_eq!((code, said.starts_with("PUT /posts of a.example")), (0, true), "{said}");
 }
@@ -264,6 +271,10 @@ fn what_cannot_be_explained_is_said() {
         (&[], "nothing to explain"),
         (&["ftp://a.example/"], "`ftp` is not HTTP"),
         (&["good", "--nonsense"], "unexpected argument '--nonsense'"),
+        (&["good", "--listener", "127.0.0.1:80"], "there is no listener `127.0.0.1:80`"),
+        (&["good", "--response", "none"], "none: No such file or directory"),
+        (&["good", "--response", "good"], "good: has no status line; write HTTP/1.1 200 OK"),
+        (&["-", "--response", "-"], "standard input is either the request or the answer"),
     ] {
         let conf: &[&str] = if arguments.contains(&"-c") { &[] } else { &["-c", "tidegate.yaml"] };
         let (code, said) = folder.run(&[&["explain"], conf, arguments].concat());
@@ -276,7 +287,140 @@ fn what_cannot_be_explained_is_said() {
 fn help_says_what_the_exit_codes_mean() {
     let (code, said) = Folder::new().run(&["explain", "--help"]);
     assert_eq!(code, 0);
-    for part in ["exit code", "--profile <NAME>", "--header <FIELD>", "security log"] {
+    for part in [
+        "exit code",
+        "--profile <NAME>",
+        "--response <FILE>",
+        "--listener <ADDRESS>",
+        "--header <FIELD>",
+        "security log",
+    ] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
+}
+
+/// What a server says of a folder, and rules are against.
+const LISTING: &str = "<html><head><title>Index of /backup</title></head></html>";
+
+fn answer(kind: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+const JUDGING: &str = "waf: { standard: { responses: true } }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_explained_and_its_exclusion_lets_it_pass_here_and_there() {
+    let folder = site(JUDGING);
+    folder.write("answer", &answer("text/html", LISTING));
+    let asked = get("/backup/");
+    let (code, said) = explain(&folder, &asked, &["--response", "answer"]);
+    assert_eq!(code, 1, "{said}");
+    for part in [
+        "7108040 ERROR +4 An answer is the listing of a directory",
+        "RESPONSE_BODY = <html><head><title>Index of /backup",
+        "Refused: rule 7100330 is against its answer; score 0, 5 refuse; of its answer score 4, 4",
+        "If the answer is harmless, this lets it pass (tried: score 0).",
+        "- { rule: 7108040, target: \"RESPONSE_BODY\", path_prefix: \"/backup\" }",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    let yaml = format!("{}\n    responses: true\n", yaml_of(&said).trim_end());
+    let excluding = site(&yaml);
+    excluding.write("answer", &answer("text/html", LISTING));
+    let (code, said) = explain(&excluding, &asked, &["--response", "answer"]);
+    assert_eq!(code, 0, "{said}");
+
+    let origin = Origin::answering(answer("text/html", LISTING)).await;
+    let proxy = |waf: &str| {
+        let config = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['{origin}'] } }
+defaults: { waf: standard }
+routes: [{ upstream: app }]
+";
+        Edge::start_with(&format!("{config}{waf}\n"), &[("origin", &origin.addr)])
+    };
+    for (waf, expected) in [(JUDGING, 403), (&yaml, 200)] {
+        assert_eq!(Client::ask(proxy(waf).addr(), asked.clone()).await.status, expected, "{waf}");
+    }
+}
+
+#[test]
+fn an_answer_is_read_as_people_have_it_and_told_to_programs() {
+    let folder = site(JUDGING);
+    let shown = format!("HTTP/2 200 \ncontent-type: text/html\n\n{LISTING}\n");
+    folder.write("request", &get("/backup/"));
+    let mut command = folder.command(&[
+        "explain",
+        "-c",
+        "tidegate.yaml",
+        "request",
+        "--response",
+        "-",
+        "--format",
+        "json",
+    ]);
+    let mut pipe = tempfile::tempfile().unwrap();
+    write!(pipe, "{shown}").unwrap();
+    std::io::Seek::rewind(&mut pipe).unwrap();
+    let (code, said) = ran(command.stdin(pipe));
+    let told: Json = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!((code, &told["refusal"]), (1, &json!("answer_blocked")), "{told}");
+    assert_eq!((&told["score"], &told["answer_score"]), (&json!(0), &json!(4)), "{told}");
+    let found = &told["matches"][0];
+    assert_eq!((&found["of"], &found["score"]), (&json!("answer"), &json!(4)), "{told}");
+    assert_eq!(told["remedy"]["exclude"][0]["rule"], 7_108_040, "{told}");
+    assert_eq!(told["remedy"]["answer_score"], 0, "{told}");
+    // What no rule looks at passes.
+    folder.write("picture", &answer("image/png", LISTING));
+    let (code, said) = explain(&folder, &get("/backup/"), &["--response", "picture"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("Passes: score 0, 5 refuse; of its answer score 0, 4 refuse."), "{said}");
+}
+
+#[test]
+fn an_answer_that_nobody_judges_is_said() {
+    let attack = format!("/?q={ATTACK}");
+    for (waf, path, code, part) in [
+        ("", "/", 0, "The answer is not judged: `standard` has no `responses: true`."),
+        (JUDGING, "/own", 0, "The answer is not judged: the route asks no server."),
+        (JUDGING, &attack, 1, "The answer is not judged: no server is asked, for the request is"),
+        (JUDGING, "/open", 0, "Route `open`: its route has waf: off."),
+    ] {
+        let folder = site(waf);
+        folder.write("answer", &answer("text/html", LISTING));
+        let (exit, said) = explain(&folder, &get(path), &["--response", "answer"]);
+        assert_eq!(exit, code, "{path}: {said}");
+        assert!(said.contains(part), "{path}: no {part:?} in {said}");
+        assert!(!said.contains("7108040 ERROR"), "{said}");
+    }
+}
+
+#[test]
+fn listeners_that_read_a_request_otherwise_are_told_apart() {
+    let strict = "{ address: '127.0.0.1:8081', strict: { underscores: pass } }";
+    let config = SITE.replace("WAF", "").replace("8080' }", &format!("8080' }}, {strict}"));
+    let folder = Folder::with(&config);
+    let asked = get("/").replace("\r\n\r\n", "\r\nX_Sum: 1\r\n\r\n");
+    let (code, said) = explain(&folder, &asked, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.starts_with("By listener 127.0.0.1:8080:\n\nRefused before any rule"), "{said}");
+    let other = "By listener 127.0.0.1:8081 it is otherwise (--listener 127.0.0.1:8081 says more):\n\
+                 Passes: score 0, 5 refuse.";
+    assert!(said.contains(other), "{said}");
+    let told = explain_json(&folder, &asked);
+    assert_eq!(
+        (&told["listener"], &told["verdict"]),
+        (&json!("127.0.0.1:8080"), &json!("refused"))
+    );
+    assert_eq!(told["others"][0]["listener"], "127.0.0.1:8081", "{told}");
+    assert_eq!(told["others"][0]["verdict"], "passes", "{told}");
+    for (listener, expected) in [("127.0.0.1:8080", 1), ("127.0.0.1:8081", 0)] {
+        let (code, said) = explain(&folder, &asked, &["--listener", listener]);
+        assert_eq!((code, said.contains("By listener")), (expected, false), "{said}");
+    }
+    // Where they agree, nobody needs to know of them.
+    let (code, said) = explain(&folder, &get("/"), &[]);
+    assert_eq!((code, said.contains("listener")), (0, false), "{said}");
 }

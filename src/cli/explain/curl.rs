@@ -1,15 +1,17 @@
 //! A request as options of curl say it.
 
-use std::fs;
+use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 /// What curl says of itself.
 const AGENT: &str = "curl/8.5.0";
 /// Between the parts of a form; no value that people try has it.
 const BOUNDARY: &str = "------------------------tidegate-explains";
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
 /// What stands as it is in an encoded value.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -41,9 +43,12 @@ pub(super) struct Curl {
     /// The same; of `@FILE` every byte.
     #[arg(long, value_name = "DATA", allow_hyphen_values = true)]
     data_binary: Vec<String>,
-    /// The same; encoded: `VALUE` or `NAME=VALUE`.
+    /// The same; encoded: `VALUE`, `=VALUE`, `NAME=VALUE`, `@FILE` or `NAME@FILE`.
     #[arg(long, value_name = "DATA", allow_hyphen_values = true)]
     data_urlencode: Vec<String>,
+    /// A body of JSON, with the fields for it; `@FILE` is that file.
+    #[arg(long, value_name = "DATA", allow_hyphen_values = true)]
+    json: Vec<String>,
     /// Puts the data into the query.
     #[arg(short = 'G', long = "get")]
     get: bool,
@@ -110,7 +115,8 @@ impl Curl {
         if self.has_data() && !self.form.is_empty() {
             bail!("a body is either --data or --form");
         }
-        let mut body = data.map(|data| (data, "application/x-www-form-urlencoded".to_owned()));
+        let kind = if self.json.is_empty() { FORM } else { JSON };
+        let mut body = data.map(|data| (data, kind.to_owned()));
         if !self.form.is_empty() {
             let kind = format!("multipart/form-data; boundary={BOUNDARY}");
             body = Some((self.read_form()?, kind));
@@ -137,7 +143,7 @@ impl Curl {
     }
 
     fn has_data(&self) -> bool {
-        [&self.data, &self.data_raw, &self.data_binary, &self.data_urlencode]
+        [&self.data, &self.data_raw, &self.data_binary, &self.data_urlencode, &self.json]
             .iter()
             .any(|data| !data.is_empty())
     }
@@ -152,13 +158,15 @@ impl Curl {
                 None => (field.trim_end_matches(';'), Some("")),
             })
             .collect();
+        let json = (!self.json.is_empty()).then_some(JSON);
         let own = [
             ("Host", Some(host.to_owned())),
             ("User-Agent", Some(self.agent.clone().unwrap_or_else(|| AGENT.to_owned()))),
-            ("Accept", Some("*/*".to_owned())),
+            ("Accept", Some(json.unwrap_or("*/*").to_owned())),
             ("Referer", self.referer.clone()),
             ("Cookie", (!self.cookie.is_empty()).then(|| self.cookie.join("; "))),
-            ("Content-Type", kind.map(str::to_owned)),
+            // Curl says it of a query, too.
+            ("Content-Type", kind.or(json).map(str::to_owned)),
         ];
         let is_given = |name: &str| given.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
         let own = own.into_iter().filter(|(name, _)| !is_given(name));
@@ -183,15 +191,14 @@ impl Curl {
             all.push(read_at(data)?);
         }
         for data in &self.data_urlencode {
-            let (name, value) = match data.split_once('=') {
-                Some((name, value)) => (name, value),
-                None => ("", data.as_str()),
-            };
-            let value = utf8_percent_encode(value, ENCODED);
-            let pair = if name.is_empty() { value.to_string() } else { format!("{name}={value}") };
-            all.push(pair.into_bytes());
+            all.push(encoded(data)?.into_bytes());
         }
-        Ok(all.join(&b'&'))
+        let mut all = all.join(&b'&');
+        // Pieces of JSON are one text.
+        for data in &self.json {
+            all.extend_from_slice(&read_at(data)?);
+        }
+        Ok(all)
     }
 
     fn read_form(&self) -> Result<Vec<u8>> {
@@ -219,6 +226,17 @@ impl Curl {
     }
 }
 
+/// What --data-urlencode makes of its value: the first `=`, or else `@`, ends the name.
+fn encoded(data: &str) -> Result<String> {
+    let (name, value) = match (data.split_once('='), data.split_once('@')) {
+        (Some((name, value)), _) => (name, value.as_bytes().to_vec()),
+        (None, Some((name, path))) => (name, read_file(path)?),
+        (None, None) => ("", data.as_bytes().to_vec()),
+    };
+    let value = percent_encode(&value, ENCODED).to_string().replace("%20", "+");
+    Ok(if name.is_empty() { value } else { format!("{name}={value}") })
+}
+
 /// Fields that say how a body is framed, which is as it is here.
 fn is_of_framing(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
@@ -226,8 +244,15 @@ fn is_of_framing(name: &str) -> bool {
 
 fn read_at(data: &str) -> Result<Vec<u8>> {
     match data.strip_prefix('@') {
-        Some(path) => fs::read(path).with_context(|| path.to_owned()),
+        Some(path) => read_file(path),
         None => Ok(data.as_bytes().to_vec()),
+    }
+}
+
+fn read_file(path: &str) -> Result<Vec<u8>> {
+    match path {
+        "-" => super::read(io::stdin().lock(), "standard input"),
+        path => super::read(fs::File::open(path).with_context(|| path.to_owned())?, path),
     }
 }
 
@@ -306,7 +331,6 @@ mod tests {
             &["POST / ", "x-www-form-urlencoded\r\n", "Content-Length: 9\r\n", "\r\n\r\na=b&@c=-d"],
         );
         check(&[url, "--data-raw", "-x"], &["\r\n\r\n-x"]);
-        check(&[url, "--data-urlencode", "a=b c&"], &["\r\n\r\na=b%20c%26"]);
         check(&[url, "-G", "-d", "a=b"], &["GET /?a=b HTTP/1.1\r\n"]);
         check(&["http://a/?x", "-G", "-d", "a=b"], &["GET /?x&a=b HTTP/1.1\r\n"]);
         check(
@@ -314,6 +338,45 @@ mod tests {
             &["PUT /", "\r\ncontent-type: a/b\r\n"],
         );
         check(&[url, "-d", "@/nowhere"], &["/nowhere: No such file"]);
+    }
+
+    /// As curl 7.88 sends it.
+    #[test]
+    fn every_form_of_encoded_data_is_curls() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("f.txt");
+        fs::write(&file, "a b\nc&d\r\n\n").expect("written");
+        let file = file.display();
+        for (data, expected) in [
+            ("a b&", "a+b%26"),
+            ("=a b", "a+b"),
+            ("n=a b*~.'()!", "n=a+b%2A~.%27%28%29%21"),
+            ("n@x=/y", "n@x=%2Fy"),
+            (&format!("@{file}"), "a+b%0Ac%26d%0D%0A%0A"),
+            (&format!("n@{file}"), "n=a+b%0Ac%26d%0D%0A%0A"),
+        ] {
+            check(&["http://a/", "--data-urlencode", data], &[&format!("\r\n\r\n{expected}")]);
+        }
+        check(&["http://a/", "-G", "--data-urlencode", "q=a b"], &["GET /?q=a+b HTTP/1.1\r\n"]);
+        check(&["http://a/", "--data-urlencode", "n@/nowhere"], &["/nowhere: No such file"]);
+    }
+
+    #[test]
+    fn json_comes_with_its_fields() {
+        let url = "http://a/";
+        let fields = "Accept: application/json\r\nContent-Type: application/json\r\n";
+        check(
+            &[url, "--json", "{\"a\":", "--json", "1}"],
+            &["POST /", fields, "\r\n\r\n{\"a\":1}"],
+        );
+        check(&[url, "-X", "PUT", "--json", "[]"], &["PUT /", fields]);
+        check(&[url, "--json", "{}", "-H", "content-type: x/y"], &["\r\ncontent-type: x/y\r\n"]);
+        check(&[url, "-d", "a", "--json", "{}"], &[fields, "\r\n\r\na{}"]);
+        check(&[url, "-G", "--json", "x"], &["GET /?x HTTP/1.1\r\n", fields]);
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("f.json");
+        fs::write(&file, "{\r\n}\n").expect("written");
+        check(&[url, "--json", &format!("@{}", file.display())], &["\r\n\r\n{\r\n}\n"]);
     }
 
     #[test]

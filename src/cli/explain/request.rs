@@ -39,18 +39,10 @@ impl Raw {
         if text.is_empty() {
             bail!("is empty; write a request: GET / HTTP/1.1, fields, an empty line, a body");
         }
-        let ends = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
-        let mut start = 0;
-        for end in ends {
-            if let b"\n" | b"\r\n" = text.get(start..end).unwrap_or_default() {
-                let (head, rest) = text.split_at(end);
-                let is_text = !head.contains(&b'\r');
-                let head = as_http_1(if is_text { with_crlf(head) } else { head.to_vec() });
-                return Ok(Raw { head, rest: rest.to_vec(), is_text });
-            }
-            start = end;
-        }
-        bail!("is cut short: no empty line ends its header fields")
+        let (head, rest) = split_head(text)?;
+        let is_text = !head.contains(&b'\r');
+        let head = as_http_1(if is_text { with_crlf(head) } else { head.to_vec() });
+        Ok(Raw { head, rest: rest.to_vec(), is_text })
     }
 
     /// Reads the request, if its head has one reading.
@@ -130,17 +122,35 @@ impl Raw {
     fn lines(&self) -> Result<(&str, HeaderMap)> {
         let mut lines = self.head.split(|byte| *byte == b'\n').map(|line| line.trim_ascii());
         let first = str::from_utf8(lines.next().unwrap_or_default()).context("the request line")?;
-        let mut fields = HeaderMap::new();
-        for line in lines.take_while(|line| !line.is_empty()) {
-            let colon = memchr::memchr(b':', line).context("a field without a colon")?;
-            let (name, value) = line.split_at(colon);
-            let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii();
-            let name = HeaderName::from_bytes(name).context("the name of a field")?;
-            let value = HeaderValue::from_bytes(value).with_context(|| format!("{name}"))?;
-            fields.append(name, value);
-        }
+        let fields = read_fields(lines.take_while(|line| !line.is_empty()))?;
         Ok((first, fields))
     }
+}
+
+/// A head of HTTP/1, up to its empty line, and what follows it.
+pub(super) fn split_head(text: &[u8]) -> Result<(&[u8], &[u8])> {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text).map(|at| at + 1) {
+        if let b"\n" | b"\r\n" = text.get(start..end).unwrap_or_default() {
+            return Ok(text.split_at(end));
+        }
+        start = end;
+    }
+    bail!("is cut short: no empty line ends its header fields")
+}
+
+/// The fields of a head, one a line.
+pub(super) fn read_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<HeaderMap> {
+    let mut fields = HeaderMap::new();
+    for line in lines {
+        let colon = memchr::memchr(b':', line).context("has a field without a colon")?;
+        let (name, value) = line.split_at(colon);
+        let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii();
+        let name = HeaderName::from_bytes(name).context("the name of a field")?;
+        let value = HeaderValue::from_bytes(value).with_context(|| format!("{name}"))?;
+        fields.append(name, value);
+    }
+    Ok(fields)
 }
 
 /// The same head in the only version that is written as text: browsers copy others so, too.
@@ -167,7 +177,7 @@ fn with_crlf(text: &[u8]) -> Vec<u8> {
 }
 
 /// The data of a chunked body (RFC 9112 §7.1).
-fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>> {
     const CUT: &str = "is cut short: its chunked body has no end";
     let mut data = Vec::new();
     loop {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use crate::sanitise::Malformed;
-use crate::waf::{Blocked, Explained, Explanation, Judged, Remedy};
+use crate::waf::{Blocked, Explained, Explanation, Judged, Of, Remedy, Score};
 
 use super::log_line::Logged;
 
@@ -21,12 +21,12 @@ pub(super) enum Outcome {
         route: Option<String>,
         why: &'static str,
     },
-    Judged(Box<Case>),
+    Judged(Box<Judgement>),
 }
 
-/// A request before rules.
+/// What rules make of a request.
 #[derive(Debug)]
-pub(super) struct Case {
+pub(super) struct Judgement {
     pub(super) request: String,
     pub(super) route: Option<String>,
     pub(super) profile: String,
@@ -34,7 +34,20 @@ pub(super) struct Case {
     /// Whether the profile excludes something already.
     pub(super) has_exclusions: bool,
     pub(super) explanation: Explanation,
+    /// Why the answer that is there was not judged.
+    pub(super) unheard: Option<Unheard>,
     pub(super) remedy: Option<Remedy>,
+}
+
+/// Why an answer is not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unheard {
+    /// The profile judges none.
+    Profile,
+    /// The route asks no server.
+    Ours,
+    /// The request comes to no server.
+    Refused,
 }
 
 /// The answer.
@@ -43,19 +56,35 @@ pub(super) struct Told {
     pub(super) outcome: Outcome,
     /// The rules that matched the request, by the line of a log that it was put together from.
     pub(super) rules_of_log: Vec<Logged>,
+    /// By which listener, if by others it is otherwise; and how by those.
+    pub(super) listener: Option<String>,
+    pub(super) others: Vec<(String, Outcome)>,
 }
 
-impl Told {
+impl Outcome {
     pub(super) fn is_refused(&self) -> bool {
-        match &self.outcome {
+        match self {
             Outcome::Malformed(_) | Outcome::NoRoute => true,
-            Outcome::Judged(case) => case.explanation.refused.is_some(),
+            Outcome::Judged(judgement) => judgement.explanation.refused.is_some(),
             Outcome::Unjudged { .. } => false,
         }
     }
 
-    pub(super) fn text(&self) -> String {
-        match &self.outcome {
+    /// Whether nothing that is told of them is different.
+    pub(super) fn is_same(&self, other: &Outcome) -> bool {
+        self.json(&[]) == other.json(&[])
+    }
+
+    fn text(&self, missing: &[&Logged]) -> String {
+        match self {
+            Outcome::Judged(judgement) => judgement.text(missing),
+            _ => self.headline(),
+        }
+    }
+
+    /// The same in a sentence.
+    fn headline(&self) -> String {
+        match self {
             Outcome::Malformed(malformed) => {
                 let tag = malformed.tag();
                 format!("Refused before any rule is asked: {malformed} (sanitise, `{tag}`).")
@@ -65,12 +94,12 @@ impl Told {
                 Some(route) => format!("Passes: no rule is asked. Route `{route}`: {why}."),
                 None => format!("Passes: no rule is asked, {why}."),
             },
-            Outcome::Judged(case) => case.text(&self.missing(case)),
+            Outcome::Judged(judgement) => judgement.verdict(),
         }
     }
 
-    pub(super) fn json(&self) -> String {
-        let value = match &self.outcome {
+    fn json(&self, missing: &[&Logged]) -> Json {
+        match self {
             Outcome::Malformed(malformed) => {
                 json!({ "verdict": "refused", "room": "sanitise", "refusal": malformed.tag() })
             }
@@ -80,19 +109,59 @@ impl Told {
             Outcome::Unjudged { route, why } => {
                 json!({ "verdict": "passes", "route": route, "why": why })
             }
-            Outcome::Judged(case) => case.json(&self.missing(case)),
-        };
+            Outcome::Judged(judgement) => judgement.json(missing),
+        }
+    }
+}
+
+impl Told {
+    pub(super) fn of(outcome: Outcome) -> Told {
+        Told { outcome, rules_of_log: Vec::new(), listener: None, others: Vec::new() }
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.outcome.is_refused()
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(listener) = &self.listener {
+            text.push_str(&format!("By listener {listener}:\n\n"));
+        }
+        text.push_str(&self.outcome.text(&self.missing()));
+        for (listener, outcome) in &self.others {
+            let headline = outcome.headline();
+            text.push_str(&format!(
+                "\n\nBy listener {listener} it is otherwise (--listener {listener} says more):\n\
+                 {headline}"
+            ));
+        }
+        text
+    }
+
+    pub(super) fn json(&self) -> String {
+        let mut value = self.outcome.json(&self.missing());
+        if let Some(listener) = &self.listener {
+            let others = self.others.iter().map(|(listener, outcome)| {
+                let mut other = outcome.json(&[]);
+                other["listener"] = json!(listener);
+                other
+            });
+            let others: Vec<Json> = others.collect();
+            (value["listener"], value["others"]) = (json!(listener), json!(others));
+        }
         format!("{value:#}")
     }
 
     /// Rules that the log has, and that do not match what it tells of the request.
-    fn missing(&self, case: &Case) -> Vec<&Logged> {
-        let matched = |id: u32| case.explanation.matches.iter().any(|found| found.id == id);
+    fn missing(&self) -> Vec<&Logged> {
+        let Outcome::Judged(judgement) = &self.outcome else { return Vec::new() };
+        let matched = |id: u32| judgement.explanation.matches.iter().any(|found| found.id == id);
         self.rules_of_log.iter().filter(|rule| !matched(rule.id)).collect()
     }
 }
 
-impl Case {
+impl Judgement {
     fn text(&self, missing: &[&Logged]) -> String {
         let mut text = format!("{}: ", self.request);
         if let Some(route) = &self.route {
@@ -103,6 +172,19 @@ impl Case {
             text.push_str(&rule(matched));
         }
         text.push_str(&format!("\n{}\n", self.verdict()));
+        if let Some(unheard) = self.unheard {
+            let profile = &self.profile;
+            text.push_str(&match unheard {
+                Unheard::Profile => {
+                    format!("The answer is not judged: `{profile}` has no `responses: true`.\n")
+                }
+                Unheard::Ours => "The answer is not judged: the route asks no server.\n".to_owned(),
+                Unheard::Refused => {
+                    "The answer is not judged: no server is asked, for the request is refused.\n"
+                        .to_owned()
+                }
+            });
+        }
         if !missing.is_empty() {
             text.push_str(
                 "\nThe log has rules that do not match what its line tells of the request; \
@@ -117,9 +199,11 @@ impl Case {
     }
 
     fn verdict(&self) -> String {
-        let Explanation { score, threshold, .. } = &self.explanation;
-        let of = threshold.map_or(String::new(), |threshold| format!(", {threshold} refuse"));
-        let score = format!("score {score}{of}");
+        let Explanation { request, answer, .. } = &self.explanation;
+        let mut score = scored(*request);
+        if let Some(answer) = answer {
+            score = format!("{score}; of its answer {}", scored(*answer));
+        }
         match (&self.explanation.refused, &self.explanation.detected) {
             (Some(blocked), _) => format!("Refused: {}; {score}.", why(blocked)),
             (None, Some(blocked)) if self.is_detecting => {
@@ -139,16 +223,20 @@ impl Case {
             let key = format!("waf.{}.body", self.profile);
             return match against {
                 Blocked::Over => format!("See {key}: `inspect` and `over`.\n"),
-                Blocked::Rule(id) => {
+                Blocked::Rule(id) | Blocked::Answer(id) => {
                     format!("No exclusion that was tried lets it pass; see rule {id} itself.\n")
                 }
                 _ => "No exclusion lets it pass.\n".to_owned(),
             };
         };
         let add = if self.has_exclusions { "Add it to what the profile excludes" } else { "Write" };
-        let rest = remedy.after.score;
+        let (what, rest) = match self.explanation.decisive() {
+            (Of::Answer, _) => ("answer", remedy.after.answer),
+            _ => ("request", Some(remedy.after.request)),
+        };
+        let rest = rest.map_or(0, |score| score.sum);
         format!(
-            "\nIf the request is harmless, this lets it pass (tried: score {rest}). {add}:\n\n{}",
+            "\nIf the {what} is harmless, this lets it pass (tried: score {rest}). {add}:\n\n{}",
             self.yaml(remedy)
         )
     }
@@ -163,7 +251,7 @@ impl Case {
     }
 
     fn json(&self, missing: &[&Logged]) -> Json {
-        let Explanation { refused, detected, score, threshold, matches } = &self.explanation;
+        let Explanation { refused, detected, request, answer, matches } = &self.explanation;
         let verdict = match (refused, detected) {
             (Some(_), _) => "refused",
             (None, Some(_)) => "detected",
@@ -172,7 +260,18 @@ impl Case {
         let against = self.explanation.against();
         let remedy = self.remedy.as_ref().map(|remedy| {
             let exclude: Vec<Json> = remedy.exclude.iter().map(|one| json!(one)).collect();
-            json!({ "exclude": exclude, "yaml": self.yaml(remedy), "score": remedy.after.score })
+            let Explanation { request, answer, .. } = &remedy.after;
+            json!({
+                "exclude": exclude,
+                "yaml": self.yaml(remedy),
+                "score": request.sum,
+                "answer_score": answer.map(|answer| answer.sum),
+            })
+        });
+        let unheard = self.unheard.map(|unheard| match unheard {
+            Unheard::Profile => "responses",
+            Unheard::Ours => "no_server",
+            Unheard::Refused => "request_refused",
         });
         json!({
             "request": self.request,
@@ -181,13 +280,22 @@ impl Case {
             "verdict": verdict,
             "refusal": against.map(Blocked::tag),
             "rule": against.and_then(Blocked::rule_id),
-            "score": score,
-            "threshold": threshold,
+            "score": request.sum,
+            "threshold": request.threshold,
+            "answer_score": answer.map(|answer| answer.sum),
+            "answer_threshold": answer.and_then(|answer| answer.threshold),
+            "answer_unjudged": unheard,
             "matches": matches.iter().map(rule_json).collect::<Vec<_>>(),
             "missing": missing.iter().map(|rule| rule.id).collect::<Vec<_>>(),
             "remedy": remedy,
         })
     }
+}
+
+fn scored(score: Score) -> String {
+    let Score { sum, threshold } = score;
+    let of = threshold.map_or(String::new(), |threshold| format!(", {threshold} refuse"));
+    format!("score {sum}{of}")
 }
 
 fn why(blocked: &Blocked) -> String {
@@ -241,6 +349,11 @@ fn rule_json(found: &Explained) -> Json {
     };
     json!({
         "id": found.id,
+        "of": match found.of {
+            Of::Request => "request",
+            Of::Answer => "answer",
+            Of::Logs => "logs",
+        },
         "msg": shown(&found.message),
         "data": shown(&found.data),
         "severity": found.severity,
