@@ -14,6 +14,7 @@ names! { "ctl option",
         AuditLogParts = "auditLogParts",
         DebugLogLevel = "debugLogLevel",
         ForceRequestBodyVariable = "forceRequestBodyVariable",
+        GuessRequestBody = "guessRequestBody",
         HashEnforcement = "hashEnforcement",
         HashEngine = "hashEngine",
         ParseXmlIntoArgs = "parseXmlIntoArgs",
@@ -57,6 +58,8 @@ pub enum Ctl {
     AuditLogParts(AuditParts),
     DebugLogLevel(u64),
     ForceRequestBodyVariable(Toggle),
+    /// Of Tidegate alone: JSON and XML are read where no type says that they are.
+    GuessRequestBody(Toggle),
     ParseXmlIntoArgs(Toggle),
     RequestBodyAccess(Toggle),
     RequestBodyLimit(u64),
@@ -91,6 +94,7 @@ pub(crate) fn parse(part: Part<'_>) -> Result<Ctl, Fault> {
         CtlName::AuditLogParts => Ctl::AuditLogParts(parse_parts(value)?),
         CtlName::DebugLogLevel => Ctl::DebugLogLevel(number(value)?),
         CtlName::ForceRequestBodyVariable => Ctl::ForceRequestBodyVariable(names::find(value)?),
+        CtlName::GuessRequestBody => Ctl::GuessRequestBody(names::find(value)?),
         CtlName::HashEnforcement | CtlName::HashEngine => {
             let reason = "links are not signed; delete the action";
             let name = format!("ctl:{}", name.name());

@@ -110,6 +110,7 @@ fn control(ctl: &Ctl, at: ExclusionAt, state: &mut State) {
         Ctl::Audit(on) => state.is_audited = *on,
         Ctl::Engine(mode) => state.engine = *mode,
         Ctl::ForceRequestBody(on) => state.forces_request_body = *on,
+        Ctl::GuessRequestBody(on) => state.guesses_request_body = *on,
         Ctl::RequestBodyAccess(on) => state.reads_request_body = *on,
         Ctl::ResponseBodyAccess(on) => state.reads_response_body = *on,
         Ctl::RequestBodyProcessor(processor) => {

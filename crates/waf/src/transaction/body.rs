@@ -1,10 +1,11 @@
 //! Bodies of requests to variables, once they are whole or as large as is inspected.
 
-use crate::body::decoded::Decoder;
+use crate::body::decoded::{DecodeError, Decoder};
 use crate::body::multipart::{Form, Multipart};
 use crate::body::{Limits, json, urlencoded, xml};
 use crate::parse::{BodyProcessor, OverLimit, Variable};
 use crate::rules::{ATTRIBUTES, Settings, TEXT};
+use crate::transaction::guess;
 use crate::transaction::overrun::Overrun;
 use crate::transaction::request::{RequestHead, argument, processor_of, sizes};
 use crate::transaction::state::State;
@@ -58,6 +59,8 @@ impl Incoming {
         match Decoder::new(&codings.join(&b','), &limits) {
             Ok(None) => return,
             Ok(decoder) => self.decoder = decoder.map(Box::new),
+            // Nobody would read it without the coding, either (`snappy`, `aws-chunked`).
+            Err(DecodeError::Unknown) if state.processor.is_none() => return,
             Err(error) => self.decoding_fault = Some(Unread::new(&error, error.is_bound())),
         }
         let mut undecoded = Self::default();
@@ -205,6 +208,9 @@ impl Incoming {
             Some(BodyProcessor::Xml) => faults.unread = read_xml(&self.bytes, state),
             None => {}
         }
+        if guess::is_for(state.processor, state) {
+            faults.unread = guess::read(&self.bytes, settings, state);
+        }
         faults
     }
 }
@@ -246,13 +252,13 @@ impl Faults {
 
 /// Why not all of a body was read.
 #[derive(Debug, Clone)]
-struct Unread {
+pub(super) struct Unread {
     message: String,
     is_bound: bool,
 }
 
 impl Unread {
-    fn new(message: &impl ToString, is_bound: bool) -> Self {
+    pub(super) fn new(message: &impl ToString, is_bound: bool) -> Self {
         Self { message: message.to_string(), is_bound }
     }
 
@@ -272,15 +278,37 @@ impl Unread {
 const NAMES_BYTES: usize = 16 << 10;
 const NAMES_RATIO: usize = 8;
 
-fn read_json(bytes: &[u8], settings: &Settings, state: &mut State) -> Option<Unread> {
+/// What is read of a JSON body of these bytes.
+pub(super) fn json_limits(bytes: &[u8], settings: &Settings) -> Limits {
     let mut limits = Limits { depth: settings.json_depth, fields: usize::MAX, ..Limits::default() };
     // Each name repeats those above it: a small body must not make large ones.
     let names_bytes = bytes.len().saturating_mul(NAMES_RATIO).saturating_add(NAMES_BYTES);
     limits.names_bytes = limits.names_bytes.min(names_bytes);
+    limits
+}
+
+fn read_json(bytes: &[u8], settings: &Settings, state: &mut State) -> Option<Unread> {
+    let limits = json_limits(bytes, settings);
     let read = json::flatten(bytes, &limits, &mut |name, value| {
-        argument(Variable::ArgsPost, name, value, settings, state);
+        json_argument(name, value, settings, state);
     });
     read.err().map(|error| Unread::new(&error, error.is_bound()))
+}
+
+/// An argument of a JSON body.
+///
+/// Of numbers in lists there may be thousands (vectors, coordinates), and no rule has anything
+/// against one: they take no more than half of what there may be.
+pub(super) fn json_argument(name: &[u8], value: &[u8], settings: &Settings, state: &mut State) {
+    let index = name.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    let is_index = !index.is_empty() && index.iter().all(u8::is_ascii_digit);
+    let is_of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let is_number = value.iter().all(is_of_number) || matches!(value, b"true" | b"false");
+    let most = settings.arguments / 2;
+    if is_index && is_number && state.collections.items(Variable::Args).len() >= most {
+        return;
+    }
+    argument(Variable::ArgsPost, name, value, settings, state);
 }
 
 fn read_xml(bytes: &[u8], state: &mut State) -> Option<Unread> {

@@ -148,7 +148,10 @@ const fn ctl(name: CtlName) -> (Way, &'static str) {
         C::AuditEngine => (Acts, "Off"),
         C::AuditLogParts => (Warned, "+E"),
         C::DebugLogLevel => (Warned, "3"),
-        C::ForceRequestBodyVariable | C::RequestBodyAccess | C::ResponseBodyAccess => (Acts, "On"),
+        C::ForceRequestBodyVariable
+        | C::GuessRequestBody
+        | C::RequestBodyAccess
+        | C::ResponseBodyAccess => (Acts, "On"),
         C::HashEnforcement | C::HashEngine | C::ParseXmlIntoArgs => (Refused, "On"),
         C::RequestBodyLimit | C::ResponseBodyLimit => (Refused, "1"),
         C::RequestBodyProcessor => (Acts, "XML"),

@@ -18,6 +18,7 @@ mod act;
 mod run;
 mod request;
 mod body;
+mod guess;
 mod response;
 #[cfg(test)]
 mod coverage;

@@ -19,6 +19,7 @@ pub(crate) struct State {
     pub(crate) reads_request_body: bool,
     pub(crate) reads_response_body: bool,
     pub(crate) forces_request_body: bool,
+    pub(crate) guesses_request_body: bool,
     pub(crate) processor: Option<BodyProcessor>,
     /// Rules that a `ctl` took out.
     pub(crate) removed: Rules,

@@ -40,6 +40,61 @@ fn rules_choose_how_a_body_is_read() {
 }
 
 #[test]
+fn a_body_is_read_as_what_it_looks_like_where_rules_ask_for_it() {
+    let rules = r#"
+        SecRule REQUEST_HEADERS:X-Guess "@streq 1" "id:1,phase:1,pass,nolog,ctl:guessRequestBody=On"
+        SecRule ARGS_POST|XML:/*|XML://@* "@streq attack" "id:2,phase:2,pass"
+        SecRule REQBODY_ERROR "!@eq 0" "id:3,phase:2,pass"
+    "#;
+    let escaped = r#"{"a":"\u0061ttack"}"#;
+    for (media_type, body, guessed) in [
+        ("text/plain", escaped, &[2][..]),
+        ("application/octet-stream", escaped, &[2]),
+        (FORM, escaped, &[2]),
+        ("text/plain", "\u{feff} [\"attack\"]", &[2]),
+        // One document behind the other, and what ends early.
+        ("text/plain", "{\"a\":1}\n{\"b\":\"attack\"}\n", &[2]),
+        ("text/plain", "{\"a\":\"attack\",", &[2]),
+        ("text/plain", "<?xml version=\"1.0\"?><a>attack</a>", &[2]),
+        ("text/plain", " <a b=\"attack\"/>", &[2]),
+        ("text/plain", "<!DOCTYPE a [<!ENTITY b 'x'>]><a>&b;</a>", &[3]),
+        // What is neither is no fault.
+        ("text/plain", "<p>attack", &[]),
+        ("text/plain", "{attack}", &[]),
+        ("text/plain", "[[[", &[]),
+        ("text/plain", "", &[]),
+    ] {
+        let request = Request::post(media_type, body.as_bytes());
+        check_request(rules, &request, &[]);
+        check_request(rules, &request.with("X-Guess", "1"), guessed);
+    }
+}
+
+#[test]
+fn numbers_in_lists_of_json_leave_room_for_what_is_said_beside_them() {
+    let rules = r#"
+        SecArgumentsLimit 100
+        SecRule ARGS "@streq attack" "id:1,phase:2,pass"
+        SecRule ARGS_NAMES "@streq json.last" "id:2,phase:2,pass"
+    "#;
+    let numbers = vec!["-1.5e3"; 5_000].join(",");
+    let body = format!("{{\"a\":[{numbers}],\"b\":\"attack\",\"last\":[{numbers}]}}");
+    check_request(rules, &Request::post("application/json", body.as_bytes()), &[1, 2]);
+    let texts = vec!["\"x\""; 101].join(",");
+    let told = tell(rules, &Request::post("application/json", format!("[{texts}]").as_bytes()));
+    assert_eq!(told.transaction.overrun(), Some(tidegate_waf::Overrun::Arguments));
+}
+
+#[test]
+fn an_unknown_coding_hides_nothing_of_what_nobody_reads() {
+    let rules = "SecRule REQBODY_ERROR \"!@eq 0\" \"id:1,phase:2,pass\"";
+    for (media_type, expected) in [("application/x-protobuf", &[][..]), (FORM, &[1])] {
+        let request = Request::post(media_type, b"x").with("Content-Encoding", "snappy");
+        check_request(rules, &request, expected);
+    }
+}
+
+#[test]
 fn bodies_are_not_read_when_that_is_off() {
     let rule = "SecRule ARGS_POST \"@streq x\" \"id:1,phase:2,pass\"";
     let request = Request::post(FORM, b"a=x");

@@ -12,6 +12,8 @@ use scalar::Text;
 
 use crate::body::Limits;
 
+/// What some writers begin with (RFC 8259 §8.1): many servers ignore it.
+pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
 /// The name of the whole document.
 const ROOT: &[u8] = b"json";
 
@@ -67,8 +69,9 @@ pub(crate) fn flatten(
     if bytes.is_empty() {
         return Ok(());
     }
+    let start = if bytes.starts_with(MARK) { MARK.len() } else { 0 };
     let mut flattener = Flattener {
-        text: Text::new(bytes),
+        text: Text::new(bytes, start),
         limits,
         name: ROOT.to_vec(),
         open: Vec::new(),

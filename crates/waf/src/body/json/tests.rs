@@ -37,6 +37,13 @@ fn names_every_scalar_by_its_path() {
 }
 
 #[test]
+fn a_mark_of_utf_8_at_the_start_says_nothing() {
+    check("\u{feff}{\"a\":1}", &["json.a=1"]);
+    check("\u{feff} [\"\u{feff}\"]", &["json.0=\\xef\\xbb\\xbf"]);
+    check_fault("\u{feff}", JsonError::Cut);
+}
+
+#[test]
 fn keeps_keys_that_are_doubled_or_have_nothing_behind_them() {
     check("{\"a\":1,\"a\":2}", &["json.a=1", "json.a=2"]);
     check("{\"<script>\":{},\"b\":[]}", &["json.<script>=", "json.b=0"]);
@@ -103,7 +110,7 @@ fn refuses_what_is_not_json() {
         ("}", 0),
         ("'a'", 0),
         ("// a\n1", 0),
-        ("\u{feff}1", 0),
+        ("\u{feff}\u{feff}1", 3),
         ("[nul1]", 1),
         ("\u{a0}1", 0),
     ] {

@@ -92,14 +92,13 @@ impl Part {
         match (name, filename) {
             (Some(name), Some(filename)) => {
                 form.flags.file_limit_exceeded |= form.files.len() >= limits.files;
-                form.files.push(File { name, filename, extended, bytes: self.bytes });
-            }
-            (Some(name), None) => {
-                if form.fields.len() >= limits.fields {
-                    return Err(MultipartError::TooManyFields);
+                let bytes = self.bytes + self.value.len() as u64;
+                form.files.push(File { name: name.clone(), filename, extended, bytes });
+                if !self.value.is_empty() {
+                    add_field(form, Field { name, value: self.value }, limits)?;
                 }
-                form.fields.push(Field { name, value: self.value });
             }
+            (Some(name), None) => add_field(form, Field { name, value: self.value }, limits)?,
             (None, _) => form.flags.invalid_part = true,
         }
         Ok(())
@@ -109,8 +108,9 @@ impl Part {
         self.place == Place::Contents && self.is_file()
     }
 
+    /// Whether it is one to every server: without a name some take it for a field (Go).
     fn is_file(&self) -> bool {
-        self.disposition.filename.is_some()
+        self.disposition.filename.as_ref().is_some_and(|name| !name.is_empty())
     }
 
     fn end_headers(&mut self, flags: &mut Flags) -> Result<(), MultipartError> {
@@ -177,6 +177,14 @@ impl Part {
     fn find(&self, name: &[u8]) -> Option<&Header> {
         self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))
     }
+}
+
+fn add_field(form: &mut Form, field: Field, limits: &Limits) -> Result<(), MultipartError> {
+    if form.fields.len() >= limits.fields {
+        return Err(MultipartError::TooManyFields);
+    }
+    form.fields.push(field);
+    Ok(())
 }
 
 /// Leaves out blanks at the start, the only white space within a line that RFC 822 knows.

@@ -103,6 +103,19 @@ fn reads_fields_and_counts_files() {
 }
 
 #[test]
+fn what_a_file_without_a_name_holds_is_a_field_too() {
+    let head = "--b\r\nContent-Disposition: form-data; name=a";
+    for (extended, told) in [("", ""), ("; filename*=utf-8''x", "|x")] {
+        let body = format!("{head}; filename=\"\"{extended}\r\n\r\n12\r\n--b--\r\n");
+        check(&body, &["a=12", &format!("a: {told} 2")], CRLF, None);
+        let form = Multipart::new(b"multipart/form-data; boundary=b", &Limits::default());
+        let mut form = form.unwrap();
+        form.feed(body.as_bytes());
+        assert_eq!(form.inspected(), body.len() as u64);
+    }
+}
+
+#[test]
 fn an_empty_body_has_no_fault() {
     check("", &[], Flags::default(), None);
     check("--b--\r\n", &[], CRLF, None);
