@@ -103,7 +103,8 @@ fn explain(options: &Options) -> Result<Told> {
     let (config, site) = load(options)?;
     let logged = rebuilt.as_ref().and_then(|rebuilt| rebuilt.client.as_ref()?.parse().ok());
     let client = options.client.or(logged).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let rules_of_log = rebuilt.map(|rebuilt| rebuilt.rules).unwrap_or_default();
+    let (rules_of_log, refusal_of_log) =
+        rebuilt.map(|rebuilt| (rebuilt.rules, rebuilt.refusal)).unwrap_or_default();
     let listeners = listeners(options, &config)?;
     let request = match request {
         Ok(request) => request,
@@ -112,7 +113,7 @@ fn explain(options: &Options) -> Result<Told> {
     let profile = options.profile.as_deref();
     let mut court = Court::new(&config, &site, profile, Case { request, answer, client });
     let told = judge(&mut court, &listeners)?;
-    Ok(Told { rules_of_log, ..told })
+    Ok(Told { rules_of_log, refusal_of_log, ..told })
 }
 
 /// Judges by each listener; what they do not agree about is told of each.

@@ -28,7 +28,7 @@ pub(super) fn of(refusal: &Refusal) -> Blame {
             Exceeded::Route => Blame::Site,
         },
         Refusal::Blocked(blocked) => match blocked {
-            Blocked::Rule(_) | Blocked::Uninspected | Blocked::Over | Blocked::ClientFull => {
+            Blocked::Rule(_) | Blocked::Uninspected(_) | Blocked::Over | Blocked::ClientFull => {
                 Blame::Client
             }
             // Whoever asks for such an answer may know what it does, and the log is where to look.

@@ -244,7 +244,7 @@ fn of_exceeded(exceeded: &Exceeded) -> u16 {
 
 fn of_blocked(blocked: &Blocked) -> u16 {
     match blocked {
-        Blocked::Rule(_) | Blocked::Uninspected | Blocked::Answer(_) => 403,
+        Blocked::Rule(_) | Blocked::Uninspected(_) | Blocked::Answer(_) => 403,
         Blocked::Over => 413,
         Blocked::ClientFull => 429,
         Blocked::Full => 503,

@@ -192,7 +192,8 @@ impl Judge {
 
     fn by_budget(&self, overrun: Overrun) -> Blocked {
         match (self.is_answered, overrun) {
-            (false, _) => Blocked::Uninspected,
+            (false, Overrun::Body) => Blocked::Over,
+            (false, overrun) => Blocked::Uninspected(overrun),
             (true, Overrun::Body) => Blocked::AnswerOver,
             (true, _) => Blocked::AnswerUninspected,
         }

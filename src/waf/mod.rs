@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, Version};
-use tidegate_waf::{Logs, RuleSet, Stock};
+use tidegate_waf::{Logs, Overrun, RuleSet, Stock};
 
 use crate::fault::Faults;
 use crate::log::Matched;
@@ -93,8 +93,8 @@ pub(crate) struct Findings {
 pub(crate) enum Blocked {
     /// The rule of this id is against it.
     Rule(Arc<str>),
-    /// It needs more work than one may cause, so that not all of it was judged.
-    Uninspected,
+    /// It has more of this than one may have, so that not all of it was judged.
+    Uninspected(Overrun),
     /// Its body is larger than what is judged.
     Over,
     /// Its client has as many bytes kept as one may.
@@ -114,7 +114,7 @@ impl Blocked {
     pub(crate) fn tag(&self) -> &'static str {
         match self {
             Blocked::Rule(_) => "blocked",
-            Blocked::Uninspected => "not_inspected",
+            Blocked::Uninspected(_) => "not_inspected",
             Blocked::Over => "body_over_inspect",
             Blocked::ClientFull => "held_per_client",
             Blocked::Full => "held",
@@ -133,7 +133,7 @@ impl Blocked {
     pub(crate) fn rule(&self) -> Option<Arc<str>> {
         match self {
             Blocked::Rule(id) | Blocked::Answer(id) => Some(id.clone()),
-            Blocked::Uninspected
+            Blocked::Uninspected(_)
             | Blocked::Over
             | Blocked::ClientFull
             | Blocked::Full

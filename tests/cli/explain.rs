@@ -423,4 +423,28 @@ fn listeners_that_read_a_request_otherwise_are_told_apart() {
     // Where they agree, nobody needs to know of them.
     let (code, said) = explain(&folder, &get("/"), &[]);
     assert_eq!((code, said.contains("listener")), (0, false), "{said}");
+
+#[test]
+fn what_was_not_inspected_is_said_and_which_bound_it_was() {
+    let folder = site("");
+    let texts = vec!["\"x\""; 6_000].join(",");
+    let request = post("/events", "application/json", &format!("[{texts}]"));
+    let (code, said) = explain(&folder, &request, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("Refused: more arguments than are inspected; score 0"), "{said}");
+    let line = json!({
+        "room": "waf", "refusal": "not_inspected", "method": "POST", "host": "a.example",
+        "path": "/events", "waf_score": 0, "waf_rules": [],
+    });
+    let (code, said) = explain(&folder, &format!("{line}\n"), &[]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("\nThe line says `not_inspected`, which is not by rules"), "{said}");
+    assert!(!explain(&folder, &get("/"), &[]).1.contains("The line says"));
+}
+
+#[test]
+fn nothing_at_all_is_not_taken_for_a_request() {
+    let (code, said) = explain(&site(""), "", &[]);
+    assert_eq!(code, 2);
+    assert!(said.contains("is empty; write a line of the security log, or a request"), "{said}");
 }

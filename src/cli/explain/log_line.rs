@@ -13,6 +13,8 @@ pub(super) struct Rebuilt {
     /// The rules that the line says matched, and the names of what they matched.
     pub(super) rules: Vec<Logged>,
     pub(super) client: Option<String>,
+    /// Why it was refused, if not by rules that score.
+    pub(super) refusal: Option<String>,
 }
 
 /// A rule that matched, by a line of a log.
@@ -72,7 +74,9 @@ pub(super) fn rebuild(text: &[u8]) -> Result<Rebuilt> {
         ));
     }
     let client = line["client_ip"].as_str().map(str::to_owned);
-    Ok(Rebuilt { request: format!("{head}\r\n{form}").into_bytes(), rules: logged(&line), client })
+    let refusal = line["refusal"].as_str().filter(|word| *word != "blocked").map(str::to_owned);
+    let request = format!("{head}\r\n{form}").into_bytes();
+    Ok(Rebuilt { request, rules: logged(&line), client, refusal })
 }
 
 fn logged(line: &Json) -> Vec<Logged> {

@@ -37,7 +37,10 @@ impl Raw {
         let blank = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let text = text.get(blank..).unwrap_or_default();
         if text.is_empty() {
-            bail!("is empty; write a request: GET / HTTP/1.1, fields, an empty line, a body");
+            bail!(
+                "is empty; write a line of the security log, or a request: GET / HTTP/1.1, \
+                 fields, an empty line, a body"
+            );
         }
         let (head, rest) = split_head(text)?;
         let is_text = !head.contains(&b'\r');

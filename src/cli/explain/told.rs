@@ -59,6 +59,8 @@ pub(super) struct Told {
     /// By which listener, if by others it is otherwise; and how by those.
     pub(super) listener: Option<String>,
     pub(super) others: Vec<(String, Outcome)>,
+    /// Why else it was refused, by that line.
+    pub(super) refusal_of_log: Option<String>,
 }
 
 impl Outcome {
@@ -116,7 +118,13 @@ impl Outcome {
 
 impl Told {
     pub(super) fn of(outcome: Outcome) -> Told {
-        Told { outcome, rules_of_log: Vec::new(), listener: None, others: Vec::new() }
+        Told {
+            outcome,
+            rules_of_log: Vec::new(),
+            listener: None,
+            others: Vec::new(),
+            refusal_of_log: None,
+        }
     }
 
     pub(super) fn is_refused(&self) -> bool {
@@ -134,6 +142,13 @@ impl Told {
             text.push_str(&format!(
                 "\n\nBy listener {listener} it is otherwise (--listener {listener} says more):\n\
                  {headline}"
+            ));
+        }
+        if let (Some(refusal), false) = (&self.refusal_of_log, self.is_refused()) {
+            let refusal = shown(refusal.as_bytes());
+            text.push_str(&format!(
+                "\n\nThe line says `{refusal}`, which is not by rules that judge requests, or by what \
+                 no line tells of them: explain the whole request."
             ));
         }
         text
@@ -301,7 +316,7 @@ fn scored(score: Score) -> String {
 fn why(blocked: &Blocked) -> String {
     match blocked {
         Blocked::Rule(id) => format!("rule {id} is against it"),
-        Blocked::Uninspected => "it needs more work than one request may cause".to_owned(),
+        Blocked::Uninspected(overrun) => overrun.to_string(),
         Blocked::Over => "its body is larger than what is judged".to_owned(),
         Blocked::ClientFull | Blocked::Full => "its body is larger than what is kept".to_owned(),
         Blocked::Answer(id) => format!("rule {id} is against its answer"),
