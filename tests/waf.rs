@@ -2,6 +2,7 @@
 
 mod audit;
 mod core_rules;
+mod disguise;
 mod ends;
 mod files;
 mod held;

@@ -132,7 +132,7 @@ impl Inspection {
             return Ok(Step::Pass);
         }
         if is_over && !self.streams_files() && self.profile.body.over != Over::InspectPrefix {
-            self.be_over()?;
+            self.be_over(None)?;
             return Ok(Step::Pass);
         }
         self.share = Some(memory.share(client));
@@ -155,7 +155,7 @@ impl Inspection {
         self.held.extend_from_slice(piece);
         let inspect = self.profile.body.inspect.0;
         if self.counted > inspect {
-            self.be_over()?;
+            self.be_over(None)?;
             return Ok(Step::Pass);
         }
         if self.held.len() as u64 <= inspect {
@@ -175,10 +175,11 @@ impl Inspection {
         if let Some(last) = last {
             self.count(&[last]);
             if self.counted > self.profile.body.inspect.0 {
-                return self.be_over();
+                return self.be_over(Some(last));
             }
         }
         self.state = State::Done;
+        self.show(last);
         self.judge.request_end()
     }
 
@@ -272,19 +273,31 @@ impl Inspection {
         std::mem::take(&mut self.held)
     }
 
-    /// Shows a piece to the rules, as far as they may see it; how much of it counts.
+    /// How much of a piece counts.
     fn count(&mut self, piece: &[u8]) -> u64 {
-        let left = self.profile.body.inspect.0.saturating_sub(self.counted);
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
         let counted = if self.streams_files() {
             // What of it is content of files, only the rules know.
             self.judge.request_body(piece)
         } else {
-            self.judge.request_body(piece.get(..left).unwrap_or(piece));
             piece.len() as u64
         };
         self.counted += counted;
         counted
+    }
+
+    /// Shows the rules a body that may hold no files, as far as they may see it: not
+    /// before it is to be judged, for until then it would be kept twice.
+    fn show(&mut self, last: Option<u8>) {
+        if self.streams_files() {
+            return;
+        }
+        let inspect = usize::try_from(self.profile.body.inspect.0).unwrap_or(usize::MAX);
+        // The byte behind that is not judged, but tells that this is no end.
+        let most = inspect.saturating_add(1);
+        self.judge.request_body(self.held.get(..most).unwrap_or(&self.held));
+        if let Some(last) = last.filter(|_| self.held.len() < most) {
+            self.judge.request_body(&[last]);
+        }
     }
 
     fn streams_files(&self) -> bool {
@@ -292,13 +305,16 @@ impl Inspection {
     }
 
     /// The body has more than is judged.
-    fn be_over(&mut self) -> Result<(), Blocked> {
+    fn be_over(&mut self, last: Option<u8>) -> Result<(), Blocked> {
         self.state = State::Done;
         match self.profile.body.over {
-            Over::InspectPrefix => {}
+            Over::InspectPrefix => self.show(last),
             Over::Pass => self.judge.forget_body(),
             Over::Block if self.profile.mode == Mode::Block => return Err(Blocked::Over),
-            Over::Block => self.judge.detect(Blocked::Over),
+            Over::Block => {
+                self.show(last);
+                self.judge.detect(Blocked::Over);
+            }
         }
         self.judge.request_end()
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use tidegate_waf::parse::{self, Disk, Fault, Problem, Reader};
 use tidegate_waf::{RuleSet, Stock};
 
-use super::config::{Config, Given, MOST_INSPECTED, Mode, Rules, Skip};
+use super::config::{Config, Given, MOST_INSPECTED, Mode, Over, Rules, Skip};
 use super::core_rules::CoreRules;
 use super::exclusions;
 use crate::fault::Faults;
@@ -29,6 +29,10 @@ SecRule REQBODY_ERROR "!@eq 0" "id:9890010,phase:2,deny,status:400,t:none,log,se
 SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:9890011,phase:2,deny,status:400,t:none,log,\
     severity:CRITICAL,msg:'servers may read this form in two ways',tag:body"
 "#;
+
+/// Arguments of one request that are judged. ModSecurity's 1,000 is what PHP takes of a
+/// form; an event collector or an import sends more in one JSON body.
+const MOST_ARGUMENTS: u32 = 5_000;
 
 /// Types of answers that are judged besides text/plain and text/html, which the engine begins with:
 /// errors are told in all of them, and pieces of a page in the last.
@@ -59,6 +63,7 @@ pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults>
     for (name, removal) in exclusions::after(&config.exclude) {
         text(&mut reader, &name, &removal);
     }
+    text(&mut reader, "waf", &limits(config));
     if config.responses.0 {
         text(&mut reader, "waf", "SecResponseBodyAccess On\n");
     }
@@ -103,11 +108,18 @@ fn text(reader: &mut Reader<'_>, name: &str, text: &str) {
 /// What the engine is to do with these rules.
 fn engine(config: &Config) -> String {
     let mode = if config.mode == Mode::Block { "On" } else { "DetectionOnly" };
-    let inspect = config.body.inspect.0;
     format!(
-        "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecRequestBodyNoFilesLimit {inspect}\n\
-         SecRequestBodyLimitAction ProcessPartial\nSecResponseBodyMimeType {TYPES}\n"
+        "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecArgumentsLimit {MOST_ARGUMENTS}\n\
+         SecResponseBodyMimeType {TYPES}\n"
     )
+}
+
+/// How much of a body is judged: what a profile says, whatever files of rules say.
+fn limits(config: &Config) -> String {
+    let inspect = config.body.inspect.0;
+    // Of a body that is larger only without its coding, the engine alone knows.
+    let over = if config.body.over == Over::Block { "Reject" } else { "ProcessPartial" };
+    format!("SecRequestBodyNoFilesLimit {inspect}\nSecRequestBodyLimitAction {over}\n")
 }
 
 /// What stands before rules that score.
