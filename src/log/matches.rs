@@ -73,16 +73,16 @@ impl Matched {
             if index > 0 {
                 line.push(b',');
             }
-            value.write(line, shown);
+            value.write(line, shown, own);
         }
         line.push(b']');
     }
 }
 
 impl Excerpt {
-    fn write(&self, line: &mut Vec<u8>, shown: &[u8]) {
+    fn write(&self, line: &mut Vec<u8>, shown: &[u8], own: &[String]) {
         line.extend_from_slice(b"{\"name\":");
-        json::quoted(line, &self.name);
+        json::quoted(line, &without_json_secrets(&self.name, own));
         json::name(line, "value");
         let [before, after] = self.is_cut.map(|is_cut| if is_cut { CUT } else { &[] });
         json::quoted(line, &[before, shown, after].concat());
@@ -115,10 +115,11 @@ impl Excerpt {
             b"ARGS" | b"ARGS_GET" | b"ARGS_POST" | b"REQUEST_HEADERS" | b"RESPONSE_HEADERS"
             | b"FILES" | b"REQUEST_FILENAME" | b"REQUEST_BASENAME" => {
                 let mut shown = Vec::with_capacity(self.value.len());
-                secrets::mask(&self.value, own, |piece| shown.extend_from_slice(piece));
+                let open = without_json_secrets(&self.value, own);
+                secrets::mask(&open, own, |piece| shown.extend_from_slice(piece));
                 Cow::Owned(shown)
             }
-            _ if variable.ends_with(b"NAMES") => Cow::Borrowed(&self.value),
+            _ if variable.ends_with(b"NAMES") => without_json_secrets(&self.value, own),
             // It may begin in the middle of a secret.
             _ if self.is_cut[0] => Cow::Borrowed(MASK),
             _ => match secrets::find(&self.value, own) {
@@ -129,6 +130,15 @@ impl Excerpt {
                 None => Cow::Borrowed(&self.value),
             },
         }
+    }
+}
+
+/// A text up to the first secret of a JSON document in it: some send one as a field
+/// of a form, or as a form, whose first name it is then.
+fn without_json_secrets<'t>(text: &'t [u8], own: &[String]) -> Cow<'t, [u8]> {
+    match secrets::find_in_json(text, own) {
+        Some(start) => Cow::Owned([text.get(..start).unwrap_or_default(), MASK].concat()),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -227,6 +237,24 @@ mod tests {
         check("REQUEST_COOKIES:theme", "x", "***");
         check("REQUEST_COOKIES_NAMES:sid", "sid", "sid");
         check("ARGS:url", "https://a/?token=1&x=2", "https://a/?token=***&x=2");
+    }
+
+    #[test]
+    fn secrets_in_json_are_masked_wherever_it_stands() {
+        let json = r#"{"a":1,"userPassword" : "x","b":2}"#;
+        check("ARGS:data", json, r#"{"a":1,"userPassword" :***"#);
+        check("ARGS_NAMES:x", json, r#"{"a":1,"userPassword" :***"#);
+        check("ARGS:data", r#"{\"token\":1}"#, r#"{\"token\":***"#);
+        check("ARGS:json.query", r#"login(password: "x")"#, "login(password:***");
+        check("ARGS:q", r#"{"ticket":1}"#, r#"{"ticket":***"#);
+        for harmless in ["the password: none", "a:b", r#"{"a":"b"}"#, "code: 5"] {
+            check("ARGS:q", harmless, harmless);
+        }
+        let name = br#"ARGS:{"password":"x"#.to_vec();
+        let value = Excerpt { name, value: b"y".to_vec(), ..Excerpt::default() };
+        let matched = Matched { values: vec![value], ..Matched::default() };
+        let expected = json!({ "name": "ARGS:{\"password\":***", "value": "***" });
+        assert_eq!(written(&matched)["values"][0], expected);
     }
 
     #[test]

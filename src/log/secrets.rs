@@ -120,6 +120,24 @@ pub(super) fn find(text: &[u8], own: &[String]) -> Option<usize> {
     named.into_iter().chain(telling(text)).min()
 }
 
+/// Where the first secret begins that JSON within a text holds, or a query of
+/// GraphQL: behind a name in quotes, or before a value in quotes.
+pub(super) fn find_in_json(text: &[u8], own: &[String]) -> Option<usize> {
+    let is_quote = |byte: &u8| b"\"'".contains(byte);
+    let is_open = |byte: &&u8| b"\\ \t\r\n".contains(byte);
+    memchr::memchr_iter(b':', text).map(|at| at + 1).find(|start| {
+        let (named, value) = text.split_at(*start);
+        let named = named.strip_suffix(b":").unwrap_or(named).trim_ascii_end();
+        let is_value_quoted = value.iter().find(|byte| !is_open(byte)).is_some_and(is_quote);
+        let quotes = named.iter().rev().take_while(|byte| b"\"'\\".contains(byte)).count();
+        let name = named.get(..named.len() - quotes).unwrap_or_default();
+        let is_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+        let length = name.iter().rev().take_while(is_of_name).count();
+        let name = name.get(name.len() - length..).unwrap_or_default();
+        (quotes > 0 || is_value_quoted) && in_name(name, own)
+    })
+}
+
 /// Where the first word ends that tells of a secret.
 fn telling(text: &[u8]) -> Option<usize> {
     let ends = TELLING.iter().filter_map(|word| {

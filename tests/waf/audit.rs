@@ -147,6 +147,19 @@ async fn no_secret_is_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_secret_of_json_in_a_form_is_in_the_log() {
+    let edge = noting("block", None);
+    let json = "%7B%22a%22:1,%22password%22:%22SECRET%27%20or%201=1--%20%22%7D";
+    for target in [format!("/?data={json}"), format!("/?{json}")] {
+        assert_eq!(get(&edge, &target, "").await, 403, "{target}");
+    }
+    for line in poll("both lines", || Some(lines(&edge)).filter(|all| all.len() == 2)) {
+        let told = line["waf_matches"].to_string();
+        assert!(told.contains("password") && !told.contains("SECRET"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_has_a_bound_whatever_was_matched() {
     let edge = noting("block", Some(RULES_OF_LOGS));
     let long = "%FF".repeat(1000);
