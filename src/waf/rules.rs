@@ -31,8 +31,8 @@ SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:9890011,phase:2,deny,status:400,t:no
 "#;
 
 /// Arguments of one request that are judged. ModSecurity's 1,000 is what PHP takes of a
-/// form; an event collector or an import sends more in one JSON body.
-const MOST_ARGUMENTS: u32 = 5_000;
+/// form; what collects events or imports records is sent more in one body of JSON.
+const MOST_ARGUMENTS: u32 = 10_000;
 
 /// Types of answers that are judged besides text/plain and text/html, which the engine begins with:
 /// errors are told in all of them, and pieces of a page in the last.

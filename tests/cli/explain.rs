@@ -427,7 +427,7 @@ fn listeners_that_read_a_request_otherwise_are_told_apart() {
 #[test]
 fn what_was_not_inspected_is_said_and_which_bound_it_was() {
     let folder = site("");
-    let texts = vec!["\"x\""; 6_000].join(",");
+    let texts = vec!["\"x\""; 11_000].join(",");
     let request = post("/events", "application/json", &format!("[{texts}]"));
     let (code, said) = explain(&folder, &request, &[]);
     assert_eq!(code, 1, "{said}");

@@ -137,7 +137,7 @@ async fn names_of_scanners_files_and_loaders_are_told_from_those_that_hold_them(
 async fn a_json_body_may_have_a_mark_and_thousands_of_numbers() {
     let fields = typed("application/json");
     let numbers = vec!["0.125"; 20_000].join(",");
-    let events = vec!["{\"event\":\"click\",\"at\":\"12:00\"}"; 2_000].join(",");
+    let events = vec!["{\"event\":\"x\"}"; 8_000].join(",");
     check(&[
         (&fields, "\u{feff}{\"a\":1}", 200),
         (&fields, &format!("\u{feff}{{\"a\":\"{SQL}\"}}"), 403),
