@@ -132,6 +132,10 @@ fn says_what_is_wrong_with_a_directive() {
         &["f:1:22: SecXmlExternalEntity cannot be `On`: write Off: entities are never resolved"],
     );
     check(
+        "SecParseXmlIntoArgs Off\nSecParseXmlIntoArgs OnlyArgs",
+        &["f:2:21: SecParseXmlIntoArgs is not supported: use XML:/* and XML://@*"],
+    );
+    check(
         "SecDefaultAction pass",
         &["f:1:18: default actions cannot be `pass`: write phase:1 to phase:5 among them"],
     );

@@ -171,6 +171,10 @@ pub(crate) fn check_unused(
         {
             Err(Fault::wrong(value.whole(), name, "Off: entities are never resolved"))
         }
+        ("SecParseXmlIntoArgs", [value]) if !value.whole().bytes().eq_ignore_ascii_case(b"off") => {
+            let reason = "use XML:/* and XML://@*";
+            Err(Fault::at(value.whole(), Problem::Refused { name: name.to_owned(), reason }))
+        }
         _ => Ok(()),
     }
 }

@@ -53,6 +53,7 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("SecCacheTransformations", "equal values are always transformed once"),
     ("SecUnicodeMapFile", "the map with code page 20127 is built in and no file is read"),
     ("SecXmlExternalEntity", "entities are never resolved"),
+    ("SecParseXmlIntoArgs", "XML is never among ARGS; rules see it as XML:/* and XML://@*"),
     ("SecUnicodeCodePage", "the map with code page 20127 is built in"),
 ];
 
