@@ -13,9 +13,9 @@ use super::memory::{Memory, Share};
 use super::{Answered, Blocked, Findings, Profile};
 use crate::networks::ClientKey;
 
-/// How often one body is judged at most: a form with as many files between
-/// fields has no other use than to have it judged so often.
-const MOST_VERDICTS: u32 = 64;
+/// How many times as much as is judged of a body is judged before its end at most, since each
+/// verdict between files judges anew what was said before: a form that needs more has no other use.
+const MOST_TIMES: u64 = 64;
 
 /// One request before the rules. It keeps the profile that it began with.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub(crate) struct Inspection {
     unsent: BytesMut,
     // How far into the body the next piece of this attempt begins.
     at: u64,
-    verdicts: u32,
+    // Bytes that were judged before the end, each time counted.
+    judged: u64,
     share: Option<Share>,
     answer: Answer,
 }
@@ -79,7 +80,7 @@ impl Inspection {
             held: BytesMut::new(),
             unsent: BytesMut::new(),
             at: 0,
-            verdicts: 0,
+            judged: 0,
             share: None,
             answer: Answer::default(),
         }
@@ -149,10 +150,12 @@ impl Inspection {
             self.held.extend_from_slice(piece);
             return Ok(Step::Pass);
         }
-        if let Some(share) = &mut self.share {
-            share.grow(piece.len())?;
-        }
         self.held.extend_from_slice(piece);
+        if let Some(share) = &mut self.share
+            && let Err(full) = share.grow(piece.len())
+        {
+            return self.leave_rest(full, None).map(|()| Step::Pass);
+        }
         let inspect = self.profile.body.inspect.0;
         if self.counted > inspect {
             self.be_over(None)?;
@@ -162,7 +165,11 @@ impl Inspection {
             return Ok(Step::Wait);
         }
         // So much is kept only because of files, which are not to be.
-        self.judge_so_far()?;
+        self.judged += self.counted;
+        if self.judged > inspect.saturating_mul(MOST_TIMES) {
+            return self.leave_rest(Blocked::Over, None).map(|()| Step::Pass);
+        }
+        self.judge.request_so_far()?;
         self.state = State::Streaming;
         Ok(Step::Pass)
     }
@@ -292,10 +299,8 @@ impl Inspection {
             return;
         }
         let inspect = usize::try_from(self.profile.body.inspect.0).unwrap_or(usize::MAX);
-        // The byte behind that is not judged, but tells that this is no end.
-        let most = inspect.saturating_add(1);
-        self.judge.request_body(self.held.get(..most).unwrap_or(&self.held));
-        if let Some(last) = last.filter(|_| self.held.len() < most) {
+        self.judge.request_body(self.held.get(..inspect).unwrap_or(&self.held));
+        if let Some(last) = last.filter(|_| self.held.len() < inspect) {
             self.judge.request_body(&[last]);
         }
     }
@@ -306,32 +311,35 @@ impl Inspection {
 
     /// The body has more than is judged.
     fn be_over(&mut self, last: Option<u8>) -> Result<(), Blocked> {
-        self.state = State::Done;
         match self.profile.body.over {
-            Over::InspectPrefix => self.show(last),
-            Over::Pass => self.judge.forget_body(),
-            Over::Block if self.profile.mode == Mode::Block => return Err(Blocked::Over),
-            Over::Block => {
+            Over::InspectPrefix => {
                 self.show(last);
-                self.judge.detect(Blocked::Over);
+                self.judge.cut_body();
             }
+            Over::Pass => self.judge.forget_body(),
+            Over::Block => return self.leave_rest(Blocked::Over, last),
         }
+        self.state = State::Done;
         self.judge.request_end()
     }
 
-    fn judge_so_far(&mut self) -> Result<(), Blocked> {
-        self.verdicts += 1;
-        if self.verdicts > MOST_VERDICTS {
-            self.state = State::Done;
-            return Err(Blocked::Over);
+    /// Judges no more of the body, which is refused for that; who only detects
+    /// notes it, and does with what there is.
+    fn leave_rest(&mut self, why: Blocked, last: Option<u8>) -> Result<(), Blocked> {
+        self.state = State::Done;
+        if self.profile.mode == Mode::Block {
+            return Err(why);
         }
-        self.judge.request_so_far()
+        self.judge.detect(why);
+        self.show(last);
+        self.judge.cut_body();
+        self.judge.request_end()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
     use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
     use tidegate_waf::RuleSet;
@@ -342,13 +350,27 @@ mod tests {
     use super::*;
     use crate::sanitise::{Head, Strict};
 
-    const RULE: &str = "SecRule ARGS \"@contains attack\" \"id:7,phase:2,deny\"";
+    const RULES: &str = "SecRequestBodyLimitAction ProcessPartial\n\
+                         SecRule REQBODY_ERROR \"@eq 1\" \"id:8,phase:2,deny\"\n\
+                         SecRule ARGS \"@contains attack\" \"id:7,phase:2,deny\"";
 
     /// The inspection of a form by a profile whose `body` is this.
     fn inspection(body: &str) -> Inspection {
+        let (inspection, step) = by_profile(Mode::Block, body, &Arc::default());
+        assert_eq!(step, Step::Wait);
+        inspection
+    }
+
+    /// Whose bodies are counted.
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    /// The same with what is kept already.
+    fn by_profile(mode: Mode, body: &str, memory: &Arc<Memory>) -> (Inspection, Step) {
         let body: Body = serde_yaml::from_str(body).expect("well-formed");
         let mut reader = Reader::new(&NoFiles, &|_| false);
-        reader.text("rules".as_ref(), RULE.as_bytes());
+        let engine = if mode == Mode::Block { "On" } else { "DetectionOnly" };
+        let text = format!("{RULES}\nSecRuleEngine {engine}");
+        reader.text("rules".as_ref(), text.as_bytes());
         let tree = reader.finish().expect("rules");
         let rules = RuleSet::compile(&tree, &NoFiles, &|_| false).expect("rules");
         let (rules, warnings) = (Arc::new(rules), Vec::new());
@@ -359,7 +381,7 @@ mod tests {
         let fields = HeaderMap::from_iter([(header::CONTENT_TYPE, kind), (header::HOST, host)]);
         let (method, uri) = (Method::POST, Uri::from_static("/"));
         let head = Head::read(&method, &uri, Version::HTTP_11, &fields, &Strict::default());
-        let address = SocketAddr::from(([192, 0, 2, 1], 1));
+        let address = SocketAddr::new(CLIENT, 1);
         let asked = Asked {
             head: &head.expect("sound"),
             target: "/",
@@ -370,10 +392,8 @@ mod tests {
         };
         let (mut inspection, verdict) = profile.inspect(&asked);
         verdict.expect("a good head");
-        let memory = Arc::new(Memory::default());
-        let step = inspection.expect(Coming::Some, &memory, None).expect("room");
-        assert_eq!(step, Step::Wait);
-        inspection
+        let step = inspection.expect(Coming::Some, memory, Some(CLIENT.into())).expect("room");
+        (inspection, step)
     }
 
     /// A form of fields and files, and what of it is said beside files.
@@ -483,12 +503,112 @@ mod tests {
         parts.map(str::len).sum::<usize>() + heads
     }
 
+    /// A form whose files are each larger than what is judged of a body of 64 KiB, behind a field.
+    fn large_files(field: usize, files: usize) -> Vec<String> {
+        let part = |kind: &str, size: usize| {
+            let head = "--b\r\nContent-Disposition: form-data; name=\"f\"";
+            format!("{head}{kind}\r\n\r\n{}\r\n", "y".repeat(size))
+        };
+        let mut parts = vec![part("", field)];
+        parts.resize(1 + files, part("; filename=\"f\"", 66_000));
+        parts
+    }
+
+    #[test]
+    fn a_prefix_is_no_body_that_breaks_off() {
+        let part = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n";
+        for (value, expected) in
+            [("good", Ok(Step::Pass)), ("attack", Err(Blocked::Rule("7".into())))]
+        {
+            let body = format!("{part}{value}{}\r\n--b--\r\n", "x".repeat(2000));
+            let mut inspection = inspection("{ inspect: 1KiB, files: keep }");
+            assert_eq!(inspection.take(body.as_bytes()), expected);
+        }
+    }
+
     #[test]
     fn nobody_has_the_same_judged_again_and_again() {
-        let mut inspection = inspection("{ inspect: 4KiB }");
-        let file = "Content-Disposition: form-data; name=\"f\"; filename=\"f\"";
-        let part = format!("--b\r\n{file}\r\n\r\n{}\r\n", "y".repeat(5000));
-        let refused = (0..200).find_map(|_| inspection.take(part.as_bytes()).err());
-        assert_eq!(refused, Some(Blocked::Over));
+        for (field, files, expected) in [(58_000, 80, Some(Blocked::Over)), (10, 100, None)] {
+            let mut inspection = inspection("{ inspect: 64KiB }");
+            let parts = large_files(field, files);
+            let refused = parts.iter().find_map(|part| inspection.take(part.as_bytes()).err());
+            assert_eq!(refused, expected, "{field}");
+        }
+    }
+
+    /// Sends these pieces to a server while they come; what it got.
+    fn pass_all(inspection: &mut Inspection, pieces: &[&str]) -> Vec<u8> {
+        inspection.settle(false);
+        inspection.begin_attempt(false);
+        let pieces: Vec<Bytes> =
+            pieces.iter().map(|piece| Bytes::copy_from_slice(piece.as_bytes())).collect();
+        attempt(inspection, &pieces, pieces.len()).expect("nothing is refused")
+    }
+
+    #[test]
+    fn what_went_on_takes_no_memory() {
+        let part = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\ngood\r\n--b--\r\n";
+        for is_kept in [true, false] {
+            let memory = Arc::default();
+            let (mut inspection, _) = by_profile(Mode::Block, "{}", &memory);
+            assert_eq!(inspection.take(part.as_bytes()), Ok(Step::Wait));
+            assert_eq!(memory.used(), part.len());
+            inspection.end(None).expect("no attack");
+            inspection.settle(is_kept);
+            if !is_kept {
+                inspection.begin_attempt(false);
+                let sent = attempt(&mut inspection, &[Bytes::new()], 1).expect("no attack");
+                assert_eq!(sent, part.as_bytes());
+            }
+            assert_eq!(memory.used(), 0, "{is_kept}");
+        }
+        // Of files that stream nothing is kept for long.
+        let memory = Arc::default();
+        let (mut inspection, _) = by_profile(Mode::Block, "{ inspect: 64KiB }", &memory);
+        inspection.settle(false);
+        inspection.begin_attempt(false);
+        for (index, part) in large_files(10, 10).into_iter().enumerate() {
+            inspection.pass(&mut Some(part.into()), false).expect("no attack");
+            assert!(index == 0 || memory.used() == 0, "{index}: {}", memory.used());
+        }
+    }
+
+    #[test]
+    fn who_only_detects_lets_a_body_pass_that_is_too_much_to_judge() {
+        let (mut inspection, _) = by_profile(Mode::Detect, "{ inspect: 64KiB }", &Arc::default());
+        let parts = large_files(58_000, 80);
+        let pieces: Vec<&str> = parts.iter().map(String::as_str).collect();
+        assert!(pass_all(&mut inspection, &pieces) == pieces.concat().into_bytes());
+        assert!(inspection.is_over());
+        assert_eq!(inspection.findings().detected, Some(Blocked::Over));
+    }
+
+    #[test]
+    fn who_only_detects_lets_a_body_pass_that_there_is_no_room_for() {
+        const ALL_OF_CLIENT: usize = 16 << 20;
+        let attack = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nattack\r\n";
+        for (mode, refused) in [(Mode::Block, true), (Mode::Detect, false)] {
+            let memory = Arc::new(Memory::default());
+            let mut others = memory.share(Some(CLIENT.into()));
+            others.grow(ALL_OF_CLIENT).expect("room");
+            let (mut inspection, step) = by_profile(mode, "{}", &memory);
+            assert_eq!(step, Step::Wait);
+            let taken = inspection.take(attack.as_bytes());
+            let expected = if refused { Err(Blocked::ClientFull) } else { Ok(Step::Pass) };
+            assert_eq!(taken, expected);
+            if !refused {
+                inspection.settle(false);
+                inspection.begin_attempt(false);
+                let rest = [Bytes::from("more"), Bytes::from("--b--\r\n")];
+                let sent = attempt(&mut inspection, &rest, 2).expect("nothing is refused");
+                assert_eq!(sent, [attack.as_bytes(), b"more--b--\r\n"].concat());
+                // What came before is judged.
+                let detected = inspection.findings().detected;
+                assert_eq!(detected, Some(Blocked::Rule("7".into())));
+            }
+            drop(inspection);
+            drop(others);
+            assert_eq!(memory.used(), 0);
+        }
     }
 }

@@ -77,6 +77,11 @@ impl Judge {
         self.engine.forget_request_body();
     }
 
+    /// The body goes on; what came of it is all that is judged.
+    pub(super) fn cut_body(&mut self) {
+        self.engine.cut_request_body();
+    }
+
     /// Phase 2, of what has come so far; as often as one likes.
     pub(super) fn request_so_far(&mut self) -> Result<(), Blocked> {
         let verdict = self.engine.request_so_far();

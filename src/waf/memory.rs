@@ -36,7 +36,7 @@ impl Memory {
 
     /// How many bytes are kept.
     #[cfg(test)]
-    fn used(&self) -> usize {
+    pub(super) fn used(&self) -> usize {
         self.all.load(Ordering::Relaxed)
     }
 

@@ -78,3 +78,35 @@ async fn over_h2_the_stream_of_a_refused_body_is_reset_after_its_answer() {
     assert_eq!(client.get("http://a.example/").await.response.status, 200);
     assert_eq!(edge.stop()[0]["refusal"], "body_over_inspect");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_body_is_none_that_breaks_off() {
+    let origin = mirror().await;
+    let app = format!("{{ servers: ['{}'] }}", origin.addr);
+    let edge = start(&[("app", &app), ("body", &"{ inspect: 1KiB, files: keep }")]);
+    let part = "--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\n";
+    for (kind, start, end) in [
+        ("application/json", "{\"a\":\"", "\"}"),
+        ("application/json", "{\"a\":[1,{\"b\":\"", "\"}]}"),
+        ("text/xml", "<a b='c'>", "</a>"),
+        ("application/x-www-form-urlencoded", "a=", ""),
+        ("multipart/form-data; boundary=b", part, "\r\n--b--\r\n"),
+    ] {
+        for (said, length, expected) in
+            [("good", 2000, 200), ("attack", 2000, 403), ("attack", 100, 403), ("good", 100, 200)]
+        {
+            let body = format!("{start}{said}{}{end}", "x".repeat(length));
+            for by in [By::Length, By::Chunks] {
+                let host = format!("host: a.example\r\ncontent-type: {kind}\r\n");
+                let request = h1(by, "POST", &body).replacen("host: a.example\r\n", &host, 1);
+                let answer = Client::ask(edge.addr(), request).await;
+                assert_eq!(answer.status, expected, "{by:?} {kind} {said} {length}");
+            }
+        }
+    }
+    // One that ends like that is refused.
+    let host = "host: a.example\r\ncontent-type: application/json\r\n";
+    let request = h1(By::Length, "POST", "{\"a\":1").replacen("host: a.example\r\n", host, 1);
+    assert_eq!(Client::ask(edge.addr(), request).await.status, 403);
+    assert_eq!(edge.stop().last().unwrap()["rule"], "9890010");
+}

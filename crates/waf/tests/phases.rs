@@ -12,6 +12,9 @@ const RULES: &str = r#"
 SecRule TX:path "@beginsWith /search" "id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:q"
 SecRule ARGS "@contains attack" "id:2,phase:2,deny,status:403,log,setvar:tx.score=+5"
 SecRule MULTIPART_STRICT_ERROR "@eq 1" "id:3,phase:2,deny,status:400,log"
+SecRequestBodyLimitAction ProcessPartial
+SecRule REQBODY_ERROR "@eq 1" "id:4,phase:2,deny,status:400,log"
+SecRule XML:/* "@contains attack" "id:5,phase:2,deny,status:403,log"
 "#;
 
 const FORM: &str = "multipart/form-data; boundary=b";
@@ -24,11 +27,26 @@ fn compiled(rules: &str) -> RuleSet {
 }
 
 fn begin(target: &str, path: &str, content_type: &str) -> Transaction {
+    begin_coded(target, path, content_type, "identity")
+}
+
+fn begin_coded(target: &str, path: &str, content_type: &str, coding: &str) -> Transaction {
+    begin_by(Arc::new(compiled(RULES)), target, path, content_type, coding)
+}
+
+fn begin_by(
+    rules: Arc<RuleSet>,
+    target: &str,
+    path: &str,
+    content_type: &str,
+    coding: &str,
+) -> Transaction {
     let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let connection = Connection { client: address(1), server: address(2), id: b"id", time: 0 };
-    let mut transaction = Transaction::new(Arc::new(compiled(RULES)), &connection);
+    let mut transaction = Transaction::new(rules, &connection);
     transaction.set_tx("path", path.as_bytes());
-    let headers = [(&b"content-type"[..], content_type.as_bytes())];
+    let headers =
+        [(&b"content-type"[..], content_type.as_bytes()), (b"content-encoding", coding.as_bytes())];
     let head = RequestHead {
         method: b"POST",
         target: target.as_bytes(),
@@ -110,5 +128,45 @@ fn phase_5_runs_when_somebody_hears_of_it_and_all_is_there() {
         ),
     ] {
         assert_eq!(compiled(rules).logs(), expected, "{rules}");
+    }
+}
+
+#[test]
+fn a_body_that_is_cut_is_judged_as_far_as_it_came() {
+    let json = "{\"a\":\"fine\",\"b\":\"an attack";
+    let broken = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b];
+    let form = part("name=\"a\"", "fine") + "--b\r\nContent-Disposition: form-data; name=\"b\"\r\n";
+    for (content_type, coding, body, is_good) in [
+        (FORM, "identity", form.as_bytes(), true),
+        ("application/json", "identity", &json.as_bytes()[..17], true),
+        ("application/json", "identity", json.as_bytes(), false),
+        ("application/xml", "identity", b"<a>fine", true),
+        ("application/xml", "identity", b"<a>an attack", false),
+        ("text/plain", "gzip", &broken, true),
+    ] {
+        for is_cut in [true, false] {
+            let mut transaction = begin_coded("/", "/", content_type, coding);
+            transaction.request_body(body);
+            if is_cut {
+                transaction.cut_request_body();
+            }
+            let passes = transaction.request_end() == Verdict::Pass;
+            assert_eq!(passes, is_cut && is_good, "{content_type} {is_cut} {body:?}");
+        }
+    }
+}
+
+#[test]
+fn no_body_is_wanted_once_rules_are_off() {
+    for (action, expected) in [
+        ("pass", true),
+        ("pass,ctl:ruleEngine=Off", false),
+        ("pass,ctl:requestBodyAccess=Off", false),
+        ("allow", false),
+        ("allow:phase", true),
+    ] {
+        let rules = compiled(&format!("SecAction \"id:1,phase:1,nolog,{action}\""));
+        let transaction = begin_by(Arc::new(rules), "/", "/", "text/plain", "identity");
+        assert_eq!(transaction.wants_request_body(), expected, "{action}");
     }
 }

@@ -131,6 +131,11 @@ impl Incoming {
         }
     }
 
+    /// There is more, which is not read.
+    pub(crate) fn cut(&mut self) {
+        self.is_over = true;
+    }
+
     fn keep(&mut self, decoded: &[u8], settings: &Settings) {
         if let Some(form) = &mut self.form {
             form.feed(decoded);

@@ -160,6 +160,12 @@ impl Transaction {
         self.space.state.reads_request_body = false;
     }
 
+    /// The body is larger than what is shown to the rules: phase 2 judges what there is, as behind
+    /// the limit of its own, and makes no fault of an end that is not there.
+    pub fn cut_request_body(&mut self) {
+        self.incoming.cut();
+    }
+
     /// Gives an element of TX a value before the first phase, where rules look for it.
     pub fn set_tx(&mut self, name: &str, value: &[u8]) {
         let value = TxValue::Text(self.space.state.values.intern(value));
@@ -317,5 +323,40 @@ impl Drop for Transaction {
         if state.space() + groups.space() + body.capacity() <= LEFT {
             self.rules.spares.give(std::mem::take(&mut self.space));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::parse::{NoFiles, Reader};
+
+    /// The bytes of a space that is left by a form with so many of them.
+    fn left(body: usize) -> usize {
+        let mut reader = Reader::new(&NoFiles, &|_| false);
+        reader.text("rules".as_ref(), b"SecRule ARGS x \"id:1\"");
+        let tree = reader.finish().expect("rules");
+        let rules = Arc::new(RuleSet::compile(&tree, &NoFiles, &|_| false).expect("rules"));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let connection = Connection { client: address, server: address, id: b"1", time: 0 };
+        let mut transaction = Transaction::new(Arc::clone(&rules), &connection);
+        let headers = [(&b"content-type"[..], &b"application/x-www-form-urlencoded"[..])];
+        let (method, target, protocol) = (&b"POST"[..], &b"/"[..], &b"HTTP/1.1"[..]);
+        let head = RequestHead { method, target, protocol, headers: &headers };
+        assert_eq!(transaction.request_head(&head), Verdict::Pass);
+        transaction.request_body(&vec![b'a'; body]);
+        assert_eq!(transaction.request_end(), Verdict::Pass);
+        drop(transaction);
+        let space = rules.spares.take::<Space>();
+        space.state.space() + space.body.capacity()
+    }
+
+    #[test]
+    fn a_space_that_grew_large_is_not_left() {
+        let small = left(1000);
+        assert!((1000..LEFT).contains(&small), "{small}");
+        assert_eq!(left(130_000), 0);
     }
 }

@@ -60,7 +60,7 @@ impl JsonError {
 /// error.
 ///
 /// # Errors
-/// At the first fault; what stands before it has been told.
+/// At the first fault; what stands before it has been told, and how a string without an end begins.
 pub(crate) fn flatten(
     bytes: &[u8],
     limits: &Limits,
@@ -134,10 +134,15 @@ impl<F: FnMut(&[u8], &[u8])> Flattener<'_, F> {
         match self.text.peek().ok_or(JsonError::Cut)? {
             b'{' => self.open(None),
             b'[' => self.open(Some(0)),
-            b'"' => {
-                let value = self.text.string()?;
-                self.tell(&value)
-            }
+            b'"' => match self.text.string() {
+                Ok(value) => self.tell(&value),
+                Err(JsonError::Cut) => {
+                    // Of a body that goes on, rules see how it begins.
+                    self.tell(&self.text.begun_string())?;
+                    Err(JsonError::Cut)
+                }
+                Err(fault) => Err(fault),
+            },
             _ => {
                 let value = self.text.plain()?;
                 self.tell(value)

@@ -77,6 +77,20 @@ impl<'a> Text<'a> {
         Ok(Cow::Owned(decoded))
     }
 
+    /// What there is of a string without an end, at its first quote.
+    pub(super) fn begun_string(&self) -> Vec<u8> {
+        let mut decoded = Vec::new();
+        let mut rest = self.bytes.get(self.at + 1..).unwrap_or_default();
+        while let Some(at) = memchr::memchr(b'\\', rest) {
+            let (plain, escape) = rest.split_at(at);
+            decoded.extend_from_slice(plain);
+            let Ok(length) = unescape(escape, &mut decoded, at) else { return decoded };
+            rest = escape.get(length..).unwrap_or_default();
+        }
+        decoded.extend_from_slice(rest);
+        decoded
+    }
+
     /// A number as written, a word, or nothing for `null`.
     pub(super) fn plain(&mut self) -> Result<&'a [u8], JsonError> {
         let rest = &self.bytes[self.at..];
@@ -131,7 +145,10 @@ fn unescape(text: &[u8], decoded: &mut Vec<u8>, at: usize) -> Result<usize, Json
         b'r' => b'\r',
         b't' => b'\t',
         b'u' => {
-            let code = unit(text).ok_or(JsonError::Escape(at))?;
+            let digits = text.get(2..).unwrap_or_default();
+            let is_cut = digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit);
+            let fault = if is_cut { JsonError::Cut } else { JsonError::Escape(at) };
+            let code = unit(text).ok_or(fault)?;
             let low = text.get(6..).and_then(unit).filter(|low| matches!(low, 0xdc00..=0xdfff));
             let (code, length) = match (code, low) {
                 (0xd800..=0xdbff, Some(low)) => {

@@ -135,6 +135,13 @@ fn tells_what_stands_before_a_fault() {
     let (found, result) = read(b"{\"a\":1,\"b\":[2,", &Limits::default());
     assert_eq!(found, ["json.a=1", "json.b.0=2"]);
     assert_eq!(result, Err(JsonError::Cut));
+    for (begun, value) in
+        [("x", "x"), ("", ""), ("x\\\"y", "x\\\"y"), ("x\\", "x"), ("x\\u00e", "x")]
+    {
+        let (found, result) = read(format!("{{\"a\":\"{begun}").as_bytes(), &Limits::default());
+        assert_eq!(found, [format!("json.a={value}")]);
+        assert_eq!(result, Err(JsonError::Cut), "{begun}");
+    }
 }
 
 #[test]
