@@ -71,7 +71,7 @@ impl<'a> Chosen<'a> {
     fn written(&self) -> (&'static str, String) {
         match self {
             Chosen::Id(id) => ("ById", id.to_string()),
-            Chosen::Tag(tag) => ("ByTag", format!("^{}$", tag.replace('.', "[.]"))),
+            Chosen::Tag(tag) => ("ByTag", exactly(tag)),
         }
     }
 
@@ -89,6 +89,20 @@ impl<'a> Chosen<'a> {
             Chosen::Tag(tag) => tags(rule).any(|found| found == tag.as_bytes()),
         }
     }
+}
+
+/// An expression that matches this text alone.
+fn exactly(text: &str) -> String {
+    let mut exactly = String::from("^");
+    for c in text.chars() {
+        // What else means something in an expression the section has refused.
+        if ".*+?()[]^$".contains(c) {
+            exactly.push('\\');
+        }
+        exactly.push(c);
+    }
+    exactly.push('$');
+    exactly
 }
 
 /// Under which name the engine reads the text of an exclusion.
