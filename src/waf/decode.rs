@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use brotli::Decompressor as Brotli;
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use zstd::stream::read::Decoder as Zstd;
@@ -26,12 +26,12 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    fn find(name: &str) -> Option<Coding> {
+    fn find(name: &[u8]) -> Option<Coding> {
         Some(match name {
-            "gzip" | "x-gzip" => Coding::Gzip,
-            "deflate" => Coding::Deflate,
-            "br" => Coding::Brotli,
-            "zstd" => Coding::Zstd,
+            b"gzip" | b"x-gzip" => Coding::Gzip,
+            b"deflate" => Coding::Deflate,
+            b"br" => Coding::Brotli,
+            b"zstd" => Coding::Zstd,
             _ => return None,
         })
     }
@@ -40,7 +40,9 @@ impl Coding {
     fn decode(self, encoded: &[u8], most: usize) -> Vec<u8> {
         match self {
             Coding::Gzip => read(MultiGzDecoder::new(encoded), most),
-            Coding::Deflate => read(ZlibDecoder::new(encoded), most),
+            Coding::Deflate if is_zlib(encoded) => read(ZlibDecoder::new(encoded), most),
+            // Without its frame, as some servers send it and every browser takes it.
+            Coding::Deflate => read(DeflateDecoder::new(encoded), most),
             Coding::Brotli => read(Brotli::new(encoded, BROTLI_BUFFER), most),
             Coding::Zstd => {
                 let Ok(mut decoder) = Zstd::with_buffer(encoded) else { return Vec::new() };
@@ -51,6 +53,12 @@ impl Coding {
             }
         }
     }
+}
+
+/// Whether a body begins as zlib does (RFC 1950 §2.2).
+fn is_zlib(encoded: &[u8]) -> bool {
+    let [method, flags, ..] = encoded else { return true };
+    method & 0xf == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0
 }
 
 /// What comes before a fault, for a beginning of a stream ends in one.
@@ -66,8 +74,8 @@ fn read(decoder: impl Read, most: usize) -> Vec<u8> {
 pub(super) fn codings(headers: &HeaderMap) -> Vec<Coding> {
     let fields = headers.get_all(CONTENT_ENCODING).iter();
     let names = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
-    let names = names.map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase());
-    let names = names.filter(|name| !name.is_empty() && name != "identity");
+    let names = names.map(|name| name.trim_ascii().to_ascii_lowercase());
+    let names = names.filter(|name| !name.is_empty() && name != b"identity");
     let known: Option<Vec<Coding>> = names.map(|name| Coding::find(&name)).collect();
     let mut known = known.filter(|known| known.len() <= MOST_CODINGS).unwrap_or_default();
     known.reverse();
@@ -93,7 +101,7 @@ mod tests {
     use std::io::Write;
 
     use flate2::Compression;
-    use flate2::write::{GzEncoder, ZlibEncoder};
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
     use http::HeaderValue;
 
     use super::*;
@@ -106,6 +114,12 @@ mod tests {
 
     fn zlib(plain: &[u8]) -> Vec<u8> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(plain).expect("a vector");
+        encoder.finish().expect("a vector")
+    }
+
+    fn bare(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(plain).expect("a vector");
         encoder.finish().expect("a vector")
     }
@@ -133,6 +147,7 @@ mod tests {
             ("gzip", gzip(&plain)),
             ("X-GZIP", [gzip(&plain[..99]), gzip(&plain[99..])].concat()),
             ("deflate", zlib(&plain)),
+            ("deflate", bare(&plain)),
             ("br", brotli(&plain)),
             ("zstd", zstd(&plain)),
             ("br, gzip", gzip(&brotli(&plain))),
@@ -158,5 +173,16 @@ mod tests {
     fn a_bomb_is_no_larger_than_what_is_judged() {
         let bomb = gzip(&vec![b'x'; 64 << 20]);
         assert_eq!(decode(&[Coding::Gzip], &bomb, 1 << 20).len(), 1 << 20);
+    }
+
+    #[test]
+    fn zstd_looks_back_as_far_as_browsers_do() {
+        for (window_log, expected) in [(23, &b"plain"[..]), (24, b"")] {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 3).expect("a vector");
+            encoder.window_log(window_log).expect("a window");
+            encoder.write_all(b"plain").expect("a vector");
+            let encoded = encoder.finish().expect("a vector");
+            assert_eq!(Coding::Zstd.decode(&encoded, 9), expected, "{window_log}");
+        }
     }
 }
