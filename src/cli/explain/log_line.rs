@@ -41,11 +41,12 @@ pub(super) fn rebuild(text: &[u8]) -> Result<Rebuilt> {
     }
     let query = line["query"].as_str();
     let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", word("host"));
+    let start = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", word("host"));
+    let mut head = start.into_bytes();
     if let Some(agent) = line["user_agent"].as_str() {
-        head.push_str(&format!("User-Agent: {agent}\r\n"));
+        head.extend(field("User-Agent", agent.as_bytes()));
     }
-    head.push_str("Accept: */*\r\n");
+    head.extend(field("Accept", b"*/*"));
     let mut form = String::new();
     for value in line["waf_matches"].as_array().into_iter().flatten().flat_map(values) {
         let Some((name, value)) = value else { continue };
@@ -58,25 +59,28 @@ pub(super) fn rebuild(text: &[u8]) -> Result<Rebuilt> {
                     write!(form, "{between}{pair}").context("a form")?;
                 }
             }
-            Some(("REQUEST_HEADERS", key)) if !is_there(key) => {
-                let field = format!("{key}: {}\r\n", String::from_utf8_lossy(&value));
-                if !head.contains(&field) {
-                    head.push_str(&field);
+            // Of a decoded value nobody can tell how it was written.
+            Some(("REQUEST_HEADERS", key)) if !is_there(key) && !value.contains(&b'\n') => {
+                let field = field(key, &value);
+                if memchr::memmem::find(&head, &field).is_none() {
+                    head.extend(field);
                 }
             }
             _ => {}
         }
     }
     if !form.is_empty() {
-        let length = form.len();
-        head.push_str(&format!(
-            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n"
-        ));
+        head.extend(field("Content-Type", b"application/x-www-form-urlencoded"));
+        head.extend(field("Content-Length", form.len().to_string().as_bytes()));
     }
     let client = line["client_ip"].as_str().map(str::to_owned);
     let refusal = line["refusal"].as_str().filter(|word| *word != "blocked").map(str::to_owned);
-    let request = format!("{head}\r\n{form}").into_bytes();
+    let request = [&head, &b"\r\n"[..], form.as_bytes()].concat();
     Ok(Rebuilt { request, rules: logged(&line), client, refusal })
+}
+
+fn field(name: &str, value: &[u8]) -> Vec<u8> {
+    [name.as_bytes(), b": ", value, b"\r\n"].concat()
 }
 
 fn logged(line: &Json) -> Vec<Logged> {
@@ -148,6 +152,7 @@ mod tests {
         let values = r#"[{"name":"ARGS:q","value":"1"},{"name":"ARGS:b c","value":"d'..."},
             {"name":"ARGS:h","value":"x","hex":"ff41"},{"name":"ARGS:p","value":"***"},
             {"name":"REQUEST_HEADERS:X-A","value":"y"},
+            {"name":"REQUEST_HEADERS:X-B","value":"a\r\n\r\nGET /"},
             {"name":"REQUEST_HEADERS:Host","value":"z"}]"#;
         let line = format!(
             r#"{{"method":"POST","host":"a","path":"/x","query":"%71=1","user_agent":"me",
