@@ -251,6 +251,18 @@ fn a_body_that_is_larger_than_what_is_judged_is_said() {
 }
 
 #[test]
+fn a_request_of_which_not_all_is_judged_is_said() {
+    let folder = site("");
+    let form = "a=1&".repeat(1001);
+    let (code, said) =
+        explain(&folder, &post("/", "application/x-www-form-urlencoded", &form), &[]);
+    let why =
+        "Refused: not all of it is judged: more arguments than are inspected; score 0, 5 refuse.";
+    assert_eq!((code, said.contains(why)), (1, true), "{said}");
+    assert!(said.contains("No exclusion lets it pass."), "{said}");
+}
+
+#[test]
 fn what_cannot_be_explained_is_said() {
     let folder = site("");
     folder.write("good", &get("/"));
@@ -423,6 +435,7 @@ fn listeners_that_read_a_request_otherwise_are_told_apart() {
     // Where they agree, nobody needs to know of them.
     let (code, said) = explain(&folder, &get("/"), &[]);
     assert_eq!((code, said.contains("listener")), (0, false), "{said}");
+}
 
 #[test]
 fn what_was_not_inspected_is_said_and_which_bound_it_was() {
@@ -447,4 +460,65 @@ fn nothing_at_all_is_not_taken_for_a_request() {
     let (code, said) = explain(&site(""), "", &[]);
     assert_eq!(code, 2);
     assert!(said.contains("is empty; write a line of the security log, or a request"), "{said}");
+}
+
+/// A site with rules of one's own, and what its listener and its profile have beside that.
+fn of_rules(rules: &str, listener: &str) -> Folder {
+    let waf = "waf: { standard: { rules: { files: [own.conf] } } }";
+    let config = SITE.replace("WAF", waf);
+    let folder = Folder::with(&config.replace("8080'", &format!("8080'{listener}")));
+    folder.write("own.conf", rules);
+    folder
+}
+
+#[test]
+fn a_request_is_judged_as_its_listener_and_its_client_make_it() {
+    let rules = r#"
+SecRule REQUEST_HEADERS:x_a "@rx ." "id:10,phase:1,deny,log"
+SecRule REMOTE_ADDR "@ipMatch 192.0.2.0/24" "id:11,phase:1,deny,log"
+SecRule REQUEST_BODY|ARGS_POST "@contains attack" "id:12,phase:2,deny,log"
+"#;
+    let request = get("/").replace("Accept", "x_a: 1\r\nAccept");
+    for (underscores, expected) in [("pass", 1), ("drop", 0), ("refuse", 1)] {
+        let strict = format!(", strict: {{ underscores: {underscores} }}");
+        let (code, said) = explain(&of_rules(rules, &strict), &request, &[]);
+        assert_eq!(code, expected, "{underscores}: {said}");
+        assert_eq!(said.contains("rule 10 is against it"), underscores == "pass", "{said}");
+    }
+    let folder = of_rules(rules, "");
+    for (client, expected) in [("192.0.2.9", 1), ("198.51.100.1", 0)] {
+        let (code, said) = explain(&folder, &get("/"), &["--client", client]);
+        assert_eq!(code, expected, "{client}: {said}");
+        let line = json!({ "method": "GET", "host": "a", "path": "/", "client_ip": client });
+        let (code, said) = explain(&folder, &format!("{line}\n"), &[]);
+        assert_eq!(code, expected, "{client} of a log: {said}");
+        let (code, said) = explain(&folder, &format!("{line}\n"), &["--client", "192.0.2.9"]);
+        assert_eq!(code, 1, "{client} of a log: {said}");
+    }
+    let kind = "application/x-www-form-urlencoded";
+    let form = post("/", kind, "a=attack");
+    assert_eq!(explain(&folder, &form, &[]).0, 1);
+}
+
+#[test]
+fn what_stands_behind_a_file_is_explained_and_what_a_rule_hides_is_not_told() {
+    let rules = r#"
+SecRule ARGS "@contains attack" "id:12,phase:2,deny,log,t:lowercase,sanitiseArg:card,msg:'m'"
+"#;
+    let folder = of_rules(rules, "");
+    let part = |head: &str, content: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name={head}\r\n\r\n{content}\r\n")
+    };
+    let file = part("\"f\"; filename=\"f\"", &"y".repeat(300_000));
+    let kind = "multipart/form-data; boundary=b";
+    for (name, value, shown) in
+        [("q", "an Attack", true), ("card", "Attack-4711", false), ("q", "good", false)]
+    {
+        let body = [file.as_str(), &part(&format!("\"{name}\""), value), "--b--\r\n"].concat();
+        let (code, said) = explain(&folder, &post("/", kind, &body), &[]);
+        assert_eq!(code, i32::from(value != "good"), "{said}");
+        assert_eq!(said.contains(value), shown, "{said}");
+        let told = explain_json(&folder, &post("/", kind, &body)).to_string();
+        assert_eq!(told.contains(value), shown, "{told}");
+    }
 }
