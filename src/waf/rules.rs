@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use tidegate_waf::parse::{self, Disk, Fault, Problem, Reader};
+use tidegate_waf::parse::{
+    self, Directive, Disk, EngineMode, Fault, OverLimit, Placed, Problem, Reader, Setting, Toggle,
+    Tree,
+};
 use tidegate_waf::{RuleSet, Stock};
 
 use super::config::{Config, Given, MOST_INSPECTED, Mode, Over, Rules, Skip};
@@ -11,6 +14,8 @@ use super::core_rules::CoreRules;
 use super::exclusions;
 use crate::fault::Faults;
 
+/// Under which name the engine reads what it is to do.
+const ENGINE: &str = "waf";
 /// The id of the rule that sets what the profile says; the Core Rule Set has others.
 const SETTINGS_ID: u32 = 9_890_000;
 
@@ -50,7 +55,8 @@ pub(super) struct Loaded {
 pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults> {
     let skips = |fault: &Fault| is_skipped(&config.skip, fault);
     let mut reader = Reader::new(&Disk, &skips);
-    text(&mut reader, "waf", &engine(config));
+    let defaults = format!("SecArgumentsLimit {MOST_ARGUMENTS}\nSecResponseBodyMimeType {TYPES}\n");
+    text(&mut reader, ENGINE, &defaults);
     match &config.rules {
         Rules::Builtin(_) => {
             before(config, &mut reader);
@@ -63,20 +69,46 @@ pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults>
     for (name, removal) in exclusions::after(&config.exclude) {
         text(&mut reader, &name, &removal);
     }
-    text(&mut reader, "waf", &limits(config));
+    // Last, so that no file has another word.
+    text(&mut reader, ENGINE, &engine(config));
     if config.responses.0 {
-        text(&mut reader, "waf", "SecResponseBodyAccess On\n");
+        text(&mut reader, ENGINE, "SecResponseBodyAccess On\n");
     }
     let tree = reader.finish().map_err(|found| faults(config, &found))?;
     exclusions::check(&config.exclude, &tree).map_err(|found| found.under("exclude"))?;
     let set = RuleSet::compile_with(&tree, &Disk, &skips, stock)
         .map_err(|found| faults(config, &found))?;
     let mut warnings: Vec<String> = set.warnings().iter().map(ToString::to_string).collect();
+    warnings.extend(overruled(config, &tree));
     match config.responses.0 {
         true => check_answers(&set).map_err(|found| found.under("responses"))?,
         false => warnings.extend(unused(config, &set).map(str::to_owned)),
     }
     Ok(Loaded { set, warnings })
+}
+
+/// What files say otherwise than the profile, which decides.
+fn overruled(config: &Config, tree: &Tree) -> Vec<String> {
+    let mut overruled = Vec::new();
+    for Placed { place, value } in &tree.directives {
+        let Directive::Setting(setting) = value else { continue };
+        let (name, key) = match setting {
+            _ if *place.file == *Path::new(ENGINE) => continue,
+            Setting::RuleEngine(mode) if *mode != engine_mode(config) => ("SecRuleEngine", "mode"),
+            Setting::RequestBodyAccess(Toggle::Off) => ("SecRequestBodyAccess", "body"),
+            Setting::RequestBodyNoFilesLimit(limit) if *limit != config.body.inspect.0 => {
+                ("SecRequestBodyNoFilesLimit", "body.inspect")
+            }
+            Setting::RequestBodyLimitAction(OverLimit::Reject)
+                if config.body.over != Over::Block =>
+            {
+                ("SecRequestBodyLimitAction", "body.over")
+            }
+            _ => continue,
+        };
+        overruled.push(format!("{place}: {name} does nothing; `{key}` of the profile decides"));
+    }
+    overruled
 }
 
 /// What is said of answers where none is judged.
@@ -107,19 +139,18 @@ fn text(reader: &mut Reader<'_>, name: &str, text: &str) {
 
 /// What the engine is to do with these rules.
 fn engine(config: &Config) -> String {
-    let mode = if config.mode == Mode::Block { "On" } else { "DetectionOnly" };
-    format!(
-        "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecArgumentsLimit {MOST_ARGUMENTS}\n\
-         SecResponseBodyMimeType {TYPES}\n"
-    )
-}
-
-/// How much of a body is judged: what a profile says, whatever files of rules say.
-fn limits(config: &Config) -> String {
+    let mode = engine_mode(config).name();
     let inspect = config.body.inspect.0;
     // Of a body that is larger only without its coding, the engine alone knows.
     let over = if config.body.over == Over::Block { "Reject" } else { "ProcessPartial" };
-    format!("SecRequestBodyNoFilesLimit {inspect}\nSecRequestBodyLimitAction {over}\n")
+    format!(
+        "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecRequestBodyNoFilesLimit {inspect}\n\
+         SecRequestBodyLimitAction {over}\n"
+    )
+}
+
+fn engine_mode(config: &Config) -> EngineMode {
+    if config.mode == Mode::Block { EngineMode::On } else { EngineMode::DetectionOnly }
 }
 
 /// What stands before rules that score.
@@ -139,12 +170,12 @@ fn before(config: &Config, reader: &mut Reader<'_>) {
     }
     if !sets.is_empty() {
         let action = format!("SecAction \"id:{SETTINGS_ID},phase:1,pass,nolog,t:none{sets}\"\n");
-        text(reader, "waf", &action);
+        text(reader, ENGINE, &action);
     }
     for (name, rule) in exclusions::before(&config.exclude) {
         text(reader, &name, &rule);
     }
-    text(reader, "waf", BODIES);
+    text(reader, ENGINE, BODIES);
 }
 
 fn read_given(config: &Config, given: &Given, reader: &mut Reader<'_>) -> Result<(), Faults> {

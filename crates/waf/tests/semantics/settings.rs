@@ -156,3 +156,74 @@ fn what_is_to_be_skipped_is_a_warning() {
     assert!(faults.starts_with("f:8:9: SecRemoteRules is not supported"), "{faults}");
     assert!(!faults.contains("f:2:"), "{faults}");
 }
+
+/// What ModSecurity's `modsecurity.conf-recommended` sets (2.9 and 3.0), in its order.
+const RECOMMENDED: &str = r#"
+SecRuleEngine DetectionOnly
+SecRequestBodyAccess On
+SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\+|/)|text/)xml" \
+    "id:'200000',phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
+SecRule REQUEST_HEADERS:Content-Type "^application/json" \
+    "id:'200001',phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRequestBodyLimit 13107200
+SecRequestBodyNoFilesLimit 131072
+SecRequestBodyInMemoryLimit 131072
+SecRequestBodyLimitAction Reject
+SecRequestBodyJsonDepthLimit 512
+SecArgumentsLimit 1000
+SecRule &ARGS "@ge 1000" "id:'200007',phase:2,t:none,log,deny,status:400,severity:2"
+SecRule REQBODY_ERROR "!@eq 0" "id:'200002',phase:2,t:none,log,deny,status:400,\
+    logdata:'%{reqbody_error_msg}',severity:2"
+SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:'200003',phase:2,t:none,log,deny,status:400,\
+    msg:'PE %{REQBODY_PROCESSOR_ERROR}, IP %{MULTIPART_INVALID_PART}'"
+SecRule MULTIPART_UNMATCHED_BOUNDARY "@eq 1" "id:'200004',phase:2,t:none,log,deny,status:400"
+SecPcreMatchLimit 1000
+SecPcreMatchLimitRecursion 1000
+SecRule TX:/^MSC_/ "!@streq 0" "id:'200005',phase:2,t:none,deny,msg:'%{MATCHED_VAR_NAME}'"
+SecResponseBodyAccess On
+SecResponseBodyMimeType text/plain text/html text/xml
+SecResponseBodyLimit 524288
+SecResponseBodyLimitAction ProcessPartial
+SecTmpDir /tmp/
+SecDataDir /tmp/
+SecUploadDir /opt/modsecurity/var/upload/
+SecUploadKeepFiles RelevantOnly
+SecUploadFileMode 0600
+SecDebugLog /opt/modsecurity/var/log/debug.log
+SecDebugLogLevel 3
+SecAuditEngine RelevantOnly
+SecAuditLogRelevantStatus "^(?:5|4(?!04))"
+SecAuditLogParts ABIJDEFHZ
+SecAuditLogType Serial
+SecAuditLog /var/log/modsec_audit.log
+SecAuditLogStorageDir /opt/modsecurity/var/audit/
+SecArgumentSeparator &
+SecCookieFormat 0
+SecUnicodeMapFile unicode.mapping 20127
+SecStatusEngine Off
+SecParseXmlIntoArgs Off
+SecXmlExternalEntity Off
+"#;
+
+#[test]
+fn what_modsecurity_recommends_loads_and_acts() {
+    let loaded = load(RECOMMENDED).unwrap_or_else(|faults| panic!("{faults}"));
+    let told: Vec<_> = loaded.warnings().iter().map(ToString::to_string).collect();
+    let unused = RECOMMENDED.lines().filter(|line| {
+        ["InMemory", "Pcre", "Tmp", "Data", "Upload", "Debug", "Audit", "Unicode", "Status", "Xml"]
+            .iter()
+            .any(|word| line.starts_with(&format!("Sec{word}")))
+            || line.contains("InMemory")
+            || line.contains("ParseXml")
+    });
+    // One more: files of forms do not count to SecRequestBodyLimit.
+    assert_eq!(told.len(), unused.count() + 1, "{told:#?}");
+    for (media_type, body, expected) in [
+        ("application/soap+xml", &b"<a>"[..], &[200_002][..]),
+        ("application/json", b"{", &[200_002]),
+        ("multipart/form-data; boundary=b", b"--b\r\n", &[200_002, 200_003]),
+        (FORM, b"a=1", &[]),
+    ] {
+        check_request(RECOMMENDED, &Request::post(media_type, body), expected);
+    }
+}
