@@ -2,33 +2,49 @@
 
 use std::borrow::Cow;
 
-use super::rewrite::rewrite;
+use super::rewrite::{find, rewrite};
 
 /// Drops `"`, `'`, `\` and `^`, puts one space for a run of white space, `,` and `;`, drops
 /// that space before `/` and `(`, and makes the rest lower case.
 pub(super) fn simplify(value: &[u8]) -> Cow<'_, [u8]> {
     let first = (0..value.len()).find(|&at| may_change(value, at));
-    rewrite(value, first, |rest, out| {
+    rewrite(value, first, |mut rest, out| {
         let mut is_after_space = false;
-        for &byte in rest {
-            match byte {
-                _ if is_dropped(byte) => continue,
-                _ if is_gap(byte) => {
-                    if !is_after_space {
-                        out.push(b' ');
-                    }
+        loop {
+            let plain = find(rest, |byte| !is_plain(byte)).unwrap_or(rest.len());
+            let (copied, from) = rest.split_at(plain);
+            out.extend(copied.iter().map(u8::to_ascii_lowercase));
+            is_after_space &= copied.is_empty();
+            let Some((&byte, after)) = from.split_first() else { return };
+            rest = after;
+            if is_gap(byte) {
+                if !is_after_space {
+                    out.push(b' ');
                 }
-                b'/' | b'(' => {
-                    if is_after_space {
-                        out.pop();
-                    }
-                    out.push(byte);
+                is_after_space = true;
+            } else if !is_dropped(byte) {
+                if is_after_space {
+                    out.pop();
                 }
-                _ => out.push(byte.to_ascii_lowercase()),
+                out.push(byte);
+                is_after_space = false;
             }
-            is_after_space = is_gap(byte);
         }
     })
+}
+
+/// Whether only its case changes.
+fn is_plain(byte: u8) -> bool {
+    const OTHERS: [bool; 256] = {
+        let (mut others, mut byte) = ([false; 256], 0);
+        while byte < 256 {
+            let one = byte as u8;
+            others[byte] = is_dropped(one) || is_gap(one) || matches!(one, b'/' | b'(');
+            byte += 1;
+        }
+        others
+    };
+    !OTHERS[usize::from(byte)]
 }
 
 /// A space only changes with what stands behind it.
@@ -44,11 +60,11 @@ pub(super) fn is_trigger(byte: u8) -> bool {
     is_dropped(byte) || is_gap(byte) || byte.is_ascii_uppercase()
 }
 
-fn is_dropped(byte: u8) -> bool {
+const fn is_dropped(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'\\' | b'^')
 }
 
-fn is_gap(byte: u8) -> bool {
+const fn is_gap(byte: u8) -> bool {
     matches!(byte, b' ' | b',' | b';' | b'\t' | b'\r' | b'\n')
 }
 

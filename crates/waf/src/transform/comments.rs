@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::rewrite::{find, rewrite};
 
 /// Takes out `/*…*/` and `<!--…-->`, which may end each other, and all from `--` or `#` on.
@@ -35,7 +37,10 @@ pub(super) fn remove(value: &[u8]) -> Cow<'_, [u8]> {
 pub(super) fn remove_marks(value: &[u8]) -> Cow<'_, [u8]> {
     rewrite(value, find(value, is_trigger), |mut rest, out| {
         loop {
-            rest = match rest {
+            let plain = find(rest, is_trigger).unwrap_or(rest.len());
+            let (copied, from) = rest.split_at(plain);
+            out.extend_from_slice(copied);
+            rest = match from {
                 [] => return,
                 [b'/', b'*', after @ ..] | [b'*', b'/', after @ ..] => after,
                 [b'<', b'!', b'-', b'-', after @ ..] | [b'-', b'-', b'>', after @ ..] => after,
@@ -51,7 +56,7 @@ pub(super) fn remove_marks(value: &[u8]) -> Cow<'_, [u8]> {
 
 /// Puts a space for each `/*…*/`, whether it ends or not.
 pub(super) fn replace(value: &[u8]) -> Cow<'_, [u8]> {
-    let first = value.windows(2).position(|pair| pair == b"/*");
+    let first = memmem::find(value, b"/*");
     rewrite(value, first, |mut rest, out| {
         while let Some((before, inside)) = split_around(rest, b"/*") {
             out.extend_from_slice(before);
@@ -83,7 +88,7 @@ fn skip_to_end(inside: &[u8]) -> Option<&[u8]> {
 
 /// What stands before the first `mark`, and what behind it.
 fn split_around<'a>(text: &'a [u8], mark: &[u8; 2]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = text.windows(2).position(|pair| pair == mark)?;
+    let at = memmem::find(text, mark)?;
     text.get(at + 2..).map(|after| (text.split_at(at).0, after))
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use super::rewrite::settle;
 
 pub(super) fn is_trigger(byte: u8) -> bool {
@@ -61,6 +63,9 @@ fn normalize_by(value: &[u8], is_slash: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
 }
 
 fn is_normal(value: &[u8], is_slash: impl Fn(u8) -> bool) -> bool {
+    if memchr2(b'/', b'\\', value).is_none() {
+        return value != b"." && !value.ends_with(b"..");
+    }
     let mut is_after_slash = false;
     for &byte in value {
         let is_slash = is_slash(byte);
