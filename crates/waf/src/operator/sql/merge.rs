@@ -1,7 +1,7 @@
 //! What words are beside each other.
 
 use super::token::{KEPT, Kind, Token};
-use super::words::meaning;
+use super::words::{may_mean, meaning};
 
 /// Two words that are one word of SQL together.
 pub(super) fn merge(first: &Token, second: &Token) -> Option<Token> {
@@ -17,6 +17,9 @@ pub(super) fn merge(first: &Token, second: &Token) -> Option<Token> {
     }
     let (start, end) = (first.text(), second.text());
     let length = start.len() + 1 + end.len();
+    if !may_mean(start.first().copied()?, start.get(1).copied().unwrap_or(b' '), length) {
+        return None;
+    }
     let mut both = [b' '; 2 * KEPT + 1];
     both.get_mut(..start.len())?.copy_from_slice(start);
     both.get_mut(start.len() + 1..length)?.copy_from_slice(end);

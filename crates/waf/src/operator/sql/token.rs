@@ -60,11 +60,12 @@ impl Token {
     /// What is longer than a token keeps is cut.
     pub(super) fn set_text(&mut self, text: &[u8]) {
         let kept = text.get(..KEPT).unwrap_or(text);
-        if let Some(place) = self.text.get_mut(..kept.len()) {
-            place.copy_from_slice(kept);
-            // KEPT is far below 256.
-            self.length = kept.len() as u8;
+        // Mostly a byte or two, for which nothing is called.
+        for (place, byte) in self.text.iter_mut().zip(kept) {
+            *place = *byte;
         }
+        // KEPT is far below 256.
+        self.length = kept.len() as u8;
     }
 
     pub(super) fn text(&self) -> &[u8] {

@@ -43,14 +43,21 @@ const fn place(first: u8, second: u8) -> usize {
     (first as usize & 63) << 5 | second as usize & 31
 }
 
+/// Whether the table may have a word of this length that begins with these bytes; the second is 0
+/// where there is none.
+pub(super) fn may_mean(first: u8, second: u8, length: usize) -> bool {
+    let place = place(first.to_ascii_uppercase(), second.to_ascii_uppercase());
+    let lengths = LENGTHS.get(place).copied().unwrap_or(0);
+    length <= KEPT && lengths >> length & 1 == 1 && first != b'0'
+}
+
 /// What a word is, in any case of letters; a bareword if the table has it not.
 pub(super) fn meaning(word: &[u8]) -> Kind {
     let [first, ..] = word else { return Kind::Bareword };
-    let (first, second) = (first.to_ascii_uppercase(), word.get(1).copied().unwrap_or(0));
-    let lengths = LENGTHS.get(place(first, second.to_ascii_uppercase())).copied().unwrap_or(0);
-    if word.len() > KEPT || lengths >> word.len() & 1 == 0 || first == b'0' {
+    if !may_mean(*first, word.get(1).copied().unwrap_or(0), word.len()) {
         return Kind::Bareword;
     }
+    let first = first.to_ascii_uppercase();
     let mut upper = [0; KEPT];
     let Some(upper) = upper.get_mut(..word.len()) else { return Kind::Bareword };
     upper.copy_from_slice(word);
