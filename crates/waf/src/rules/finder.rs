@@ -1,7 +1,8 @@
 //! Finds which of thousands of texts stand in a value, in any case of letters.
 //!
-//! Of each text one piece of at most four bytes is looked up at every place of a value, in maps of
-//! bits that fit into the processor's first caches; only where one has it are texts compared.
+//! Of each text one piece of at most four bytes is looked for at every place of a value: first its
+//! first and last two bytes, in a table that fits into the processor's first cache, then the piece,
+//! in maps of bits; only where one has it are texts compared.
 
 use hashbrown::HashMap;
 
@@ -18,8 +19,25 @@ const BITS: usize = TWOS + (1 << 16);
 const WORDS: usize = BITS / 64;
 /// Bits that share one list of texts.
 const SHARED: usize = 16;
-/// In a longer value pieces are forgotten once their texts are found.
-const LONG: usize = 2 << 10;
+/// Pieces that are met in a value before they are forgotten once their texts are found.
+const MET: usize = 64;
+
+/// Bytes that pieces have are told apart, but for the last of so many.
+const CLASSES: usize = 64;
+const CLASS_BITS: usize = CLASSES.trailing_zeros() as usize;
+/// The pieces of four bytes are in so many groups, each with a bit, then those of three; those of
+/// two are in one.
+const GROUPS_OF_FOUR: u64 = 25;
+const GROUPS_OF_THREE: u64 = 6;
+const FOUR: u64 = (1 << GROUPS_OF_FOUR) - 1;
+const TWO: u64 = 1 << (GROUPS_OF_FOUR + GROUPS_OF_THREE);
+const THREE: u64 = TWO - 1 - FOUR;
+/// Above the groups of pieces that end with two bytes are those of pieces that begin with them.
+const BEGIN: u32 = 32;
+
+/// Pairs of which one has a group, where that is often; and bytes before that is told.
+const OFTEN: usize = 6;
+const TELLING: usize = 256;
 
 /// Bytes in lower case.
 const FOLDED: [u32; 256] = {
@@ -36,6 +54,7 @@ type Map = [u64; WORDS];
 
 #[derive(Debug)]
 pub(crate) struct Finder {
+    pairs: Pairs,
     map: Box<Map>,
     /// Where the list of each row of bits begins.
     lists: Vec<u32>,
@@ -56,11 +75,28 @@ struct Entry {
     number: u32,
 }
 
+/// Which groups have a piece that ends or begins with two bytes.
+#[derive(Debug)]
+struct Pairs {
+    /// Of each byte; 0 if no piece has it. Those of the two cases of a letter are equal.
+    classes: Box<[u8; 256]>,
+    groups: Box<[u64; CLASSES * CLASSES]>,
+}
+
 /// The last bytes of a value up to a place.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Place {
     end: usize,
     last: u32,
+    /// The class of the last byte.
+    class: usize,
+    /// The groups of pieces that may have begun with the last two bytes, and with those before.
+    begun: u64,
+    begun_before: u64,
+    /// How many pairs had a group.
+    met: usize,
+    /// Since more had than it takes to look for all pieces everywhere, that is done.
+    is_dense: bool,
 }
 
 /// Bytes of a text in lower case, the first one lowest.
@@ -71,6 +107,10 @@ struct Piece {
 }
 
 impl Piece {
+    fn bytes(self) -> impl Iterator<Item = u8> {
+        self.text.to_le_bytes().into_iter().take(self.size)
+    }
+
     /// Its bit in the map.
     fn bit(self) -> usize {
         let hash = self.text.wrapping_mul(0x9e37_79b1);
@@ -79,6 +119,43 @@ impl Piece {
             3 => THREES + (hash >> (32 - THREES_BITS)) as usize,
             _ => (hash >> (32 - FOURS_BITS)) as usize,
         }
+    }
+}
+
+impl Pairs {
+    /// Of pieces in lower case, by their size.
+    fn new(pieces: impl Iterator<Item = Piece> + Clone) -> Self {
+        let mut classes = Box::new([0; 256]);
+        let mut known = 0;
+        for byte in pieces.clone().flat_map(Piece::bytes) {
+            let upper = usize::from(byte.to_ascii_uppercase());
+            let class = &mut classes[usize::from(byte)];
+            if *class == 0 {
+                known = CLASSES.min(known + 1);
+                *class = (CLASSES - 1).min(known) as u8;
+                classes[upper] = *class;
+            }
+        }
+        let mut all = Self { classes, groups: Box::new([0; CLASSES * CLASSES]) };
+        for piece in pieces {
+            let [first, second, third, fourth] = piece.text.to_le_bytes();
+            let begin = all.pair(first, second);
+            // By the first pair, so that each has one group.
+            let hash = begin as u64;
+            let (end, group) = match piece.size {
+                0..=2 => (begin, TWO),
+                3 => (all.pair(second, third), 1 << (GROUPS_OF_FOUR + hash % GROUPS_OF_THREE)),
+                _ => (all.pair(third, fourth), 1 << (hash % GROUPS_OF_FOUR)),
+            };
+            all.groups[end % (CLASSES * CLASSES)] |= group;
+            all.groups[begin % (CLASSES * CLASSES)] |= group << BEGIN;
+        }
+        all
+    }
+
+    fn pair(&self, first: u8, second: u8) -> usize {
+        let class = |byte: u8| usize::from(self.classes[usize::from(byte)]);
+        class(first) << CLASS_BITS | class(second)
     }
 }
 
@@ -112,8 +189,12 @@ impl Finder {
             let (start, length) = (texts.len() as u32, text.len() as u16);
             texts.extend_from_slice(text);
             let entry = Entry { start, length, offset: before + size as u16, number };
-            all_entries.push((Piece { text: piece, size }.bit(), piece, entry));
+            all_entries.push((Piece { text: piece, size }, piece, entry));
         }
+        let pairs = Pairs::new(all_entries.iter().map(|(piece, ..)| *piece));
+        let all_entries = all_entries.into_iter();
+        let mut all_entries: Vec<_> =
+            all_entries.map(|(piece, text, entry)| (piece.bit(), text, entry)).collect();
         all_entries.sort_by_key(|(bit, piece, entry)| (*bit, *piece, entry.number));
         let mut map = Box::new([0; WORDS]);
         let mut lists = vec![0; BITS / SHARED + 1];
@@ -130,7 +211,7 @@ impl Finder {
         }
         let (pieces, entries) =
             all_entries.into_iter().map(|(_, piece, entry)| (piece, entry)).unzip();
-        Self { map, lists, pieces, entries, texts }
+        Self { pairs, map, lists, pieces, entries, texts }
     }
 
     /// Calls `found` with each text in `value`, perhaps often, unless `is_known` says so of it.
@@ -141,30 +222,32 @@ impl Finder {
         is_known: impl Fn(&T, u32) -> bool,
         mut found: impl FnMut(&mut T, u32),
     ) {
-        let mut place = Place { end: 0, last: 0 };
-        if value.len() > LONG {
-            return self.find_once(value, state, is_known, found);
-        }
-        while let Some(next) = next(&self.map, value, place) {
+        let mut place = Place::default();
+        let mut met = 0;
+        while let Some(next) = self.next(&self.map, value, place) {
             place = next;
             for piece in place.pieces().into_iter().filter(|piece| has(&self.map, piece.bit())) {
                 self.meet(piece, value, place.end, state, &is_known, &mut found);
+                met += 1;
+            }
+            if met > MET {
+                return self.find_once(value, place, state, is_known, found);
             }
         }
     }
 
-    /// The same for a long value: what is known is not looked for again.
+    /// The same behind a place: what is known is not looked for again.
     #[inline(never)]
     fn find_once<T>(
         &self,
         value: &[u8],
+        mut place: Place,
         state: &mut T,
         is_known: impl Fn(&T, u32) -> bool,
         mut found: impl FnMut(&mut T, u32),
     ) {
         let mut left = *self.map;
-        let mut place = Place { end: 0, last: 0 };
-        while let Some(next) = next(&left, value, place) {
+        while let Some(next) = self.next(&left, value, place) {
             place = next;
             for piece in place.pieces() {
                 let bit = piece.bit();
@@ -175,6 +258,37 @@ impl Finder {
                 }
             }
         }
+    }
+
+    /// The next place of a value where a piece ends that the map has.
+    ///
+    /// By itself, so that all it needs is in registers: every byte of every value goes through it.
+    #[inline(never)]
+    fn next(&self, map: &Map, value: &[u8], from: Place) -> Option<Place> {
+        let Place { mut class, mut begun, mut begun_before, mut met, .. } = from;
+        if from.is_dense {
+            return next_piece(map, value, from);
+        }
+        for (at, byte) in (from.end..).zip(value.get(from.end..)?) {
+            let next = usize::from(self.pairs.classes[usize::from(*byte)]);
+            let groups = self.pairs.groups[(class << CLASS_BITS | next) % (CLASSES * CLASSES)];
+            let ended = groups & (begun_before & FOUR | begun & THREE | TWO);
+            (class, begun, begun_before) = (next, groups >> BEGIN, begun);
+            if ended == 0 {
+                continue;
+            }
+            met += 1;
+            let (end, last) = (at + 1, last(value, at + 1));
+            let is_dense = met * OFTEN > end + TELLING;
+            let place = Place { end, last, class, begun, begun_before, met, is_dense };
+            if place.pieces().into_iter().any(|piece| has(map, piece.bit())) {
+                return Some(place);
+            }
+            if is_dense {
+                return next_piece(map, value, place);
+            }
+        }
+        None
     }
 
     /// Compares the texts of a piece that ends here; says whether all of its bit are known now.
@@ -221,15 +335,12 @@ impl Finder {
     }
 }
 
-/// The next place of a value where a piece ends that the map has.
-///
-/// By itself, so that all it needs is in registers: every byte of every value goes through it.
-#[inline(never)]
-fn next(map: &Map, value: &[u8], from: Place) -> Option<Place> {
+/// The same for a value in which pieces are met so often that it is better to look for all at once.
+fn next_piece(map: &Map, value: &[u8], from: Place) -> Option<Place> {
     let mut last = from.last;
-    for (at, byte) in value.get(from.end..)?.iter().enumerate() {
+    for (at, byte) in (from.end..).zip(value.get(from.end..)?) {
         last = last >> 8 | FOLDED[usize::from(*byte)] << 24;
-        let place = Place { end: from.end + at + 1, last };
+        let place = Place { end: at + 1, last, ..from };
         let [four, three, two] = place.pieces().map(|piece| has(map, piece.bit()));
         // No branch between them: mostly none is there.
         if four | three | two {
@@ -237,6 +348,19 @@ fn next(map: &Map, value: &[u8], from: Place) -> Option<Place> {
         }
     }
     None
+}
+
+/// The bytes before a place, in lower case, the last one highest.
+fn last(value: &[u8], end: usize) -> u32 {
+    let four = end.checked_sub(SIZE).and_then(|start| value.get(start..)?.first_chunk::<SIZE>());
+    match four {
+        Some(four) => u32::from_le_bytes(four.map(|byte| byte.to_ascii_lowercase())),
+        None => value
+            .get(..end)
+            .unwrap_or_default()
+            .iter()
+            .fold(0, |last, byte| last >> 8 | FOLDED[usize::from(*byte)] << 24),
+    }
 }
 
 fn has(map: &Map, bit: usize) -> bool {
@@ -290,7 +414,7 @@ mod tests {
     #[test]
     fn long_values_are_looked_through_once_for_each_text() {
         let texts: [&[u8]; 5] = [b"ab", b"abc", b"abcd", b"xabcd", b"bcde"];
-        let filler = b"ab.abc.".repeat(LONG / 4);
+        let filler = b"ab.abc.".repeat(MET);
         for (end, expected) in [
             (&b""[..], &[0, 1][..]),
             (b"abcd", &[0, 1, 2]),
