@@ -319,6 +319,7 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        self.space.state.values.forget_large();
         let Space { state, groups, body, .. } = &*self.space;
         if state.space() + groups.space() + body.capacity() <= LEFT {
             self.rules.spares.give(std::mem::take(&mut self.space));

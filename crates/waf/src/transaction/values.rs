@@ -29,8 +29,7 @@ const UNKNOWN: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Values {
-    bytes: Vec<u8>,
-    spans: Vec<Span>,
+    texts: Texts,
     by_bytes: HashTable<u32>,
     hasher: DefaultHashBuilder,
     /// The bytes that each has.
@@ -45,17 +44,28 @@ pub(crate) struct Values {
     is_gated: Vec<bool>,
 }
 
+/// The bytes of all values.
+#[derive(Debug, Clone, Default)]
+struct Texts {
+    /// Of those that are small, behind each other.
+    bytes: Vec<u8>,
+    large: Vec<Vec<u8>>,
+    spans: Vec<Span>,
+    /// Bytes of all.
+    size: usize,
+}
+
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
+enum Span {
+    Small(usize, usize),
+    /// Its place among the large ones.
+    Large(usize),
 }
 
 impl Values {
     /// Begins anew, for a rule set with so many transformations, in the space that it has.
     pub(crate) fn begin(&mut self, transformations: usize) {
-        self.bytes.clear();
-        self.spans.clear();
+        self.texts.clear();
         self.by_bytes.clear();
         self.present.clear();
         self.twins.clear();
@@ -67,40 +77,46 @@ impl Values {
         debug_assert_eq!((empty, zero), (ValueId::EMPTY, ValueId::ZERO));
     }
 
+    /// Forgets all values, and the space of those that few transactions have.
+    pub(crate) fn forget_large(&mut self) {
+        self.texts.clear();
+    }
+
     /// Bytes that it holds.
     pub(crate) fn space(&self) -> usize {
-        self.bytes.capacity()
+        self.texts.space()
             + self.transformed.capacity() * size_of::<u32>()
             + self.candidates.capacity() * size_of::<Block>()
-            + self.spans.capacity() * (size_of::<Span>() + size_of::<ByteSet>())
+            + self.present.capacity() * size_of::<ByteSet>()
     }
 
     /// The id of a byte string, which is kept if it is new.
     pub(crate) fn intern(&mut self, bytes: &[u8]) -> ValueId {
-        let hash = self.hasher.hash_one(bytes);
-        let found = self.by_bytes.find(hash, |id| self.of(*id) == bytes).copied();
+        self.keep(Cow::Borrowed(bytes))
+    }
+
+    /// The same of bytes that need not be copied if they are owned.
+    pub(crate) fn keep(&mut self, bytes: Cow<'_, [u8]>) -> ValueId {
+        let hash = self.hasher.hash_one(&*bytes);
+        let found = self.by_bytes.find(hash, |id| *self.texts.of(*id) == *bytes).copied();
         if let Some(id) = found {
             return ValueId(id);
         }
-        // Far below u32::MAX: every value has at least a byte of a bounded body, head or rule.
-        let id = self.spans.len() as u32;
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        self.spans.push(Span { start, end: self.bytes.len() });
-        self.present.push(ByteSet::in_text(bytes));
+        self.present.push(ByteSet::in_text(&bytes));
+        let id = self.texts.push(bytes);
         self.twins.push(id);
-        let Self { by_bytes, hasher, bytes, spans, .. } = self;
-        by_bytes.insert_unique(hash, id, |id| hasher.hash_one(slice(bytes, spans, *id)));
+        let Self { by_bytes, hasher, texts, .. } = self;
+        by_bytes.insert_unique(hash, id, |id| hasher.hash_one(texts.of(*id)));
         ValueId(id)
     }
 
     pub(crate) fn bytes(&self, id: ValueId) -> &[u8] {
-        self.of(id.0)
+        self.texts.of(id.0)
     }
 
     /// How many bytes all values have together.
     pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
+        self.texts.size
     }
 
     /// What a chain of transformations makes of a value.
@@ -124,7 +140,7 @@ impl Values {
         }
         let result = match step.transformation.apply(self.bytes(id)) {
             Cow::Borrowed(_) => id,
-            Cow::Owned(changed) => self.intern(&changed),
+            Cow::Owned(changed) => self.keep(Cow::Owned(changed)),
         };
         if let Some(known) = self.transformed.get_mut(place) {
             *known = result.0;
@@ -141,8 +157,9 @@ impl Values {
     pub(crate) fn candidates(&mut self, id: ValueId, gate: &Gate) -> &[Block] {
         let (blocks, index) = (gate.blocks(), id.index());
         if self.is_gated.len() <= index {
-            self.is_gated.resize(self.spans.len(), false);
-            self.candidates.resize(self.spans.len() * blocks, [0; 8]);
+            let count = self.texts.spans.len();
+            self.is_gated.resize(count, false);
+            self.candidates.resize(count * blocks, [0; 8]);
         }
         let row = index * blocks..(index + 1) * blocks;
         if self.is_gated.get(index) == Some(&false) {
@@ -164,9 +181,9 @@ impl Values {
             let twin = before.get(start..start + gate.blocks()).unwrap_or_default();
             gate.of_twin(twin, candidates);
         } else {
-            gate.of_literals(slice(&self.bytes, &self.spans, index as u32), candidates);
+            gate.of_literals(self.texts.of(index as u32), candidates);
         }
-        gate.of_length(slice(&self.bytes, &self.spans, index as u32).len(), candidates);
+        gate.of_length(self.texts.of(index as u32).len(), candidates);
         if let Some(is_gated) = self.is_gated.get_mut(index) {
             *is_gated = true;
         }
@@ -176,15 +193,46 @@ impl Values {
     pub(crate) fn present(&self, id: ValueId) -> ByteSet {
         self.present.get(id.index()).copied().unwrap_or_default()
     }
-
-    fn of(&self, id: u32) -> &[u8] {
-        slice(&self.bytes, &self.spans, id)
-    }
 }
 
-fn slice<'a>(bytes: &'a [u8], spans: &[Span], id: u32) -> &'a [u8] {
-    let span = spans.get(id as usize);
-    span.and_then(|span| bytes.get(span.start..span.end)).unwrap_or_default()
+impl Texts {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.large.clear();
+        self.spans.clear();
+        self.size = 0;
+    }
+
+    /// The id of a text that is put behind all others.
+    fn push(&mut self, text: Cow<'_, [u8]>) -> u32 {
+        // Far below u32::MAX: every value has at least a byte of a bounded body, head or rule.
+        let id = self.spans.len() as u32;
+        self.size += text.len();
+        let span = if text.len() < LARGE {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(&text);
+            Span::Small(start, self.bytes.len())
+        } else {
+            self.large.push(text.into_owned());
+            Span::Large(self.large.len() - 1)
+        };
+        self.spans.push(span);
+        id
+    }
+
+    fn of(&self, id: u32) -> &[u8] {
+        match self.spans.get(id as usize) {
+            Some(Span::Small(start, end)) => self.bytes.get(*start..*end).unwrap_or_default(),
+            Some(Span::Large(index)) => self.large.get(*index).map_or(&[][..], Vec::as_slice),
+            None => &[],
+        }
+    }
+
+    /// Bytes that it holds.
+    fn space(&self) -> usize {
+        let large: usize = self.large.iter().map(Vec::capacity).sum();
+        self.bytes.capacity() + large + self.spans.capacity() * size_of::<Span>()
+    }
 }
 
 #[cfg(test)]
@@ -202,6 +250,10 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(values.bytes(b), b"b");
         assert_eq!(values.intern(b""), ValueId::EMPTY);
+        let (large, size) = (vec![b'a'; LARGE], values.size());
+        let id = values.intern(&large);
+        assert_eq!((values.intern(&large), values.bytes(id)), (id, large.as_slice()));
+        assert_eq!(values.size(), size + LARGE);
         for number in 0..5000 {
             values.intern(format!("value {number}").as_bytes());
         }
