@@ -10,6 +10,10 @@ const TEXTS: usize = 4_096;
 const PRODUCT: usize = 128;
 /// Texts of one set of bytes.
 const CLASS: usize = 12;
+/// Sets of bytes that are kept.
+const SETS: usize = 6;
+/// Nearly all values have a byte of a larger set.
+const COMMON: u32 = 128;
 /// Bytes of one text; what is longer is cut.
 const LENGTH: usize = 24;
 
@@ -19,24 +23,34 @@ pub(crate) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     (texts.shortest() >= 2).then_some(texts.0)
 }
 
-/// Bytes one of which a matching value has.
-pub(crate) fn required_byte(hir: &Hir) -> Option<ByteSet> {
+/// Sets of bytes, of each of which a matching value has one; the rarest first.
+pub(crate) fn required_bytes(hir: &Hir) -> Vec<ByteSet> {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => None,
+        HirKind::Empty | HirKind::Look(_) => Vec::new(),
         HirKind::Literal(literal) => {
-            literal.0.iter().map(|byte| ByteSet::of(&[*byte])).min_by_key(|set| frequency(*set))
+            rarest(literal.0.iter().map(|byte| ByteSet::of(&[*byte])).collect())
         }
-        HirKind::Class(class) => ByteSet::of_class(class),
-        HirKind::Repetition(Repetition { min: 0, .. }) => None,
-        HirKind::Repetition(repetition) => required_byte(&repetition.sub),
-        HirKind::Capture(capture) => required_byte(&capture.sub),
-        HirKind::Concat(subs) => {
-            subs.iter().filter_map(required_byte).min_by_key(|set| frequency(*set))
-        }
+        HirKind::Class(class) => rarest(ByteSet::of_class(class).into_iter().collect()),
+        HirKind::Repetition(Repetition { min: 0, .. }) => Vec::new(),
+        HirKind::Repetition(repetition) => required_bytes(&repetition.sub),
+        HirKind::Capture(capture) => required_bytes(&capture.sub),
+        HirKind::Concat(subs) => rarest(subs.iter().flat_map(required_bytes).collect()),
         HirKind::Alternation(subs) => {
-            subs.iter().try_fold(ByteSet::EMPTY, |all, sub| Some(all.or(required_byte(sub)?)))
+            let either = |all: Vec<ByteSet>, sub: Vec<ByteSet>| {
+                all.into_iter().zip(sub).map(|(all, sub)| all.or(sub)).collect()
+            };
+            rarest(subs.iter().map(required_bytes).reduce(either).unwrap_or_default())
         }
     }
+}
+
+/// Some of the sets, those that values seldom have a byte of.
+fn rarest(mut sets: Vec<ByteSet>) -> Vec<ByteSet> {
+    sets.sort_by_key(|set| (frequency(*set), set.words()));
+    sets.dedup();
+    sets.retain(|set| set.len() <= COMMON);
+    sets.truncate(SETS);
+    sets
 }
 
 /// How often values have a byte of a set, roughly: letters and digits more often than the rest.

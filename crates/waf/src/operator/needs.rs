@@ -12,6 +12,8 @@ pub(crate) struct Needs {
     pub(crate) literals: Option<Vec<Vec<u8>>>,
     /// It has at least one of these bytes.
     pub(crate) bytes: Option<[u64; 4]>,
+    /// It has at least one byte of each of these.
+    pub(crate) each: Vec<ByteSet>,
     /// It is at least as long.
     pub(crate) min_len: usize,
 }
@@ -23,9 +25,11 @@ impl Needs {
     }
 
     pub(crate) fn of_pattern(hir: &Hir) -> Self {
+        let each = literals::required_bytes(hir);
         Self {
             literals: literals::required(hir),
-            bytes: literals::required_byte(hir).map(ByteSet::words),
+            bytes: each.first().copied().map(ByteSet::words),
+            each,
             min_len: hir.properties().minimum_len().unwrap_or(0),
         }
     }
@@ -41,12 +45,13 @@ impl Needs {
         Self {
             literals: (min_len >= 2).then_some(literals),
             bytes: first.map(|set| set.fold().words()),
+            each: Vec::new(),
             min_len,
         }
     }
 
     pub(crate) fn byte_of(set: ByteSet) -> Self {
-        Self { literals: None, bytes: Some(set.words()), min_len: 1 }
+        Self { bytes: Some(set.words()), min_len: 1, ..Self::default() }
     }
 
     /// Whether `value` has all of it: what a gate must let through. O(literals · value).
@@ -55,6 +60,7 @@ impl Needs {
         let has = |literal: &Vec<u8>| memchr::memmem::find(&lower, literal).is_some();
         value.len() >= self.min_len
             && self.bytes.is_none_or(|words| ByteSet::from_words(words).any(value))
+            && self.each.iter().all(|set| set.any(value))
             && self.literals.as_ref().is_none_or(|literals| literals.iter().any(has))
     }
 }

@@ -116,10 +116,12 @@ impl<'a> Compiler<'a> {
             Some(template) => Some(Text::new(template, &mut self.names)?),
             None => None,
         };
+        let needs = operator.needs();
         let mut compiled = Condition {
             targets: Targets::new(&condition.targets, &mut self.names)?,
             group: None,
-            gated: self.needed.add(operator.needs()),
+            needed: needs.each.clone().into_boxed_slice(),
+            gated: self.needed.add(needs),
             number: None,
             count: None,
             operator,

@@ -189,6 +189,7 @@ mod tests {
             literals: (!literals.is_empty())
                 .then(|| literals.iter().map(|text| text.as_bytes().to_vec()).collect()),
             bytes: (!bytes.is_empty()).then(|| ByteSet::of(bytes).words()),
+            each: Vec::new(),
             min_len,
         };
         let mut needed = Needed::default();

@@ -221,6 +221,7 @@ impl RuleSet {
         for link in self.rules.iter_mut().flat_map(|rule| &mut rule.links) {
             if let Some(condition) = &mut link.condition {
                 (condition.gated, condition.group, condition.number) = (None, None, None);
+                condition.needed = Box::default();
             }
         }
         for instruction in self.phases.iter_mut().flatten() {

@@ -1,6 +1,6 @@
 //! A rule as it runs: what it looks at, how it judges, what it then does.
 
-use crate::operator::{Operator, Relation};
+use crate::operator::{ByteSet, Operator, Relation};
 use crate::parse::{Place, RuleId, Severity};
 use crate::rules::chain::ChainId;
 use crate::rules::effect::Effect;
@@ -68,6 +68,8 @@ pub(crate) struct Condition {
     pub(crate) group: Option<GroupId>,
     /// Its operator in the gate; None if any value may match.
     pub(crate) gated: Option<Gated>,
+    /// Of each of these sets a value has a byte, or its operator does not match.
+    pub(crate) needed: Box<[ByteSet]>,
     /// A comparison of one element of TX, in short.
     pub(crate) number: Option<Comparison>,
     /// A comparison of how many there are of an element, in short.
@@ -76,6 +78,13 @@ pub(crate) struct Condition {
     pub(crate) is_multi_match: bool,
     /// Whether TX:0 to TX:9 become what matched.
     pub(crate) captures: bool,
+}
+
+impl Condition {
+    /// Whether the operator may match a value that has these bytes.
+    pub(crate) fn may_match(&self, present: ByteSet) -> bool {
+        self.needed.iter().all(|set| set.meets(present))
+    }
 }
 
 /// `TX:name @ge 5`, without a value in between.

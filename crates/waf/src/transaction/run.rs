@@ -191,6 +191,8 @@ impl Run<'_> {
         let is_candidate = condition.gated.is_none_or(|gated| {
             is_candidate(self.state.values.candidates(item.value, &self.rules.gate), gated)
         });
+        let present = self.state.values.present(item.value);
+        let is_candidate = is_candidate && condition.may_match(present);
         if !is_candidate && !condition.is_negated || self.is_left_out(at, condition, item) {
             return false;
         }
