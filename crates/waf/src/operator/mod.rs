@@ -164,6 +164,11 @@ impl Operator {
         }
     }
 
+    /// Whether one pass over a value tells, a step or two for each byte.
+    pub(crate) fn is_scan(&self) -> bool {
+        matches!(&self.kind, Kind::Pattern(pattern) if !pattern.is_tried_out())
+    }
+
     /// What any value that matches has, before a negation.
     pub(crate) fn needs(&self) -> Needs {
         match &self.kind {

@@ -96,7 +96,6 @@ impl Pattern {
     }
 
     /// Whether no automaton says all of it.
-    #[cfg(test)]
     pub(crate) fn is_tried_out(&self) -> bool {
         self.tried.is_some()
     }

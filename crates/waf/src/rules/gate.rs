@@ -166,7 +166,7 @@ pub(crate) fn add_all(sum: &mut [Block], row: &[Block]) {
     }
 }
 
-fn insert(candidates: &mut [Block], gated: Gated) {
+pub(crate) fn insert(candidates: &mut [Block], gated: Gated) {
     let at = gated.0 as usize;
     if let Some(block) = candidates.get_mut(at / OPERATORS) {
         block[at % OPERATORS / 64] |= 1 << (at % 64);

@@ -5,10 +5,15 @@
 
 use hashbrown::HashMap;
 
+use crate::operator::ByteSet;
 use crate::parse::Variable;
 use crate::rules::chain::ChainId;
-use crate::rules::rule::Condition;
+use crate::rules::gate::Gated;
+use crate::rules::rule::{Condition, Rule};
 use crate::rules::target::{Element, Which};
+
+/// Expressions whose bytes are looked at before the gate is asked.
+const FEW: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupId(pub(crate) u32);
@@ -31,6 +36,20 @@ pub(crate) struct Source {
     pub(crate) plain: SourceId,
 }
 
+/// An expression that judges the values of a source.
+#[derive(Debug, Clone)]
+pub(crate) struct Expression {
+    pub(crate) gated: Gated,
+    /// Of each of these sets a value has a byte, or it does not match.
+    needed: Box<[ByteSet]>,
+}
+
+impl Expression {
+    pub(crate) fn may_match(&self, present: ByteSet) -> bool {
+        self.needed.iter().all(|set| set.meets(present))
+    }
+}
+
 /// Every group of a rule set, and what they have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
@@ -40,6 +59,8 @@ pub(crate) struct Grouping {
     pub(crate) elements: Vec<Element>,
     /// Of each element the sources.
     pub(crate) sources_of: Vec<Vec<SourceId>>,
+    /// Of each source the operators that judge it, if they are few: see [`Grouping::settle`].
+    pub(crate) few: Vec<Option<Box<[Expression]>>>,
     known: HashMap<Box<[SourceId]>, GroupId>,
     known_sources: HashMap<(ElementId, ChainId, bool), SourceId>,
     known_elements: HashMap<Vec<u8>, ElementId>,
@@ -68,6 +89,32 @@ impl Grouping {
     /// An element of which only the number is asked; None as above.
     pub(crate) fn counted(&mut self, element: &Element) -> Option<ElementId> {
         (!changes_within_a_phase(element.variable)).then(|| self.element(element))
+    }
+
+    /// Notes which sources are judged by a few expressions alone. Where the bytes of a value tell
+    /// that hardly any of them matches, the gate need not be asked, which looks for what all others
+    /// need as well.
+    pub(crate) fn settle(&mut self, rules: &[Rule]) {
+        let mut all: Vec<Option<Vec<Expression>>> = vec![Some(Vec::new()); self.sources.len()];
+        let links = rules.iter().flat_map(|rule| &rule.links);
+        for condition in links.filter_map(|link| link.condition.as_ref()) {
+            let group = condition.group.and_then(|group| self.groups.get(group.0 as usize));
+            let Some(gated) = condition.gated.filter(|_| !condition.is_negated) else { continue };
+            let sources = group.map_or(&[][..], |sources| sources).iter();
+            let known = sources.filter_map(|id| Some((*id, self.sources.get(id.0 as usize)?)));
+            // What a chain leaves as it is is judged for all chains at once.
+            for id in known.flat_map(|(id, source)| [id, source.plain]) {
+                let Some(place) = all.get_mut(id.0 as usize) else { continue };
+                match place {
+                    Some(few) if few.iter().any(|one| one.gated == gated) => {}
+                    Some(few) if few.len() < FEW && condition.operator.is_scan() => {
+                        few.push(Expression { gated, needed: condition.needed.clone() });
+                    }
+                    _ => *place = None,
+                }
+            }
+        }
+        self.few = all.into_iter().map(|few| few.map(Vec::into_boxed_slice)).collect();
     }
 
     fn source(&mut self, element: ElementId, chain: ChainId, is_each_step: bool) -> SourceId {

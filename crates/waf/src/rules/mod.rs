@@ -28,7 +28,7 @@ use crate::parse::{Fault, Faults, Files, Notice, OverLimit, Tree, Warning};
 pub(crate) use chain::{Chain, ChainId, Step};
 use compile::PHASES;
 pub(crate) use effect::{Change, Ctl, Effect, Key};
-pub(crate) use gate::{Block, Gate, add_all, contains as is_candidate};
+pub(crate) use gate::{Block, Gate, add_all, contains as is_candidate, insert as add_candidate};
 use group::Grouping;
 pub(crate) use group::{ElementId, GroupId, SourceId};
 pub use logs::Logs;
@@ -147,6 +147,7 @@ impl RuleSet {
             return Err(Faults(faults));
         }
         let gate = std::mem::take(&mut compiler.needed).build();
+        compiler.grouping.settle(&rules);
         let phases = phases.map(|of_phase: Vec<usize>| {
             let of_phase = of_phase.into_iter();
             of_phase.filter_map(|at| Some(Instruction::new(at, rules.get(at)?))).collect()

@@ -1,10 +1,14 @@
 //! The values of each group of conditions, gathered at most once while they stay the same.
 
 use crate::operator::ByteSet;
-use crate::rules::{Block, Chain, ElementId, GroupId, RuleSet, SourceId, add_all};
+use crate::rules::{Block, Chain, ElementId, GroupId, RuleSet, SourceId, add_all, add_candidate};
 use crate::transaction::collections::Item;
 use crate::transaction::resolve::{elements, version};
 use crate::transaction::state::State;
+use crate::transaction::values::{ValueId, Values};
+
+/// So many expressions take as long for a value as the gate does, or longer.
+const FEW: usize = 3;
 
 /// What was gathered.
 #[derive(Debug, Default)]
@@ -164,10 +168,10 @@ impl Groups {
         let chain = rules.chain(source.chain);
         let chain = chain.filter(|chain| chain.may_change(element.present));
         let found = match chain {
-            Some(chain) if source.is_each_step => self.each_step(chain, element, rules, state),
-            Some(chain) => self.transform(chain, element, rules, state),
+            Some(chain) if source.is_each_step => self.each_step(id, chain, element, rules, state),
+            Some(chain) => self.transform(id, chain, element, rules, state),
             None if source.plain != id => self.find(source.plain, rules, state),
-            None => self.judge(element.start, element.end, rules, state),
+            None => self.judge(id, element.start, element.end, rules, state),
         };
         if let Some(place) = self.sources.get_mut(id.0 as usize) {
             *place = Some(found);
@@ -198,6 +202,7 @@ impl Groups {
 
     fn transform(
         &mut self,
+        id: SourceId,
         chain: &Chain,
         element: Gathered,
         rules: &RuleSet,
@@ -209,16 +214,23 @@ impl Groups {
             let value = state.values.transform(item.value, chain);
             self.items.push(Item { value, ..item });
         }
-        self.judge(start as u32, self.items.len() as u32, rules, state)
+        self.judge(id, start as u32, self.items.len() as u32, rules, state)
     }
 
-    /// What one of the items from `start` to `end` may match.
-    fn judge(&mut self, start: u32, end: u32, rules: &RuleSet, state: &mut State) -> Source {
+    /// What one of the items of a source from `start` to `end` may match.
+    fn judge(
+        &mut self,
+        id: SourceId,
+        start: u32,
+        end: u32,
+        rules: &RuleSet,
+        state: &mut State,
+    ) -> Source {
         let row = self.candidates.len();
         self.candidates.resize(row + rules.gate.blocks(), [0; 8]);
         let union = self.candidates.get_mut(row..).unwrap_or_default();
         for item in self.items.get(start as usize..end as usize).unwrap_or_default() {
-            add_all(union, state.values.candidates(item.value, &rules.gate));
+            add_candidates(union, id, item.value, rules, &mut state.values);
         }
         Source { start, end, row: row as u32 }
     }
@@ -226,12 +238,13 @@ impl Groups {
     /// The same with all that stands between the item and its last transformation.
     fn each_step(
         &mut self,
+        id: SourceId,
         chain: &Chain,
         element: Gathered,
         rules: &RuleSet,
         state: &mut State,
     ) -> Source {
-        let found = self.judge(element.start, element.end, rules, state);
+        let found = self.judge(id, element.start, element.end, rules, state);
         let union = self.candidates.get_mut(found.row as usize..).unwrap_or_default();
         let items = self.items.get(element.start as usize..element.end as usize);
         for item in items.unwrap_or_default() {
@@ -240,10 +253,32 @@ impl Groups {
                 let changed = state.values.step(value, step);
                 if changed != value {
                     value = changed;
-                    add_all(union, state.values.candidates(value, &rules.gate));
+                    add_candidates(union, id, value, rules, &mut state.values);
                 }
             }
         }
         found
     }
+}
+
+/// Adds what a value of a source may match to the union of all.
+fn add_candidates(
+    union: &mut [Block],
+    id: SourceId,
+    value: ValueId,
+    rules: &RuleSet,
+    values: &mut Values,
+) {
+    if let Some(Some(few)) = rules.grouping.few.get(id.0 as usize)
+        && !values.is_gated(value)
+    {
+        let present = values.present(value);
+        let able = || few.iter().filter(|one| one.may_match(present));
+        let count = able().count();
+        if count == 0 || count < FEW && values.is_long(value) {
+            able().for_each(|one| add_candidate(union, one.gated));
+            return;
+        }
+    }
+    add_all(union, values.candidates(value, &rules.gate));
 }

@@ -188,11 +188,12 @@ impl Run<'_> {
     }
 
     fn judge(&mut self, at: At, condition: &Condition, item: Item) -> bool {
+        let values = &mut self.state.values;
         let is_candidate = condition.gated.is_none_or(|gated| {
-            is_candidate(self.state.values.candidates(item.value, &self.rules.gate), gated)
+            values.is_long(item.value) && !values.is_gated(item.value)
+                || is_candidate(values.candidates(item.value, &self.rules.gate), gated)
         });
-        let present = self.state.values.present(item.value);
-        let is_candidate = is_candidate && condition.may_match(present);
+        let is_candidate = is_candidate && condition.may_match(values.present(item.value));
         if !is_candidate && !condition.is_negated || self.is_left_out(at, condition, item) {
             return false;
         }
@@ -269,7 +270,7 @@ impl Run<'_> {
         for number in 0..CAPTURES {
             let group = captures.get(number, values.bytes(of)).map(<[u8]>::to_vec);
             if group.is_some() || captures.clears() {
-                let value = group.map(|bytes| TxValue::Text(values.intern(&bytes)));
+                let value = group.map(|bytes| TxValue::Text(values.keep(bytes.into())));
                 tx.set(Slot(number as u32), value);
             }
         }

@@ -19,6 +19,9 @@ const SCORES: [&str; 4] = [
     "blocking_outbound_anomaly_score",
     "inbound_anomaly_score_pl1",
 ];
+/// Stands in front of a value, up to 200 times.
+const FILLERS: [&str; 6] =
+    ["a word ", "Some-Text_0", "%20x%0a/", "<b>;\\", "../", "select 1 from sleep where "];
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 fn beside(name: &str) -> Option<PathBuf> {
@@ -106,6 +109,12 @@ impl Request {
                 None => &mut self.target,
             },
         };
+        // Long values are judged in other ways.
+        if dice.roll(3) == 0 {
+            let filler = FILLERS[dice.roll(FILLERS.len())].repeat(1 + dice.roll(200));
+            let at = text.iter().position(|byte| *byte == b'=').map_or(text.len(), |at| at + 1);
+            drop(text.splice(at..at, filler.bytes()));
+        }
         for _ in 0..=dice.roll(4) {
             let at = dice.roll(text.len() + 1);
             match dice.roll(4) {

@@ -24,6 +24,12 @@ impl ValueId {
     }
 }
 
+/// Bytes of a value that the gate takes as long for as a few expressions.
+const LONG: usize = 1 << 10;
+
+/// Bytes of a value that is not worth being copied behind others.
+const LARGE: usize = 4 << 10;
+
 /// Not transformed yet.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -151,6 +157,16 @@ impl Values {
             *twin = id.0;
         }
         result
+    }
+
+    /// Whether the gate takes as long for it as a few expressions.
+    pub(crate) fn is_long(&self, id: ValueId) -> bool {
+        self.texts.of(id.0).len() >= LONG
+    }
+
+    /// Whether the gate was asked which operators it may match.
+    pub(crate) fn is_gated(&self, id: ValueId) -> bool {
+        self.is_gated.get(id.index()) == Some(&true)
     }
 
     /// The operators that a value may match.
