@@ -196,11 +196,7 @@ fn processor(head: &RequestHead<'_>, state: &mut State) {
 
 /// The processor of a media type.
 pub(crate) fn processor_of(content_type: &[u8]) -> Option<BodyProcessor> {
-    // Servers end it at the first of these, right or wrong.
-    let ends = |byte: &u8| matches!(byte, b';' | b',') || byte.is_ascii_whitespace();
-    let mut words = content_type.trim_ascii_start().split(ends);
-    let essence = words.next().unwrap_or_default().to_ascii_lowercase();
-    Some(match essence.as_slice() {
+    Some(match essence(content_type).as_slice() {
         b"application/x-www-form-urlencoded" => BodyProcessor::UrlEncoded,
         b"multipart/form-data" => BodyProcessor::Multipart,
         b"application/json" | b"text/json" => BodyProcessor::Json,
@@ -209,6 +205,14 @@ pub(crate) fn processor_of(content_type: &[u8]) -> Option<BodyProcessor> {
         essence if essence.ends_with(b"+xml") => BodyProcessor::Xml,
         _ => return None,
     })
+}
+
+/// A media type in lower case, without its parameters.
+pub(crate) fn essence(content_type: &[u8]) -> Vec<u8> {
+    // Who reads it ends it at the first of these, right or wrong.
+    let ends = |byte: &u8| matches!(byte, b';' | b',') || byte.is_ascii_whitespace();
+    let mut words = content_type.trim_ascii_start().split(ends);
+    words.next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// A target without scheme and authority.
@@ -298,6 +302,20 @@ mod tests {
         ] {
             let found = origin_form(target.as_bytes());
             assert_eq!(String::from_utf8_lossy(found), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn media_types_lose_their_parameters() {
+        for (content_type, expected) in [
+            ("text/html", "text/html"),
+            (" Text/HTML ;charset=utf-8", "text/html"),
+            ("text/html charset=utf-8", "text/html"),
+            ("text/html,text/plain", "text/html"),
+            (";charset=utf-8", ""),
+        ] {
+            let found = essence(content_type.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&found), expected, "{content_type}");
         }
     }
 

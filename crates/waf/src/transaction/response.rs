@@ -3,6 +3,7 @@
 use crate::parse::{OverLimit, Variable};
 use crate::rules::Settings;
 use crate::transaction::body::Wanted;
+use crate::transaction::request::essence;
 use crate::transaction::state::State;
 
 /// The head of an answer, as the server sent it.
@@ -28,18 +29,17 @@ impl Outgoing {
         state.set(Variable::ResponseStatus, status.as_bytes());
         state.set(Variable::ResponseProtocol, head.protocol);
         state.set(Variable::StatusLine, &[head.protocol, status.as_bytes()].join(&b' '));
-        let mut essence = b"(null)".to_vec();
+        let mut media_type = b"(null)".to_vec();
         for (name, value) in head.headers {
             state.push(Variable::ResponseHeaders, name, value);
             if name.eq_ignore_ascii_case(b"content-type") {
                 state.set(Variable::ResponseContentType, value);
-                let end = memchr::memchr(b';', value).unwrap_or(value.len());
-                essence = value.get(..end).unwrap_or(value).trim_ascii().to_ascii_lowercase();
+                media_type = essence(value);
             } else if name.eq_ignore_ascii_case(b"content-length") {
                 state.set(Variable::ResponseContentLength, value);
             }
         }
-        self.is_inspected = settings.response_types.contains(&essence);
+        self.is_inspected = settings.response_types.contains(&media_type);
     }
 
     /// Whether the rules want to see the body: asked once the rules of the head have run.
