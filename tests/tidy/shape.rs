@@ -71,9 +71,15 @@ fn folder_of(path: &str) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
     match name {
         "mod.rs" | "lib.rs" | "main.rs" => folder.to_owned(),
-        _ if folder.ends_with("/tests") && folder.starts_with("crates/") => folder.to_owned(),
+        // Each file there is a binary of its own, and the root of its modules.
+        _ if is_of_binaries(folder) => folder.to_owned(),
         _ => path.trim_end_matches(".rs").to_owned(),
     }
+}
+
+fn is_of_binaries(folder: &str) -> bool {
+    folder.starts_with("crates/")
+        && ["/tests", "/benches", "/examples"].iter().any(|end| folder.ends_with(end))
 }
 
 pub(super) fn unreachable_files(house: &House) -> Vec<String> {
@@ -155,6 +161,25 @@ pub(super) fn empty_names(house: &House) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_files_that_no_module_leads_to() {
+        let check = |root: &str, shared: &str, expected: &[&str]| {
+            let house = House::of(&[(root, "mod shared;"), (shared, ""), ("src/lib.rs", "")]);
+            let expected: Vec<String> =
+                expected.iter().map(|path| format!("{path}:1: no `mod` leads here")).collect();
+            assert_eq!(unreachable_files(&house), expected, "{root}");
+        };
+        for kind in ["tests", "benches", "examples"] {
+            let file = format!("crates/a/{kind}/one.rs");
+            check(&file, &format!("crates/a/{kind}/shared/mod.rs"), &[]);
+            let lost = format!("crates/a/{kind}/one/shared.rs");
+            check(&file, &lost, &[&lost]);
+            check(&format!("crates/a/{kind}/one/main.rs"), &lost, &[]);
+        }
+        check("src/main.rs", "src/shared.rs", &[]);
+        check("src/main.rs", "src/main/shared.rs", &["src/main/shared.rs"]);
+    }
 
     #[test]
     fn finds_files_that_nothing_leads_to() {

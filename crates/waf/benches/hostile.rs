@@ -17,17 +17,17 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it found")]
 
+mod clock;
+mod core_rules;
+
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
-use tidegate_waf::parse::{Disk, Fault, Reader};
 use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
+
+use crate::clock::cpu;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -61,13 +61,8 @@ struct Cost {
 }
 
 fn main() -> ExitCode {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/crs-4.28.0");
-    let crs = std::env::var_os("TIDEGATE_CRS").map_or(beside, PathBuf::from);
-    if !crs.is_dir() {
-        println!("no CRS in {}: not run", crs.display());
-        return ExitCode::SUCCESS;
-    }
-    let rules = Arc::new(load(&crs));
+    let Some(crs) = core_rules::find() else { return ExitCode::SUCCESS };
+    let rules = Arc::new(core_rules::load(&crs, ""));
     let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let sizes = KIB.map(|kib| format!("{kib} KiB")).join(" | ");
     println!("| ns/byte | {sizes} | most steps | inspected | rules | verdict |");
@@ -178,22 +173,6 @@ fn times(rules: &Arc<RuleSet>, case: &Case, body: &[u8], times: usize) -> Cost {
     }
     cost.nanoseconds /= times as f64;
     cost
-}
-
-fn load(crs: &Path) -> RuleSet {
-    let skip = |fault: &Fault| fault.rule.is_some_and(|id| id.0 == 901_320);
-    let mut reader = Reader::new(&Disk, &skip);
-    let text = "SecRuleEngine On\nSecRequestBodyNoFilesLimit 131072\n\
-        Include crs-setup.conf.example\nInclude rules/*.conf\n";
-    reader.text(&crs.join("all.conf"), text.as_bytes());
-    let tree = reader.finish().unwrap_or_else(|faults| panic!("{faults}"));
-    RuleSet::compile(&tree, &Disk, &skip).unwrap_or_else(|faults| panic!("{faults}"))
-}
-
-/// What this thread has used.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn run(rules: &Arc<RuleSet>, case: &Case, body: &[u8]) -> Cost {
