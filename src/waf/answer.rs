@@ -80,9 +80,9 @@ impl Answer {
         judge: &mut Judge,
     ) -> Result<Step, Blocked> {
         let (holds, is_encoded) = (self.state == State::Holding, !self.codings.is_empty());
-        if let Some(share) = &mut self.share
-            && let Err(full) = share.grow(piece.len())
-        {
+        // What is held, and what the rules have of it.
+        let copies = usize::from(holds || is_encoded) + usize::from(!is_encoded);
+        if let Err(full) = self.count(copies * piece.len()) {
             if holds {
                 self.state = State::Done;
                 return Err(full);
@@ -115,7 +115,12 @@ impl Answer {
             // One byte more tells that there is more.
             let most = usize::try_from(profile.rules.answers().limit).unwrap_or(usize::MAX);
             let plain = decode::decode(&self.codings, &self.held, most.saturating_add(1));
-            judge.answer_body(&plain);
+            match self.count(plain.len()) {
+                Ok(()) => judge.answer_body(&plain),
+                Err(full) if was == State::Holding => return Err(full),
+                // Who only watches does with what there is.
+                Err(_) => {}
+            }
         }
         let judged = judge.answer_end();
         if was == State::Watching {
@@ -131,5 +136,10 @@ impl Answer {
             share.clear();
         }
         std::mem::take(&mut self.held).freeze()
+    }
+
+    /// So many bytes more are kept, if there is room for them.
+    fn count(&mut self, bytes: usize) -> Result<(), Blocked> {
+        self.share.as_mut().map_or(Ok(()), |share| share.grow(bytes))
     }
 }

@@ -339,9 +339,12 @@ impl Inspection {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-    use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
     use tidegate_waf::RuleSet;
     use tidegate_waf::parse::{NoFiles, Reader};
 
@@ -367,15 +370,25 @@ mod tests {
     /// The same with what is kept already.
     fn by_profile(mode: Mode, body: &str, memory: &Arc<Memory>) -> (Inspection, Step) {
         let body: Body = serde_yaml::from_str(body).expect("well-formed");
-        let mut reader = Reader::new(&NoFiles, &|_| false);
         let engine = if mode == Mode::Block { "On" } else { "DetectionOnly" };
-        let text = format!("{RULES}\nSecRuleEngine {engine}");
-        reader.text("rules".as_ref(), text.as_bytes());
+        let rules = format!("{RULES}\nSecRuleEngine {engine}");
+        let mut inspection = begun(Profile { mode, body, ..profile(&rules) });
+        let step = inspection.expect(Coming::Some, memory, Some(CLIENT.into())).expect("room");
+        (inspection, step)
+    }
+
+    fn profile(rules: &str) -> Profile {
+        let mut reader = Reader::new(&NoFiles, &|_| false);
+        reader.text("rules".as_ref(), rules.as_bytes());
         let tree = reader.finish().expect("rules");
         let rules = RuleSet::compile(&tree, &NoFiles, &|_| false).expect("rules");
-        let (rules, warnings) = (Arc::new(rules), Vec::new());
-        let (mode, responses, logs) = (Mode::Block, false, Logs::Silent);
-        let profile = Arc::new(Profile { mode, body, responses, logs, rules, warnings });
+        let (responses, logs) = (rules.answers().are_read, Logs::Silent);
+        let (rules, body, warnings) = (Arc::new(rules), Body::default(), Vec::new());
+        Profile { mode: Mode::Block, body, responses, logs, rules, warnings }
+    }
+
+    /// A good head is judged.
+    fn begun(profile: Profile) -> Inspection {
         let kind = HeaderValue::from_static("multipart/form-data; boundary=b");
         let host = HeaderValue::from_static("a.example");
         let fields = HeaderMap::from_iter([(header::CONTENT_TYPE, kind), (header::HOST, host)]);
@@ -390,10 +403,9 @@ mod tests {
             server: address,
             request_id: "1",
         };
-        let (mut inspection, verdict) = profile.inspect(&asked);
+        let (inspection, verdict) = Arc::new(profile).inspect(&asked);
         verdict.expect("a good head");
-        let step = inspection.expect(Coming::Some, memory, Some(CLIENT.into())).expect("room");
-        (inspection, step)
+        inspection
     }
 
     /// A form of fields and files, and what of it is said beside files.
@@ -609,6 +621,37 @@ mod tests {
             drop(inspection);
             drop(others);
             assert_eq!(memory.used(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_an_answer_counts_and_so_does_what_the_rules_have_of_it() {
+        const RULES: &str = "SecResponseBodyAccess On\n\
+            SecRule RESPONSE_BODY \"@contains attack\" \"id:7,phase:4,deny\"";
+        let plain = vec![b'x'; 10_000];
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&plain).expect("compressed");
+        let gzip = encoder.finish().expect("compressed");
+        for (coding, body, held, judged) in [
+            ("identity", &plain, 2 * plain.len(), 2 * plain.len()),
+            ("gzip", &gzip, gzip.len(), gzip.len() + plain.len()),
+        ] {
+            let memory = Arc::new(Memory::default());
+            let mut inspection = begun(profile(RULES));
+            inspection.expect(Coming::Nothing, &memory, None).expect("a good request");
+            let headers = HeaderMap::from_iter([
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/html")),
+                (header::CONTENT_ENCODING, HeaderValue::from_static(coding)),
+            ]);
+            let (status, version) = (StatusCode::OK, Version::HTTP_11);
+            let answered = Answered { status, version, headers: &headers, body: Coming::Some };
+            assert_eq!(inspection.answer_head(&answered), Ok(Step::Wait));
+            assert_eq!(inspection.answer_piece(body), Ok(Step::Wait));
+            assert_eq!(memory.used(), held, "{coding}");
+            inspection.answer_end().expect("a good answer");
+            assert_eq!(memory.used(), judged, "{coding}");
+            assert_eq!(inspection.answer_kept(), *body);
+            assert_eq!(memory.used(), 0, "{coding}");
         }
     }
 }
