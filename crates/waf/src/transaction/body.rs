@@ -45,8 +45,13 @@ impl Incoming {
 
     /// Prepares for a body of this media type and content coding.
     pub(crate) fn begin(&mut self, head: &RequestHead<'_>, settings: &Settings, state: &State) {
-        let limits =
-            Limits { files: settings.files, fields: settings.arguments, ..Limits::default() };
+        let limits = Limits::default();
+        let limits = Limits {
+            files: settings.files,
+            fields: settings.arguments,
+            parts: limits.parts.max(settings.arguments),
+            ..limits
+        };
         let mut types = head.values(b"content-type");
         let first = head.header(b"content-type").unwrap_or_default();
         let content_type = types.find(|value| processor_of(value).is_some()).unwrap_or(first);

@@ -86,6 +86,18 @@ fn numbers_in_lists_of_json_leave_room_for_what_is_said_beside_them() {
 }
 
 #[test]
+fn a_form_of_several_parts_may_have_as_many_fields_as_arguments_may_be() {
+    let part = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n";
+    let body = part.repeat(1_500) + "--b--\r\n";
+    let request = Request::post("multipart/form-data; boundary=b", body.as_bytes());
+    let fewer = "a body with more, longer or deeper parts than are inspected";
+    for (limit, expected) in [(1_500, "none"), (1_499, fewer)] {
+        let rules = format!("SecArgumentsLimit {limit}");
+        assert_eq!(tell(&rules, &request).refusal(), expected, "{limit}");
+    }
+}
+
+#[test]
 fn an_unknown_coding_hides_nothing_of_what_nobody_reads() {
     let rules = "SecRule REQBODY_ERROR \"!@eq 0\" \"id:1,phase:2,pass\"";
     for (media_type, expected) in [("application/x-protobuf", &[][..]), (FORM, &[1])] {
