@@ -75,6 +75,22 @@ async fn a_file_without_a_name_is_judged_as_a_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_not_hidden_by_the_type_of_other_parts() {
+    let parts = |head: &str| format!("--b\r\n{head}\r\n\r\nvalue\r\n--b--\r\n");
+    let of_form = parts("Content-Disposition: form-data; name=\"q\"");
+    for kind in ["mixed", "related", "x"] {
+        let fields = typed(&format!("multipart/{kind}; boundary=b"));
+        check(&[
+            (&fields, &of_form, 403),
+            (&fields, &of_form.replace(": form", ":\r\n form"), 403),
+            (&fields, &parts("Content-Type: application/json"), 200),
+        ])
+        .await;
+    }
+    check(&[(&typed("multipart/form-data; boundary=b"), &of_form, 200)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_charset_that_hides_a_form_is_refused() {
     // The same in EBCDIC, as code page 37 has it.
     let hidden = "q=%F1%40%A4%95%89%96%95";

@@ -10,7 +10,7 @@ use crate::transaction::{Connection, RequestHead, ResponseHead, Transaction, Ver
 /// Where the rules have their ids: nobody has reserved these.
 const IDS: std::ops::RangeInclusive<u32> = 7_100_000..=7_199_999;
 /// Rules that the gate lets run only for values with one of some texts in them.
-const BY_TEXT: usize = 91;
+const BY_TEXT: usize = 92;
 /// Rules that need one of some bytes.
 const BY_BYTE: [u32; 17] = [
     7_102_040, 7_102_050, 7_102_070, 7_104_080, 7_104_110, 7_105_080, 7_105_120, 7_106_010,
