@@ -171,6 +171,33 @@ fn a_masked_header_stays_out_of_later_matches() {
 }
 
 #[test]
+fn what_holds_a_masked_value_is_masked_whole() {
+    for (mask, target, name) in [
+        ("sanitiseRequestHeader:Cookie", "REQUEST_COOKIES", "REQUEST_COOKIES:sid"),
+        ("sanitiseRequestHeader:Cookie", "REQUEST_HEADERS:cookie", "REQUEST_HEADERS:cookie"),
+        ("sanitiseArg:card", "QUERY_STRING", "QUERY_STRING"),
+        ("sanitiseArg:card", "REQUEST_URI", "REQUEST_URI"),
+        ("sanitiseArg:card", "REQUEST_URI_RAW", "REQUEST_URI_RAW"),
+        ("sanitiseArg:card", "REQUEST_LINE", "REQUEST_LINE"),
+        ("sanitiseArg:card", "ARGS_GET", "ARGS_GET:card"),
+    ] {
+        for mask in [mask, "pass"] {
+            let rules = format!(
+                "SecAction \"id:1,phase:1,pass,nolog,noauditlog,{mask}\"
+                 SecRule {target} \"@contains 4711\" \"id:2,phase:1,pass,logdata:'%{{MATCHED_VAR}}'\""
+            );
+            let told = tell(&rules, &Request::get("/?card=4711").with("cookie", "sid=4711"));
+            let only = told.only_match();
+            let is_masked = mask != "pass";
+            assert_eq!(only.data == b"***", is_masked, "{mask} {target}");
+            let [hit] = only.hits.as_slice() else { panic!("{:?}", only.hits) };
+            assert_eq!((hit.is_masked, hit.value.is_empty()), (is_masked, is_masked), "{target}");
+            assert_eq!(hit.name.escape_ascii().to_string(), name);
+        }
+    }
+}
+
+#[test]
 fn a_mask_reaches_what_was_told_before() {
     let rules = r#"
         SecRule ARGS "@rx (hunter)" "id:1,phase:1,pass,capture,msg:'%{MATCHED_VAR}',logdata:'%{TX.1}'"

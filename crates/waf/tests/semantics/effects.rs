@@ -80,6 +80,14 @@ fn capture_fills_and_clears_the_groups() {
     "#;
     check(rules, "/?a=0123", &[2, 3, 4]);
     check(rules, "/?a=13", &[4]);
+    // A later match leaves nothing of an earlier one, an operator without groups all of it.
+    let again = "SecRule ARGS:b \"@rx (x)\" \"id:5,phase:1,pass,nolog,capture\"\n";
+    let other = "SecRule ARGS:b \"@contains x\" \"id:5,phase:1,pass,nolog,capture\"\n";
+    let rest = rules.split_once("nolog,capture\"\n").map_or("", |(_, rest)| rest);
+    let first = rules.strip_suffix(rest).unwrap_or(rules);
+    check(&format!("{first}{again}{rest}"), "/?a=0123&b=x", &[]);
+    check(&format!("{first}{again}{rest}"), "/?a=0123&b=y", &[2, 3, 4]);
+    check(&format!("{first}{other}{rest}"), "/?a=0123&b=x", &[3, 4]);
     // Without capture nothing is kept.
     check(&rules.replace(",capture", ""), "/?a=0123", &[]);
     for (operator, value) in
@@ -137,6 +145,8 @@ fn counters_add_subtract_and_are_unset() {
         ("setvar:tx.a=5,setvar:tx.a=-3", "2"),
         // As in ModSecurity 2: never below zero.
         ("setvar:tx.a=5,setvar:tx.a=-8", "0"),
+        ("setvar:tx.a=5,setvar:tx.b=-8,setvar:tx.c=-9,setvar:tx.a=+%{ARGS.x}", "6"),
+        ("setvar:tx.a=5,setvar:tx.a=+%{ARGS.less}", "0"),
         ("setvar:tx.a=+3", "3"),
         ("setvar:tx.a=text,setvar:tx.a=+3", "3"),
         ("setvar:tx.a=5x,setvar:tx.a=+3", "8"),
@@ -153,7 +163,7 @@ fn counters_add_subtract_and_are_unset() {
             "SecAction \"id:1,phase:1,pass,nolog,noauditlog,{changes}\"
              SecAction \"id:2,phase:1,pass,msg:'%{{tx.a}}'\""
         );
-        let told = tell(&rules, &Request::get("/?x=1"));
+        let told = tell(&rules, &Request::get("/?x=1&less=-8"));
         assert_eq!(told.only_match().message.escape_ascii().to_string(), shown, "{changes}");
     }
 }
@@ -240,4 +250,15 @@ fn no_more_of_a_long_value_is_written_than_is_told() {
     let short = tell(rules, &Request::get("/?a=x"));
     assert_eq!(short.only_match().message, b"a: x and more");
     assert_eq!(short.only_match().data, b"1: xARGS:a");
+}
+
+#[test]
+fn a_text_that_holds_itself_does_not_grow_without_a_bound() {
+    let rules = "SecRule ARGS \"@rx .\" \"id:1,phase:1,pass,nolog,\
+        setvar:'tx.x=%{tx.x}%{tx.x}some bytes',setvar:tx.n=+1\"";
+    let target = format!("/?{}", "a=b&".repeat(24));
+    let told = tell(rules, &Request::get(&target));
+    assert_eq!(told.refusal(), "values that become too large when they are decoded");
+    let grown = told.transaction.tx_number("n");
+    assert!(grown.is_some_and(|grown| (15..23).contains(&grown)), "{grown:?}");
 }

@@ -147,6 +147,73 @@ fn what_is_beyond_the_bounds_of_a_body_is_told() {
     }
     let three = Request::post(FORM, b"a=1").with("Content-Encoding", "gzip, gzip, gzip");
     assert_eq!(refusal(&three), expected);
+    // A server that does not look at the coding would read it.
+    let deep = json(513);
+    let uncoded = Request::post("application/json", deep.as_bytes());
+    assert_eq!(refusal(&uncoded.with("Content-Encoding", "gzip")), expected);
+    // Each name repeats those above it: a small body must not make large ones.
+    let named = |key: usize| format!("{{\"{}\":[{}0]}}", "k".repeat(key), "0,".repeat(99));
+    for (key, expected) in [(40, "none"), (4000, expected)] {
+        let named = named(key);
+        assert_eq!(refusal(&Request::post("application/json", named.as_bytes())), expected);
+    }
+}
+
+#[test]
+fn what_takes_too_much_work_is_told() {
+    let rule = |id: usize| format!("SecRule ARGS \"@rx a\" \"id:{id},phase:2,pass,nolog\"\n");
+    let body = "a=".to_owned() + &"a".repeat(100_000);
+    for (rules, expected) in
+        [(600, "none"), (800, "more work for rules than one request may cause")]
+    {
+        let written: String = (1..=rules).map(rule).collect();
+        let told = crate::exchange::tell(&written, &Request::post(FORM, body.as_bytes()));
+        assert_eq!(told.refusal(), expected, "{rules}");
+        let evaluated = told.transaction.evaluated_rules();
+        assert!(evaluated == rules || (600..700).contains(&evaluated), "{evaluated} of {rules}");
+    }
+}
+
+#[test]
+fn every_media_type_of_a_tree_is_read_as_one() {
+    for (media_type, processor) in [
+        ("application/json", "JSON"),
+        ("TEXT/JSON; charset=utf-8", "JSON"),
+        ("application/vnd.api+json", "JSON"),
+        ("application/xml", "XML"),
+        ("text/xml", "XML"),
+        ("application/soap+xml;action=a", "XML"),
+        ("text/plain", ""),
+    ] {
+        let rule =
+            format!("SecRule REQBODY_PROCESSOR \"@streq {processor}\" \"id:1,phase:1,pass\"");
+        check_request(&rule, &Request::post(media_type, b""), &[1]);
+    }
+}
+
+#[test]
+fn names_of_files_are_judged_as_every_server_reads_them() {
+    let part = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"good\"; \
+                filename*=UTF-8''at%74ack\r\n\r\nx\r\n--b--\r\n";
+    let rules = "SecRule FILES \"@contains attack\" \"id:1,phase:2,pass\"
+        SecRule FILES \"@streq good\" \"id:2,phase:2,pass\"";
+    let request = Request::post("multipart/form-data; boundary=b", part.as_bytes());
+    check_request(rules, &request, &[1, 2]);
+    let rule = "SecRule REQUEST_BASENAME \"@streq attack\" \"id:1,phase:1,pass\"";
+    for target in ["/a/attack", "/a\\attack", "/a%5cattack", "/a/b\\attack?c/d"] {
+        check_request(rule, &Request::get(target), &[1]);
+    }
+}
+
+#[test]
+fn what_is_not_escaped_right_in_a_query_or_a_form_is_known() {
+    let rule = "SecRule URLENCODED_ERROR \"@eq 1\" \"id:1,phase:2,pass\"";
+    for text in ["a=%", "a=%4", "a=%zz&b=1", "%=1"] {
+        check_request(rule, &Request::get(&format!("/?{text}")), &[1]);
+        check_request(rule, &Request::post(FORM, text.as_bytes()), &[1]);
+    }
+    check_request(rule, &Request::get("/?a=%41+b"), &[]);
+    check_request(rule, &Request::post(FORM, b"a=%41+b"), &[]);
 }
 
 #[test]

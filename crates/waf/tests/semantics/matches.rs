@@ -19,6 +19,13 @@ fn a_long_value_is_shown_where_it_matched() {
 }
 
 #[test]
+fn of_many_values_a_few_are_told() {
+    let rule = "SecRule ARGS \"@contains a\" \"id:1,phase:2,pass,log\"";
+    let told = tell(rule, &Request::get(&format!("/?{}", "q=a&".repeat(40))));
+    assert_eq!(told.only_match().hits.len(), 16);
+}
+
+#[test]
 fn a_match_tells_what_it_added_to_scores() {
     let rules = "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.n=5,setvar:tx.score=+1\"\n\
         SecRule ARGS \"@contains a\" \"id:2,phase:2,pass,log,chain\"\n\
