@@ -82,6 +82,23 @@ mod tests {
     }
 
     #[test]
+    fn the_package_of_debian_has_its_setup_and_own_rules_elsewhere() {
+        let package = Path::new("/usr/share/modsecurity-crs");
+        if !package.join("rules").is_dir() || !Path::new(DEBIAN).join(SETUP).is_file() {
+            eprintln!("no modsecurity-crs: not run");
+            return;
+        }
+        let found = CoreRules::find(package, None).unwrap();
+        assert_eq!(found.setup, Path::new(DEBIAN).join(SETUP));
+        let own = rules_in(Path::new(DEBIAN)).unwrap();
+        let own = own.iter().filter(|path| **path != found.setup);
+        assert!(own.clone().all(|path| found.rules.contains(path)), "{:?}", found.rules);
+        assert!(own.count() > 0 && !found.rules.contains(&found.setup));
+        let all = names(&found.rules);
+        assert!(all.is_sorted(), "{all:?}");
+    }
+
+    #[test]
     fn a_directory_without_rules_is_a_fault() {
         let dir = tempfile::tempdir().unwrap();
         let fault = |path: &Path| CoreRules::find(path, None).unwrap_err();

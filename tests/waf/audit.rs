@@ -204,3 +204,19 @@ routes: [{ upstream: app }]
     let lines = poll("a second line", || Some(lines(&edge)).filter(|all| all.len() == 2));
     assert_eq!(lines[1]["detected"], "body_over_inspect", "{}", lines[1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_rules_that_match_a_few_are_told() {
+    let rule = |id: u32| {
+        format!(
+            "SecRule ARGS \"@contains attack\" \"id:{id},phase:1,pass,log,msg:'one of many'\"\n"
+        )
+    };
+    let rules: String = (100..200).map(rule).collect();
+    let rules = format!("{rules}SecAction \"id:300,phase:1,deny,nolog\"\n");
+    let edge = noting("block", Some(&rules));
+    assert_eq!(get(&edge, "/?q=attack", "").await, 403);
+    let line = line(&edge);
+    let count = |key: &str| line[key].as_array().map(Vec::len);
+    assert_eq!((count("waf_rules"), count("waf_matches")), (Some(64), Some(16)), "{line}");
+}

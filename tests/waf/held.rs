@@ -229,3 +229,25 @@ async fn what_is_kept_of_one_client_is_bounded() {
     }
     assert!(edge.stop().iter().any(|record| record["refusal"] == "held_per_client"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_http_1_0_is_not_told_to_go_on() {
+    let origin = mirror().await;
+    let edge = before(&origin, "{}");
+    let head = "POST / HTTP/1.0\r\nhost: a.example\r\nexpect: 100-continue\r\ncontent-length: 4";
+    let answer = Client::ask(edge.addr(), format!("{head}\r\n\r\ngood")).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "good"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_held_may_be_no_larger_than_any_other() {
+    let origin = mirror().await;
+    let app = format!("{{ servers: ['{}'] }}", origin.addr);
+    let site = SITE.replace("limits: { body: 4MiB }", "limits: { body: 1KiB }");
+    let edge = start_site(&site, &[("app", &app)]);
+    for by in EVERY_WAY {
+        for (size, expected) in [(1024, 200), (1025, 413), (50_000, 413)] {
+            assert_eq!(status(&edge, by, &sized(size, "end")).await, expected, "{by:?} {size}");
+        }
+    }
+}

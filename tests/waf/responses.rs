@@ -527,7 +527,7 @@ async fn our_own_rules_know_answers_and_a_profile_their_score() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_not_looked_at_unless_a_profile_says_so() {
     let (_origin, app) =
-        telling(ok("secret").replace("\r\n", "\r\ncontent-type: text/html\r\n")).await;
+        telling(ok("secret").replacen("\r\n", "\r\ncontent-type: text/html\r\n", 1)).await;
     let profile = format!("{{ rules: {{ files: ['{ANSWERS}'] }} }}");
     let edge = Edge::start_with(JUDGING, &[("app", &app), ("profile", &profile), ("more", &"")]);
     for by in EVERY_CLIENT {
@@ -721,6 +721,9 @@ fn rules_that_could_not_judge_answers_are_a_fault() {
     let (code, said) = said_of("", &format!("{of_answers}SecResponseBodyAccess On\n"));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("SecResponseBodyAccess does nothing without"), "{said}");
+    let (code, said) = said_of("outbound_threshold: 5,", of_answers);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("outbound_threshold does nothing without"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -741,5 +744,90 @@ async fn a_core_rule_set_judges_answers() {
         let (_origin, app) = telling(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{page}")).await;
         let edge = judging(&app, &format!("{rules}{more}"), "");
         assert_eq!(get(&edge, By::Length, "/").await.status, status, "{more}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_of_text_is_judged() {
+    for (kind, status) in [
+        ("text/plain", 403),
+        ("Text/HTML; charset=utf-8", 403),
+        ("text/xml", 403),
+        ("application/xml", 403),
+        ("application/xhtml+xml", 403),
+        ("application/json", 403),
+        ("multipart/byteranges; boundary=b", 403),
+        ("application/octet-stream", 200),
+        ("text/css", 200),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: 6");
+        let (_origin, app) = telling(format!("{head}\r\n\r\nsecret")).await;
+        let edge = judging(&app, OWN, "");
+        assert_eq!(get(&edge, By::Length, "/").await.status, status, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_is_never_held_whatever_types_are_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = fs::read_to_string(ANSWERS).unwrap();
+    let path = dir.path().join("rules.conf");
+    fs::write(&path, format!("{rules}SecResponseBodyMimeType text/event-stream\n")).unwrap();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9\r\n\r\n";
+    let (origin, go_on) = halting(format!("{head}abc")).await;
+    let rules = format!("rules: {{ files: ['{}'] }}", path.display());
+    let edge = judging(&h1_app(&origin), &rules, "");
+    let mut client = Client::connect(edge.addr()).await;
+    client.send(request("/")).await;
+    assert_eq!(client.response_head().await.status, 200);
+    assert_eq!(client.take(3).await, b"abc");
+    go_on.send("secret").unwrap();
+    assert_eq!(client.take(6).await, b"secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_says_before_its_answer_is_not_judged_instead() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
+    for (word, status) in [("secret", 403), ("page", 200)] {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nx-app: 1\r\ncontent-length:";
+        let answer = format!("{hints}{head} {}\r\n\r\n{word}", word.len());
+        let (_origin, app) = telling(answer).await;
+        let edge = judging(&app, OWN, "");
+        let mut client = Client::connect(edge.addr()).await;
+        client.send(request("/")).await;
+        let mut answer = client.response_head().await;
+        if answer.status == 103 {
+            answer = client.response_head().await;
+        }
+        assert_eq!(answer.status, status, "{word}");
+        assert_eq!(answer.header("x-app"), (status == 200).then_some("1"), "{word}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_detected_of_a_request_is_told_before_what_is_of_its_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rules.conf");
+    let of_requests = "SecRule ARGS \"@contains attack\" \"id:10,phase:1,deny,log\"\n";
+    fs::write(&path, fs::read_to_string(ANSWERS).unwrap() + of_requests).unwrap();
+    let (_origin, app) =
+        telling(ok("secret").replacen("\r\n", "\r\ncontent-type: text/html\r\n", 1)).await;
+    let site = format!("log: {{ security: {{ to: '{{dir}}/security.log' }} }}\n{JUDGING}");
+    for (target, detected, rule) in
+        [("/?q=attack", "blocked", "10"), ("/?q=good", "answer_blocked", "40")]
+    {
+        let profile = format!(
+            "{{ mode: detect, responses: true, rules: {{ files: ['{}'] }} }}",
+            path.display()
+        );
+        let places: [(&str, &dyn Display); 3] =
+            [("app", &app), ("profile", &profile), ("more", &"")];
+        let edge = Edge::start_with(&site, &places);
+        assert_eq!(get(&edge, By::Length, target).await.status, 200);
+        let line: serde_json::Value = crate::support::poll("a line of the security log", || {
+            let text = fs::read_to_string(edge.dir().join("security.log")).ok()?;
+            text.lines().next().map(|line| serde_json::from_str(line).unwrap())
+        });
+        assert_eq!((&line["detected"], &line["rule"]), (&detected.into(), &rule.into()), "{line}");
     }
 }

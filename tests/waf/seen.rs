@@ -43,3 +43,27 @@ async fn rules_see_the_target_and_the_host_as_they_are_written() {
         assert_eq!(h2(&edge, url).await, expected, "{url}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_see_who_asks_and_not_the_proxy_between() {
+    let rules = r#"
+SecRule REMOTE_ADDR "@ipMatch 192.0.2.7" "id:20,phase:1,deny,chain"
+    SecRule REMOTE_PORT "@gt 0"
+SecRule SERVER_ADDR "!@ipMatch 127.0.0.1" "id:21,phase:1,deny"
+SecRule SERVER_PORT "@eq 0" "id:22,phase:1,deny"
+"#;
+    let dir = folder(&[("own.conf", rules)]);
+    let site = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+clients: { trusted_proxies: {proxies} }
+waf: { own: { rules: { files: ['{rules}'] } } }
+defaults: { waf: own }
+routes: [{ respond: {} }]
+";
+    let rules = dir.path().join("own.conf").display().to_string();
+    for (proxies, expected) in [("[127.0.0.0/8]", 403), ("[]", 200)] {
+        let edge = Edge::start_with(site, &[("proxies", &proxies), ("rules", &rules)]);
+        let head = "GET / HTTP/1.1\r\nhost: a.example\r\nx-forwarded-for: 192.0.2.7";
+        assert_eq!(h1(&edge, head).await, expected, "{proxies}");
+    }
+}
