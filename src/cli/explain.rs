@@ -5,6 +5,7 @@ mod curl;
 mod log_line;
 mod request;
 mod response;
+mod matched;
 mod court;
 mod told;
 

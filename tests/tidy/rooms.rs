@@ -17,7 +17,7 @@ const OPEN: [(&str, &str); 3] = [
 const ADAPTERS: [(&str, &str); 11] = [
     ("proxy/", "the conductor: pingora's hooks are its table of contents"),
     ("server.rs", "starts pingora's server"),
-    ("server/silence.rs", "its tests stop the clock of pingora's timeouts, too"),
+    ("server/silence/house.rs", "its tests stop the clock of pingora's timeouts, too"),
     ("listen/", "hands connections to pingora as sessions, and is one of its services"),
     ("balance/", "finds and checks servers by pingora's load-balancing traits"),
     ("upstream/mod.rs", "an upstream makes pingora's peers"),

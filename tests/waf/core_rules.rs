@@ -13,6 +13,8 @@ const DEBIAN: &str = "/usr/share/modsecurity-crs";
 const SQL_INJECTION: u32 = 942_100;
 /// And this one, which refuses by the score.
 const BY_SCORE: u32 = 949_110;
+/// The first of those that report what all others found.
+const REPORTS: u32 = 980_000;
 
 /// The directories of those that are here; of others it is told that they are not.
 fn sets() -> Vec<PathBuf> {
@@ -184,7 +186,9 @@ async fn a_core_rule_is_excluded_by_id_tag_target_and_path() {
         for record in edge.stop() {
             let expected: &[u32] =
                 if record["status"] == 403 { &[SQL_INJECTION, BY_SCORE] } else { &[] };
-            assert_eq!(rules_of(&record), expected, "{set:?} {record}");
+            let mut rules = rules_of(&record);
+            rules.retain(|rule| *rule < REPORTS);
+            assert_eq!(rules, expected, "{set:?} {record}");
         }
     }
 }

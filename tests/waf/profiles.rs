@@ -288,7 +288,7 @@ fn exclusions_that_do_nothing_or_are_too_many_are_faults_at_their_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_to_judge_is_refused_or_noted() {
-    let dir = folder(&[("own.conf", OWN)]);
+    let dir = folder(&[("own.conf", &format!("{OWN}SecArgumentsLimit 1000\n"))]);
     let target = format!("/?{}", "a&".repeat(1001));
     for (mode, expected) in [("block", 403), ("detect", 200)] {
         let profile = format!("{{ mode: {mode}, rules: {{ files: ['DIR/own.conf'] }} }}");
