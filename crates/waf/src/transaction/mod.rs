@@ -321,8 +321,9 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         self.space.state.values.forget_large();
         let Space { state, groups, body, .. } = &*self.space;
-        if state.space() + groups.space() + body.capacity() <= LEFT {
-            self.rules.spares.give(std::mem::take(&mut self.space));
+        let bytes = size_of::<Space>() + state.space() + groups.space() + body.capacity();
+        if bytes <= LEFT {
+            self.rules.spares.give(std::mem::take(&mut self.space), bytes);
         }
     }
 }
