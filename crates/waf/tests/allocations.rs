@@ -1,19 +1,34 @@
-//! How much memory one transaction takes beside the space that transactions leave to each other.
+//! How much memory rules take, and one transaction beside the space that transactions leave to each
+//! other.
 //!
 //! A transaction keeps its body once more while it comes in; all else is to stay within a few KiB,
 //! however large the rule set is.
 
 #![expect(unsafe_code, reason = "an allocator that counts has to be one")]
+#![expect(clippy::print_stdout, reason = "what was counted is told")]
+
+#[path = "../benches/core_rules/mod.rs"]
+mod core_rules;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
-use tidegate_waf::parse::{Disk, Fault, Reader};
-use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
+use tidegate_suite::case;
+use tidegate_suite::exchange::{Exchange, Headers};
+use tidegate_waf::{Connection, RequestHead, ResponseHead, RuleSet, Transaction, Verdict};
 
+/// What the Core Rule Set may hold once it is loaded, with nothing left of loading it.
+const LOADED: isize = 11 << 20;
+/// The same after ordinary requests in two threads, and after every test of it.
+const WARM: isize = 16 << 20;
+const HOT: isize = 32 << 20;
+const THREADS: usize = 2;
+/// So that every rule runs, and none ends a transaction.
+const ALL_RULES: &str = "SecRuleEngine DetectionOnly\nSecResponseBodyAccess On\nSecAction \
+    \"id:900005,phase:1,pass,nolog,t:none,setvar:tx.blocking_paranoia_level=4\"";
 /// What a transaction may hold at once beyond its body.
 const HELD: isize = 8 << 10;
 /// Transactions that come before the one that is counted, and leave their space to it.
@@ -79,14 +94,71 @@ struct Request {
 }
 
 #[test]
+fn a_rule_set_holds_no_more_than_is_promised() {
+    let (Some(crs), Some(_)) = (core_rules::find(), tidegate_suite::crs()) else { return };
+    let stages = case::read(&crs.join("tests/regression"));
+    COUNT.set(Count::default());
+    let rules = Arc::new(core_rules::load(&crs, ALL_RULES));
+    let Count { held: loaded, most, .. } = COUNT.replace(Count::default());
+    let work = || {
+        requests().iter().for_each(|request| run(&rules, request));
+        let ordinary = COUNT.get().held;
+        stages.iter().for_each(|stage| exchange(&rules, &stage.exchange));
+        (ordinary, COUNT.get().held)
+    };
+    let held: Vec<(isize, isize)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    let warm = loaded + held.iter().map(|(ordinary, _)| ordinary).sum::<isize>();
+    let hot = loaded + held.iter().map(|(_, all)| all).sum::<isize>();
+    println!(
+        "CRS: {} KiB, at most {} while it is loaded; {} after ordinary requests in {THREADS} \
+         threads, {} after {} tests",
+        loaded >> 10,
+        most >> 10,
+        warm >> 10,
+        hot >> 10,
+        stages.len()
+    );
+    assert!(loaded <= LOADED && warm <= WARM && hot <= HOT, "{loaded}, {warm}, {hot} bytes");
+}
+
+/// All phases of a request and its answer, which rules only look at.
+fn exchange(rules: &Arc<RuleSet>, exchange: &Exchange) {
+    let mut transaction = Transaction::new(Arc::clone(rules), &connection());
+    let headers = fields(&exchange.headers);
+    let head = transaction.request_head(&RequestHead {
+        method: &exchange.method,
+        target: &exchange.target,
+        protocol: &exchange.protocol,
+        headers: &headers,
+    });
+    transaction.request_body(&exchange.body);
+    let request = transaction.request_end();
+    let response = &exchange.response;
+    let headers = fields(&response.headers);
+    let (status, protocol) = (response.status, &b"HTTP/1.1"[..]);
+    let answer = transaction.response_head(&ResponseHead { status, protocol, headers: &headers });
+    transaction.response_body(&response.body);
+    let verdicts = [head, request, answer, transaction.response_end()];
+    assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Pass), "{verdicts:?}");
+    transaction.finish();
+}
+
+fn fields(headers: &Headers) -> Vec<(&[u8], &[u8])> {
+    headers.iter().map(|(name, value)| (&name[..], &value[..])).collect()
+}
+
+fn connection() -> Connection<'static> {
+    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Connection { client: address(40_000), server: address(80), id: b"1", time: 1_700_000_000 }
+}
+
+#[test]
 fn a_transaction_takes_little_beside_its_body() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/crs-4.28.0");
-    let crs = std::env::var_os("TIDEGATE_CRS").map_or(beside, PathBuf::from);
-    if !crs.is_dir() {
-        println!("no CRS in {}: not run", crs.display());
-        return;
-    }
-    let rules = Arc::new(load(&crs));
+    let Some(crs) = core_rules::find() else { return };
+    let rules = Arc::new(core_rules::load(&crs, ""));
     let mut faults = Vec::new();
     for request in requests() {
         for _ in 0..BEFORE {
@@ -108,20 +180,31 @@ fn a_transaction_takes_little_beside_its_body() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-fn load(crs: &Path) -> RuleSet {
-    let skip = |fault: &Fault| fault.rule.is_some_and(|id| id.0 == 901_320);
-    let mut reader = Reader::new(&Disk, &skip);
-    let text = "SecRuleEngine On\nSecRequestBodyNoFilesLimit 131072\n\
-        Include crs-setup.conf.example\nInclude rules/*.conf\n";
-    reader.text(&crs.join("all.conf"), text.as_bytes());
-    let tree = reader.finish().unwrap_or_else(|faults| panic!("{faults}"));
-    RuleSet::compile(&tree, &Disk, &skip).unwrap_or_else(|faults| panic!("{faults}"))
+#[test]
+fn transactions_that_wait_for_their_answers_find_space_however_many_they_are() {
+    const AT_ONCE: usize = 100;
+    let Some(crs) = core_rules::find() else { return };
+    let rules = Arc::new(core_rules::load(&crs, ""));
+    let requests = requests();
+    let request = requests.first().expect("one");
+    let begin_all = || {
+        COUNT.set(Count::default());
+        let all: Vec<_> = (0..AT_ONCE).map(|_| begin(&rules, request)).collect();
+        let held = COUNT.get().held / AT_ONCE as isize;
+        drop(all);
+        held
+    };
+    let held = [begin_all(), begin_all(), begin_all()];
+    println!("{held:?} bytes held for each of {AT_ONCE}, with what was left from the second on");
+    assert!(held[2] <= HELD, "{held:?}");
 }
 
 fn run(rules: &Arc<RuleSet>, request: &Request) {
-    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let connection =
-        Connection { client: address(40_000), server: address(80), id: b"1", time: 1_700_000_000 };
+    begin(rules, request).finish();
+}
+
+/// As far as its answer.
+fn begin(rules: &Arc<RuleSet>, request: &Request) -> Transaction {
     let length = request.body.len().to_string();
     let mut headers: Vec<(&[u8], &[u8])> = vec![
         (b"Host", b"www.example.com"),
@@ -140,13 +223,13 @@ fn run(rules: &Arc<RuleSet>, request: &Request) {
         protocol: b"HTTP/1.1",
         headers: &headers,
     };
-    let mut transaction = Transaction::new(Arc::clone(rules), &connection);
+    let mut transaction = Transaction::new(Arc::clone(rules), &connection());
     assert_eq!(transaction.request_head(&head), Verdict::Pass, "{}", request.name);
     for piece in request.body.chunks(8 << 10) {
         transaction.request_body(piece);
     }
     assert_eq!(transaction.request_end(), Verdict::Pass, "{}", request.name);
-    transaction.finish();
+    transaction
 }
 
 fn requests() -> Vec<Request> {

@@ -33,7 +33,7 @@ impl Known {
     /// Bytes that the expressions take, without what is needed to match them.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.patterns.values().map(|pattern| pattern.regex().memory_usage()).sum()
+        self.patterns.values().map(|pattern| pattern.automaton().bytes()).sum()
     }
 }
 

@@ -9,6 +9,7 @@ mod literals;
 mod needs;
 mod captures;
 mod backtrack;
+mod automaton;
 mod pattern;
 mod cache;
 mod text;

@@ -3,20 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use regex_automata::meta::{Config, Regex};
+use regex_automata::Input;
 use regex_automata::nfa::thompson::WhichCaptures;
-use regex_automata::{Input, MatchKind};
+use regex_automata::util::primitives::NonMaxUsize;
 
+use crate::operator::automaton::{Automaton, NFA_BYTES, TooLarge};
 use crate::operator::backtrack::{self, Program};
 use crate::operator::cache::Cache;
 use crate::operator::captures::SLOTS;
 use crate::operator::needs::Needs;
 use crate::operator::pcre;
-
-/// Bytes of one automaton; the largest of CRS 4.28 has less than a tenth.
-const NFA_BYTES: usize = 10 << 20;
-/// Bytes of states that are made while matching, for one pattern, thread and direction.
-const STATES_BYTES: usize = 1 << 20;
 
 /// Matches after the first that @rxGlobal looks for.
 const MATCHES: usize = 100;
@@ -45,7 +41,7 @@ pub(crate) enum Unmatchable {
 pub(crate) struct Pattern {
     number: usize,
     /// It matches wherever the pattern does. If that is to be tried out, it matches elsewhere, too.
-    regex: Regex,
+    automaton: Automaton,
     tried: Option<Program>,
     /// The group that is what matched.
     whole: usize,
@@ -71,28 +67,18 @@ impl Pattern {
             true => WhichCaptures::All,
             false => WhichCaptures::Implicit,
         };
-        let config = Config::new()
-            .match_kind(MatchKind::LeftmostFirst)
-            .utf8_empty(false)
-            .which_captures(which)
-            .nfa_size_limit(Some(NFA_BYTES))
-            .hybrid_cache_capacity(STATES_BYTES)
-            .dfa(false)
-            .onepass(false);
-        let regex = Regex::builder()
-            .configure(config)
-            .build_from_hir(&parsed.hir)
-            .map_err(|_| Unmatchable::TooLarge { limit: NFA_BYTES })?;
+        let automaton = Automaton::new(pattern, &parsed.hir, which)
+            .map_err(|TooLarge| Unmatchable::TooLarge { limit: NFA_BYTES })?;
         let whole = parsed.whole.map_or(0, |index| index as usize);
-        Ok(Self { number, regex, tried, whole, needs })
+        Ok(Self { number, automaton, tried, whole, needs })
     }
 
     pub(crate) fn number(&self) -> usize {
         self.number
     }
 
-    pub(crate) fn regex(&self) -> &Regex {
-        &self.regex
+    pub(crate) fn automaton(&self) -> &Automaton {
+        &self.automaton
     }
 
     /// Whether no automaton says all of it.
@@ -108,8 +94,9 @@ impl Pattern {
         if let Some(program) = &self.tried {
             return self.try_out(program, value, 0, cache).is_some();
         }
-        let input = Input::new(value).earliest(true);
-        cache.with(self, value.len(), |cache| self.regex.search_half_with(cache, &input).is_some())
+        cache.with(self, value.len(), |states, trials| {
+            self.automaton.is_match(value, states, trials)
+        })
     }
 
     /// The first match at `start` or later, up to its last group that took part.
@@ -123,16 +110,20 @@ impl Pattern {
             return self.try_out(program, value, start, cache);
         }
         let mut slots = [None; 2 * (SLOTS + 1)];
-        let wanted = (self.regex.group_info().slot_len()).min(slots.len());
+        let wanted = self.automaton.slots().min(slots.len());
         let slots = slots.get_mut(..wanted)?;
         let input = Input::new(value).range(start.min(value.len())..);
         let searched = value.len().saturating_sub(start);
-        cache.with(self, searched, |cache| self.regex.search_slots_with(cache, &input, slots))?;
-        Some(self.found(|group| {
-            let start = slots.get(2 * group).copied().flatten()?;
-            let end = slots.get(2 * group + 1).copied().flatten()?;
-            Some(start.get()..end.get())
-        }))
+        let is_found = cache.with(self, searched, |states, trials| {
+            self.automaton.find(&input, slots, states, trials)
+        });
+        is_found.then(|| {
+            self.found(|group| {
+                let start = slots.get(2 * group).copied().flatten()?;
+                let end = slots.get(2 * group + 1).copied().flatten()?;
+                Some(start.get()..end.get())
+            })
+        })
     }
 
     /// None also if that takes more steps than it may; the cache is told.
@@ -150,8 +141,11 @@ impl Pattern {
         let next = |start: usize| {
             let input = Input::new(value).range(start.min(value.len())..);
             let length = value.len().saturating_sub(start);
-            let found = cache.with(self, length, |cache| self.regex.search_with(cache, &input));
-            found.map(|found| found.start())
+            let mut slots = [None; 2];
+            let is_found = cache.with(self, length, |states, trials| {
+                self.automaton.find(&input, &mut slots, states, trials)
+            });
+            slots.first().copied().flatten().filter(|_| is_found).map(NonMaxUsize::get)
         };
         let attempt = backtrack::search(program, value, start, effort.steps, next);
         cache.took(attempt.steps, attempt.is_undecided);
