@@ -19,7 +19,9 @@ mod explanation;
 mod remedy;
 
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use http::{HeaderMap, StatusCode, Version};
 use tidegate_waf::{Logs, Overrun, RuleSet, Stock};
@@ -155,7 +157,11 @@ impl Profile {
     /// The profile; none where it is `off`.
     pub(crate) fn new(config: &Config, shelf: &mut Shelf) -> Result<Option<Profile>, Faults> {
         config.check()?;
-        let rules::Loaded { set, warnings } = rules::load(config, &mut shelf.0)?;
+        // With its thread goes the memory that loading needs besides: a dozen MiB that would
+        // else be kept for whatever that thread does next.
+        let load = || rules::load(config, &mut shelf.0);
+        let loaded = thread::scope(|scope| scope.spawn(load).join());
+        let rules::Loaded { set, warnings } = loaded.unwrap_or_else(|why| resume_unwind(why))?;
         let (mode, body, rules) = (config.mode, config.body, Arc::new(set));
         let (responses, logs) = (config.responses.0, rules.logs());
         let profile = Profile { mode, body, responses, logs, rules, warnings };
