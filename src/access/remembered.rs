@@ -12,17 +12,26 @@ use tokio::time::Instant;
 pub(super) type Tag = [u8; 32];
 
 /// Makes tags; those of another process are different ones.
-pub(super) struct Tagger(hmac::Key);
+///
+/// The first random number of a process takes 50 ms to gather: its key is made with the first tag,
+/// so that nobody waits for it who needs none.
+pub(super) struct Tagger(Key);
+
+#[expect(clippy::disallowed_types, reason = "it is of one tagger, and no global")]
+type Key = std::sync::OnceLock<hmac::Key>;
 
 impl Tagger {
     pub(super) fn new() -> Self {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        Tagger(key.expect("the system has random numbers"))
+        Tagger(Key::new())
     }
 
     /// The tag of several parts; other parts of the same bytes have another one.
     pub(super) fn tag(&self, parts: &[&[u8]]) -> Tag {
-        let mut context = hmac::Context::with_key(&self.0);
+        let key = self.0.get_or_init(|| {
+            let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+            key.expect("the system has random numbers")
+        });
+        let mut context = hmac::Context::with_key(key);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);

@@ -1,5 +1,7 @@
 //! A bad value of every key is refused: with its place, and what would be right.
 
+use std::thread;
+
 use super::*;
 use crate::conf::{HASH, KEYS};
 use crate::support::Authority;
@@ -14,14 +16,17 @@ const REST: [&str; 4] = [
     "defaults: { waf: off }",
 ];
 
-/// What `tidegate -t` says of a file with this line, in a folder.
-fn test(line: &str, folder: &Path) -> (i32, String) {
+/// Files that are tested at the same time, each by a process.
+const AT_ONCE: usize = 4;
+
+/// What `tidegate -t` says of a file of this name with this line, in a folder.
+fn test(line: &str, folder: &Path, name: &str) -> (i32, String) {
     let given = |section: &str| line.split(':').next() == section.split(':').next();
     let rest = REST.into_iter().filter(|section| !given(section));
     let text: String = [line].into_iter().chain(rest).map(|line| format!("{line}\n")).collect();
-    fs::write(folder.join("tidegate.yaml"), text).unwrap();
+    fs::write(folder.join(name), text).unwrap();
     let mut command = Command::new(BINARY);
-    command.args(["-c", "tidegate.yaml", "-t"]).current_dir(folder).env_remove("TIDEGATE_TOKEN");
+    command.args(["-c", name, "-t"]).current_dir(folder).env_remove("TIDEGATE_TOKEN");
     ran(&mut command)
 }
 
@@ -33,18 +38,30 @@ fn a_bad_value_of_every_key_is_refused_at_its_place() {
     fs::write(certs.dir().join("users"), format!("ann:{HASH}\nbob:$apr1$a$b\n")).unwrap();
     fs::write(certs.dir().join("good-users"), format!("ann:{HASH}\n")).unwrap();
     fs::write(certs.dir().join("keys.json"), KEYS).unwrap();
-    let mut wrong = Vec::new();
-    let mut count = 0;
-    for key in keys::read(keys::TABLE).unwrap() {
-        for Bad { yaml, said } in key.bad {
-            let found = test(yaml, certs.dir());
-            if found != (1, format!("tidegate.yaml:{said}\n")) {
-                wrong.push(format!("{yaml}\n  expected {said}\n  found    {found:?}"));
-            }
-            count += 1;
-        }
-    }
-    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+    let keys = keys::read(keys::TABLE).unwrap();
+    let all: Vec<Bad> = keys.into_iter().flat_map(|key| key.bad).collect();
+    let check = |name: &str, Bad { yaml, said }: &Bad| {
+        // Some name the file that they are in.
+        let [yaml, said] = [yaml, said].map(|text| text.replace("tidegate.yaml", name));
+        let found = test(&yaml, certs.dir(), name);
+        let is_right = found == (1, format!("{name}:{said}\n"));
+        (!is_right).then(|| format!("{yaml}\n  expected {said}\n  found    {found:?}"))
+    };
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let check = &check;
+        let all = &all;
+        let start = |index| {
+            scope.spawn(move || {
+                let name = format!("tidegate-{index}.yaml");
+                let part = all.iter().skip(index).step_by(AT_ONCE);
+                part.filter_map(|bad| check(&name, bad)).collect::<Vec<_>>()
+            })
+        };
+        let parts: Vec<_> = (0..AT_ONCE).map(start).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    });
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
     // The rest of the file is good without a bad line.
-    assert_eq!(test("log: {}", certs.dir()), (0, "tidegate.yaml: good\n".to_owned()));
+    let said = test("log: {}", certs.dir(), "tidegate.yaml");
+    assert_eq!(said, (0, "tidegate.yaml: good\n".to_owned()));
 }
