@@ -1,0 +1,16 @@
+//! Where answers are kept: memory in front of disks, both bounded.
+//!
+//! The store knows keys, bytes and metadata it does not look into. It knows no
+//! HTTP, reads no clock and starts no task: the caller says what time it is.
+//! A file uses only files named above it.
+
+mod clock;
+mod key;
+mod meta;
+mod labels;
+mod disk;
+
+pub use clock::Moment;
+pub use key::{Key, Seed};
+pub use labels::{Labels, tag};
+pub use meta::Meta;
