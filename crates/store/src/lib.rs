@@ -8,9 +8,11 @@ mod clock;
 mod key;
 mod meta;
 mod labels;
+mod purge;
 mod disk;
 
 pub use clock::Moment;
 pub use key::{Key, Seed};
 pub use labels::{Labels, tag};
 pub use meta::Meta;
+pub use purge::{Manner, PurgeFault, PurgeFigures, Target};
