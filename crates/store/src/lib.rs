@@ -9,6 +9,7 @@ mod key;
 mod meta;
 mod labels;
 mod purge;
+mod queue;
 mod disk;
 
 pub use clock::Moment;
