@@ -10,9 +10,11 @@ mod meta;
 mod labels;
 mod purge;
 mod queue;
+mod fill;
 mod disk;
 
 pub use clock::Moment;
+pub use fill::{Broken, FillFault};
 pub use key::{Key, Seed};
 pub use labels::{Labels, tag};
 pub use meta::Meta;
