@@ -11,11 +11,13 @@ mod labels;
 mod purge;
 mod queue;
 mod fill;
+mod memory;
 mod disk;
 
 pub use clock::Moment;
 pub use fill::{Broken, FillFault};
 pub use key::{Key, Seed};
 pub use labels::{Labels, tag};
+pub use memory::MemoryFigures;
 pub use meta::Meta;
 pub use purge::{Manner, PurgeFault, PurgeFigures, Target};
