@@ -13,6 +13,7 @@ mod queue;
 mod fill;
 mod memory;
 mod disk;
+mod store;
 
 pub use clock::Moment;
 pub use fill::{Broken, FillFault};
@@ -21,3 +22,4 @@ pub use labels::{Labels, tag};
 pub use memory::MemoryFigures;
 pub use meta::Meta;
 pub use purge::{Manner, PurgeFault, PurgeFigures, Target};
+pub use store::{Body, Figures, Fill, Found, Options, Start, Store, Stored, Tier, Validated};
