@@ -12,7 +12,7 @@ mod purge;
 mod queue;
 mod fill;
 mod memory;
-mod disk;
+pub mod disk;
 mod store;
 
 pub use clock::Moment;

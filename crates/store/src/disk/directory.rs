@@ -1,0 +1,289 @@
+//! The files of one disk: which generation is current, the segments by name, who may evict.
+//!
+//! ```text
+//! FORMAT                  what the generation was written by
+//! LOCK                    locked by the one process that evicts
+//! seg/<aa>/<name>         segments, see `name.rs`
+//! old-<store>/            a generation that cannot be read, until it is removed
+//! ```
+//! Everything is reached from descriptors of folders: a process whose generation was put aside
+//! keeps to it, and fails when it is gone, but never writes into another.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::fault::{Device, OpenFault};
+use super::file::File;
+use super::format::Format;
+use super::name::{Name, State};
+
+const SEGMENTS: &str = "seg";
+const OLD: &str = "old-";
+/// A format is shorter.
+const LONGEST_FORMAT: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Directory {
+    root: OwnedFd,
+    segments: OwnedFd,
+    device: Device,
+}
+
+/// While it lives no other process evicts from the directory.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// Locked; closing it gives up the lock.
+    _lock: OwnedFd,
+}
+
+impl Directory {
+    /// Opens what is there; starts a new generation if it was written by another format.
+    pub(crate) fn open(
+        path: &Path,
+        slice: u32,
+        device: Device,
+    ) -> Result<(Self, Format), OpenFault> {
+        std::fs::create_dir_all(path).map_err(|error| OpenFault::Io {
+            what: "making the directory",
+            errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        })?;
+        let root = folder(rustix::fs::CWD, path).map_err(OpenFault::io("opening the directory"))?;
+        let format = current(&root, slice).map_err(OpenFault::io("reading FORMAT"))?;
+        made(rustix::fs::mkdirat(&root, SEGMENTS, Mode::RWXU))
+            .map_err(OpenFault::io("making seg"))?;
+        let segments = folder(&root, SEGMENTS).map_err(OpenFault::io("opening seg"))?;
+        Ok((Self { root, segments, device }, format))
+    }
+
+    /// All segments, in no order.
+    pub(crate) fn list(&self) -> Result<Vec<(Name, State)>, Errno> {
+        let mut found = Vec::new();
+        for aa in names(&self.segments, FileType::Directory)? {
+            let files = match folder(&self.segments, aa.as_str()) {
+                Ok(fd) => names(&fd, FileType::RegularFile)?,
+                // Somebody put a file there, or took the folder away.
+                Err(Errno::NOTDIR | Errno::NOENT | Errno::LOOP) => continue,
+                Err(errno) => return Err(errno),
+            };
+            let named = files.iter().filter_map(|file| Name::parse(file));
+            found.extend(named.filter(|(name, _)| name.folder() == aa));
+        }
+        Ok(found)
+    }
+
+    /// A new file in state `New`, locked.
+    pub(crate) fn create(&self, name: &Name) -> Result<File, Errno> {
+        made(rustix::fs::mkdirat(&self.segments, name.folder(), Mode::RWXU))?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let fd = rustix::fs::openat(&self.segments, name.path(State::New), flags, mode)?;
+        let file = File::new(fd, self.device.clone());
+        if file.lock()? { Ok(file) } else { Err(Errno::AGAIN) }
+    }
+
+    pub(crate) fn open_segment(&self, name: &Name, state: State) -> Result<File, Errno> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = rustix::fs::openat(&self.segments, name.path(state), flags, Mode::empty())?;
+        Ok(File::new(fd, self.device.clone()))
+    }
+
+    pub(crate) fn rename(&self, name: &Name, from: State, to: State) -> Result<(), Errno> {
+        rustix::fs::renameat(&self.segments, name.path(from), &self.segments, name.path(to))
+    }
+
+    /// The bytes stay for those who have the file open.
+    pub(crate) fn remove(&self, name: &Name, state: State) -> Result<(), Errno> {
+        match rustix::fs::unlinkat(&self.segments, name.path(state), AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether the name still leads to this file.
+    pub(crate) fn leads_to(&self, name: &Name, state: State, file: &File) -> Result<bool, Errno> {
+        match rustix::fs::statat(&self.segments, name.path(state), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(stat.st_ino == file.inode()?),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// `None` while another process holds it.
+    pub(crate) fn lease(&self) -> Result<Option<Lease>, Errno> {
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.root, "LOCK", flags, Mode::RUSR | Mode::WUSR)?;
+        match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lease { _lock: fd })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Removes up to `limit` files of older generations; false when none is left.
+    pub(crate) fn remove_old(&self, limit: usize) -> Result<bool, Errno> {
+        let mut left = limit;
+        for old in names(&self.root, FileType::Directory)? {
+            if !old.starts_with(OLD) {
+                continue;
+            }
+            let generation = folder(&self.root, old.as_str())?;
+            for aa in names(&generation, FileType::Directory)? {
+                let files = folder(&generation, aa.as_str())?;
+                for file in names(&files, FileType::RegularFile)? {
+                    if left == 0 {
+                        return Ok(true);
+                    }
+                    left -= 1;
+                    rustix::fs::unlinkat(&files, file, AtFlags::empty())?;
+                }
+                rustix::fs::unlinkat(&generation, aa, AtFlags::REMOVEDIR)?;
+            }
+            rustix::fs::unlinkat(&self.root, old, AtFlags::REMOVEDIR)?;
+        }
+        Ok(false)
+    }
+}
+
+/// What FORMAT says, or what it says from now on.
+fn current(root: &OwnedFd, slice: u32) -> Result<Format, Errno> {
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(root, "FORMAT", flags, Mode::RUSR | Mode::WUSR)?;
+    // Two processes that start at once agree on one. Each holds it for a few system calls.
+    rustix::fs::flock(&fd, FlockOperation::LockExclusive)?;
+    let file = File::new(fd, Device::default());
+    let mut text = vec![0; LONGEST_FORMAT];
+    let len = file.read_at(&mut text, 0)?;
+    text.truncate(len);
+    let known = std::str::from_utf8(&text).ok().and_then(Format::decode);
+    if let Some(format) = known.filter(|format| format.slice == slice) {
+        return Ok(format);
+    }
+    let format = Format::new(slice);
+    let aside = format!("{OLD}{:032x}", format.store);
+    match rustix::fs::renameat(root, SEGMENTS, root, aside) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    let text = format.encode();
+    file.write_at(text.as_bytes(), 0)?;
+    file.truncate(text.len() as u64)?;
+    file.sync()?;
+    Ok(format)
+}
+
+fn folder<P: rustix::path::Arg>(at: impl AsFd, path: P) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(at, path, flags, Mode::empty())
+}
+
+fn made(result: Result<(), Errno>) -> Result<(), Errno> {
+    match result {
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// What a folder has of one kind. File systems that do not tell the kind get the benefit.
+fn names(folder: &OwnedFd, kind: FileType) -> Result<Vec<String>, Errno> {
+    let mut found = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let fits = entry.file_type() == kind || entry.file_type() == FileType::Unknown;
+        match entry.file_name().to_str() {
+            Ok(name) if fits && name != "." && name != ".." => found.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name::Queue;
+    use super::*;
+
+    fn open(path: &Path, slice: u32) -> (Directory, Format) {
+        Directory::open(path, slice, Device::default()).unwrap()
+    }
+
+    fn name(seq: u64) -> Name {
+        Name { seq, writer: 5, queue: Queue::Small }
+    }
+
+    #[test]
+    fn a_directory_that_is_opened_again_is_of_the_same_generation() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a/b");
+        let (directory, first) = open(&path, 7);
+        directory.create(&name(300)).unwrap();
+        directory.rename(&name(300), State::New, State::Open).unwrap();
+        let (again, second) = open(&path, 7);
+        assert!(first == second);
+        assert_eq!(again.list().unwrap(), [(name(300), State::Open)]);
+    }
+
+    #[test]
+    fn another_format_starts_a_new_generation_and_removes_the_old_one() {
+        let home = tempfile::tempdir().unwrap();
+        let changes: [&dyn Fn(&Path); 3] =
+            [&|_| {}, &|path| std::fs::write(path, "tidegate store 0\n").unwrap(), &|path| {
+                std::fs::write(path, "").unwrap()
+            }];
+        for (n, change) in changes.iter().enumerate() {
+            let (directory, first) = open(home.path(), n as u32);
+            for seq in 0..5 {
+                directory.create(&name(seq)).unwrap();
+            }
+            change(&home.path().join("FORMAT"));
+            let (again, second) = open(home.path(), n as u32 + 1);
+            assert!(first != second);
+            assert_eq!(again.list().unwrap(), []);
+            assert_eq!(directory.list().unwrap().len(), 5, "its own process still sees it");
+            assert!(again.remove_old(3).unwrap(), "more is left");
+            assert!(!again.remove_old(3).unwrap());
+            let left = std::fs::read_dir(home.path()).unwrap();
+            let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+            left.sort();
+            assert_eq!(left, ["FORMAT", "seg"]);
+            directory.create(&name(9)).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn one_process_at_a_time_has_the_lease() {
+        let home = tempfile::tempdir().unwrap();
+        let (one, _) = open(home.path(), 1);
+        let (two, _) = open(home.path(), 1);
+        let lease = one.lease().unwrap().unwrap();
+        assert!(two.lease().unwrap().is_none());
+        drop(lease);
+        assert!(two.lease().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_segment_is_locked_by_who_makes_it() {
+        let home = tempfile::tempdir().unwrap();
+        let (directory, _) = open(home.path(), 1);
+        let file = directory.create(&name(1)).unwrap();
+        let other = directory.open_segment(&name(1), State::New).unwrap();
+        assert!(!other.lock().unwrap());
+        drop(file);
+        assert!(other.lock().unwrap());
+        assert!(directory.leads_to(&name(1), State::New, &other).unwrap());
+        directory.remove(&name(1), State::New).unwrap();
+        assert!(!directory.leads_to(&name(1), State::New, &other).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_segment_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let (directory, _) = open(home.path(), 1);
+        std::fs::write(home.path().join("seg/stray"), "x").unwrap();
+        std::fs::create_dir(home.path().join("seg/zz")).unwrap();
+        std::fs::write(home.path().join("seg/zz/stray"), "x").unwrap();
+        assert_eq!(directory.list().unwrap(), []);
+    }
+}

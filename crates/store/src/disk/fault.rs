@@ -1,0 +1,124 @@
+//! What a disk does when something is wrong, and the device that tests can make fail.
+
+use rustix::io::Errno;
+
+/// Why a record could not be read. All are a miss to the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DiskFault {
+    /// The bytes are not those that were written; the record is dropped.
+    #[error("the record is damaged")]
+    Damaged,
+    /// More reads wait than may wait.
+    #[error("too many reads wait for the disk")]
+    Busy,
+    /// The disk failed, and is used no more.
+    #[error("the disk is out")]
+    Out,
+    #[error("the disk answered: {0}")]
+    Io(Errno),
+}
+
+/// Why a directory could not be opened as a disk.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFault {
+    #[error("{what}: {errno}")]
+    Io { what: &'static str, errno: Errno },
+    #[error("a capacity of {0} bytes is too small: it takes eight segments of 64 KiB")]
+    Small(u64),
+}
+
+impl OpenFault {
+    pub(crate) fn io(what: &'static str) -> impl FnOnce(Errno) -> Self {
+        move |errno| Self::Io { what, errno }
+    }
+}
+
+/// What an error of a write says about the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// No room: on the device, by a quota, or within the capacity.
+    Full,
+    /// The device or the directory is broken or gone.
+    Out,
+}
+
+impl From<Errno> for Trouble {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::Full,
+            _ => Self::Out,
+        }
+    }
+}
+
+/// The device below a directory. In tests it fails when told to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Device {
+    #[cfg(test)]
+    broken: std::sync::Arc<Broken>,
+}
+
+/// What is wrong with a device, in tests.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Broken {
+    pub(crate) reads: std::sync::atomic::AtomicI32,
+    pub(crate) writes: std::sync::atomic::AtomicI32,
+    /// Nothing is ever in memory already.
+    pub(crate) slow: std::sync::atomic::AtomicBool,
+}
+
+#[cfg(not(test))]
+impl Device {
+    pub(crate) fn reading(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    pub(crate) fn writing(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    pub(crate) fn slow(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+impl Device {
+    pub(crate) fn break_reads(&self, errno: Errno) {
+        self.broken.reads.store(errno.raw_os_error(), std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn break_writes(&self, errno: Errno) {
+        self.broken.writes.store(errno.raw_os_error(), std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn mend(&self) {
+        self.broken.reads.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.broken.writes.store(0, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn slow_down(&self) {
+        self.broken.slow.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn reading(&self) -> Result<(), Errno> {
+        fails(&self.broken.reads)
+    }
+
+    pub(crate) fn writing(&self) -> Result<(), Errno> {
+        fails(&self.broken.writes)
+    }
+
+    pub(crate) fn slow(&self) -> bool {
+        self.broken.slow.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+fn fails(errno: &std::sync::atomic::AtomicI32) -> Result<(), Errno> {
+    match errno.load(std::sync::atomic::Ordering::Relaxed) {
+        0 => Ok(()),
+        raw => Err(Errno::from_raw_os_error(raw)),
+    }
+}

@@ -1,0 +1,111 @@
+//! What a disk holds: the segments that can be read, the index into them, and how much of each
+//! segment the index still points to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::RwLock;
+
+use super::footer::Line;
+use super::index::{Index, Put};
+use super::record::Kind;
+use super::segment::Segment;
+use super::table::Spot;
+
+pub(crate) struct Holdings {
+    pub(crate) index: Index,
+    segments: RwLock<HashMap<u32, Arc<Segment>>>,
+    next: AtomicU32,
+}
+
+impl Holdings {
+    pub(crate) fn new() -> Self {
+        Self { index: Index::new(), segments: RwLock::default(), next: AtomicU32::new(0) }
+    }
+
+    /// A number that no segment of this process has had. One a segment, so it does not run out.
+    pub(crate) fn number(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, segment: Arc<Segment>) {
+        self.segments.write().insert(segment.id, segment);
+    }
+
+    /// Who reads from it goes on; the bytes go with the last of them.
+    pub(crate) fn drop_segment(&self, segment: &Segment) {
+        self.segments.write().remove(&segment.id);
+    }
+
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().values().cloned().collect()
+    }
+
+    /// Where an object is, which counts as a use of it.
+    pub(crate) fn find(&self, tag: u64) -> Option<(Arc<Segment>, Spot)> {
+        let spot = self.index.find(tag)?;
+        let segment = self.segments.read().get(&spot.segment)?.clone();
+        Some((segment, spot))
+    }
+
+    /// Where a record is, tombs too; not a use.
+    pub(crate) fn locate(&self, tag: u64) -> Option<(Arc<Segment>, Spot)> {
+        let spot = self.index.peek(tag)?;
+        let segment = self.segments.read().get(&spot.segment)?.clone();
+        Some((segment, spot))
+    }
+
+    /// Takes a record that is on the disk into account.
+    pub(crate) fn publish(&self, segment: &Segment, line: &Line) {
+        let spot = Spot {
+            tag: line.tag,
+            stamp: line.stamp,
+            segment: segment.id,
+            at: line.at,
+            len: line.len,
+            keep_until: line.keep_until,
+            frequency: 0,
+            tomb: line.kind == Kind::Tomb,
+            shadows: line.kind == Kind::Tomb,
+        };
+        match self.index.put(spot) {
+            Put::New => segment.gain(line.len),
+            Put::Older => {}
+            Put::Replaced(old) => {
+                segment.gain(line.len);
+                self.lose(&old);
+            }
+        }
+    }
+
+    /// Makes a tomb of an object if `which` says so; it has no record of its own yet.
+    pub(crate) fn entomb(&self, tag: u64, which: impl FnOnce(&Spot) -> bool) -> bool {
+        let entombed = self.index.entomb(tag, which);
+        if let Some(old) = entombed {
+            self.lose(&old);
+        }
+        entombed.is_some()
+    }
+
+    /// Points to the copy of a record, unless the key has a newer one by now.
+    pub(crate) fn relocate(&self, from: &Spot, segment: &Segment, line: &Line, frequency: u8) {
+        let to = Spot { segment: segment.id, at: line.at, len: line.len, frequency, ..*from };
+        if self.index.relocate(from, to) {
+            segment.gain(line.len);
+            self.lose(from);
+        }
+    }
+
+    pub(crate) fn forget(&self, spot: &Spot) {
+        if self.index.forget(spot) {
+            self.lose(spot);
+        }
+    }
+
+    fn lose(&self, spot: &Spot) {
+        if let Some(segment) = self.segments.read().get(&spot.segment) {
+            segment.lose(spot.len);
+        }
+    }
+}

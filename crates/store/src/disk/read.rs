@@ -1,0 +1,208 @@
+//! From an entry of the index to the bytes of an object: without waiting if they are in memory,
+//! by a thread of the pool if not. Whatever does not fit its checksum is dropped.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::clock::Moment;
+use crate::key::Key;
+use crate::labels::Labels;
+
+use super::fault::DiskFault;
+use super::figures::Health;
+use super::file::Prompt;
+use super::platter::Platter;
+use super::pool::Ask;
+use super::record::{BLOCK, HEADER, Head, Header, Kind, UNIT};
+use super::segment::Segment;
+use super::table::Spot;
+
+/// Records up to this are read whole at once, of longer ones the head.
+const SMALL: u64 = 16 * 1024;
+const HEAD: usize = 4 * 1024;
+/// So much of a record is asked of the kernel ahead of a reader that had to wait.
+const AHEAD: u64 = 1024 * 1024;
+
+/// Where an object is, if it is still what the index says.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) spot: Spot,
+}
+
+/// An object on a disk: its head in memory, its body to be read. It stays readable while it is
+/// held, also after it was evicted.
+pub struct Record {
+    platter: Arc<Platter>,
+    found: Found,
+    head: Head,
+    /// The first bytes of the record, from its header on.
+    front: Bytes,
+}
+
+impl Record {
+    /// When its fill, or its last validation, began.
+    pub fn created(&self) -> Moment {
+        self.head.header.created
+    }
+
+    pub fn keep_until(&self) -> Moment {
+        self.head.header.keep_until
+    }
+
+    pub fn meta(&self) -> &Bytes {
+        &self.head.meta
+    }
+
+    pub fn labels(&self) -> &Labels {
+        &self.head.labels
+    }
+
+    /// Bytes of the body.
+    pub fn body_len(&self) -> u64 {
+        self.head.header.body_len
+    }
+
+    /// These bytes of the body; what lies beyond its end is left out. They are all held in
+    /// memory, with up to 64 KiB before and after: who reads much asks for it in steps.
+    pub async fn read(&self, range: Range<u64>) -> Result<Bytes, DiskFault> {
+        let end = range.end.min(self.body_len());
+        if range.start >= end {
+            return Ok(Bytes::new());
+        }
+        let first = range.start / BLOCK as u64;
+        let from = first * BLOCK as u64;
+        let until = end.next_multiple_of(BLOCK as u64).min(self.body_len());
+        let bytes = self.blocks(from..until).await?;
+        // Both are within a body, which is at most 512 MiB.
+        if bytes.len() as u64 != until - from || !self.head.holds(first as usize, &bytes) {
+            return Err(self.platter.damaged(&self.found.spot));
+        }
+        Ok(bytes.slice((range.start - from) as usize..(end - from) as usize))
+    }
+
+    async fn blocks(&self, range: Range<u64>) -> Result<Bytes, DiskFault> {
+        let head = self.head.header.head_len() as u64;
+        let (from, until) = (head + range.start, head + range.end);
+        if until <= self.front.len() as u64 {
+            return Ok(self.front.slice(from as usize..until as usize));
+        }
+        let Found { segment, spot } = &self.found;
+        let at = u64::from(spot.at) * UNIT;
+        let rest = head + self.body_len() - until;
+        let bytes = self.platter.read(segment, at + from, (until - from) as usize, rest).await?;
+        Ok(bytes.into())
+    }
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("found", &self.found).field("head", &self.head).finish()
+    }
+}
+
+impl Platter {
+    /// Reads what an object needs before its body. `None`: it is another key's.
+    pub(crate) async fn load(
+        self: &Arc<Self>,
+        found: &Found,
+        key: &Key,
+    ) -> Result<Option<Record>, DiskFault> {
+        let Found { segment, spot } = found;
+        let at = u64::from(spot.at) * UNIT;
+        let len = u64::from(spot.len) * UNIT;
+        let first = if len <= SMALL { len as usize } else { HEAD };
+        let mut front = self.read(segment, at, first, 0).await?;
+        let Ok(header) = Header::decode(&front, segment.salt) else {
+            return Err(self.damaged(spot));
+        };
+        if header.hash as u64 != spot.tag || header.record_len() != len {
+            return Err(self.damaged(spot));
+        }
+        if header.kind != Kind::Object || header.hash != self.hash(key.bytes()) {
+            return Ok(None);
+        }
+        let head_len = header.head_len();
+        if let Some(missing) = head_len.checked_sub(front.len()).filter(|missing| *missing > 0) {
+            let more = self.read(segment, at + front.len() as u64, missing, 0).await?;
+            front.extend_from_slice(&more);
+        }
+        let front = Bytes::from(front);
+        let Ok(head) = Head::decode(header, &front) else {
+            return Err(self.damaged(spot));
+        };
+        if head.key != key.bytes() {
+            return Ok(None);
+        }
+        Ok(Some(Record { platter: self.clone(), found: found.clone(), head, front }))
+    }
+
+    /// At most `len` bytes: fewer where the file ends. `rest` bytes are likely to be read next.
+    async fn read(
+        &self,
+        segment: &Arc<Segment>,
+        at: u64,
+        len: usize,
+        rest: u64,
+    ) -> Result<Vec<u8>, DiskFault> {
+        if self.counters.health() == Health::Out {
+            return Err(DiskFault::Out);
+        }
+        let mut buffer = vec![0; len];
+        let mut filled = 0;
+        if !self.blind() {
+            match segment.file.read_prompt(&mut buffer, at) {
+                Ok(Prompt::Whole) => {
+                    self.counters.reads_prompt.one();
+                    return Ok(buffer);
+                }
+                Ok(Prompt::Part(part)) => filled = part,
+                Ok(Prompt::Unknown) => self.go_blind(),
+                Err(errno) => return Err(self.read_failed(errno)),
+            }
+        }
+        let (reply, answer) = oneshot::channel();
+        let ask = Ask { segment: segment.clone(), at, buffer, filled, reply };
+        if !self.pool.offer(ask) {
+            self.counters.reads_refused.one();
+            return Err(DiskFault::Busy);
+        }
+        self.counters.reads_waited.one();
+        segment.file.expect(at + len as u64, rest.min(AHEAD));
+        match answer.await {
+            Ok(Ok(buffer)) => Ok(buffer),
+            Ok(Err(errno)) => Err(self.read_failed(errno)),
+            // The disk was closed.
+            Err(_) => Err(DiskFault::Out),
+        }
+    }
+
+    /// A whole record, checked, by the thread that writes. `None` if it is damaged or not of
+    /// this key.
+    pub(crate) fn read_whole(
+        &self,
+        segment: &Segment,
+        spot: &Spot,
+        key: &[u8],
+    ) -> Result<Option<(Head, Bytes)>, DiskFault> {
+        let at = u64::from(spot.at) * UNIT;
+        let mut bytes = vec![0; (u64::from(spot.len) * UNIT) as usize];
+        // The last record of a segment ends before its unit does.
+        let len = segment.file.read_at(&mut bytes, at).map_err(|errno| self.read_failed(errno))?;
+        bytes.truncate(len);
+        let bytes = Bytes::from(bytes);
+        let head = bytes.get(..HEADER).map(|_| Header::decode(&bytes, segment.salt));
+        let Some(Ok(header)) = head else { return Ok(None) };
+        let (from, until) = (header.head_len(), header.head_len() + header.body_len as usize);
+        if header.kind != Kind::Object || until > bytes.len() {
+            return Ok(None);
+        }
+        let body = bytes.slice(from..until);
+        let head = Head::decode(header, &bytes).ok();
+        let head = head.filter(|head| head.key == key && head.holds(0, &body));
+        Ok(head.map(|head| (head, body)))
+    }
+}

@@ -1,0 +1,217 @@
+//! Keeping up with the directory: what a start finds there, what other processes write, seal,
+//! evict and leave behind when they end.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use rustix::io::Errno;
+
+use super::file::File;
+use super::footer::{Line, OPENING};
+use super::name::{Name, State};
+use super::platter::Platter;
+use super::segment::{self, Active, Scan, Segment};
+
+/// Threads that a start reads footers with.
+const MOST_READERS: usize = 8;
+
+/// A segment that another process is writing.
+pub(crate) struct Peer {
+    segment: Arc<Segment>,
+    found: Scan,
+    /// Lines that the index was told.
+    shown: usize,
+}
+
+/// What a file turned out to be.
+enum Learned {
+    /// Taken into account, or of no use.
+    Settled,
+    Peer(Peer),
+}
+
+/// What other processes write.
+#[derive(Default)]
+pub(crate) struct Watch {
+    peers: HashMap<Name, Peer>,
+    /// The highest number of any segment.
+    pub(crate) seq: u64,
+}
+
+impl Watch {
+    /// Learns all segments at a start, several at a time.
+    pub(crate) fn recover(platter: &Platter) -> Result<Self, Errno> {
+        let listed = platter.directory.list()?;
+        let seq = listed.iter().map(|(name, _)| name.seq).max().unwrap_or(0);
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_READERS));
+        let next = AtomicUsize::new(0);
+        let learned = Mutex::new(Ok(HashMap::new()));
+        let learn = || {
+            while let Some((name, state)) = listed.get(next.fetch_add(1, Ordering::Relaxed)) {
+                match (platter.learn(name, *state, seq), &mut *learned.lock()) {
+                    (Ok(Learned::Peer(peer)), Ok(peers)) => drop(peers.insert(*name, peer)),
+                    (Err(errno), failed @ Ok(_)) => *failed = Err(errno),
+                    _ => {}
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(learn);
+            }
+            learn();
+        });
+        Ok(Self { peers: learned.into_inner()?, seq })
+    }
+
+    /// Brings the index up to date with the directory.
+    pub(crate) fn follow(&mut self, platter: &Platter, own: &[u32]) -> Result<(), Errno> {
+        let listed = platter.directory.list()?;
+        self.seq = listed.iter().map(|(name, _)| name.seq).fold(self.seq, u64::max);
+        let mut known: HashSet<Name> =
+            platter.holdings.segments().iter().map(|segment| segment.name).collect();
+        for (name, state) in &listed {
+            if !known.insert(*name) {
+                continue;
+            }
+            if let Learned::Peer(peer) = platter.learn(name, *state, self.seq)? {
+                self.peers.insert(*name, peer);
+            }
+        }
+        let peers = std::mem::take(&mut self.peers);
+        for (name, peer) in peers {
+            if let Some(peer) = platter.progress(peer, self.seq)? {
+                self.peers.insert(name, peer);
+            }
+        }
+        let there: HashSet<Name> = listed.into_iter().map(|(name, _)| name).collect();
+        for segment in platter.holdings.segments() {
+            if own.contains(&segment.id) || there.contains(&segment.name) {
+                continue;
+            }
+            // It may have been renamed while the folder was read.
+            let gone =
+                |state| Ok(!platter.directory.leads_to(&segment.name, state, &segment.file)?);
+            if gone(State::Open)? && gone(State::Sealed)? {
+                self.peers.remove(&segment.name);
+                platter.withdraw(&segment)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Platter {
+    /// Takes a file into account that was not known before.
+    fn learn(&self, name: &Name, state: State, until: u64) -> Result<Learned, Errno> {
+        let file = match self.directory.open_segment(name, state) {
+            Ok(file) => file,
+            // Renamed or evicted meanwhile: the next look will tell.
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(Learned::Settled),
+            Err(errno) => return Err(errno),
+        };
+        let salt = segment::opening(&file, self.format.store)?;
+        match (state, salt) {
+            (State::Sealed, Some(salt)) => self.learn_sealed(name, salt, file),
+            (State::Open, Some(salt)) => self.learn_open(name, salt, file, until),
+            _ => {
+                // Not made to the end, or of another store. Whoever makes it holds its lock.
+                if file.lock()? && self.directory.leads_to(name, state, &file)? {
+                    self.directory.remove(name, state)?;
+                }
+                Ok(Learned::Settled)
+            }
+        }
+    }
+
+    fn learn_sealed(&self, name: &Name, salt: u64, file: File) -> Result<Learned, Errno> {
+        let listing = segment::list(&file, salt)?;
+        let size = file.size()?;
+        let segment = Arc::new(Segment::new(self.holdings.number(), *name, salt, file, size));
+        segment.seal(size, listing.until);
+        self.holdings.add(segment.clone());
+        self.show(&segment, &listing.lines);
+        Ok(Learned::Settled)
+    }
+
+    fn learn_open(&self, name: &Name, salt: u64, file: File, until: u64) -> Result<Learned, Errno> {
+        let number = self.holdings.number();
+        let segment = Arc::new(Segment::new(number, *name, salt, file, self.segment));
+        let found = Scan { lines: Vec::new(), end: OPENING as u64 };
+        self.holdings.add(segment.clone());
+        let peer = self.progress(Peer { segment, found, shown: 0 }, until)?;
+        Ok(peer.map_or(Learned::Settled, Learned::Peer))
+    }
+
+    /// Looks at a segment of another process again. `None` when nobody writes it any more.
+    fn progress(&self, mut peer: Peer, until: u64) -> Result<Option<Peer>, Errno> {
+        let Segment { file, name, salt, .. } = &*peer.segment;
+        if self.directory.leads_to(name, State::Sealed, file)? {
+            let listing = segment::list(file, *salt)?;
+            peer.segment.seal(file.size()?, listing.until);
+            self.show(&peer.segment, listing.lines.get(peer.shown..).unwrap_or_default());
+            return Ok(None);
+        }
+        let abandoned = file.lock()? && self.directory.leads_to(name, State::Open, file)?;
+        let more = segment::scan(file, *salt, peer.found.end)?;
+        peer.found.lines.extend(more.lines);
+        peer.found.end = more.end;
+        if abandoned {
+            self.adopt(peer, until)?;
+            return Ok(None);
+        }
+        // The last one may still be being written.
+        let ready = peer.found.lines.len().saturating_sub(1);
+        self.show(&peer.segment, peer.found.lines.get(peer.shown..ready).unwrap_or_default());
+        peer.shown = ready.max(peer.shown);
+        Ok(Some(peer))
+    }
+
+    /// Seals what a process left behind that ended without doing so.
+    fn adopt(&self, peer: Peer, until: u64) -> Result<(), Errno> {
+        let Peer { segment, mut found, shown } = peer;
+        segment::drop_torn(&segment.file, segment.salt, &mut found)?;
+        self.show(&segment, found.lines.get(shown..).unwrap_or_default());
+        let active = Active::adopt(segment.clone(), found.end, found.lines);
+        match active.seal(&self.directory, until) {
+            Ok(true) => Ok(()),
+            // Nothing in it, or no room for the footer.
+            Ok(false) | Err(Errno::NOSPC | Errno::DQUOT) => {
+                self.directory.remove(&segment.name, State::Open)?;
+                self.forget_lines(&segment, active.lines());
+                Ok(())
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Forgets a segment that another process evicted.
+    fn withdraw(&self, segment: &Segment) -> Result<(), Errno> {
+        let listing = segment::list(&segment.file, segment.salt)?;
+        self.forget_lines(segment, &listing.lines);
+        Ok(())
+    }
+
+    /// Forgets a segment and everything that the index has in it.
+    pub(crate) fn forget_lines(&self, segment: &Segment, lines: &[Line]) {
+        for line in lines {
+            let spot = self.holdings.index.peek(line.tag);
+            if let Some(spot) = spot.filter(|spot| spot.lies(segment.id, line.at)) {
+                self.holdings.forget(&spot);
+            }
+        }
+        if segment.live() > 0 {
+            self.holdings.index.sweep(segment.id);
+        }
+        self.holdings.drop_segment(segment);
+    }
+
+    fn show(&self, segment: &Segment, lines: &[Line]) {
+        for line in lines {
+            segment.include(line.created);
+            self.holdings.publish(segment, line);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The one thread that writes to a disk: it takes jobs in their order, shows a record when it is
+//! written, and looks after the directory in between.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use crate::clock::Moment;
+use crate::labels::Labels;
+
+use super::directory::Lease;
+use super::evict::no_room;
+use super::fault::Trouble;
+use super::figures::Health;
+use super::footer::Line;
+use super::jobs::{Entry, Job, Next};
+use super::name::{Name, Queue};
+use super::platter::Platter;
+use super::record::{Draft, Kind};
+use super::segment::{self, Active, Segment};
+use super::tend::Watch;
+
+/// Files of an old generation that are removed at a time.
+const OLD_FILES: usize = 64;
+/// Segments that go when the device has no room.
+const FREED: usize = 2;
+const ATTEMPTS: u32 = 3;
+
+pub(crate) struct Writer {
+    pub(crate) platter: Arc<Platter>,
+    small: Option<Active>,
+    main: Option<Active>,
+    watch: Watch,
+    /// Names this process in the names of segments.
+    writer: u64,
+    lease: Option<Lease>,
+    /// Another process is to evict from now on.
+    retired: bool,
+    /// A segment is being emptied: what is carried over may take the spare one.
+    pub(crate) evicting: bool,
+    /// Files of an old generation may be left.
+    old: bool,
+    tended: Instant,
+}
+
+impl Writer {
+    pub(crate) fn new(platter: Arc<Platter>, watch: Watch) -> Self {
+        let mut writer = Self {
+            platter,
+            small: None,
+            main: None,
+            watch,
+            writer: segment::random(),
+            lease: None,
+            retired: false,
+            evicting: false,
+            old: true,
+            tended: Instant::now(),
+        };
+        writer.take_lease();
+        writer
+    }
+
+    /// Works until the jobs are closed and done, then seals what it has.
+    pub(crate) fn run(mut self) {
+        loop {
+            let patience = self.platter.options.tend.saturating_sub(self.tended.elapsed());
+            if patience.is_zero() {
+                self.tend();
+            }
+            match self.platter.jobs.next(patience.max(Duration::from_millis(1))) {
+                Next::Job(job) => self.perform(job),
+                Next::Idle => {}
+                Next::Closed => break,
+            }
+        }
+        for queue in [Queue::Small, Queue::Main] {
+            let sealed = self.seal(queue);
+            self.note(sealed);
+        }
+    }
+
+    /// Whether this process is the one that evicts; it asks for it where nobody is.
+    pub(crate) fn take_lease(&mut self) -> bool {
+        if self.lease.is_none() && !self.retired {
+            // A directory without a lock is one without eviction, until it has one.
+            self.lease = self.platter.directory.lease().ok().flatten();
+        }
+        self.platter.counters.evicts.set(u64::from(self.lease.is_some()));
+        self.lease.is_some()
+    }
+
+    /// A segment of the queue with room for a record.
+    pub(crate) fn ready(&mut self, queue: Queue, len: u64) -> Result<&mut Active, Trouble> {
+        let active = self.active(queue).take();
+        let active = match active {
+            Some(active) if active.has_room(len) => active,
+            full => {
+                *self.active(queue) = full;
+                self.seal(queue)?;
+                self.begin(queue)?
+            }
+        };
+        Ok(self.active(queue).insert(active))
+    }
+
+    /// Writes the record of a tomb that the index has.
+    pub(crate) fn bury(&mut self, tag: u64) -> Result<(), Trouble> {
+        let Some(spot) = self.platter.holdings.index.peek(tag).filter(|spot| spot.tomb) else {
+            return Ok(());
+        };
+        let (segment, line) = self.append_tomb(tag, spot.stamp)?;
+        self.platter.holdings.relocate(&spot, &segment, &line, 0);
+        Ok(())
+    }
+
+    fn perform(&mut self, job: Job) {
+        let health = self.platter.counters.health();
+        let done = match job {
+            Job::Write { .. } | Job::Rewrite { .. } if health != Health::Working => {
+                self.platter.counters.skipped.one();
+                Ok(())
+            }
+            Job::Write { tag, hash, entry } => self.write(tag, hash, &entry),
+            Job::Rewrite { tag, entry } => self.rewrite(tag, entry),
+            Job::Bury { tag } if health == Health::Working => self.bury(tag),
+            Job::Bury { .. } => Ok(()),
+            Job::Flush(reply) => {
+                self.tend();
+                // Who asked may be gone.
+                reply.send(()).ok();
+                Ok(())
+            }
+            Job::Retire => {
+                self.retired = true;
+                self.lease = None;
+                self.take_lease();
+                Ok(())
+            }
+        };
+        // Whatever was not shown will not be.
+        self.platter.jobs.settle(|_| ());
+        self.note(done);
+    }
+
+    fn note(&self, done: Result<(), Trouble>) {
+        if let Err(trouble) = done {
+            self.platter.write_failed(trouble);
+        }
+    }
+
+    fn write(&mut self, tag: u64, hash: u128, entry: &Entry) -> Result<(), Trouble> {
+        self.platter.note(entry.created);
+        let known = self.platter.holdings.locate(tag);
+        let main = known.as_ref().is_some_and(|(segment, _)| segment.name.queue == Queue::Main);
+        let early = self.platter.ghost.recall(tag);
+        if early {
+            self.platter.counters.ghost_hits.one();
+        }
+        let queue = if main || early { Queue::Main } else { Queue::Small };
+        // Of what is written for a key the last counts, whatever the clock did meanwhile.
+        let after = known.map_or(0, |(_, spot)| spot.stamp.saturating_add(1));
+        let stamp = (entry.created.millis() << 16).max(after);
+        let draft = entry.draft(hash, stamp);
+        let (segment, line) = self.append(queue, &draft)?;
+        let shown = self.platter.jobs.settle(|removed| {
+            if !removed {
+                self.platter.holdings.publish(&segment, &line);
+            }
+            !removed
+        });
+        self.platter.counters.written.one();
+        self.platter.counters.written_bytes.add(draft.record_len());
+        if shown { Ok(()) } else { self.bury_unseen(tag, line.stamp) }
+    }
+
+    /// A record was written that must never be seen, not after a start either.
+    fn bury_unseen(&mut self, tag: u64, stamp: u64) -> Result<(), Trouble> {
+        let (segment, line) = self.append_tomb(tag, stamp.saturating_add(1))?;
+        self.platter.holdings.publish(&segment, &line);
+        Ok(())
+    }
+
+    fn rewrite(&mut self, tag: u64, mut entry: Entry) -> Result<(), Trouble> {
+        let known = self.platter.holdings.locate(tag).filter(|(_, spot)| !spot.tomb);
+        let Some((segment, spot)) = known else { return Ok(()) };
+        let read = self.platter.read_whole(&segment, &spot, entry.key.bytes());
+        // A failure to read is counted where it happened, and is none of writing.
+        let Ok(Some((head, body))) = read else { return Ok(()) };
+        entry.body = vec![body];
+        self.write(tag, head.header.hash, &entry)
+    }
+
+    fn append_tomb(&mut self, tag: u64, stamp: u64) -> Result<(Arc<Segment>, Line), Trouble> {
+        let now = self.platter.now();
+        let labels = Labels::default();
+        let draft = Draft {
+            kind: Kind::Tomb,
+            hash: u128::from(tag),
+            stamp,
+            created: now,
+            keep_until: Moment::default(),
+            key: &[],
+            meta: &[],
+            labels: &labels,
+            body: &[],
+        };
+        self.append(Queue::Main, &draft)
+    }
+
+    fn append(&mut self, queue: Queue, draft: &Draft<'_>) -> Result<(Arc<Segment>, Line), Trouble> {
+        match self.append_once(queue, draft) {
+            Err(Trouble::Full) if !self.evicting => {
+                self.platter.counters.full.one();
+                self.free(FREED)?;
+                self.append_once(queue, draft)
+            }
+            other => other,
+        }
+    }
+
+    fn append_once(
+        &mut self,
+        queue: Queue,
+        draft: &Draft<'_>,
+    ) -> Result<(Arc<Segment>, Line), Trouble> {
+        let active = self.ready(queue, draft.record_len())?;
+        let segment = active.segment.clone();
+        // What is too long was refused before it was queued.
+        let (header, head) = draft.encode(segment.salt).ok_or(Trouble::Full)?;
+        let line = active.append(&header, &head, draft.body)?;
+        Ok((segment, line))
+    }
+
+    fn begin(&mut self, queue: Queue) -> Result<Active, Trouble> {
+        if !self.evicting {
+            self.make_room()?;
+        }
+        let Platter { directory, holdings, format, segment, .. } = &*self.platter;
+        for attempt in 1..=ATTEMPTS {
+            self.watch.seq += 1;
+            let name = Name { seq: self.watch.seq, writer: self.writer, queue };
+            match Active::create(directory, holdings.number(), name, format.store, *segment) {
+                Ok(active) => {
+                    holdings.add(active.segment.clone());
+                    return Ok(active);
+                }
+                // Another process took it for one that was left behind half made.
+                Err(Errno::AGAIN | Errno::NOENT) if attempt < ATTEMPTS => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Err(Trouble::Out)
+    }
+
+    /// Ends the segment that is written to. Without room for its footer it is lost.
+    fn seal(&mut self, queue: Queue) -> Result<(), Trouble> {
+        let Some(active) = self.active(queue).take() else { return Ok(()) };
+        match active.seal(&self.platter.directory, self.watch.seq) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                self.platter.forget_lines(&active.segment, &[]);
+                Ok(())
+            }
+            Err(errno) => {
+                let name = &active.segment.name;
+                self.platter.directory.remove(name, active.segment.state()).ok();
+                self.platter.forget_lines(&active.segment, active.lines());
+                if no_room(errno) { Ok(()) } else { Err(errno.into()) }
+            }
+        }
+    }
+
+    /// Keeps up with other processes, and with what cannot be done at once.
+    fn tend(&mut self) {
+        self.tended = Instant::now();
+        if self.platter.counters.health() == Health::Out {
+            return;
+        }
+        let done = self.tend_once();
+        self.note(done);
+    }
+
+    fn tend_once(&mut self) -> Result<(), Trouble> {
+        let own: Vec<u32> =
+            [&self.small, &self.main].into_iter().flatten().map(|own| own.segment.id).collect();
+        self.watch.follow(&self.platter, &own)?;
+        if self.take_lease() {
+            self.make_room()?;
+            if self.old {
+                // What cannot be removed now is tried again after the next start.
+                self.old = self.platter.directory.remove_old(OLD_FILES).unwrap_or(false);
+            }
+        }
+        if self.platter.counters.health() == Health::Full {
+            self.ready(Queue::Small, 0)?.probe()?;
+            self.platter.counters.turn(Health::Working);
+        }
+        Ok(())
+    }
+
+    fn active(&mut self, queue: Queue) -> &mut Option<Active> {
+        match queue {
+            Queue::Small => &mut self.small,
+            Queue::Main => &mut self.main,
+        }
+    }
+}
