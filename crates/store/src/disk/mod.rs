@@ -114,10 +114,16 @@ impl Disk {
         self.platter.load(found, key).await
     }
 
-    /// Has an object written soon; never waits. It is found when it is written.
+    /// Has an object written soon; never waits. It is found when it is written. If it is skipped
+    /// what the disk had under the key goes as well: it would be older.
     pub fn write(&self, entry: Entry) -> Result<(), Skipped> {
         let hash = self.platter.hash(entry.key.bytes());
-        self.offer(entry, |entry| Job::Write { tag: hash as u64, hash, entry })
+        let tag = hash as u64;
+        let offered = self.offer(entry, |entry| Job::Write { tag, hash, entry });
+        if offered.is_err() {
+            self.withdraw(tag);
+        }
+        offered
     }
 
     /// Gives an object that was found valid new metadata and labels. It counts as created when
@@ -141,9 +147,7 @@ impl Disk {
 
     /// The object is gone at once. After a crash it may be back if that was not written yet.
     pub fn remove(&self, key: &Key) {
-        let tag = self.tag(key);
-        let Platter { jobs, holdings, .. } = &*self.platter;
-        jobs.withdraw(tag, || holdings.entomb(tag, |_| true));
+        self.withdraw(self.tag(key));
     }
 
     /// Waits until all that was asked before is done, and the directory looked through. It is
@@ -219,6 +223,11 @@ impl Disk {
             self.platter.counters.skipped.one();
         }
         offered
+    }
+
+    fn withdraw(&self, tag: u64) {
+        let Platter { jobs, holdings, .. } = &*self.platter;
+        jobs.withdraw(tag, || holdings.entomb(tag, |_| true));
     }
 
     fn tag(&self, key: &Key) -> u64 {

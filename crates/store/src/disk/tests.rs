@@ -216,6 +216,35 @@ async fn what_is_too_large_or_too_much_is_skipped() {
     assert_eq!(disk.figures().skipped, busy as u64 + 2);
 }
 
+/// Else the older version would be found once memory has lost the newer one.
+#[tokio::test]
+async fn a_version_that_is_not_written_takes_the_older_one_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let device = Device::default();
+    let disk = Disk::open_on(home.path(), options(64), NOW, device.clone()).unwrap();
+    for n in 0..3 {
+        disk.write(entry(n, 1, 100)).unwrap();
+    }
+    disk.flush().await.unwrap();
+    assert_eq!(disk.write(entry(0, 2, 60_000)), Err(Skipped::Large));
+    assert_eq!(version(&disk, 0).await, None);
+    device.break_writes(Errno::NOSPC);
+    // Two segments go, among them the only one.
+    disk.write(entry(1, 2, 100)).unwrap();
+    disk.flush().await.unwrap();
+    assert_eq!(disk.write(entry(2, 2, 100)), Err(Skipped::Full));
+    for n in 0..3 {
+        assert_eq!(version(&disk, n).await, None, "key {n}");
+    }
+    device.mend();
+    disk.flush().await.unwrap();
+    disk.close().await;
+    let disk = open(home.path(), 64);
+    for n in 0..3 {
+        assert_eq!(version(&disk, n).await, None, "key {n} after a restart");
+    }
+}
+
 #[tokio::test]
 async fn the_capacity_holds_and_used_objects_stay() {
     let home = tempfile::tempdir().unwrap();

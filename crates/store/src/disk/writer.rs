@@ -1,6 +1,7 @@
 //! The one thread that writes to a disk: it takes jobs in their order, shows a record when it is
 //! written, and looks after the directory in between.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ const OLD_FILES: usize = 64;
 /// Segments that go when the device has no room.
 const FREED: usize = 2;
 const ATTEMPTS: u32 = 3;
+const MOST_OWED: usize = 65_536;
 
 pub(crate) struct Writer {
     pub(crate) platter: Arc<Platter>,
@@ -35,6 +37,8 @@ pub(crate) struct Writer {
     /// Names this process in the names of segments.
     writer: u64,
     lease: Option<Lease>,
+    /// Tombs in the index that have no record yet.
+    owed: VecDeque<u64>,
     /// Another process is to evict from now on.
     retired: bool,
     /// A segment is being emptied: what is carried over may take the spare one.
@@ -53,6 +57,7 @@ impl Writer {
             watch,
             writer: segment::random(),
             lease: None,
+            owed: VecDeque::new(),
             retired: false,
             evicting: false,
             old: true,
@@ -118,14 +123,24 @@ impl Writer {
     fn perform(&mut self, job: Job) {
         let health = self.platter.counters.health();
         let done = match job {
-            Job::Write { .. } | Job::Rewrite { .. } if health != Health::Working => {
+            Job::Write { tag, .. } if health != Health::Working => {
                 self.platter.counters.skipped.one();
+                self.give_up(tag);
                 Ok(())
             }
-            Job::Write { tag, hash, entry } => self.write(tag, hash, &entry),
+            Job::Write { tag, hash, entry } => {
+                let written = self.write(tag, hash, &entry);
+                if written.is_err() {
+                    self.platter.counters.skipped.one();
+                    self.give_up(tag);
+                }
+                written
+            }
             Job::Rewrite { tag, entry } => self.rewrite(tag, entry),
-            Job::Bury { tag } if health == Health::Working => self.bury(tag),
-            Job::Bury { .. } => Ok(()),
+            Job::Bury { tag } => {
+                self.owed.push_back(tag);
+                self.pay()
+            }
             Job::Flush(reply) => {
                 self.tend();
                 // Who asked may be gone.
@@ -179,6 +194,30 @@ impl Writer {
     fn bury_unseen(&mut self, tag: u64, stamp: u64) -> Result<(), Trouble> {
         let (segment, line) = self.append_tomb(tag, stamp.saturating_add(1))?;
         self.platter.holdings.publish(&segment, &line);
+        Ok(())
+    }
+
+    /// What was to be written is not: what it was to take the place of is not kept either.
+    fn give_up(&mut self, tag: u64) {
+        if self.platter.holdings.entomb(tag, |_| true) {
+            self.owed.push_back(tag);
+        }
+    }
+
+    /// Writes the tombs that could not be written before. Beyond a bound the oldest are given
+    /// up: what they hide may be back after a start.
+    fn pay(&mut self) -> Result<(), Trouble> {
+        while self.owed.len() > MOST_OWED {
+            self.owed.pop_front();
+        }
+        while self.platter.counters.health() == Health::Working
+            && let Some(tag) = self.owed.pop_front()
+        {
+            if let Err(trouble) = self.bury(tag) {
+                self.owed.push_front(tag);
+                return Err(trouble);
+            }
+        }
         Ok(())
     }
 
@@ -297,7 +336,7 @@ impl Writer {
             self.ready(Queue::Small, 0)?.probe()?;
             self.platter.counters.turn(Health::Working);
         }
-        Ok(())
+        self.pay()
     }
 
     fn active(&mut self, queue: Queue) -> &mut Option<Active> {
