@@ -58,25 +58,15 @@ impl Holdings {
 
     /// Takes a record that is on the disk into account.
     pub(crate) fn publish(&self, segment: &Segment, line: &Line) {
-        let spot = Spot {
-            tag: line.tag,
-            stamp: line.stamp,
-            segment: segment.id,
-            at: line.at,
-            len: line.len,
-            keep_until: line.keep_until,
-            frequency: 0,
-            tomb: line.kind == Kind::Tomb,
-            shadows: line.kind == Kind::Tomb,
-        };
-        match self.index.put(spot) {
-            Put::New => segment.gain(line.len),
-            Put::Older => {}
-            Put::Replaced(old) => {
-                segment.gain(line.len);
-                self.lose(&old);
-            }
-        }
+        let put = self.index.put(spot_of(segment, line));
+        self.count(segment, line.len, put);
+    }
+
+    /// Takes all records of a segment into account.
+    pub(crate) fn publish_all(&self, segment: &Segment, mut lines: Vec<Line>) {
+        lines.sort_unstable_by_key(|line| line.tag);
+        let spots = lines.iter().map(|line| spot_of(segment, line));
+        self.index.put_all(spots, |spot, put| self.count(segment, spot.len, put));
     }
 
     /// Makes a tomb of an object if `which` says so; it has no record of its own yet.
@@ -103,9 +93,35 @@ impl Holdings {
         }
     }
 
+    fn count(&self, segment: &Segment, len: u32, put: Put) {
+        match put {
+            Put::New => segment.gain(len),
+            Put::Older => {}
+            Put::Replaced(old) => {
+                segment.gain(len);
+                self.lose(&old);
+            }
+        }
+    }
+
     fn lose(&self, spot: &Spot) {
         if let Some(segment) = self.segments.read().get(&spot.segment) {
             segment.lose(spot.len);
         }
+    }
+}
+
+fn spot_of(segment: &Segment, line: &Line) -> Spot {
+    let tomb = line.kind == Kind::Tomb;
+    Spot {
+        tag: line.tag,
+        stamp: line.stamp,
+        segment: segment.id,
+        at: line.at,
+        len: line.len,
+        keep_until: line.keep_until,
+        frequency: 0,
+        tomb,
+        shadows: tomb,
     }
 }

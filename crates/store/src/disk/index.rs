@@ -45,20 +45,25 @@ impl Index {
 
     /// Takes a record into account. Of two with the same stamp the later one counts: it is a
     /// copy, and the other is about to go.
-    pub(crate) fn put(&self, mut spot: Spot) -> Put {
-        let mut shard = self.shard(spot.tag).write();
-        let Some(known) = shard.get(spot.tag).map(Slot::spot) else {
-            shard.insert(spot);
-            return Put::New;
-        };
-        if known.stamp > spot.stamp {
-            shard.insert(Spot { shadows: true, ..known });
-            return Put::Older;
+    pub(crate) fn put(&self, spot: Spot) -> Put {
+        put(&mut self.shard(spot.tag).write(), spot)
+    }
+
+    /// Takes many records into account, in the order of their tags: then a shard is locked, and
+    /// its memory gone through, once.
+    pub(crate) fn put_all(
+        &self,
+        spots: impl Iterator<Item = Spot>,
+        mut then: impl FnMut(&Spot, Put),
+    ) {
+        let mut spots = spots.peekable();
+        while let Some(first) = spots.peek().map(|spot| spot.tag >> 56) {
+            let mut shard = self.shard(first << 56).write();
+            while let Some(spot) = spots.next_if(|spot| spot.tag >> 56 == first) {
+                let done = put(&mut shard, spot);
+                then(&spot, done);
+            }
         }
-        spot.frequency = spot.frequency.max(known.frequency);
-        spot.shadows |= known.shadows || !known.lies(spot.segment, spot.at);
-        shard.insert(spot);
-        Put::Replaced(known)
     }
 
     /// Moves an entry that is still where it was; false if it is not.
@@ -124,6 +129,21 @@ impl Index {
     }
 }
 
+fn put(shard: &mut Table, mut spot: Spot) -> Put {
+    let Some(known) = shard.get(spot.tag).map(Slot::spot) else {
+        shard.insert(spot);
+        return Put::New;
+    };
+    if known.stamp > spot.stamp {
+        shard.insert(Spot { shadows: true, ..known });
+        return Put::Older;
+    }
+    spot.frequency = spot.frequency.max(known.frequency);
+    spot.shadows |= known.shadows || !known.lies(spot.segment, spot.at);
+    shard.insert(spot);
+    Put::Replaced(known)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +172,19 @@ mod tests {
         assert!(matches!(index.put(spot(7, 30, 3)), Put::Replaced(old) if old.segment == 1));
         let known = index.peek(7).unwrap();
         assert_eq!((known.segment, known.shadows), (3, true));
+    }
+
+    #[test]
+    fn many_at_once_are_as_many_one_by_one() {
+        let (once, single) = (Index::new(), Index::new());
+        let mut random = fastrand::Rng::with_seed(2);
+        let mut spots: Vec<Spot> =
+            (0..2000).map(|n| spot(random.u64(..500) << 55, random.u64(..50), n)).collect();
+        spots.sort_by_key(|spot| (spot.tag, spot.stamp));
+        let mut puts = Vec::new();
+        once.put_all(spots.iter().copied(), |_, put| puts.push(put));
+        assert_eq!(puts, spots.iter().map(|spot| single.put(*spot)).collect::<Vec<_>>());
+        assert_eq!(once.len(), single.len());
     }
 
     #[test]

@@ -132,7 +132,10 @@ impl Platter {
         let segment = Arc::new(Segment::new(self.holdings.number(), *name, salt, file, size));
         segment.seal(size, listing.until);
         self.holdings.add(segment.clone());
-        self.show(&segment, &listing.lines);
+        for line in &listing.lines {
+            segment.include(line.created);
+        }
+        self.holdings.publish_all(&segment, listing.lines);
         Ok(Learned::Settled)
     }
 
