@@ -10,6 +10,7 @@ mod meta;
 mod labels;
 mod purge;
 mod queue;
+mod tune;
 mod fill;
 mod memory;
 pub mod disk;

@@ -41,6 +41,8 @@ pub(crate) struct Queue<H> {
     free: Vec<u32>,
     small: List,
     main: List,
+    capacity: u64,
+    small_percent: u8,
     /// Bytes that the small queue keeps before main is asked for some.
     small_share: u64,
     ghosts: Ghosts,
@@ -94,6 +96,8 @@ impl<H: Queued> Queue<H> {
             free: Vec::new(),
             small: List::default(),
             main: List::default(),
+            capacity,
+            small_percent: small,
             small_share: share(capacity, small),
             ghosts: Ghosts::new(capacity),
         }
@@ -156,11 +160,20 @@ impl<H: Queued> Queue<H> {
         self.leave(at, line)
     }
 
+    /// From now on there are so many percent for what is new.
+    pub(crate) fn set_small(&mut self, small: u8) {
+        self.small_percent = small;
+        self.small_share = share(self.capacity, small);
+    }
+
+    pub(crate) fn small(&self) -> u8 {
+        self.small_percent
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.small.count + self.main.count
     }
 
-    #[cfg(test)]
     pub(crate) fn weight(&self) -> u64 {
         self.small.weight + self.main.weight
     }

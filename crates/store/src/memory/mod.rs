@@ -22,7 +22,8 @@ use crate::fill::{Allowance, Limits, Parts, Reader, Writer};
 use crate::key::Key;
 use crate::meta::Meta;
 use crate::purge::{Purges, Verdict};
-use crate::queue::Queue;
+use crate::queue::{Queue, Queued};
+use crate::tune::Tuner;
 pub(crate) use filling::{Filled, Filling};
 pub(crate) use object::{About, Object, Running};
 use shard::Shard;
@@ -34,6 +35,8 @@ pub(crate) struct Memory<M> {
     shards: Box<[RwLock<Shard<M>>]>,
     /// Never locked by who then locks a shard.
     queue: Mutex<Queue<Arc<Object<M>>>>,
+    tuner: Mutex<Tuner>,
+    sample: u64,
     purges: Arc<Purges>,
     capacity: u64,
     // Invariant: what is queued and what fills have taken; at most `capacity`.
@@ -67,6 +70,8 @@ pub struct MemoryFigures {
     pub bytes: u64,
     pub capacity: u64,
     pub running: usize,
+    /// Percent that is for what is new.
+    pub small: u8,
     /// Names remembered of what was thrown out early.
     pub ghosts: usize,
     pub evicted: u64,
@@ -76,9 +81,12 @@ pub struct MemoryFigures {
 
 impl<M: Meta> Memory<M> {
     pub(crate) fn new(size: Size, purges: Arc<Purges>) -> Arc<Self> {
+        let tuner = Tuner::new(size.capacity, size.small);
         Arc::new(Self {
             shards: (0..SHARDS).map(|_| RwLock::new(Shard::new())).collect(),
             queue: Mutex::new(Queue::new(size.capacity, size.small)),
+            sample: tuner.sample(),
+            tuner: Mutex::new(tuner),
             purges,
             capacity: size.capacity,
             used: AtomicU64::new(0),
@@ -105,6 +113,7 @@ impl<M: Meta> Memory<M> {
             Verdict::Gone => self.forget(&object),
             verdict => {
                 object.use_once();
+                self.tune(&object);
                 return Some(Hit::Whole(object, verdict));
             }
         }
@@ -211,6 +220,7 @@ impl<M: Meta> Memory<M> {
             bytes: self.used.load(Ordering::Relaxed),
             capacity: self.capacity,
             running,
+            small: queue.small(),
             ghosts: queue.ghosts(),
             evicted: self.evicted.load(Ordering::Relaxed),
             passed: self.passed.load(Ordering::Relaxed),
@@ -262,7 +272,22 @@ impl<M: Meta> Memory<M> {
         drop(queue);
         drop(shard);
         self.give(removed.map_or(0, |removed| removed.weight()));
+        self.tune(&object);
         true
+    }
+
+    /// Lets a use count for what is kept. Of those that come at the same time
+    /// one is enough.
+    fn tune(&self, object: &Arc<Object<M>>) {
+        let fingerprint = object.fingerprint();
+        if !Tuner::is_sampled(self.sample, fingerprint) {
+            return;
+        }
+        let Some(mut tuner) = self.tuner.try_lock() else { return };
+        if let Some(small) = tuner.see(fingerprint, object.weight()) {
+            drop(tuner);
+            self.queue.lock().set_small(small);
+        }
     }
 
     /// Puts one object in the place of another; false if that has left it.

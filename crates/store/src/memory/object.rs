@@ -11,9 +11,9 @@ use crate::labels::Labels;
 use crate::meta::Meta;
 use crate::queue::{MOST_USES, Place, Queued};
 
-/// What an object costs in the table, the queue and the names remembered
-/// after it has gone.
-const INDEX_BYTES: u64 = 96;
+/// What an object costs in the table, the queue, the copies that tune it, and
+/// the names remembered after it has gone.
+const INDEX_BYTES: u64 = 104;
 
 /// What allocations cost that a weight does not see: the counts of an `Arc`,
 /// and what an allocator rounds up.

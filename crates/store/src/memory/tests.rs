@@ -392,3 +392,19 @@ fn threads_find_whole_bodies_of_their_key_within_the_bound() {
     let weight = memory.queue.lock().weight();
     assert_eq!(memory.figures().bytes, weight);
 }
+
+#[test]
+fn memory_learns_how_much_is_for_what_is_new() {
+    let memory = memory(1 << 20);
+    assert_eq!(memory.figures().small, 10);
+    let mut random = fastrand::Rng::with_seed(1);
+    // Each name comes twice, the second time when a small queue has forgotten it.
+    for turn in 0..200_000_u64 {
+        let name = if turn.is_multiple_of(2) { turn } else { turn.saturating_sub(1201) };
+        let name = format!("{name:x}");
+        if found(&memory, &name).is_none() {
+            fill(&memory, &name, turn, &"x".repeat(random.usize(0..10)));
+        }
+    }
+    assert!(memory.figures().small >= 50, "{}", memory.figures().small);
+}

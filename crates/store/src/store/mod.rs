@@ -34,8 +34,9 @@ pub struct Options {
     pub longest: u64,
     /// By how much readers may lag behind a body that is not kept.
     pub window: u64,
-    /// Percent of memory for what is new. More suits names whose popularity
-    /// drifts, less suits many that are asked for once.
+    /// Percent of memory for what is new, to begin with: what suits is found
+    /// from what is asked for. Much suits popularity that drifts, little suits
+    /// many names that are asked for once.
     pub small: u8,
     /// Purges that are told apart; beyond, they hit more than they were to.
     pub purges: usize,
