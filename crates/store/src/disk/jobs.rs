@@ -55,6 +55,7 @@ pub(crate) enum Job {
     /// The object found valid: new metadata before the same body.
     Rewrite {
         tag: u64,
+        of: Moment,
         entry: Entry,
     },
     /// Writes the record of a tomb that the index has already.

@@ -127,10 +127,12 @@ impl Disk {
     }
 
     /// Gives an object that was found valid new metadata and labels. It counts as created when
-    /// the validation began, `created`. Nothing happens if it is not on the disk.
+    /// the validation began, `created`. Nothing happens unless what is on the disk when it is
+    /// written was created at `of`.
     pub fn rewrite_meta(
         &self,
         key: &Key,
+        of: Moment,
         created: Moment,
         keep_until: Moment,
         meta: Vec<u8>,
@@ -142,7 +144,7 @@ impl Disk {
         }
         let body = Vec::new();
         let entry = Entry { key: key.clone(), created, keep_until, meta, labels, body };
-        self.offer(entry, |entry| Job::Rewrite { tag, entry })
+        self.offer(entry, |entry| Job::Rewrite { tag, of, entry })
     }
 
     /// The object is gone at once. After a crash it may be back if that was not written yet.

@@ -178,7 +178,11 @@ async fn a_validated_object_has_new_metadata_and_the_same_body() {
     for n in [1, 2] {
         let meta = b"new".to_vec();
         let Entry { created, keep_until, .. } = later;
-        disk.rewrite_meta(&key(n), created, keep_until, meta, labels.clone()).unwrap();
+        let of = entry(1, 1, 0).created;
+        disk.rewrite_meta(&key(n), of, created, keep_until, meta, labels.clone()).unwrap();
+        // The same again comes too late.
+        let late = b"late".to_vec();
+        disk.rewrite_meta(&key(n), of, created, keep_until, late, labels.clone()).unwrap();
     }
     disk.flush().await.unwrap();
     disk.close().await;

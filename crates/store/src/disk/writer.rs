@@ -136,7 +136,7 @@ impl Writer {
                 }
                 written
             }
-            Job::Rewrite { tag, entry } => self.rewrite(tag, entry),
+            Job::Rewrite { tag, of, entry } => self.rewrite(tag, of, entry),
             Job::Bury { tag } => {
                 self.owed.push_back(tag);
                 self.pay()
@@ -221,12 +221,15 @@ impl Writer {
         Ok(())
     }
 
-    fn rewrite(&mut self, tag: u64, mut entry: Entry) -> Result<(), Trouble> {
+    fn rewrite(&mut self, tag: u64, of: Moment, mut entry: Entry) -> Result<(), Trouble> {
         let known = self.platter.holdings.locate(tag).filter(|(_, spot)| !spot.tomb);
         let Some((segment, spot)) = known else { return Ok(()) };
         let read = self.platter.read_whole(&segment, &spot, entry.key.bytes());
         // A failure to read is counted where it happened, and is none of writing.
         let Ok(Some((head, body))) = read else { return Ok(()) };
+        if head.header.created != of {
+            return Ok(());
+        }
         entry.body = vec![body];
         self.write(tag, head.header.hash, &entry)
     }
