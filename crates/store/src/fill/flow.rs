@@ -68,6 +68,9 @@ pub enum Broken {
     /// It has no such bytes.
     #[error("the body has no such bytes")]
     OutOfRange,
+    /// It was on a disk, which does not give it; the next look-up misses it.
+    #[error("the disk does not give the body")]
+    Unreadable,
 }
 
 impl Flow {
@@ -324,7 +327,7 @@ impl State {
 }
 
 /// Whether a body of that length may have such bytes.
-pub(super) fn check_range(start: u64, end: Option<u64>, length: Option<u64>) -> Result<(), Broken> {
+pub(crate) fn check_range(start: u64, end: Option<u64>, length: Option<u64>) -> Result<(), Broken> {
     let is_backwards = end.is_some_and(|end| end < start);
     let is_beyond = length.is_some_and(|length| start.max(end.unwrap_or(start)) > length);
     if is_backwards || is_beyond { Err(Broken::OutOfRange) } else { Ok(()) }

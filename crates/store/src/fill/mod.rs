@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use flow::Broken;
-pub(crate) use flow::Flow;
+pub(crate) use flow::{Flow, check_range};
 pub(crate) use parts::{PART_BYTES, Parts};
 pub(crate) use reader::Reader;
 

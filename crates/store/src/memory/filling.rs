@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::Memory;
 use super::object::{About, Object, Running};
+use super::{Memory, Origin, Ticket};
 use crate::fill::{Allowance, FillFault, Finished, Parts, Writer};
 use crate::meta::Meta;
 
@@ -19,9 +19,9 @@ pub(crate) struct Filling<M: Meta> {
 
 /// What has become of a fill that came to its end.
 pub(crate) enum Filled<M> {
-    Kept(Arc<Object<M>>),
+    Kept(Arc<Object<M>>, Ticket),
     /// Whole, but memory had no room left.
-    Unkept(Arc<Object<M>>),
+    Unkept(Arc<Object<M>>, Ticket),
     /// It was purged meanwhile, or there is a newer one. So long it was.
     Outdated(u64),
     /// Too long: so many bytes went by.
@@ -92,12 +92,11 @@ impl<M: Meta> Listed<M> {
             memory.give(taken - object.weight());
         } else if !memory.take(object.weight() - taken) {
             memory.give(taken);
-            return Filled::Unkept(object);
+            let ticket = memory.supersede(&object, &self.running);
+            return ticket.map_or(Filled::Outdated(length), |new| Filled::Unkept(object, new));
         }
-        match memory.publish(object.clone(), Some(&self.running)) {
-            true => Filled::Kept(object),
-            false => Filled::Outdated(length),
-        }
+        let ticket = memory.publish(object.clone(), Origin::Fill(&self.running));
+        ticket.map_or(Filled::Outdated(length), |new| Filled::Kept(object, new))
     }
 }
 

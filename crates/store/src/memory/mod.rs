@@ -7,13 +7,14 @@
 
 mod object;
 mod shard;
+mod publish;
 mod filling;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -26,9 +27,14 @@ use crate::queue::{Queue, Queued};
 use crate::tune::Tuner;
 pub(crate) use filling::{Filled, Filling};
 pub(crate) use object::{About, Object, Running};
+use publish::Origin;
+pub(crate) use publish::Ticket;
 use shard::Shard;
 
 const SHARDS: usize = 64;
+
+/// Names that share a count of changes.
+const TICKETS: usize = 4096;
 
 /// The objects in memory.
 pub(crate) struct Memory<M> {
@@ -38,6 +44,8 @@ pub(crate) struct Memory<M> {
     tuner: Mutex<Tuner>,
     sample: u64,
     purges: Arc<Purges>,
+    /// How often what is known of some names has changed.
+    changes: Box<[AtomicU32]>,
     capacity: u64,
     // Invariant: what is queued and what fills have taken; at most `capacity`.
     used: AtomicU64,
@@ -88,6 +96,7 @@ impl<M: Meta> Memory<M> {
             sample: tuner.sample(),
             tuner: Mutex::new(tuner),
             purges,
+            changes: (0..TICKETS).map(|_| AtomicU32::new(0)).collect(),
             capacity: size.capacity,
             used: AtomicU64::new(0),
             limits: size.limits,
@@ -151,38 +160,46 @@ impl<M: Meta> Memory<M> {
         Some((running, reader))
     }
 
-    /// Keeps an object that comes from elsewhere; false if it was purged, there
-    /// is a newer one or no room.
-    #[cfg_attr(not(test), expect(dead_code, reason = "objects come from disks"))]
-    pub(crate) fn insert(&self, about: About<M>, parts: Parts) -> bool {
+    /// What is known of a name now: for who brings something of it from elsewhere.
+    pub(crate) fn ticket(&self, key: &Key) -> Ticket {
+        Ticket(self.changes_of(key).load(Ordering::Acquire))
+    }
+
+    /// Keeps an object that comes from elsewhere. False if it was purged, there
+    /// is no room, or its name has changed since the ticket was taken.
+    pub(crate) fn insert(&self, about: About<M>, parts: Parts, ticket: Ticket) -> bool {
         let object = Arc::new(Object::new(about, parts, 0));
-        self.take(object.weight()) && self.publish(object, None)
+        self.take(object.weight()) && self.publish(object, Origin::Elsewhere(ticket)).is_some()
     }
 
     /// Gives an object other metadata, its body as it is; the object created at
-    /// `of` and no other. False if that has gone or was purged.
-    pub(crate) fn replace_meta(&self, of: Moment, about: About<M>) -> bool {
-        let key = about.key.clone();
-        let held = self.shard(&key).read().object(&key).cloned();
-        let Some(old) = held.filter(|old| old.about.created == of) else { return false };
+    /// `of` and no other. None if that has gone or was purged.
+    pub(crate) fn replace_meta(
+        &self,
+        of: Moment,
+        about: About<M>,
+    ) -> Option<(Arc<Object<M>>, Ticket)> {
+        let held = self.shard(&about.key).read().object(&about.key).cloned();
+        let old = held.filter(|old| old.about.created == of)?;
         if self.judge(&old) == Verdict::Gone {
-            return false;
+            return None;
         }
         let new = Arc::new(Object::new(about, old.parts.clone(), old.uses()));
         let more = new.weight().saturating_sub(old.weight());
         if !self.take(more) {
             self.forget(&old);
-            return false;
+            return None;
         }
-        let is_queued = self.exchange(&old, new.clone());
+        let ticket = self.exchange(&old, new.clone());
         let less = old.weight().saturating_sub(new.weight());
-        self.give(if is_queued { less } else { more });
-        is_queued
+        self.give(if ticket.is_some() { less } else { more });
+        ticket.map(|ticket| (new, ticket))
     }
 
     /// Forgets an object, and keeps nothing of fills of it that are under way.
     pub(crate) fn remove(&self, key: &Key) -> bool {
         let mut shard = self.shard(key).write();
+        self.change(key);
         shard.running_of(key).for_each(|running| running.doom());
         let Some(object) = shard.take(key) else { return false };
         let left = self.leave(&object);
@@ -250,32 +267,6 @@ impl<M: Meta> Memory<M> {
         verdict
     }
 
-    /// Puts an object, for which room was taken, into the table, and ends the
-    /// fill it comes from. False if it is purged or not the newest.
-    fn publish(&self, object: Arc<Object<M>>, of: Option<&Arc<Running<M>>>) -> bool {
-        let mut shard = self.shard(&object.about.key).write();
-        if let Some(running) = of {
-            shard.take_running(running);
-        }
-        let is_doomed = of.is_some_and(|running| running.is_doomed());
-        let held = shard.object(&object.about.key);
-        let is_old = held.is_some_and(|held| held.about.created > object.about.created);
-        if is_doomed || is_old || self.judge(&object) == Verdict::Gone {
-            drop(shard);
-            self.give(object.weight());
-            return false;
-        }
-        let mut queue = self.queue.lock();
-        let old = shard.put(object.clone());
-        let removed = old.as_ref().and_then(|old| queue.remove(old.place(), old));
-        object.put_at(queue.insert(object.clone()));
-        drop(queue);
-        drop(shard);
-        self.give(removed.map_or(0, |removed| removed.weight()));
-        self.tune(&object);
-        true
-    }
-
     /// Lets a use count for what is kept. Of those that come at the same time
     /// one is enough.
     fn tune(&self, object: &Arc<Object<M>>) {
@@ -288,22 +279,6 @@ impl<M: Meta> Memory<M> {
             drop(tuner);
             self.queue.lock().set_small(small);
         }
-    }
-
-    /// Puts one object in the place of another; false if that has left it.
-    fn exchange(&self, old: &Arc<Object<M>>, new: Arc<Object<M>>) -> bool {
-        let mut shard = self.shard(&old.about.key).write();
-        if !shard.object(&old.about.key).is_some_and(|held| Arc::ptr_eq(held, old)) {
-            return false;
-        }
-        let mut queue = self.queue.lock();
-        new.put_at(old.place());
-        let replaced = queue.replace(old.place(), old, new.clone());
-        drop(queue);
-        if replaced.is_some() {
-            shard.put(new);
-        }
-        replaced.is_some()
     }
 
     /// Takes this very object out of the table and the queue.
@@ -336,6 +311,10 @@ impl<M: Meta> Memory<M> {
         self.evicted.fetch_add(1, Ordering::Relaxed);
         self.give(object.weight());
         true
+    }
+
+    fn changes_of(&self, key: &Key) -> &AtomicU32 {
+        &self.changes[(key.hash() >> 64) as usize % TICKETS]
     }
 
     fn shard(&self, key: &Key) -> &RwLock<Shard<M>> {

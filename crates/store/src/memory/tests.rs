@@ -47,6 +47,11 @@ fn fill(memory: &Arc<Memory<String>>, name: &str, created: u64, body: &str) -> F
     filling.finish(None).unwrap()
 }
 
+fn put(memory: &Memory<String>, about: About<String>, parts: Parts) -> bool {
+    let ticket = memory.ticket(&about.key);
+    memory.insert(about, parts, ticket)
+}
+
 /// The metadata and the body, if that is complete.
 fn found(memory: &Memory<String>, name: &str) -> Option<(String, Bytes)> {
     match memory.find(&SEED.key(name.as_bytes()), at(0))? {
@@ -64,7 +69,7 @@ fn is(meta: &str, body: &'static str) -> Option<(String, Bytes)> {
 #[test]
 fn what_was_filled_is_found_by_its_name_alone() {
     let memory = memory(10_000);
-    assert!(matches!(fill(&memory, "a", 1, "body"), Filled::Kept(_)));
+    assert!(matches!(fill(&memory, "a", 1, "body"), Filled::Kept(..)));
     assert_eq!(found(&memory, "a"), is("a 1", "body"));
     assert_eq!(found(&memory, "b"), None);
     fill(&memory, "a", 2, "other");
@@ -77,7 +82,7 @@ fn two_names_with_one_hash_are_two_objects() {
     let memory = memory(10_000);
     for name in [b"a", b"b"] {
         let about = About { key: Key::with_hash(7, name), ..about("x", 1) };
-        assert!(memory.insert(about, Parts::One(Bytes::from_static(name))));
+        assert!(put(&memory, about, Parts::One(Bytes::from_static(name))));
     }
     for name in [b"a", b"b"] {
         let hit = memory.find(&Key::with_hash(7, name), at(0));
@@ -99,7 +104,7 @@ async fn who_asks_during_a_fill_follows_it() {
     };
     assert_eq!(*running.about.meta, "a 2");
     filling.push("def".into()).unwrap();
-    assert!(matches!(filling.finish(Some("final".into())), Ok(Filled::Kept(_))));
+    assert!(matches!(filling.finish(Some("final".into())), Ok(Filled::Kept(..))));
     for reader in [&mut own, &mut other] {
         assert_eq!(reader.next().await.unwrap().unwrap(), "abcdef");
         assert_eq!(reader.next().await, Ok(None));
@@ -137,7 +142,7 @@ async fn each_fill_of_a_key_has_readers_of_its_own() {
     // Whoever asks by name gets the newer.
     assert_eq!(found(&memory, "a").unwrap().0, "a 2");
     let tag = second.running().tag;
-    assert!(matches!(second.finish(None), Ok(Filled::Kept(_))));
+    assert!(matches!(second.finish(None), Ok(Filled::Kept(..))));
     assert!(memory.follow(&key, tag).is_none());
     // The older one ends later, and replaces nothing.
     assert!(matches!(first.finish(None), Ok(Filled::Outdated(5))));
@@ -198,9 +203,9 @@ fn new_metadata_leaves_the_body_and_what_it_was_used() {
     fill(&memory, "a", 1, "body");
     found(&memory, "a");
     memory.purges.purge(&[Target::All], Manner::Soft, at(5)).unwrap();
-    assert!(!memory.replace_meta(at(2), about("a", 9)), "not what was validated");
-    assert!(!memory.replace_meta(at(1), about("b", 9)), "not there");
-    assert!(memory.replace_meta(at(1), about("a", 9)));
+    assert!(memory.replace_meta(at(2), about("a", 9)).is_none(), "not what was validated");
+    assert!(memory.replace_meta(at(1), about("b", 9)).is_none(), "not there");
+    assert!(memory.replace_meta(at(1), about("a", 9)).is_some());
     let Some(Hit::Whole(object, verdict)) = memory.find(&SEED.key(b"a"), at(0)) else {
         panic!("it is there")
     };
@@ -208,17 +213,48 @@ fn new_metadata_leaves_the_body_and_what_it_was_used() {
     assert_eq!(found(&memory, "a"), is("a 9", "body"));
     assert_eq!(memory.figures().bytes, object.weight());
     memory.purges.purge(&[Target::All], Manner::Hard, at(20)).unwrap();
-    assert!(!memory.replace_meta(at(9), about("a", 30)), "no answer revives what was purged");
+    assert!(
+        memory.replace_meta(at(9), about("a", 30)).is_none(),
+        "no answer revives what was purged"
+    );
 }
 
 #[test]
 fn what_is_of_no_use_any_more_is_not_found() {
     let memory = memory(10_000);
     let soon = About { keep_until: at(50), ..about("a", 1) };
-    assert!(memory.insert(soon, Parts::One("x".into())));
+    assert!(put(&memory, soon, Parts::One("x".into())));
     assert!(memory.find(&SEED.key(b"a"), at(50)).is_some());
     assert!(memory.find(&SEED.key(b"a"), at(51)).is_none());
     assert_eq!(memory.figures().bytes, 0);
+}
+
+#[test]
+fn what_comes_from_elsewhere_is_kept_unless_something_happened_meanwhile() {
+    let memory = memory(10_000);
+    let key = SEED.key(b"a");
+    let events: [&dyn Fn(); 3] = [
+        &|| {
+            memory.remove(&key);
+        },
+        &|| {
+            fill(&memory, "a", 5, "new");
+            // Thrown out at once.
+            let held = memory.shard(&key).read().object(&key).cloned().unwrap();
+            memory.forget(&held);
+        },
+        &|| {
+            memory.purges.purge(&[Target::All], Manner::Hard, at(9)).unwrap();
+        },
+    ];
+    for event in events {
+        let ticket = memory.ticket(&key);
+        event();
+        assert!(!memory.insert(about("a", 1), Parts::One("old".into()), ticket));
+        assert_eq!(found(&memory, "a"), None);
+    }
+    assert!(put(&memory, about("a", 11), Parts::One("body".into())));
+    assert_eq!(found(&memory, "a"), is("a 11", "body"));
 }
 
 #[test]
@@ -230,7 +266,7 @@ fn all_that_belongs_to_an_object_is_counted() {
         let mut about = about(name, 1);
         about.meta = Arc::new(meta.to_owned());
         about.labels.tags = vec![0; tags].into();
-        assert!(memory.insert(about, Parts::One(vec![0; body].into())));
+        assert!(put(&memory, about, Parts::One(vec![0; body].into())));
         let before = std::mem::replace(&mut bytes, memory.figures().bytes);
         bytes - before
     };
@@ -300,7 +336,7 @@ fn no_order_of_events_shows_an_old_body_or_breaks_the_bound() {
                     let index = random.usize(0..fills.len());
                     let (which, created, body, filling, dead) = fills.swap_remove(index);
                     let filled = filling.finish(None).unwrap();
-                    if matches!(filled, Filled::Kept(_)) {
+                    if matches!(filled, Filled::Kept(..)) {
                         assert!(!dead, "seed {seed}");
                         newest[which] = Some((created, body));
                     }

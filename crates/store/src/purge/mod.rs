@@ -131,7 +131,6 @@ impl Purges {
 
     /// Makes sure that the next purge hits what was created at that moment,
     /// even if the clock has been set back since.
-    #[cfg_attr(not(test), expect(dead_code, reason = "disks have objects of earlier processes"))]
     pub(crate) fn observe(&self, created: Moment) {
         self.latest.fetch_max(created.millis(), Ordering::AcqRel);
     }

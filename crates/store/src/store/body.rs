@@ -5,9 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock::Moment;
-use crate::fill::{Broken, Reader};
+use crate::disk::Record;
+use crate::fill::{Broken, Reader, check_range};
 use crate::memory::{Object, Running};
 use crate::purge::Verdict;
+
+/// So much is read from a disk at once.
+const STEP_BYTES: u64 = 256 << 10;
 
 /// An object that was found.
 pub struct Found<M> {
@@ -26,11 +30,15 @@ pub enum Tier {
     Memory,
     /// In memory, and still on its way.
     Running,
+    Disk,
 }
 
 /// A body that is read, from a position to another or to its end.
-pub struct Body {
-    reader: Reader,
+pub struct Body(Source);
+
+enum Source {
+    Memory(Reader),
+    Disk { record: Box<Record>, position: u64, end: u64 },
 }
 
 impl<M> Found<M> {
@@ -53,11 +61,20 @@ impl<M> Found<M> {
             body: Body::memory(reader),
         }
     }
+
+    pub(super) fn on_disk(meta: Arc<M>, created: Moment, verdict: Verdict, body: Body) -> Self {
+        Self { meta, created, stale_since: stale_since(verdict), tier: Tier::Disk, body }
+    }
 }
 
 impl Body {
     pub(super) fn memory(reader: Reader) -> Self {
-        Self { reader }
+        Self(Source::Memory(reader))
+    }
+
+    pub(super) fn disk(record: Record) -> Self {
+        let end = record.body_len();
+        Self(Source::Disk { record: Box::new(record), position: 0, end })
     }
 
     /// The next bytes, as they lie together; None at the end. May be dropped
@@ -66,18 +83,42 @@ impl Body {
     /// The end of a body that is on its way shows only when it is complete; one
     /// that breaks off is an error.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
-        self.reader.next().await
+        match &mut self.0 {
+            Source::Memory(reader) => reader.next().await,
+            Source::Disk { position, end, .. } if position == end => Ok(None),
+            Source::Disk { record, position, end } => {
+                let until = (*position + STEP_BYTES).min(*end);
+                // The disk has counted why.
+                let read = record.read(*position..until).await.map_err(|_| Broken::Unreadable)?;
+                if read.len() as u64 != until - *position {
+                    return Err(Broken::Unreadable);
+                }
+                *position = until;
+                Ok(Some(read))
+            }
+        }
     }
 
     /// Reads from `start` on, and to before `end` if there is one; forwards and
     /// backwards, and ahead of a fill that has not come so far.
     pub fn seek(&mut self, start: u64, end: Option<u64>) -> Result<(), Broken> {
-        self.reader.seek(start, end)
+        match &mut self.0 {
+            Source::Memory(reader) => reader.seek(start, end),
+            Source::Disk { record, position, end: until } => {
+                let length = record.body_len();
+                check_range(start, end, Some(length))?;
+                (*position, *until) = (start, end.unwrap_or(length));
+                Ok(())
+            }
+        }
     }
 
     /// How long the body is, if that is known.
     pub fn length(&self) -> Option<u64> {
-        self.reader.length()
+        match &self.0 {
+            Source::Memory(reader) => reader.length(),
+            Source::Disk { record, .. } => Some(record.body_len()),
+        }
     }
 }
 

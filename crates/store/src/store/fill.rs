@@ -1,7 +1,10 @@
 //! The one who fills an object.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::Inner;
 use crate::fill::FillFault;
 use crate::memory::{Filled, Filling};
 use crate::meta::Meta;
@@ -10,6 +13,7 @@ use crate::meta::Meta;
 /// reader gets an error, and what was there before is there still.
 pub struct Fill<M: Meta> {
     filling: Filling<M>,
+    store: Arc<Inner<M>>,
 }
 
 /// What has become of a body that came to its end.
@@ -22,8 +26,8 @@ pub struct Stored {
 }
 
 impl<M: Meta> Fill<M> {
-    pub(super) fn new(filling: Filling<M>) -> Self {
-        Self { filling }
+    pub(super) fn new(filling: Filling<M>, store: Arc<Inner<M>>) -> Self {
+        Self { filling, store }
     }
 
     /// Adds bytes, and never waits. If there is no room the body goes by: it is
@@ -39,13 +43,18 @@ impl<M: Meta> Fill<M> {
     }
 
     /// Says that this was all of it; with `meta` instead of what it began with,
-    /// if there is one.
+    /// if there is one. Never waits for a disk.
     pub fn finish(self, meta: Option<M>) -> Result<Stored, FillFault> {
-        Ok(match self.filling.finish(meta)? {
-            Filled::Kept(object) => Stored { length: object.parts.len(), is_kept: true },
-            Filled::Unkept(object) => Stored { length: object.parts.len(), is_kept: false },
-            Filled::Outdated(length) | Filled::Passed(length) => Stored { length, is_kept: false },
-        })
+        let Self { filling, store } = self;
+        let (length, is_kept) = match filling.finish(meta)? {
+            Filled::Kept(object, ticket) => {
+                store.write(&object, ticket);
+                (object.parts.len(), true)
+            }
+            Filled::Unkept(object, ticket) => (object.parts.len(), store.write(&object, ticket)),
+            Filled::Outdated(length) | Filled::Passed(length) => (length, false),
+        };
+        Ok(Stored { length, is_kept })
     }
 
     /// Tells fills of one key apart.

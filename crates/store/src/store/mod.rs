@@ -1,6 +1,8 @@
 //! Objects by name, found wherever they are: the only door of this crate.
 
+mod disks;
 mod body;
+mod inner;
 mod fill;
 
 #[cfg(test)]
@@ -8,18 +10,18 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::fill::Limits;
-use crate::key::{Key, Seed};
+use crate::disk::{self, Disk};
+use crate::key::Key;
 use crate::labels::Labels;
-use crate::memory::{About, Hit, Memory, MemoryFigures, Size};
+use crate::memory::{About, MemoryFigures};
 use crate::meta::Meta;
 use crate::purge::{Manner, PurgeFault, PurgeFigures, Purges, Target, Verdict};
 pub use body::{Body, Found, Tier};
 pub use fill::{Fill, Stored};
+use inner::Inner;
 
 /// Purges younger than this are never forgotten: a fill may have been stamped
 /// and not be listed yet.
@@ -34,6 +36,9 @@ pub struct Options {
     pub longest: u64,
     /// By how much readers may lag behind a body that is not kept.
     pub window: u64,
+    /// An object on a disk that is no longer than this moves into memory when
+    /// it is asked for; the kernel's cache has the others.
+    pub promoted: u64,
     /// Percent of memory for what is new, to begin with: what suits is found
     /// from what is asked for. Much suits popularity that drifts, little suits
     /// many names that are asked for once.
@@ -68,72 +73,74 @@ pub struct Validated<M> {
 }
 
 /// Keeps objects.
-pub struct Store<M> {
-    seed: Seed,
-    memory: Arc<Memory<M>>,
-    purges: Arc<Purges>,
-    found: AtomicU64,
-    followed: AtomicU64,
-    missed: AtomicU64,
-}
+pub struct Store<M: Meta>(Arc<Inner<M>>);
 
 /// What a store is like, and what it has done so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Figures {
     pub memory: MemoryFigures,
     pub purges: PurgeFigures,
+    pub disks: Vec<disk::Figures>,
     /// Look-ups that found a whole object in memory.
     pub found: u64,
     /// Look-ups that were led to a running fill.
     pub followed: u64,
+    /// Look-ups that found an object on a disk.
+    pub loaded: u64,
+    /// Objects that moved from a disk into memory.
+    pub promoted: u64,
     pub missed: u64,
 }
 
 impl Options {
     /// What suits a memory of so many bytes.
     pub fn of_memory(bytes: u64) -> Self {
-        Self { memory: bytes, longest: bytes / 8, window: 256 << 10, small: 25, purges: 1 << 16 }
+        Self {
+            memory: bytes,
+            longest: bytes / 8,
+            window: 256 << 10,
+            promoted: 128 << 10,
+            small: 25,
+            purges: 1 << 16,
+        }
     }
 }
 
 impl<M: Meta> Store<M> {
     /// A store that lasts as long as the process.
     pub fn in_memory(options: Options) -> Self {
-        Self::of(options, Purges::in_memory(options.purges))
+        let purges = Purges::in_memory(options.purges);
+        Self(Inner::new(options, purges, Vec::new()))
     }
 
-    /// A store whose purges are kept in these files, and shared with whoever
-    /// has opened them too.
-    pub fn open(options: Options, logs: &[PathBuf], now: Moment) -> Result<Self, PurgeFault> {
-        Ok(Self::of(options, Purges::open(logs, options.purges, now)?))
+    /// A store in front of disks, whose purges are kept in these files, and
+    /// shared with whoever has opened them too: one beside each disk.
+    pub fn open(
+        options: Options,
+        disks: Vec<Disk>,
+        logs: &[PathBuf],
+        now: Moment,
+    ) -> Result<Self, PurgeFault> {
+        let purges = Purges::open(logs, options.purges, now)?;
+        Ok(Self(Inner::new(options, purges, disks)))
     }
 
     /// The key of that name. The caller frames the parts of a name, so that no
     /// two objects share it.
     pub fn key(&self, name: &[u8]) -> Key {
-        self.seed.key(name)
+        self.0.seed.key(name)
     }
 
-    /// The newest object of that name that was not purged; also one that is on
-    /// its way.
-    pub fn find(&self, key: &Key, now: Moment) -> Option<Found<M>> {
-        let (count, found) = match self.memory.find(key, now) {
-            Some(Hit::Whole(object, verdict)) => {
-                (&self.found, Some(Found::whole(&object, verdict)))
-            }
-            Some(Hit::Running(running, reader, verdict)) => {
-                (&self.followed, Some(Found::running(&running, reader, verdict)))
-            }
-            None => (&self.missed, None),
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-        found
+    /// The newest object of that name that was not purged, wherever it is; also
+    /// one that is on its way. Waits for disks alone.
+    pub async fn find(&self, key: &Key, now: Moment) -> Option<Found<M>> {
+        self.0.find(key, now).await
     }
 
     /// The moment at which a fill or a validation begins: to be asked before the
     /// server is.
     pub fn stamp(&self, now: Moment) -> Moment {
-        self.purges.begin(now)
+        self.0.purges.begin(now)
     }
 
     /// Begins to fill an object; with what its first reader reads.
@@ -144,29 +151,27 @@ impl<M: Meta> Store<M> {
         let Start { key, keep_until, meta, labels, length } = start;
         let meta = Arc::new(meta);
         let about = About { key, created: began, keep_until, meta, labels };
-        let (filling, reader) = self.memory.begin(about, length);
-        (Fill::new(filling), Body::memory(reader))
+        let (filling, reader) = self.0.memory.begin(about, length);
+        (Fill::new(filling, self.0.clone()), Body::memory(reader))
     }
 
     /// The fill of that key with that [`Fill::tag`], while it is under way and
     /// has its beginning.
     pub fn follow(&self, key: &Key, tag: u64) -> Option<Found<M>> {
-        let (running, reader) = self.memory.follow(key, tag)?;
+        let (running, reader) = self.0.memory.follow(key, tag)?;
         Some(Found::running(&running, reader, Verdict::Kept))
     }
 
-    /// Gives an object the metadata that its validation brought. False if it
-    /// has gone, is another by now, or was purged for good.
-    pub fn replace_meta(&self, validated: Validated<M>) -> bool {
-        let Validated { key, of, began, keep_until, meta, labels } = validated;
-        let meta = Arc::new(meta);
-        self.memory.replace_meta(of, About { key, created: began, keep_until, meta, labels })
+    /// Gives an object the metadata that its validation brought, wherever it
+    /// is. False if it has gone, is another by now, or was purged for good.
+    pub async fn replace_meta(&self, validated: Validated<M>) -> bool {
+        self.0.replace_meta(validated).await
     }
 
     /// Forgets an object, and what fills of it that are under way bring; their
-    /// readers read on.
+    /// readers read on. False if there was none.
     pub fn remove(&self, key: &Key) -> bool {
-        self.memory.remove(key)
+        self.0.remove(key)
     }
 
     /// Purges, at once whatever the number of objects; also what is on its
@@ -179,44 +184,49 @@ impl<M: Meta> Store<M> {
         manner: Manner,
         now: Moment,
     ) -> Result<Moment, PurgeFault> {
-        self.purges.purge(targets, manner, now)
+        self.0.purges.purge(targets, manner, now)
     }
 
     /// Learns what other processes have purged since; how many records were
     /// new. A system call for each file if there is nothing new.
     pub fn refresh(&self, now: Moment) -> Result<usize, PurgeFault> {
-        self.purges.refresh(now)
+        self.0.purges.refresh(now)
     }
 
     /// Gives back what purged objects hold, and forgets purges that can hit
     /// nothing any more. Takes as long as there are objects: every few minutes.
     pub fn tidy(&self, now: Moment) {
         let recent = Moment::from_millis(now.millis().saturating_sub(GRACE.as_millis() as u64));
-        let oldest = self.memory.sweep(now);
-        self.purges.forget_before(oldest.map_or(recent, |oldest| oldest.min(recent)));
+        let oldest = self.0.memory.sweep(now).into_iter().chain(self.0.disks.oldest());
+        self.0.purges.forget_before(oldest.chain([recent]).min().unwrap_or(recent));
+    }
+
+    /// Waits until the disks have what they were given before; what a disk
+    /// skipped it does not have.
+    pub async fn flush(&self) {
+        for disk in self.0.disks.iter() {
+            // A disk that is out has nothing to wait for.
+            disk.flush().await.ok();
+        }
+    }
+
+    /// Waits until the disks have all they were given, and leaves them; with a
+    /// fill that is still under way it leaves them when that ends.
+    pub async fn close(self) {
+        let Some(inner) = Arc::into_inner(self.0) else { return };
+        for disk in inner.disks.into_all() {
+            disk.close().await;
+        }
+    }
+
+    /// Leaves eviction to the process that comes after this one.
+    pub fn retire(&self) {
+        for disk in self.0.disks.iter() {
+            disk.retire().ok();
+        }
     }
 
     pub fn figures(&self) -> Figures {
-        Figures {
-            memory: self.memory.figures(),
-            purges: self.purges.figures(),
-            found: self.found.load(Ordering::Relaxed),
-            followed: self.followed.load(Ordering::Relaxed),
-            missed: self.missed.load(Ordering::Relaxed),
-        }
-    }
-
-    fn of(options: Options, purges: Purges) -> Self {
-        let purges = Arc::new(purges);
-        let limits = Limits { longest: options.longest, window: options.window };
-        let size = Size { capacity: options.memory, small: options.small, limits };
-        Self {
-            seed: Seed::random(),
-            memory: Memory::new(size, purges.clone()),
-            purges,
-            found: AtomicU64::new(0),
-            followed: AtomicU64::new(0),
-            missed: AtomicU64::new(0),
-        }
+        self.0.figures()
     }
 }

@@ -1,0 +1,178 @@
+//! Memory in front of disks: where an object is looked for, and where it goes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::body::{Body, Found};
+use super::disks::{self, Disks};
+use super::{Figures, Options, Validated};
+use crate::clock::Moment;
+use crate::disk::{Disk, Record};
+use crate::fill::{Limits, Parts};
+use crate::key::{Key, Seed};
+use crate::memory::{About, Hit, Memory, Object, Size, Ticket};
+use crate::meta::Meta;
+use crate::purge::{Purges, Verdict};
+
+/// What a store and its fills share.
+pub(super) struct Inner<M: Meta> {
+    pub(super) seed: Seed,
+    pub(super) memory: Arc<Memory<M>>,
+    pub(super) purges: Arc<Purges>,
+    pub(super) disks: Disks,
+    most_promoted: u64,
+    found: AtomicU64,
+    followed: AtomicU64,
+    loaded: AtomicU64,
+    promoted: AtomicU64,
+    missed: AtomicU64,
+}
+
+impl<M: Meta> Inner<M> {
+    pub(super) fn new(options: Options, purges: Purges, disks: Vec<Disk>) -> Arc<Self> {
+        let purges = Arc::new(purges);
+        let limits = Limits { longest: options.longest, window: options.window };
+        let size = Size { capacity: options.memory, small: options.small, limits };
+        let disks = Disks::new(disks);
+        if let Some(newest) = disks.newest() {
+            purges.observe(newest);
+        }
+        Arc::new(Self {
+            seed: Seed::random(),
+            memory: Memory::new(size, purges.clone()),
+            purges,
+            disks,
+            most_promoted: options.promoted,
+            found: AtomicU64::new(0),
+            followed: AtomicU64::new(0),
+            loaded: AtomicU64::new(0),
+            promoted: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) async fn find(&self, key: &Key, now: Moment) -> Option<Found<M>> {
+        let (count, found) = match self.memory.find(key, now) {
+            Some(Hit::Whole(object, verdict)) => {
+                (&self.found, Some(Found::whole(&object, verdict)))
+            }
+            Some(Hit::Running(running, reader, verdict)) => {
+                (&self.followed, Some(Found::running(&running, reader, verdict)))
+            }
+            None => match self.load(key, now).await {
+                Some(found) => (&self.loaded, Some(found)),
+                None => (&self.missed, None),
+            },
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// Gives a disk what it is to keep of an object; false if it does not.
+    pub(super) fn write(&self, object: &Object<M>, ticket: Ticket) -> bool {
+        let key = &object.about.key;
+        let Some(disk) = self.disks.of(key) else { return false };
+        if disk.find(key).is_some() {
+            // It is older, and memory may forget the new one before that is written.
+            disk.remove(key);
+        }
+        let is_queued = disk.write(disks::entry(object)).is_ok();
+        // It may have been removed or replaced before it was queued; and if it was
+        // not, an older one may be.
+        let is_current = is_queued && self.memory.ticket(key) == ticket;
+        if !is_current {
+            disk.remove(key);
+        }
+        is_current
+    }
+
+    pub(super) async fn replace_meta(&self, validated: Validated<M>) -> bool {
+        let Validated { key, of, began, keep_until, meta, labels } = validated;
+        let meta = Arc::new(meta);
+        let on_disk = self.has_valid(&key, of).await;
+        let encoded = on_disk.map(|disk| (disk, disks::encoded(&*meta), labels.clone()));
+        let about = About { key: key.clone(), created: began, keep_until, meta, labels };
+        let in_memory = self.memory.replace_meta(of, about);
+        match (encoded, &in_memory) {
+            (Some((disk, meta, labels)), _) => {
+                let asked = disk.rewrite_meta(&key, of, began, keep_until, meta, labels);
+                in_memory.is_some() || asked.is_ok()
+            }
+            // The disk may have been given it, and not have written it yet.
+            (None, Some((object, ticket))) => {
+                self.write(object, *ticket);
+                true
+            }
+            (None, None) => false,
+        }
+    }
+
+    pub(super) fn remove(&self, key: &Key) -> bool {
+        let in_memory = self.memory.remove(key);
+        let Some(disk) = self.disks.of(key) else { return in_memory };
+        let on_disk = disk.find(key).is_some();
+        disk.remove(key);
+        in_memory || on_disk
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        Figures {
+            memory: self.memory.figures(),
+            purges: self.purges.figures(),
+            disks: self.disks.figures(),
+            found: self.found.load(Ordering::Relaxed),
+            followed: self.followed.load(Ordering::Relaxed),
+            loaded: self.loaded.load(Ordering::Relaxed),
+            promoted: self.promoted.load(Ordering::Relaxed),
+            missed: self.missed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Looks for an object on its disk, and moves it into memory if it is short.
+    async fn load(&self, key: &Key, now: Moment) -> Option<Found<M>> {
+        let disk = self.disks.of(key)?;
+        let ticket = self.memory.ticket(key);
+        let record = load(disk, key).await?;
+        let created = record.created();
+        let verdict = self.purges.judge(record.labels(), created);
+        if verdict == Verdict::Gone || record.keep_until() < now {
+            disk.remove(key);
+            return None;
+        }
+        let Some(meta) = M::decode(record.meta()) else {
+            // Of another version: nobody will ever read it.
+            disk.remove(key);
+            return None;
+        };
+        let meta = Arc::new(meta);
+        if record.body_len() > self.most_promoted {
+            return Some(Found::on_disk(meta, created, verdict, Body::disk(record)));
+        }
+        // The disk has counted why it cannot be read.
+        let parts = Parts::One(record.read(0..record.body_len()).await.ok()?);
+        if parts.len() != record.body_len() {
+            return None;
+        }
+        let body = Body::memory(crate::fill::Reader::whole(parts.clone()));
+        let (keep_until, labels) = (record.keep_until(), record.labels().clone());
+        let about = About { key: key.clone(), created, keep_until, meta: meta.clone(), labels };
+        if self.memory.insert(about, parts, ticket) {
+            self.promoted.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(Found::on_disk(meta, created, verdict, body))
+    }
+
+    /// The disk that has the object that was created then, unless it was purged.
+    async fn has_valid(&self, key: &Key, of: Moment) -> Option<&Disk> {
+        let disk = self.disks.of(key)?;
+        let record = load(disk, key).await?;
+        let verdict = self.purges.judge(record.labels(), of);
+        (record.created() == of && verdict != Verdict::Gone).then_some(disk)
+    }
+}
+
+async fn load(disk: &Disk, key: &Key) -> Option<Record> {
+    let found = disk.find(key)?;
+    // Faults are counted by the disk, and are a miss here.
+    disk.load(&found, key).await.ok()?
+}
