@@ -24,6 +24,8 @@ mod read;
 mod tend;
 mod evict;
 mod writer;
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(test)]
 mod tests;
 
