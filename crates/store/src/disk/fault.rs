@@ -36,7 +36,7 @@ impl OpenFault {
 /// What an error of a write says about the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// No room: on the device, by a quota, or within the capacity.
+    /// No room for now: on the device, by a quota, or within the capacity.
     Full,
     /// The device or the directory is broken or gone.
     Out,
@@ -46,6 +46,8 @@ impl From<Errno> for Trouble {
     fn from(errno: Errno) -> Self {
         match errno {
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::Full,
+            // The process has no room, which says nothing against the disk.
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR => Self::Full,
             _ => Self::Out,
         }
     }
