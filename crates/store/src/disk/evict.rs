@@ -17,6 +17,8 @@ use super::writer::Writer;
 const LOW: u64 = 20;
 /// So many segments in a row may carry objects over without a gain in room; then none is.
 const PATIENCE: u32 = 4;
+/// There may be so many times the segments that fit if all are full.
+const CROWD: u64 = 2;
 
 /// How much is done for the objects of a segment that goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl Writer {
         let most = self.platter.options.capacity.saturating_sub(2 * segment);
         let mut patience = PATIENCE;
         // Each turn removes a segment.
-        while self.platter.size() > most {
+        while self.platter.size() > most || self.platter.crowded() {
             if !self.take_lease() {
                 // The process that evicts will; until then this one may take the spare.
                 let over = self.platter.size() > most + 2 * segment;
@@ -167,9 +169,19 @@ impl Platter {
         self.holdings.segments().iter().map(|segment| segment.size()).sum()
     }
 
+    /// Whether there are too many segments, as many short lives of a process leave behind. Each
+    /// takes a descriptor.
+    fn crowded(&self) -> bool {
+        self.holdings.segments().len() as u64 > self.options.capacity / self.segment * CROWD
+    }
+
     /// Which segment goes next.
     fn victim(&self) -> Option<Arc<Segment>> {
         let all = self.holdings.segments();
+        if self.crowded() {
+            let sealed = all.into_iter().filter(|segment| segment.sealed());
+            return sealed.min_by_key(|segment| (segment.size(), segment.name.seq));
+        }
         let small = all.iter().filter(|segment| segment.name.queue == Queue::Small);
         let small: u64 = small.map(|segment| segment.size()).sum();
         let limit = self.options.capacity / 100 * u64::from(self.options.small_percent);

@@ -63,6 +63,7 @@ pub struct Disk {
 impl Disk {
     /// Opens a directory with all that is in it, made if need be. Reads every footer before it
     /// returns: seconds for tens of millions of objects. Other processes may have it open too.
+    /// Takes one descriptor for each segment, and as many threads as [`Options`] says and one.
     pub fn open(path: &Path, options: Options, now: Moment) -> Result<Self, OpenFault> {
         Self::open_on(path, options, now, Device::default())
     }

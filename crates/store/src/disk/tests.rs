@@ -287,6 +287,22 @@ async fn the_capacity_holds_and_used_objects_stay() {
 }
 
 #[tokio::test]
+async fn many_short_lives_leave_a_bounded_number_of_segments() {
+    let home = tempfile::tempdir().unwrap();
+    for life in 0..60 {
+        let disk = open(home.path(), 8);
+        assert!(life == 0 || version(&disk, 1000).await == Some(life), "life {life}");
+        disk.write(entry(life, 1, 100)).unwrap();
+        disk.write(entry(1000, life + 1, 100)).unwrap();
+        disk.flush().await.unwrap();
+        disk.find(&key(1000));
+        let segments = disk.figures().segments;
+        assert!(segments <= 8 * 2 + 1, "life {life}: {segments} segments");
+        disk.close().await;
+    }
+}
+
+#[tokio::test]
 async fn an_object_is_read_to_its_end_after_it_was_evicted() {
     let home = tempfile::tempdir().unwrap();
     let disk = open(home.path(), 8);
