@@ -12,6 +12,7 @@ use super::file::File;
 use super::footer::{Line, OPENING};
 use super::name::{Name, State};
 use super::platter::Platter;
+use super::record::UNIT;
 use super::segment::{self, Active, Scan, Segment};
 
 /// Threads that a start reads footers with.
@@ -165,10 +166,12 @@ impl Platter {
             self.adopt(peer, until)?;
             return Ok(None);
         }
-        // The last one may still be being written.
-        let ready = peer.found.lines.len().saturating_sub(1);
-        self.show(&peer.segment, peer.found.lines.get(peer.shown..ready).unwrap_or_default());
-        peer.shown = ready.max(peer.shown);
+        // The last one may still be being written, or be written once more after a failure.
+        if let Some(last) = peer.found.lines.pop() {
+            peer.found.end = u64::from(last.at) * UNIT;
+        }
+        self.show(&peer.segment, peer.found.lines.get(peer.shown..).unwrap_or_default());
+        peer.shown = peer.found.lines.len();
         Ok(Some(peer))
     }
 
