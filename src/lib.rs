@@ -25,6 +25,7 @@ mod route;
 mod access;
 mod limit;
 mod waf;
+mod cache;
 mod files;
 mod balance;
 mod upstream;
