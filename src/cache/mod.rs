@@ -11,7 +11,11 @@ mod policy;
 mod key;
 mod config;
 mod profile;
+#[cfg(any(test, fuzzing))]
+mod any_bytes;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::any_bytes::exchange;
 pub(crate) use self::config::ProfileConfig;
 pub(crate) use self::profile::Profile;
 pub(crate) use self::target::{Scheme, Target};

@@ -4,6 +4,7 @@
 //! of its promises is broken. `tests` drives them with the same bytes in every
 //! run; the targets in `fuzz/` with what a fuzzer finds.
 
+mod cached;
 mod listed;
 mod passes;
 mod pieces;
@@ -29,6 +30,7 @@ use crate::files::{Selection, select_range};
 use crate::listen::{Parsed, Source, parse_proxy_header};
 use crate::sanitise::{self, Body, Escapes, Head, Strict, host_and_port};
 
+pub use self::cached::cached;
 pub use self::passes::{challenge, cookie};
 pub use self::pieces::{chunks, h2_frames};
 pub use self::proofs::{jwt, signed_link};

@@ -26,6 +26,3 @@ pub(super) mod merge;
 pub(super) mod invalidate;
 pub(super) mod no_vary_search;
 pub(super) mod status;
-
-#[cfg(test)]
-mod tests;

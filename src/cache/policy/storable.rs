@@ -37,6 +37,25 @@ pub(crate) enum Unstored {
 }
 
 impl Unstored {
+    /// It is about what is asked for, not about who asks: the next request for
+    /// it will hardly fare better, and need not wait for others.
+    pub(crate) const fn is_lasting(self) -> bool {
+        match self {
+            Unstored::NotUnderstood
+            | Unstored::NoStore
+            | Unstored::Private
+            | Unstored::SetCookie
+            | Unstored::Vary
+            | Unstored::NotAllowed
+            | Unstored::Useless
+            | Unstored::Tags => true,
+            Unstored::Method
+            | Unstored::Status
+            | Unstored::Authorization
+            | Unstored::ClientNoStore => false,
+        }
+    }
+
     /// The word for logs and for `detail` in Cache-Status: a token.
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -148,6 +167,12 @@ pub(super) fn has_validator(headers: &HeaderMap) -> bool {
 mod tests {
     use super::super::members::is_token_byte;
     use super::*;
+
+    #[test]
+    fn one_client_does_not_speak_for_the_next() {
+        assert!(Unstored::NoStore.is_lasting() && Unstored::Vary.is_lasting());
+        assert!(!Unstored::Authorization.is_lasting() && !Unstored::ClientNoStore.is_lasting());
+    }
 
     /// The rules are tested with what they lead to, in `terms`.
     #[test]

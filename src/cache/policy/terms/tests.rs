@@ -285,6 +285,28 @@ fn an_age_that_it_came_with_counts() {
 }
 
 #[test]
+fn expires_date_and_age_are_taken_together() {
+    let at = |minute: u64| format!("Sun, 06 Nov 1994 08:{minute}:37 GMT");
+    // Minutes of Date and Expires, seconds of Age, and how long it is fresh still.
+    for (date, expires, age, expected) in [
+        (49, 59, 0, 600),
+        (49, 59, 540, 60),
+        (49, 59, 660, -60),
+        (39, 59, 0, 600),
+        (39, 59, 60, 600),
+        (39, 59, 900, 300),
+        (59, 59, 0, 0),
+        (55, 59, 0, 240),
+        (49, 39, 0, 0),
+    ] {
+        let (date, expires, age) = (at(date), at(expires), age.to_string());
+        let fields = [("date", &*date), ("expires", &*expires), ("age", &*age), ETAG];
+        let terms = Case::default().judge(&fields).expect("stored");
+        assert_eq!(terms.ttl(RECEIVED), expected, "{fields:?}");
+    }
+}
+
+#[test]
 fn the_time_that_the_answer_took_counts() {
     let headers = headers(&[("cache-control", "max-age=60")]);
     let asked = RECEIVED.before(Duration::from_secs(20));
