@@ -108,5 +108,6 @@ async fn a_large_body_is_none_that_breaks_off() {
     let host = "host: a.example\r\ncontent-type: application/json\r\n";
     let request = h1(By::Length, "POST", "{\"a\":1").replacen("host: a.example\r\n", host, 1);
     assert_eq!(Client::ask(edge.addr(), request).await.status, 403);
-    assert_eq!(edge.stop().last().unwrap()["rule"], "9890010");
+    let by_its_end = edge.stop().into_iter().filter(|record| record["rule"] == "9890010").count();
+    assert_eq!(by_its_end, 1);
 }

@@ -368,6 +368,26 @@ struct Newest {
     body: Vec<u8>,
 }
 
+/// Fills an object with random pieces; what it is, if it is finished and kept.
+fn filled(
+    store: &Store<String>,
+    random: &mut fastrand::Rng,
+    name: &str,
+    now: u64,
+) -> Option<Newest> {
+    let created = store.stamp(at(now));
+    let (mut fill, _) = store.begin(start(store, name), created);
+    let mut body = Vec::new();
+    for _ in 0..random.usize(0..5) {
+        let piece = vec![random.u8(..); random.usize(0..9000)];
+        body.extend_from_slice(&piece);
+        fill.push(piece.into()).unwrap();
+    }
+    let meta = format!("{now}");
+    let is_kept = random.u8(0..5) > 0 && fill.finish(Some(meta.clone())).unwrap().is_kept;
+    is_kept.then_some(Newest { created, meta, body })
+}
+
 /// Any order of events and restarts: a look-up finds the newest that was kept and
 /// neither purged nor removed since, or nothing.
 #[tokio::test]
@@ -387,17 +407,8 @@ async fn no_order_of_events_and_restarts_shows_what_is_not_the_newest() {
             let key = store.key(name.as_bytes());
             match random.u8(0..16) {
                 0..5 => {
-                    let began = store.stamp(at(now));
-                    let (mut fill, _) = store.begin(start(&store, &name), began);
-                    let mut body = Vec::new();
-                    for _ in 0..random.usize(0..5) {
-                        let piece = vec![random.u8(..); random.usize(0..9000)];
-                        body.extend_from_slice(&piece);
-                        fill.push(piece.into()).unwrap();
-                    }
-                    let meta = format!("{now}");
-                    if random.u8(0..5) > 0 && fill.finish(Some(meta.clone())).unwrap().is_kept {
-                        newest[which] = Some(Newest { created: began, meta, body });
+                    if let Some(kept) = filled(&store, &mut random, &name, now) {
+                        newest[which] = Some(kept);
                     }
                 }
                 5 => {
