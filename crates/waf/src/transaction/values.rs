@@ -28,7 +28,7 @@ impl ValueId {
 const LONG: usize = 1 << 10;
 
 /// Bytes of a value that is not worth being copied behind others.
-const LARGE: usize = 4 << 10;
+const LARGE: usize = 32 << 10;
 
 /// Not transformed yet.
 const UNKNOWN: u32 = u32::MAX;
