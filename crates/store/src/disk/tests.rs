@@ -271,6 +271,8 @@ async fn the_capacity_holds_and_used_objects_stay() {
             assert!(real <= 16 * SEGMENT, "{real} bytes of files");
         }
     }
+    // What still waits to be written has not gone.
+    disk.flush().await.unwrap();
     for n in &hot {
         assert_eq!(version(&disk, *n).await, Some(1), "key {n} was used all the time");
     }
