@@ -114,17 +114,8 @@ async fn the_exclusion_lets_the_request_pass_here_and_there() {
         assert_eq!(code, i32::from(request.starts_with("POST")), "another value: {said}");
 
         let origin = Origin::ok().await;
-        let proxy = |waf: &str| {
-            let config = "
-listeners: [{ address: '127.0.0.1:{port}' }]
-upstreams: { app: { servers: ['{origin}'] } }
-defaults: { waf: standard }
-routes: [{ upstream: app }]
-";
-            Edge::start_with(&format!("{config}{waf}"), &[("origin", &origin.addr)])
-        };
         for (waf, expected) in [("", 403), (yaml, 200)] {
-            let edge = proxy(waf);
+            let edge = judging(waf, &origin);
             let answer = Client::ask(edge.addr(), request.clone()).await;
             assert_eq!(answer.status, expected, "{waf}: {request}");
         }
@@ -307,6 +298,17 @@ fn answer(kind: &str, body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
+/// A proxy with these rules before a server.
+fn judging(waf: &str, origin: &Origin) -> Edge {
+    let config = "
+listeners: [{ address: '127.0.0.1:{port}' }]
+upstreams: { app: { servers: ['{origin}'] } }
+defaults: { waf: standard }
+routes: [{ upstream: app }]
+";
+    Edge::start_with(&format!("{config}{waf}\n"), &[("origin", &origin.addr)])
+}
+
 const JUDGING: &str = "waf: { standard: { responses: true } }";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,17 +334,12 @@ async fn an_answer_is_explained_and_its_exclusion_lets_it_pass_here_and_there() 
     assert_eq!(code, 0, "{said}");
 
     let origin = Origin::answering(answer("text/html", LISTING)).await;
-    let proxy = |waf: &str| {
-        let config = "
-listeners: [{ address: '127.0.0.1:{port}' }]
-upstreams: { app: { servers: ['{origin}'] } }
-defaults: { waf: standard }
-routes: [{ upstream: app }]
-";
-        Edge::start_with(&format!("{config}{waf}\n"), &[("origin", &origin.addr)])
-    };
     for (waf, expected) in [(JUDGING, 403), (&yaml, 200)] {
-        assert_eq!(Client::ask(proxy(waf).addr(), asked.clone()).await.status, expected, "{waf}");
+        assert_eq!(
+            Client::ask(judging(waf, &origin).addr(), asked.clone()).await.status,
+            expected,
+            "{waf}"
+        );
     }
 }
 

@@ -111,6 +111,7 @@ impl Counters {
             Health::Full => 1,
             Health::Out => 2,
         };
+        // A disk that is out stays out: nothing is turned then.
         let keep = |old| (old != 2).then_some(number);
         self.health.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep).ok();
     }

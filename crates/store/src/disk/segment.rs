@@ -134,6 +134,7 @@ impl Active {
             .and_then(|()| file.write_at(&Opening { store, salt }.encode(), 0))
             .and_then(|()| directory.rename(&name, State::New, State::Open));
         if let Err(errno) = made {
+            // What is left over has no name of a segment, and the error is told below.
             directory.remove(&name, State::New).ok();
             return Err(errno);
         }
