@@ -50,7 +50,6 @@ pub(super) fn head(
         server: connection.listener.address,
         request_id: ctx.request_id.as_ref().ok_or(Refusal::Internal)?.as_ref(),
     });
-    ctx.findings = Some(inspection.findings());
     ctx.inspection = Some(inspection);
     if verdict.is_err() {
         conclude(ctx);
@@ -71,7 +70,6 @@ pub(super) async fn body(
 ) -> Result<(), Refusal> {
     let Some(mut inspection) = ctx.inspection.take() else { return Ok(()) };
     let judged = hold(is_sent, &mut inspection, session, ctx, state).await;
-    ctx.findings = Some(inspection.findings());
     let is_done = judged.is_err() || !is_needed(&inspection);
     ctx.inspection = Some(inspection);
     if is_done {
@@ -107,8 +105,8 @@ async fn hold(
 /// later, too, and what it holds is given back now; unless they look at what is answered.
 pub(super) fn conclude(ctx: &mut Context) {
     let inspection = ctx.inspection.take_if(|inspection| !inspection.awaits_answer());
-    if let Some(found) = inspection.and_then(|inspection| inspection.conclude(None)) {
-        ctx.findings = Some(found);
+    if let Some(inspection) = inspection {
+        ctx.findings = Some(inspection.conclude(None));
     }
 }
 
@@ -122,9 +120,7 @@ pub(super) fn close(session: &Session, ctx: &mut Context) {
         headers: &head.headers,
         body: Coming::Nothing,
     });
-    if let Some(found) = inspection.conclude(answered.as_ref()) {
-        ctx.findings = Some(found);
-    }
+    ctx.findings = Some(inspection.conclude(answered.as_ref()));
 }
 
 fn is_needed(inspection: &Inspection) -> bool {
@@ -249,11 +245,6 @@ pub(super) fn piece(body: &mut Option<Bytes>, piece: Piece, ctx: &mut Context) -
     let inspection = ctx.inspection.as_mut().filter(|inspection| !inspection.is_over());
     let Some(inspection) = inspection else { return Ok(()) };
     let passed = inspection.pass(body, piece == Piece::Last);
-    let is_over = inspection.is_over();
-    // What is found changes with a verdict alone.
-    if passed.is_err() || is_over {
-        ctx.findings = Some(inspection.findings());
-    }
     if passed.is_ok() && !is_needed(inspection) {
         conclude(ctx);
     }

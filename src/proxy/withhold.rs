@@ -68,7 +68,7 @@ fn judged(
     };
     let (version, headers) = (response.version, &response.headers);
     let step = inspection.answer_head(&Answered { status, version, headers, body });
-    note(ctx);
+    drop_if_over(ctx);
     step
 }
 
@@ -85,13 +85,7 @@ fn coming(session: &Session, status: StatusCode, headers: &HeaderMap) -> Coming 
     }
 }
 
-/// Remembers what was found; what judges nothing more is not kept.
-fn note(ctx: &mut Context) {
-    let Some(inspection) = &ctx.inspection else { return };
-    ctx.findings = Some(inspection.findings());
-    drop_if_over(ctx);
-}
-
+/// What judges nothing more is not kept.
 fn drop_if_over(ctx: &mut Context) {
     let is_over = |inspection: &Inspection| inspection.is_over() && !inspection.is_answer_open();
     if ctx.withheld.is_none() && ctx.inspection.as_ref().is_some_and(is_over) {
@@ -118,7 +112,7 @@ pub(super) fn piece(
         step = inspection.answer_end().map(|()| Step::Pass);
     }
     if !inspection.is_answer_open() {
-        note(ctx);
+        drop_if_over(ctx);
     }
     let step = step.map_err(|blocked| refused(blocked, AGAINST, ctx))?;
     if ctx.withheld.is_none() {
@@ -143,7 +137,6 @@ fn release(session: &mut Session, ctx: &mut Context) -> Result<Bytes> {
     let waits = || Error::explain(ErrorType::InternalError, "a head that is gathered waits");
     written.ok_or_else(waits)??;
     let kept = ctx.inspection.as_mut().map(Inspection::answer_kept).unwrap_or_default();
-    // What was found is noted where the verdict came.
     drop_if_over(ctx);
     Ok(kept)
 }
@@ -167,7 +160,7 @@ pub(super) async fn trailers(session: &mut Session, ctx: &mut Context) -> Option
     }
     let inspection = ctx.inspection.as_mut().filter(|it| it.is_answer_open());
     if let Some(judged) = inspection.map(Inspection::answer_end) {
-        note(ctx);
+        drop_if_over(ctx);
         if let Err(blocked) = judged {
             // Pingora would not heed an error.
             ctx.failure = Some(blocked.into());
@@ -210,7 +203,7 @@ pub(super) async fn finish(session: &mut Session, error: Option<&Error>, ctx: &m
     let judged = match ctx.inspection.as_mut().filter(|it| it.is_answer_open()) {
         Some(inspection) => {
             let judged = inspection.answer_end().map_err(Refusal::from);
-            note(ctx);
+            drop_if_over(ctx);
             judged
         }
         // It was judged before its trailers.
@@ -256,7 +249,7 @@ pub(super) fn watch(piece: &[u8], ctx: &mut Context) {
         // Who only detects refuses nothing.
         drop(inspection.answer_piece(piece));
         if !inspection.is_answer_open() {
-            note(ctx);
+            drop_if_over(ctx);
         }
     }
 }
@@ -288,7 +281,7 @@ pub(super) async fn file(
         };
     }
     let kept = inspection.answer_kept();
-    note(ctx);
+    drop_if_over(ctx);
     judged?;
     Ok(Some(kept).filter(|kept| !kept.is_empty()))
 }

@@ -86,19 +86,17 @@ impl Inspection {
         }
     }
 
-    /// What the rules found so far.
-    pub(crate) fn findings(&self) -> Findings {
-        self.judge.findings()
-    }
-
     /// Whether rules that log look at what is answered, judged or not.
     pub(crate) fn awaits_answer(&self) -> bool {
         self.profile.logs == Logs::Answered
     }
 
-    /// Ends the inspection; what was found in all, where there are rules that log.
-    pub(crate) fn conclude(mut self, answered: Option<&Answered<'_>>) -> Option<Findings> {
-        (self.profile.logs != Logs::Silent).then(|| self.finish(answered))
+    /// Ends the inspection; what was found in all, by rules that log as well.
+    pub(crate) fn conclude(mut self, answered: Option<&Answered<'_>>) -> Findings {
+        match self.profile.logs {
+            Logs::Silent => self.judge.findings(),
+            Logs::Judged | Logs::Answered => self.finish(answered),
+        }
     }
 
     /// Runs the rules that log, of which the verdict knows nothing.
@@ -592,7 +590,7 @@ mod tests {
         let pieces: Vec<&str> = parts.iter().map(String::as_str).collect();
         assert!(pass_all(&mut inspection, &pieces) == pieces.concat().into_bytes());
         assert!(inspection.is_over());
-        assert_eq!(inspection.findings().detected, Some(Blocked::Over));
+        assert_eq!(inspection.conclude(None).detected, Some(Blocked::Over));
     }
 
     #[test]
@@ -608,17 +606,18 @@ mod tests {
             let taken = inspection.take(attack.as_bytes());
             let expected = if refused { Err(Blocked::ClientFull) } else { Ok(Step::Pass) };
             assert_eq!(taken, expected);
-            if !refused {
+            if refused {
+                drop(inspection);
+            } else {
                 inspection.settle(false);
                 inspection.begin_attempt(false);
                 let rest = [Bytes::from("more"), Bytes::from("--b--\r\n")];
                 let sent = attempt(&mut inspection, &rest, 2).expect("nothing is refused");
                 assert_eq!(sent, [attack.as_bytes(), b"more--b--\r\n"].concat());
                 // What came before is judged.
-                let detected = inspection.findings().detected;
+                let detected = inspection.conclude(None).detected;
                 assert_eq!(detected, Some(Blocked::Rule("7".into())));
             }
-            drop(inspection);
             drop(others);
             assert_eq!(memory.used(), 0);
         }

@@ -1,11 +1,12 @@
 //! The rules of a profile: which files in which order, and what the profile
 //! sets between them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tidegate_waf::parse::{
-    self, Directive, Disk, EngineMode, Fault, OverLimit, Placed, Problem, Reader, Setting, Toggle,
-    Tree,
+    self, Directive, Disk, EngineMode, Fault, Notice, OverLimit, Placed, Problem, Reader, Setting,
+    Toggle, Tree, Warning,
 };
 use tidegate_waf::{RuleSet, Stock};
 
@@ -78,13 +79,38 @@ pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults>
     exclusions::check(&config.exclude, &tree).map_err(|found| found.under("exclude"))?;
     let set = RuleSet::compile_with(&tree, &Disk, &skips, stock)
         .map_err(|found| faults(config, &found))?;
-    let mut warnings: Vec<String> = set.warnings().iter().map(ToString::to_string).collect();
+    let mut warnings = told(set.warnings());
     warnings.extend(overruled(config, &tree));
     match config.responses.0 {
         true => check_answers(&set).map_err(|found| found.under("responses"))?,
         false => warnings.extend(unused(config, &set).map(str::to_owned)),
     }
     Ok(Loaded { set, warnings })
+}
+
+/// Warnings as lines; what is skipped of one file for one reason is one of them.
+fn told(warnings: &[Warning]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut skipped: BTreeMap<_, Vec<&Warning>> = BTreeMap::new();
+    for warning in warnings {
+        match &warning.notice {
+            Notice::Skipped(Problem::Refused { reason, .. }) => {
+                skipped.entry((&warning.place.file, reason)).or_default().push(warning);
+            }
+            _ => lines.push(warning.to_string()),
+        }
+    }
+    for ((file, reason), all) in skipped {
+        lines.push(match all.as_slice() {
+            [one] => one.to_string(),
+            many => {
+                let at: Vec<String> = many.iter().map(|one| one.place.line.to_string()).collect();
+                let (file, at) = (file.display(), at.join(", "));
+                format!("{file}: {} rules are skipped (lines {at}): {reason}", many.len())
+            }
+        });
+    }
+    lines
 }
 
 /// What files say otherwise than the profile, which decides.
@@ -227,5 +253,34 @@ fn at_its_key(config: &Config, fault: &Fault) -> Faults {
     match given.files.iter().position(|file| **file == *fault.place.file) {
         Some(index) => Faults::at(index, what).under("files").under("rules"),
         None => Faults::at("crs", what).under("rules"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidegate_waf::parse::Place;
+
+    use super::*;
+
+    #[test]
+    fn what_is_skipped_of_a_file_for_one_reason_is_one_line() {
+        let skipped = |file: &str, line, reason| {
+            let place = Place { file: Arc::from(Path::new(file)), line, column: 1 };
+            let problem = Problem::Refused { name: "initcol".to_owned(), reason };
+            Warning { place, notice: Notice::Skipped(problem) }
+        };
+        let place = Place { file: Arc::from(Path::new("a")), line: 7, column: 2 };
+        let other = Warning { place, notice: Notice::NoRule };
+        let warnings =
+            [skipped("b", 3, "x"), skipped("a", 9, "x"), other.clone(), skipped("b", 5, "x")];
+        let expected = [
+            other.to_string(),
+            "a:9:1: skipped: initcol is not supported: x".to_owned(),
+            "b: 2 rules are skipped (lines 3, 5): x".to_owned(),
+        ];
+        assert_eq!(told(&warnings), expected);
+        assert_eq!(told(&[skipped("b", 3, "x"), skipped("b", 5, "y")]).len(), 2);
     }
 }
