@@ -8,7 +8,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use aws_lc_rs::{constant_time, hmac, rand};
+use aws_lc_rs::{constant_time, hmac};
 
 use crate::networks::ClientKey;
 
@@ -38,7 +38,7 @@ impl Seal {
     /// A new one, and the text that [`Seal::of`] makes it of again.
     pub(crate) fn make() -> (Self, String) {
         let mut secret = [0; SECRET];
-        rand::fill(&mut secret).expect("the library ends the process where it gives no bytes");
+        getrandom::fill(&mut secret).expect("Linux gives any process random bytes");
         (Seal::new(&secret), to_digits(&secret))
     }
 
