@@ -10,6 +10,7 @@ mod fault;
 mod units;
 mod networks;
 mod values;
+mod ranges;
 mod watch;
 mod pem;
 

@@ -9,6 +9,7 @@
 mod target;
 mod policy;
 mod key;
+mod slices;
 mod config;
 mod profile;
 #[cfg(any(test, fuzzing))]

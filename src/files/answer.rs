@@ -2,20 +2,19 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     LAST_MODIFIED, LOCATION, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::body::{Body, Part};
+use super::body::Body;
 use super::conditional::{self, Validators, Verdict};
 use super::lookup::{Representation, Target};
-use super::range::{self, Selection, Span};
 use super::types::content_type;
 use super::{Ask, Missing, Served};
 use crate::encoding::Coding;
+use crate::ranges::{self, Part, Selection, Span};
 
 type Fields = Vec<(HeaderName, HeaderValue)>;
 
@@ -51,7 +50,7 @@ fn answer_file(ask: &Ask<'_>, file: Representation) -> Served {
     headers.push((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     headers.extend(file.coding.map(encoded));
     let selection = if ask.method == Method::GET && is_range_current {
-        range::select(ask.headers, file.opened.length)
+        ranges::select(ask.headers, file.opened.length)
     } else {
         Selection::Whole
     };
@@ -75,37 +74,25 @@ fn whole(ask: &Ask<'_>, file: Representation, mut headers: Fields) -> Served {
     let body = if ask.method == Method::HEAD || length == 0 {
         Body::empty()
     } else {
-        Body::new(file.opened.file, [Part::File(Span { first: 0, length })])
+        Body::new(file.opened.file, [Part::Span(Span { first: 0, length })])
     };
     Served { status: StatusCode::OK, headers, body }
 }
 
 fn single(file: Representation, span: Span, mut headers: Fields) -> Served {
     headers.push((CONTENT_TYPE, content_type(&file.name)));
-    headers.push((CONTENT_RANGE, value(content_range(span, file.opened.length))));
+    headers.push((CONTENT_RANGE, value(span.content_range(file.opened.length))));
     headers.push((CONTENT_LENGTH, HeaderValue::from(span.length)));
-    let body = Body::new(file.opened.file, [Part::File(span)]);
+    let body = Body::new(file.opened.file, [Part::Span(span)]);
     Served { status: StatusCode::PARTIAL_CONTENT, headers, body }
 }
 
-/// Several ranges in one body (RFC 9110 §14.6).
+/// Several ranges in one body.
 fn multipart(file: Representation, spans: &[Span], mut headers: Fields) -> Served {
-    // Unguessable, so that no file can contain it on purpose.
-    let boundary = format!("{:032x}", fastrand::u128(..));
     let media_type = content_type(&file.name);
     let media_type = media_type.to_str().unwrap_or("application/octet-stream");
-    let mut parts = Vec::with_capacity(2 * spans.len() + 1);
-    for &span in spans {
-        let range = content_range(span, file.opened.length);
-        let head = format!(
-            "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {range}\r\n\r\n"
-        );
-        parts.push(Part::Text(Bytes::from(head)));
-        parts.push(Part::File(span));
-    }
-    parts.push(Part::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
+    let (media_type, parts) = ranges::multipart(spans, media_type, file.opened.length);
     let body = Body::new(file.opened.file, parts);
-    let media_type = format!("multipart/byteranges; boundary={boundary}");
     headers.push((CONTENT_TYPE, value(media_type)));
     headers.push((CONTENT_LENGTH, HeaderValue::from(body.length())));
     Served { status: StatusCode::PARTIAL_CONTENT, headers, body }
@@ -152,10 +139,6 @@ fn validators(file: &Representation, now: SystemTime) -> Validators {
     // RFC 9110 §8.8.2.1: never later than the answer itself.
     let modified = (UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs())).min(now);
     Validators { etag: value(etag), modified }
-}
-
-fn content_range(span: Span, length: u64) -> String {
-    format!("bytes {}-{}/{length}", span.first, span.last())
 }
 
 fn value(text: String) -> HeaderValue {

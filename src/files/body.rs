@@ -8,17 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::range::Span;
+use crate::ranges::{Part, Span};
 
 /// The most that is held of a file at a time.
 const PIECE: u64 = 64 * 1024;
-
-/// A part of a body: bytes at hand, or bytes of the file.
-#[derive(Debug)]
-pub(super) enum Part {
-    Text(Bytes),
-    File(Span),
-}
 
 /// The body of an answer from a file.
 #[derive(Debug)]
@@ -46,16 +39,16 @@ impl Body {
         let span = match self.parts.pop_front() {
             None => return Ok(None),
             Some(Part::Text(text)) => return Ok(Some(text)),
-            Some(Part::File(span)) => span,
+            Some(Part::Span(span)) => span,
         };
         let piece = Span { first: span.first, length: span.length.min(PIECE) };
-        self.parts.push_front(Part::File(span));
+        self.parts.push_front(Part::Span(span));
         let bytes = self.read(piece).await?;
         match span.length - piece.length {
             0 => drop(self.parts.pop_front()),
             length => {
                 let rest = Span { first: span.first + piece.length, length };
-                self.parts[0] = Part::File(rest);
+                self.parts[0] = Part::Span(rest);
             }
         }
         Ok(Some(bytes))
@@ -63,11 +56,7 @@ impl Body {
 
     /// How many bytes are still to come.
     pub(crate) fn length(&self) -> u64 {
-        let lengths = self.parts.iter().map(|part| match part {
-            Part::Text(text) => text.len() as u64,
-            Part::File(span) => span.length,
-        });
-        lengths.sum()
+        self.parts.iter().map(Part::length).sum()
     }
 
     async fn read(&self, piece: Span) -> io::Result<Bytes> {

@@ -10,7 +10,6 @@ mod conditional;
 mod lookup;
 mod name;
 mod open;
-mod range;
 mod types;
 
 use std::io;
@@ -27,8 +26,6 @@ use crate::encoding::Accepted;
 use crate::fault::Faults;
 
 pub(crate) use self::body::Body;
-#[cfg(any(test, fuzzing))]
-pub(crate) use self::range::{Selection, select as select_range};
 
 /// What a route says about the folder that it answers from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

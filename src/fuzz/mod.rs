@@ -26,8 +26,8 @@ use crate::access::Shown;
 use crate::client::{self, Clients};
 use crate::config::{Config, Written};
 use crate::encoding::{Accepted, Coding, weighted};
-use crate::files::{Selection, select_range};
 use crate::listen::{Parsed, Source, parse_proxy_header};
+use crate::ranges::{Selection, select};
 use crate::sanitise::{self, Body, Escapes, Head, Strict, host_and_port};
 
 pub use self::cached::cached;
@@ -242,14 +242,14 @@ pub fn authorization(bytes: &[u8]) -> bool {
     }
 }
 
-/// A Range of a file.
+/// A Range.
 pub fn range(bytes: &[u8]) -> bool {
     let Some(headers) = one_field(header::RANGE, bytes) else {
         return false;
     };
     let mut is_followed = false;
     for length in [0, 1, 10, 1 << 20, u64::MAX] {
-        match select_range(&headers, length) {
+        match select(&headers, length) {
             Selection::Whole => {}
             Selection::Unsatisfiable => assert_ne!(length, 0),
             Selection::Spans(spans) => {

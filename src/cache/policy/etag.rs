@@ -2,7 +2,7 @@
 
 /// An entity tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tag<'a> {
+pub(in crate::cache) struct Tag<'a> {
     pub is_weak: bool,
     /// With its quotes.
     pub opaque: &'a [u8],
@@ -10,7 +10,7 @@ pub(super) struct Tag<'a> {
 
 impl<'a> Tag<'a> {
     /// Reads a field that is one tag.
-    pub(super) fn read(text: &'a [u8]) -> Option<Self> {
+    pub(in crate::cache) fn read(text: &'a [u8]) -> Option<Self> {
         let (tag, rest) = Tag::split(text.trim_ascii())?;
         rest.is_empty().then_some(tag)
     }

@@ -18,7 +18,7 @@ pub(super) mod vary;
 pub(super) mod groups;
 pub(super) mod storable;
 pub(super) mod terms;
-mod etag;
+pub(super) mod etag;
 pub(super) mod validate;
 pub(super) mod conditional;
 pub(super) mod strip;

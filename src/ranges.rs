@@ -1,21 +1,34 @@
-//! Which bytes of a file a Range asks for (RFC 9110 §14).
+//! Which bytes a Range asks for, and how several of them are sent (RFC 9110 §14).
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::RANGE;
 
-/// More parts than any player or reader asks for; a longer list gets the whole file.
+/// More parts than any player or reader asks for; a longer list gets everything.
 const MOST_SPANS: usize = 16;
 
-/// Consecutive bytes of a file. Invariant: not empty, and inside the file.
+/// Consecutive bytes. Invariant: not empty, and inside what they are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) first: u64,
     pub(crate) length: u64,
 }
 
+/// A part of a body: bytes at hand, or those of a span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Text(Bytes),
+    Span(Span),
+}
+
 impl Span {
-    pub(super) fn last(self) -> u64 {
+    pub(crate) fn last(self) -> u64 {
         self.first + self.length - 1
+    }
+
+    /// What Content-Range says of it, of `length` bytes in all.
+    pub(crate) fn content_range(self, length: u64) -> String {
+        format!("bytes {}-{}/{length}", self.first, self.last())
     }
 
     fn overlaps(self, other: Span) -> bool {
@@ -23,7 +36,16 @@ impl Span {
     }
 }
 
-/// What of a file to send.
+impl Part {
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Part::Text(text) => text.len() as u64,
+            Part::Span(span) => span.length,
+        }
+    }
+}
+
+/// What to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
     Whole,
@@ -32,10 +54,10 @@ pub(crate) enum Selection {
     Unsatisfiable,
 }
 
-/// Reads the Range of a GET against a file of `length` bytes.
+/// Reads the Range of a GET against `length` bytes.
 ///
 /// Whatever is malformed, of another unit, or of many or overlapping parts gets
-/// the whole file: a server may ignore any Range, and those only cost.
+/// all of them: a server may ignore any Range, and those only cost.
 pub(crate) fn select(request: &HeaderMap, length: u64) -> Selection {
     let mut lines = request.get_all(RANGE).into_iter();
     let (Some(line), None) = (lines.next(), lines.next()) else {
@@ -91,6 +113,23 @@ fn parse_span(text: &str, length: u64) -> Option<Option<Span>> {
 fn number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// Several spans of `length` bytes in one body: its media type, and its parts (RFC 9110 §14.6).
+pub(crate) fn multipart(spans: &[Span], media_type: &str, length: u64) -> (String, Vec<Part>) {
+    // Unguessable, so that nothing can contain it on purpose.
+    let boundary = format!("{:032x}", fastrand::u128(..));
+    let mut parts = Vec::with_capacity(2 * spans.len() + 1);
+    for span in spans {
+        let range = span.content_range(length);
+        let head = format!(
+            "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {range}\r\n\r\n"
+        );
+        parts.push(Part::Text(Bytes::from(head)));
+        parts.push(Part::Span(*span));
+    }
+    parts.push(Part::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
+    (format!("multipart/byteranges; boundary={boundary}"), parts)
 }
 
 #[cfg(test)]
