@@ -2,6 +2,7 @@
 
 mod explain;
 mod hash_password;
+mod purge;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ enum Command {
     /// of URLs are curl's, so that a command for curl works with `tidegate explain` instead. The
     /// exit code is 0 if the request passes, 1 if it would be refused, and 2 if that cannot be told.
     Explain(Box<Options>),
+    /// Have a running process forget what it keeps of answers.
+    Purge(purge::Options),
     /// Hash a password for a file of users, from the terminal or a pipe.
     HashPassword {
         /// A hash that other servers read, too, instead of argon2id.
@@ -65,12 +68,13 @@ enum Command {
 /// Does what the command line says; the exit code is that of the process.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match &arguments.command {
+    let done = match arguments.command {
         Some(Command::Demo) => crate::demo::run(),
-        Some(Command::Proxy { to, listen }) => server::run(proxy(to, listen), Start::default()),
+        Some(Command::Proxy { to, listen }) => server::run(proxy(&to, &listen), Start::default()),
+        Some(Command::Purge(options)) => purge::run(options),
         Some(Command::HashPassword { bcrypt: true }) => hash_password::run(Kind::Bcrypt),
         Some(Command::HashPassword { bcrypt: false }) => hash_password::run(Kind::Argon2),
-        Some(Command::Explain(options)) => return explain::run(options),
+        Some(Command::Explain(options)) => return explain::run(&options),
         None if arguments.test => return test(&arguments.conf),
         None => {
             let start = Start { upgrade: arguments.upgrade, daemon: arguments.daemon };

@@ -21,6 +21,7 @@ use pingora_proxy::HttpProxy;
 use tidegate_sockets::{Answer, Handover, Receiver, Snapshot};
 use tokio::sync::watch;
 
+use crate::cache::Vault;
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{
@@ -268,7 +269,9 @@ impl Process {
         let (logs, log_drains) = self.open_logs()?;
         let conf = self.pingora_conf();
         let starter = self.leave_if_told()?;
-        let state = State::new(self.metrics, logs, self.ledger);
+        // Pingora keeps what it asks for ever.
+        let vault = Box::leak(Box::new(Vault::open(&self.config.cache)?));
+        let state = State::new(self.metrics, logs, self.ledger, vault);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let settings = &self.config.server;
         let (closing, shutdown) = watch::channel(false);

@@ -13,6 +13,7 @@ mod access_log;
 mod admin;
 mod answers;
 mod balance;
+mod cache;
 mod cli;
 mod compress;
 mod conf;

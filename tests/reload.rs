@@ -104,10 +104,10 @@ async fn a_bad_file_changes_nothing_and_every_fault_is_told() {
     };
     check(
         "upstreams:\n  app: { servers: ['127.0.0.1:1'], balence: random }\n\
-         routes:\n  - { upstream: app, cache: media }\n",
+         routes:\n  - { upstream: app, mirror: media }\n",
         &[
             (2, "36: upstreams.app.balence: unknown key (did you mean `balance`?)"),
-            (4, "22: routes[0].cache: is not supported yet"),
+            (4, "22: routes[0].mirror: is not supported yet"),
         ],
     );
     check(

@@ -200,6 +200,13 @@ pub(crate) struct Granted {
     hides_credentials: bool,
 }
 
+impl Granted {
+    /// Whether servers are told who asks.
+    pub(crate) fn tells_who(&self) -> bool {
+        !self.fields.is_empty()
+    }
+}
+
 /// What one route asks of those who come.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
@@ -297,6 +304,14 @@ impl Access {
         match &self.rules {
             None => Ok(Query::AsWritten),
             Some(rules) => rules.screen(screened),
+        }
+    }
+
+    /// The query of a request that asks for everybody, who has been let in before.
+    pub(crate) fn without_proof(&self, query: Option<&str>) -> Query {
+        match self.rules.as_ref().and_then(|rules| rules.signed.as_ref()) {
+            None => Query::AsWritten,
+            Some(signed) => Query::Left(signed.left(query)),
         }
     }
 

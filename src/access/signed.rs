@@ -187,6 +187,18 @@ impl Signed {
         }
     }
 
+    /// What is left of a query that nobody asks to prove anything.
+    pub(super) fn left(&self, query: Option<&str>) -> Option<String> {
+        let mut left = None;
+        for pair in query.unwrap_or_default().split('&') {
+            let name = pair.split('=').next().unwrap_or_default();
+            if !names(name, &self.parameter) && !names(name, &self.expires) {
+                push(&mut left, pair);
+            }
+        }
+        left
+    }
+
     /// The parameter whose value no log shows.
     pub(super) fn parameter(&self) -> &str {
         &self.parameter

@@ -1,11 +1,123 @@
-//! The words of `cache.profiles`: what a route's cache keeps, how long, and for whom.
+//! The words of `cache`, and of the routes that name its profiles.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{ByteRate, ByteSize, OrOff, Period, Switch};
+use crate::fault::{Faults, KeyPath};
+use crate::networks::Network;
+use crate::units::{ByteRate, ByteSize, OrOff, Period, Switch, Unreadable, Word, word};
+
+/// With less, not even a page with its pictures is kept.
+const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
+/// Eight segments of the least size that the store has.
+const LEAST_DISK: ByteSize = ByteSize::kib(512);
+/// Each takes threads and descriptors.
+const MOST_DISKS: usize = 32;
+
+/// Where answers are kept, and how: the section `cache`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// All that is kept in memory: bodies, heads, names.
+    pub memory: ByteSize,
+    /// Where it is kept besides, over restarts too.
+    pub disks: Vec<DiskConfig>,
+    /// Networks that may use PURGE.
+    pub purge_from: Vec<Network>,
+    /// Named; each acts on the routes that name it.
+    pub profiles: BTreeMap<String, ProfileConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            memory: ByteSize::mib(256),
+            disks: Vec::new(),
+            purge_from: vec![Network::new(IpAddr::from([127, 0, 0, 0]), 8)],
+            profiles: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with where answers are kept; profiles are looked at one by one.
+    pub(crate) fn check(&self) -> Result<(), Faults> {
+        let mut faults = Faults::none();
+        if self.memory < LEAST_MEMORY {
+            faults.extend(Faults::at("memory", format!("must be at least {LEAST_MEMORY}")));
+        }
+        if self.disks.len() > MOST_DISKS {
+            faults.extend(Faults::at("disks", format!("has more than {MOST_DISKS} folders")));
+        }
+        let mut before: Vec<&Path> = Vec::new();
+        for (index, disk) in self.disks.iter().enumerate() {
+            let at = |key: &str| KeyPath::root().child("disks").child(index).child(key);
+            if disk.size < LEAST_DISK {
+                faults.add(at("size"), format!("must be at least {LEAST_DISK}"));
+            }
+            if disk.path.as_os_str().is_empty() {
+                faults.add(at("path"), "is empty; name a folder");
+            } else if before.contains(&&*disk.path) {
+                faults.add(at("path"), "is named twice");
+            }
+            before.push(&disk.path);
+        }
+        faults.into_result(|| Some(()))
+    }
+}
+
+/// One of `cache.disks`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DiskConfig {
+    /// A folder of its own; it is made if need be.
+    pub path: PathBuf,
+    /// What it may take.
+    pub size: ByteSize,
+}
+
+/// Which profile a route has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Named {
+    #[default]
+    Off,
+    Profile(String),
+}
+
+/// The profile that need not be written: what servers say.
+pub(crate) const STANDARD: &str = "standard";
+
+impl FromStr for Named {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        Ok(match text {
+            "off" | "false" => Named::Off,
+            name => Named::Profile(name.to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Named::Off => "off",
+            Named::Profile(name) => name,
+        })
+    }
+}
+
+impl Word for Named {
+    const FORMAT: &'static str = "profile-or-off";
+}
+
+word!(Named);
 
 /// One of `cache.profiles`; it acts on the routes that name it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,12 +135,15 @@ pub(crate) struct ProfileConfig {
     /// reached, if that does not say.
     pub stale_if_error: Period,
     /// Large responses are fetched and kept in pieces of this size.
+    #[schemars(skip)]
     pub slice: ByteSize,
     /// What makes two requests different.
     pub key: KeyConfig,
     /// Fetches the next segment of a stream before it is asked for.
+    #[schemars(skip)]
     pub prefetch: PrefetchConfig,
     /// How fast a response is sent to one client.
+    #[schemars(skip)]
     pub pace: PaceConfig,
     /// What may be stored for several clients.
     pub policy: Policy,

@@ -99,6 +99,18 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Nobody: who asks on behalf of everybody.
+    pub(crate) fn nobody() -> Self {
+        let address = IpAddr::from([0, 0, 0, 0]);
+        Client {
+            address,
+            network: ClientKey::from(address),
+            peer: address,
+            peer_trusted: false,
+            is_in_x_forwarded_for: false,
+        }
+    }
+
     /// What the server is told: `host` is the Host that the client sent, port included.
     pub(crate) fn outgoing(&self, headers: &HeaderMap, host: &str, channel: Channel) -> Outgoing {
         Outgoing::new(self, headers, host, channel)

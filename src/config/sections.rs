@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access;
+use crate::cache;
 use crate::client;
 use crate::files;
 use crate::limit;
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) bans: limit::BansConfig,
     /// Named; each acts on the routes that name it.
     pub(crate) waf: BTreeMap<String, waf::Config>,
+    pub(crate) cache: cache::Config,
     pub(crate) defaults: Defaults,
     pub(crate) routes: Vec<Route>,
 }
@@ -152,6 +154,8 @@ pub(crate) struct Defaults {
     pub(crate) priority: limit::Priority,
     /// The rules against attacks: a name of `waf`, or `off`.
     pub(crate) waf: waf::Named,
+    /// What the cache does: a name of `cache.profiles`, or `off`.
+    pub(crate) cache: cache::Named,
 }
 
 /// One entry of `routes`: a match and one action.
@@ -184,6 +188,8 @@ pub(crate) struct Route {
     pub(crate) priority: Option<limit::Priority>,
     /// That of `defaults` if absent.
     pub(crate) waf: Option<waf::Named>,
+    /// That of `defaults` if absent.
+    pub(crate) cache: Option<cache::Named>,
 }
 
 /// The key `timeouts` of a route and of `defaults`.

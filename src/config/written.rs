@@ -10,9 +10,9 @@ const NOT_YET: &[&str] = &[
     "log.traces",
     "listeners[].tls.acme",
     "upstreams.*.discover",
-    "cache",
-    "defaults.cache",
-    "routes[].cache",
+    "cache.profiles.*.slice",
+    "cache.profiles.*.prefetch",
+    "cache.profiles.*.pace",
     "routes[].mirror",
 ];
 

@@ -18,6 +18,7 @@ use crate::site::State;
 
 use super::bans::{self, BANS};
 use super::guard::{Asked, Denied, Guard};
+use super::purge::{self, PURGE};
 use super::reload::Reloader;
 
 /// The application behind the admin listener.
@@ -86,6 +87,10 @@ impl Admin {
                 let network = one_ban(path).unwrap_or_default();
                 said(bans::lift(network, asked.peer, &site(), &self.state))
             }
+            ("POST", PURGE) => match body(session).await {
+                Some(body) => said(purge::purge(&body, asked.peer, &site(), &self.state).await),
+                None => plain(StatusCode::PAYLOAD_TOO_LARGE, "more than 4 KiB, or cut off\n"),
+            },
             (_, path) if methods(path).is_some() => {
                 plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")
             }
@@ -176,7 +181,7 @@ fn methods(path: &str) -> Option<&'static str> {
     match path {
         "/healthz" | "/readyz" | "/metrics" => Some("GET, HEAD"),
         "/api/config" | "/api/upstreams" => Some("GET"),
-        "/api/reload" => Some("POST"),
+        "/api/reload" | PURGE => Some("POST"),
         BANS => Some("GET, POST"),
         _ if one_ban(path).is_some() => Some("DELETE"),
         _ => None,

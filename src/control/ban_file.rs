@@ -320,7 +320,7 @@ mod tests {
         let config = serde_yaml::from_str("access: { to: off }").expect("well-formed");
         let owner = rustix::process::geteuid();
         let (logs, _) = Logs::open(&config, owner, &metrics).expect("no log");
-        State::new(metrics, logs, Ledger::default())
+        State::new(metrics, logs, Ledger::default(), crate::cache::Vault::small())
     }
 
     fn ban(ledger: &Ledger, address: &str) {

@@ -13,11 +13,13 @@ mod certificates;
 mod files;
 mod guard;
 mod owner;
+mod purge;
 mod reload;
 mod seal;
 mod snapshot;
 mod starter;
 mod stop;
+mod store;
 mod token;
 
 use std::sync::Arc;
@@ -39,11 +41,13 @@ use self::ban_file::Keeper;
 use self::certificates::Certificates;
 use self::files::Files;
 use self::reload::Reloads;
+use self::store::Tending;
 
 pub(crate) use self::ban_file::{BanFile, KeptBans};
 pub(crate) use self::certificates::warnings as certificate_warnings;
 pub(crate) use self::guard::{AdminHosts, Guard};
 pub(crate) use self::owner::{Owner, folder_of, group_named, user_named};
+pub(crate) use self::purge::{What as PurgeWhat, Wish as PurgeWish};
 pub(crate) use self::reload::Reloader;
 pub(crate) use self::seal::find_seal;
 pub(crate) use self::snapshot::learn;
@@ -139,6 +143,7 @@ impl Control {
         let mut bans = Keeper::new(self.bans.clone());
         let mut files = Files::new();
         let mut reloads = Reloads::default();
+        let mut tending = Tending::new();
         loop {
             // Nothing here waits: signals are to be heard whatever a disk does.
             tokio::select! {
@@ -151,6 +156,7 @@ impl Control {
                 () = files.due() => files.refresh(self.reloader.site()),
                 _ = figures.tick() => self.set_figures(),
                 () = bans.due() => bans.keep(),
+                due = tending.due() => tending.tend(due, self.state.vault),
                 () = self.reloader.replaced() => {
                     background.follow(&self.reloader.site());
                     // Whoever reloads looks at what is said.
@@ -209,6 +215,7 @@ impl Control {
 
     fn set_figures(&self) {
         self.state.tidy();
+        self.state.weigh();
         let site = self.reloader.site();
         for upstream in site.upstreams.values() {
             let status = upstream.pool.status();

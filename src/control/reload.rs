@@ -119,6 +119,10 @@ fn needs_new_process(before: &Config, now: &Config) -> Option<&'static str> {
         Some("log")
     } else if before.listeners != now.listeners {
         Some("listeners")
+    } else if before.cache.memory != now.cache.memory {
+        Some("cache.memory")
+    } else if before.cache.disks != now.cache.disks {
+        Some("cache.disks")
     } else {
         None
     }
@@ -140,7 +144,8 @@ routes: [{ respond: { status: 200 } }]
     let (config, site) = built.map_err(|faults| faults.to_string()).expect("good");
     let owner = rustix::process::geteuid();
     let (logs, _) = crate::log::Logs::open(&config.log, owner, &metrics).expect("no log");
-    let state = State::new(metrics, logs, crate::limit::Ledger::default());
+    let vault = crate::cache::Vault::small();
+    let state = State::new(metrics, logs, crate::limit::Ledger::default(), vault);
     let site = Arc::new(ArcSwap::from_pointee(site));
     (Arc::new(Reloader::new(written, site, state.clone())), state)
 }

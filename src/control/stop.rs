@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CONNECTIONS_END: Duration = Duration::from_secs(1);
 /// How long a hand-over may take to end once it is broken off.
 const HANDOVER_ENDS: Duration = Duration::from_secs(1);
+/// How long disks may take to write what the cache gave them last.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// How long the last bans may take to be written.
 const LAST_BANS: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,7 @@ impl ShutdownSignalWatch for Stop {
         }
         self.cut().await;
         self.keep_bans().await;
+        self.keep_answers().await;
         // Everything is done: nothing for pingora to wait for.
         ShutdownSignal::FastShutdown
     }
@@ -122,6 +125,7 @@ impl Stop {
     /// Notes that another process serves, whose file of bans it is.
     fn be_replaced(&self) {
         self.bans.leave();
+        self.state.vault.store.retire();
         self.replaced.send_replace(true);
     }
 
@@ -148,6 +152,14 @@ impl Stop {
             Ok(Ok(())) => {}
             Ok(Err(error)) => ::log::error!("the last bans are not written: {error}"),
             Err(_) => ::log::warn!("the last bans are not written in time"),
+        }
+    }
+
+    /// Waits until the disks have what they were given.
+    async fn keep_answers(&self) {
+        let flushed = self.state.vault.store.flush();
+        if tokio::time::timeout(LAST_ANSWERS, flushed).await.is_err() {
+            ::log::warn!("the last answers for the cache are not written in time");
         }
     }
 

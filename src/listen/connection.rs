@@ -1,10 +1,10 @@
 //! What is known of a connection, and of the exchange running on it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -108,6 +108,7 @@ pub(crate) struct Exchange {
     gathers: AtomicBool,
     withholds: AtomicBool,
     cut: AtomicBool,
+    date: Mutex<Option<HeaderValue>>,
     body_end: BodyEnd,
 }
 
@@ -141,8 +142,15 @@ impl Exchange {
             gathers: AtomicBool::new(false),
             withholds: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            date: Mutex::default(),
             body_end: BodyEnd::default(),
         })
+    }
+
+    /// Another exchange of the same connection, for what is asked beside it. Nobody
+    /// looks at its deadlines: no client is waited for.
+    pub(crate) fn beside(&self) -> Arc<Self> {
+        Exchange::new(self.connection.clone(), Instant::now())
     }
 
     /// The exchange behind a session's digest; every session of ours has one.
@@ -284,6 +292,16 @@ impl Exchange {
 
     pub(super) fn withholds_head(&self) -> bool {
         self.withholds.load(Ordering::Acquire)
+    }
+
+    /// Has the head that is written next keep its Date: pingora writes over it,
+    /// and from that of the server others tell how old an answer is.
+    pub(crate) fn keep_date(&self, date: HeaderValue) {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+    }
+
+    pub(super) fn take_date(&self) -> Option<HeaderValue> {
+        self.date.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// As long as this is kept, whoever reads the body gets all of it but the end.

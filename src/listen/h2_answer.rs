@@ -61,7 +61,10 @@ impl H2Answer {
         if head.status.is_informational() {
             return self.write_interim(&head).await;
         }
-        head.insert_header(header::DATE, get_cached_date())?;
+        // That of the server says how old the answer is (RFC 9110 §6.6.1).
+        if !head.headers.contains_key(header::DATE) {
+            head.insert_header(header::DATE, get_cached_date())?;
+        }
         let response = Response::from_parts(head.as_owned_parts(), ());
         self.body = Some(self.stream.send_response(response, ends).map_err(lost)?);
         self.head = Some(head);

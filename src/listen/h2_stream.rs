@@ -14,8 +14,9 @@ use bytes::Bytes;
 use futures::Stream;
 use h2::RecvStream;
 use h2::server::SendResponse;
+use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::HttpTask;
@@ -350,9 +351,18 @@ impl Session for H2Stream {
         None
     }
 
-    // Requests that pingora makes of this one; we ask it for none.
+    // A request that pingora makes of this one, to fetch what the client was sent stale: it
+    // reads no other version than this, which names its host in a field.
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
-        http_req_header_to_wire(&self.request).unwrap_or_default().freeze()
+        let mut request = self.request.clone();
+        request.set_version(Version::HTTP_11);
+        if let Some(authority) = self.request.uri.authority()
+            && !request.headers.contains_key(HOST)
+            && request.insert_header(HOST, authority.as_str()).is_err()
+        {
+            return Bytes::new();
+        }
+        http_req_header_to_wire(&request).unwrap_or_default().freeze()
     }
 
     fn enable_retry_buffering(&mut self) {

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::record::{Findings, Record};
+use super::record::{CacheUse, Findings, Record};
 use super::secrets;
 use super::text::{Moment, cut, decimal, escape, millis};
 use crate::networks::write_address;
@@ -56,6 +56,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
         text(line, "room", Some(cause.room.as_str()));
         text(line, "rule", cause.rule);
     }
+    text(line, "cache", record.cache.map(CacheUse::result));
     text(line, "error", record.error);
     end(line);
 }

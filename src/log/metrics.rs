@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
+use super::cache::CacheMetrics;
 use super::connections::ConnectionMetrics;
 use super::family::{Family, register};
 use super::limits::{LimitMetrics, RateMetrics};
@@ -34,6 +35,7 @@ pub(crate) struct Metrics {
     lines_dropped: IntCounterVec,
     refusals_skipped: IntCounter,
     shed: ShedMetrics,
+    cache: CacheMetrics,
 }
 
 /// Counters of lost lines, for who opens the logs.
@@ -83,6 +85,8 @@ impl Metrics {
         let connections = ConnectionMetrics::new();
         let shed = ShedMetrics::new();
         register(&registry, shed.collectors());
+        let cache = CacheMetrics::new();
+        register(&registry, cache.collectors());
         let limits = LimitMetrics::new();
         register(&registry, connections.collectors());
         register(&registry, limits.collectors());
@@ -113,6 +117,7 @@ impl Metrics {
             lines_dropped,
             refusals_skipped,
             shed,
+            cache,
         }
     }
 
@@ -151,6 +156,7 @@ impl Metrics {
         let method = Method::of(record.method);
         self.requests[record.protocol as usize][method as usize].inc();
         route.unwrap_or(&self.unrouted).count(record);
+        self.cache.count(record);
         if let Some(upstream) = upstream {
             upstream.count(record);
         }
@@ -162,6 +168,10 @@ impl Metrics {
     /// For who sheds load.
     pub(crate) fn shed(&self) -> ShedMetrics {
         self.shed.clone()
+    }
+
+    pub(crate) fn cache(&self) -> &CacheMetrics {
+        &self.cache
     }
 
     pub(crate) fn connections(&self) -> &ConnectionMetrics {

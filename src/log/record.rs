@@ -66,6 +66,8 @@ pub(crate) struct Record<'a> {
     pub findings: Option<Findings<'a>>,
     /// Why it was refused, if it was.
     pub refusal: Option<Cause<'a>>,
+    /// What the cache did, where the route has one.
+    pub cache: Option<CacheUse>,
     /// What went wrong, for the operator; holds no secrets.
     pub error: Option<&'a str>,
 }
@@ -120,6 +122,7 @@ pub(crate) enum Room {
     Access,
     Limit,
     Waf,
+    Cache,
     Files,
     Balance,
     Upstream,
@@ -136,6 +139,7 @@ impl Room {
             Room::Access => "access",
             Room::Limit => "limit",
             Room::Waf => "waf",
+            Room::Cache => "cache",
             Room::Files => "files",
             Room::Balance => "balance",
             Room::Upstream => "upstream",
@@ -237,6 +241,58 @@ impl Method {
     }
 }
 
+/// What the cache did for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheUse {
+    /// The answer was stored, and where.
+    Memory,
+    Disk,
+    /// The answer is that to another request, which was on its way.
+    Collapsed,
+    /// What was stored is stale, and was sent all the same.
+    Stale,
+    /// The server said that what is stored is good still.
+    Revalidated,
+    /// The server's answer is stored now.
+    Miss,
+    /// The server's answer is not stored.
+    Pass,
+}
+
+impl CacheUse {
+    pub(crate) const ALL: [CacheUse; 7] = [
+        CacheUse::Memory,
+        CacheUse::Disk,
+        CacheUse::Collapsed,
+        CacheUse::Stale,
+        CacheUse::Revalidated,
+        CacheUse::Miss,
+        CacheUse::Pass,
+    ];
+
+    pub(crate) fn result(self) -> &'static str {
+        match self {
+            CacheUse::Memory | CacheUse::Disk => "hit",
+            CacheUse::Collapsed => "collapsed",
+            CacheUse::Stale => "stale",
+            CacheUse::Revalidated => "revalidated",
+            CacheUse::Miss => "miss",
+            CacheUse::Pass => "pass",
+        }
+    }
+
+    /// Where the answer comes from.
+    pub(crate) fn source(self) -> &'static str {
+        match self {
+            CacheUse::Memory => "memory",
+            CacheUse::Disk => "disk",
+            CacheUse::Stale | CacheUse::Revalidated => "store",
+            CacheUse::Collapsed => "fill",
+            CacheUse::Miss | CacheUse::Pass => "server",
+        }
+    }
+}
+
 /// How an attempt at a server failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -329,6 +385,7 @@ pub(super) mod tests {
             user: None,
             findings: None,
             refusal: None,
+            cache: None,
             error: None,
         }
     }

@@ -21,15 +21,21 @@ use crate::site::{Action, NamedBy, Route, Site, State};
 use crate::upstream::{Need, Protocol, Upstream, headers};
 
 use super::answer::{self, Reply};
+use super::background;
+use super::cached;
 use super::context::{Context, Forward};
 use super::fields;
 use super::inspect;
 use super::meter;
 use super::persist;
+use super::purge;
 use super::refuse::Refusal;
 
 /// Finds the exchange and sets the timeouts that pingora keeps.
 pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
+    if background::is_one(session) {
+        return background::begin(session, ctx);
+    }
     let Some(exchange) = Exchange::of(session.digest()).cloned() else {
         return Error::e_explain(ErrorType::InternalError, "a session that is not from `listen`");
     };
@@ -93,6 +99,9 @@ pub(super) async fn admit(
         Found::Answer(answer) => return Ok(Some(answer)),
         Found::Route(found) => found,
     };
+    if purge::is_one(route, &head) {
+        return purge::purge(route, &head, request, strict, ctx, state).await.map(Some);
+    }
     check_load(route, ctx)?;
     let (request, head) =
         match screen(route, &client, &head, &request.uri, connection.channel(), ctx)? {
@@ -109,21 +118,33 @@ pub(super) async fn admit(
     ctx.body_limit = body_bound(route, &connection.listener, request)?;
     inspect::head(route, &head, request, ctx)?;
 
-    let shows_pass = access::show_pass(&request.headers);
-    let is_void_upgrade = !head.upgrade && request.headers.contains_key(header::UPGRADE);
     let answer = act(route, &found, &head, sent, request.version, ctx)?;
     be_patient(route, &exchange, session, ctx);
-    grant(session.req_header_mut(), route, &ctx.granted);
+    settle(session, route, strict, ctx)?;
+    ctx.cached = cached::wish(route, session.req_header(), strict, ctx, state)?;
     ctx.slot = find_slot(route, session, ctx)?;
-    if is_void_upgrade {
+    Ok(answer)
+}
+
+/// Makes a request that was let in what is seen of it from here on.
+fn settle(
+    session: &mut Session,
+    route: &Route,
+    strict: &Strict,
+    ctx: &Context,
+) -> Result<(), Refusal> {
+    let request = session.req_header_mut();
+    let shows_pass = access::show_pass(&request.headers);
+    grant(request, route, &ctx.granted);
+    if request.headers.contains_key(header::UPGRADE) && !read_head(request, strict)?.upgrade {
         // Pingora takes any Upgrade for a tunnel, whatever the client meant.
-        session.req_header_mut().remove_header(&header::UPGRADE);
+        request.remove_header(&header::UPGRADE);
     }
     if shows_pass {
         // It is between the client and us.
-        fields::change_request(session.req_header_mut(), access::strip_passes);
+        fields::change_request(request, access::strip_passes);
     }
-    Ok(answer)
+    Ok(())
 }
 
 /// Finds out who asks, and whether it may at all.
@@ -162,7 +183,10 @@ async fn check_access(
     Ok(granted.map_err(|_| Refusal::TookTooLong)??)
 }
 
-fn read_head<'a>(request: &'a RequestHeader, strict: &Strict) -> Result<Head<'a>, Malformed> {
+pub(super) fn read_head<'a>(
+    request: &'a RequestHeader,
+    strict: &Strict,
+) -> Result<Head<'a>, Malformed> {
     Head::read(&request.method, &request.uri, request.version, &request.headers, strict)
 }
 
@@ -249,7 +273,7 @@ fn screen(
 
 /// Takes from a request what only we were to read: no room, server or cache
 /// sees it from here on, and the record has it still.
-fn set_query(
+pub(super) fn set_query(
     request: &mut RequestHeader,
     query: Option<&str>,
     ctx: &mut Context,
@@ -269,14 +293,14 @@ fn set_query(
 }
 
 /// Removes the fields that the listener drops before anybody reads them.
-fn drop_fields(request: &mut RequestHeader, strict: &Strict) {
+pub(super) fn drop_fields(request: &mut RequestHeader, strict: &Strict) {
     for name in strict.names_to_drop(&request.headers) {
         request.remove_header(&name);
     }
 }
 
 /// Makes the request say what was granted, for all who look at it from here on.
-fn grant(request: &mut RequestHeader, route: &Route, granted: &Granted) {
+pub(super) fn grant(request: &mut RequestHeader, route: &Route, granted: &Granted) {
     if !route.guarded.is_empty() || route.access.changes_requests() {
         fields::change_request(request, |fields| {
             for name in &route.guarded {
@@ -336,7 +360,7 @@ fn find_slot(route: &Route, session: &mut Session, ctx: &Context) -> Result<Opti
 }
 
 /// What the route does with the request.
-fn act(
+pub(super) fn act(
     route: &Route,
     found: &Matched,
     head: &Head<'_>,
@@ -378,6 +402,7 @@ fn act(
                 connect: None,
                 first_byte: None,
                 status: None,
+                goes_elsewhere: None,
                 silence: None,
                 is_answered: false,
                 in_use: None,

@@ -11,6 +11,7 @@ use crate::upstream::{Failed, Replay};
 
 use super::answer;
 use super::context::{Context, Forward, Link};
+use super::keep;
 use super::refuse::Refusal;
 
 /// No connection came about.
@@ -127,6 +128,10 @@ pub(super) fn broken(
         }
         may_retry(forward, failed, replay)
     };
+    if may_retry {
+        // Pingora would begin to store a second answer, and break.
+        keep::give_up(session);
+    }
     error.retry = RetryType::Decided(may_retry);
     ctx.failure = Some(if timed_out { Refusal::ServerTooSlow } else { Refusal::BadAnswer });
     error

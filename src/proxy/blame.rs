@@ -16,6 +16,8 @@ pub(super) fn of(refusal: &Refusal) -> Blame {
         | Refusal::TwoClients(_)
         | Refusal::NoRoute(_)
         | Refusal::BodyTooLarge
+        | Refusal::NotStored
+        | Refusal::NoPurge
         | Refusal::ClientTooSlow
         | Refusal::NoFile
         | Refusal::FileMethod => Blame::Client,

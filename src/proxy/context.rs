@@ -17,6 +17,7 @@ use crate::site::{Route, Site};
 use crate::upstream::{InUse, Need, Upstream};
 use crate::waf::{Findings, Inspection};
 
+use super::cached::Cached;
 use super::refuse::{Refusal, Told};
 
 /// The state of one request. Rooms do not see it; they take what they need.
@@ -51,6 +52,10 @@ pub(crate) struct Context {
     pub(super) findings: Option<Findings>,
     /// What is asked of the server; none before a route with servers is found.
     pub(super) forward: Option<Forward>,
+    /// What it wants of the cache; none where its route has none.
+    pub(super) cached: Option<Cached>,
+    /// It is asked for everybody, beside a client that has its answer.
+    pub(super) is_background: bool,
     /// The most bytes of body that may come.
     pub(super) body_limit: u64,
     /// How much of the body rate limits know of.
@@ -87,6 +92,9 @@ pub(super) struct Forward {
     pub(super) connect: Option<Duration>,
     pub(super) first_byte: Option<Duration>,
     pub(super) status: Option<u16>,
+    /// Whether another server is asked instead, where that is decided before its
+    /// answer is looked at.
+    pub(super) goes_elsewhere: Option<bool>,
     /// How long either side may be silent from here on.
     pub(super) silence: Option<Duration>,
     /// Whether the client has been told all of the answer.
@@ -103,6 +111,7 @@ impl Forward {
         self.connect = None;
         self.first_byte = None;
         self.status = None;
+        self.goes_elsewhere = None;
         self.silence = None;
         self.is_answered = false;
     }
@@ -165,6 +174,8 @@ impl Context {
             withheld: None,
             findings: None,
             forward: None,
+            cached: None,
+            is_background: false,
             body_limit: u64::MAX,
             metered: Metered::default(),
             encoder: None,

@@ -22,6 +22,7 @@ use super::fields;
 use super::forward;
 use super::meter;
 use super::persist;
+use super::show;
 use super::summary;
 
 /// The head of a server's answer, as the client is to see it.
@@ -72,6 +73,7 @@ pub(super) fn finish_head(
             response.append(name, value);
         }
     }
+    show::mark(session, response, ctx);
     let request = session.req_header();
     let (headers, compression) = match &ctx.route {
         Some(route) => (&route.headers, &route.compression),
@@ -81,6 +83,11 @@ pub(super) fn finish_head(
         cors.apply(&request.headers, response);
     }
     headers.response.apply(response, channel(ctx));
+    if let (Some(_), Some(exchange), Some(date)) =
+        (&ctx.cached, ctx.exchange(), response.get(header::DATE))
+    {
+        exchange.keep_date(date.clone());
+    }
     // Who is refused is not to cost more than that: no less so where we have no time to spare.
     if let Some(compression) = compression
         && ctx.refusal.is_none()
@@ -156,6 +163,10 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         return ::log::error!("a request that is not from `listen` is not recorded");
     };
     exchange.set_recorded();
+    if ctx.is_background {
+        // No client has asked for it.
+        return state.metrics.cache().fetched();
+    }
     meter::judge(session, ctx, state);
     let connection = &exchange.connection;
     let request = session.req_header();
@@ -202,6 +213,7 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
         user: ctx.granted.user.as_deref(),
         findings: ctx.findings.as_ref().map(findings),
         refusal: ctx.cause(),
+        cache: ctx.cached.as_ref().and_then(|cached| cached.outcome),
         error: ctx.error.as_deref().or(late.as_deref()),
     };
     if (100..400).contains(&status) && ctx.refusal.is_none() {

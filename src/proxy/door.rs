@@ -101,6 +101,7 @@ impl FrontDoor {
                     rule: None,
                     blame: told.blame,
                 }),
+                cache: None,
                 error: None,
             },
             None,

@@ -1,5 +1,7 @@
 //! To a server and back: choosing it, telling it, and judging what it did.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -18,8 +20,13 @@ use super::attempt::{is_kept, may_retry, replay, report};
 use super::context::{Context, Forward, Link, Piece};
 use super::fields;
 use super::inspect;
+use super::keep;
 use super::meter;
 use super::refuse::Refusal;
+
+/// How much later than the deadlines of clients an attempt ends that none of them
+/// waits for.
+const UNWATCHED: Duration = Duration::from_secs(1);
 
 /// Picks a server for the next attempt.
 pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
@@ -55,6 +62,13 @@ pub(super) fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<
     if let (Some(left), Need::Exchange) = (exchange.left(), forward.need) {
         Upstream::hurry(&mut peer, left);
     }
+    if ctx.cached.is_some() {
+        // What is fetched for others goes on when its client has left, and no client's
+        // connection looks at the deadlines then.
+        let timeouts = forward.upstream.timeouts();
+        let patience = timeouts.first_byte.0.max(timeouts.between_bytes.0) + UNWATCHED;
+        peer.options.read_timeout = Some(patience);
+    }
     if request.method.is_idempotent() && inspect::is_read_and_not_kept(session) {
         // Else it would be sent again on another connection, were its own closed by then.
         forward.upstream.anew(&mut peer);
@@ -86,8 +100,12 @@ pub(super) fn connected(link: Link, digest: Option<&Digest>, ctx: &mut Context) 
 pub(super) async fn prepare_request(
     session: &mut Session,
     request: &mut RequestHeader,
-    ctx: &Context,
+    ctx: &mut Context,
 ) -> Result<()> {
+    if ctx.cached.is_some() {
+        fields::change_request(request, |fields| keep::prepare(session, fields, ctx));
+    }
+    let ctx = &*ctx;
     let (Some(forward), Some(client), Some(exchange), Some(route), Some(id)) = (
         ctx.forward.as_ref(),
         ctx.client.as_ref(),
@@ -106,6 +124,9 @@ pub(super) async fn prepare_request(
         // Pingora has removed what the client named in `Connection`.
         route.access.apply(&ctx.granted, fields);
         headers::identify(fields, client, outgoing, id.to_value());
+        if ctx.is_background {
+            headers::name_nobody(fields);
+        }
         name_host(fields, forward)?;
         if asks_trailers {
             fields.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -233,9 +254,11 @@ pub(super) fn answered(
     } else {
         report(forward, Outcome::Answered(latency));
     }
-    if forward.upstream.retries.lists_status(status)
-        && may_retry(forward, Failed::Status(status), replay(session))
-    {
+    let goes_elsewhere = forward.goes_elsewhere.take().unwrap_or_else(|| {
+        forward.upstream.retries.lists_status(status)
+            && may_retry(forward, Failed::Status(status), replay(session))
+    });
+    if goes_elsewhere {
         exchange.no_deadline();
         let mut error = Error::explain(ErrorType::HTTPStatus(status), "tried elsewhere");
         error.set_retry(true);

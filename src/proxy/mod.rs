@@ -12,8 +12,11 @@
 mod admit;
 mod answer;
 mod attempt;
+mod background;
 mod bare;
 mod blame;
+mod cached;
+mod changed;
 mod context;
 mod deliver;
 mod door;
@@ -21,9 +24,12 @@ mod failure;
 mod fields;
 mod forward;
 mod inspect;
+mod keep;
 mod meter;
 mod persist;
+mod purge;
 mod refuse;
+mod show;
 mod summary;
 mod withhold;
 mod work;
@@ -35,12 +41,14 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
+use pingora::cache::key::HashBinary;
+use pingora::cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
-use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, RangeType, Session};
 
 use crate::site::{Site, State};
 
@@ -98,6 +106,12 @@ impl ProxyHttp for Conductor {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         self.note_draining(session);
+        if ctx.is_background {
+            return match background::admit(session, ctx, &self.state) {
+                Ok(()) => Ok(false),
+                Err(refusal) => refuse::send(&refusal, session, ctx).await,
+            };
+        }
         match self.admit(session, ctx).await {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
@@ -167,7 +181,97 @@ impl ProxyHttp for Conductor {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        forward::answered(session, response, ctx)
+        forward::answered(session, response, ctx)?;
+        if deliver::is_interim(response.status) {
+            return keep::pass_interim(session, response, ctx).await;
+        }
+        keep::answered(session, response, ctx, &self.state).await;
+        changed::forget(session.req_header(), response, ctx, &self.state).await;
+        Ok(())
+    }
+
+    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        cached::enable(session, ctx, &self.state);
+        Ok(())
+    }
+
+    fn cache_key_callback(&self, _session: &Session, ctx: &mut Context) -> Result<CacheKey> {
+        cached::key(ctx)
+    }
+
+    fn cache_vary_filter(
+        &self,
+        meta: &CacheMeta,
+        ctx: &mut Context,
+        request: &RequestHeader,
+    ) -> Option<HashBinary> {
+        cached::vary(meta, request, ctx)
+    }
+
+    async fn cache_hit_filter(
+        &self,
+        session: &mut Session,
+        meta: &CacheMeta,
+        _body: &mut HitHandler,
+        _is_fresh: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<ForcedFreshness>> {
+        Ok(Some(cached::judge_found(session, meta, ctx)))
+    }
+
+    fn cache_miss(&self, session: &mut Session, ctx: &mut Context) {
+        cached::miss(session, ctx);
+    }
+
+    async fn proxy_upstream_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<bool> {
+        match cached::ask(session, ctx, &self.state) {
+            Ok(()) => Ok(true),
+            // Pingora hears whether the request goes on.
+            Err(refusal) => refuse::send(&refusal, session, ctx).await.map(|is_told| !is_told),
+        }
+    }
+
+    fn should_serve_stale(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        error: Option<&Error>,
+    ) -> bool {
+        match error {
+            None => keep::goes_while_fetched(ctx),
+            Some(error) => keep::stands_in(session, error, ctx),
+        }
+    }
+
+    fn response_cache_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<RespCacheable> {
+        Ok(keep::judge_answer(session, response, ctx, &self.state))
+    }
+
+    fn cache_not_modified_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<bool> {
+        Ok(show::is_not_modified(session, response, ctx))
+    }
+
+    fn range_header_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> RangeType {
+        show::range(session, response, ctx)
     }
 
     async fn response_filter(
@@ -177,6 +281,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Context,
     ) -> Result<()> {
         self.note_draining(session);
+        show::head(session, response, ctx);
         withhold::head(session, response, ctx)
     }
 

@@ -50,6 +50,10 @@ pub(crate) enum Refusal {
     ClientTooSlow,
     /// The client left before anybody was asked for it.
     ClientLeft(Box<Error>),
+    /// Its client wants it from the cache alone, which has nothing for it.
+    NotStored,
+    /// Its client may not purge.
+    NoPurge,
     /// No file of that name.
     NoFile,
     /// Files are only read.
@@ -87,7 +91,8 @@ impl Refusal {
     /// The table: what a client is told, and what the log says.
     pub(super) fn told(&self) -> Told {
         use Room::{
-            Access, Balance, Client, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream, Waf,
+            Access, Balance, Cache, Client, Files, Limit, Listen, Proxy, Route, Sanitise, Upstream,
+            Waf,
         };
         let (status, room, tag) = match self {
             Refusal::Malformed(cause) => (of_kind(cause.kind()), Sanitise, cause.tag()),
@@ -103,6 +108,8 @@ impl Refusal {
             Refusal::BodyTooLarge => (413, Listen, "body_too_large"),
             Refusal::ClientTooSlow => (408, Listen, "body_too_slow"),
             Refusal::ClientLeft(_) => (0, Listen, "client_left"),
+            Refusal::NotStored => (504, Cache, "not_stored"),
+            Refusal::NoPurge => (403, Cache, "purge"),
             Refusal::NoFile => (404, Files, "no_file"),
             Refusal::FileMethod => (405, Files, "method"),
             Refusal::NoServer(NoServer::NoneHealthy) => (503, Balance, "no_healthy_server"),

@@ -16,11 +16,12 @@ use crate::sanitise::Strict;
 use crate::units::{OrOff, Period};
 use crate::upstream::Upstream;
 
+use super::caches::Caches;
 use super::limits::RateLimits;
 use super::profiles::Profiles;
 use super::{
-    Action, Defaults, NamedBy, Route, Site, Targets, exposed, guarded, limits, names, needless,
-    profiles,
+    Action, Defaults, NamedBy, Route, Site, Targets, caches, exposed, guarded, limits, names,
+    needless, profiles,
 };
 
 type Upstreams = BTreeMap<String, Arc<Upstream>>;
@@ -49,6 +50,8 @@ impl Site {
         faults.collect("defaults", limits::check_defaults(config));
         let profiles = faults.collect("waf", profiles::build(config));
         faults.collect("defaults", profiles::check_defaults(config).map_err(|f| f.under("waf")));
+        let caches = faults.collect("cache", caches::build(config));
+        faults.collect("defaults", caches::check_defaults(config).map_err(|f| f.under("cache")));
         let sources = Sources::open(
             config.routes.iter().map(|route| &route.access),
             &config.clients.geo,
@@ -61,6 +64,7 @@ impl Site {
             defaults: defaults.as_ref(),
             sources: &sources,
             profiles: profiles.as_ref(),
+            caches: caches.as_ref(),
         };
         let routes = faults.collect("routes", build_routes(&shared, metrics));
         faults.collect("routes", exposed::check(config));
@@ -68,6 +72,7 @@ impl Site {
         let strict = strict_by_listener(&config.listeners);
         faults.into_result(|| {
             let ((routes, by_index), clients) = (routes?, clients?);
+            let has_caches = by_index.iter().any(|route| route.cache.is_some());
             Some(Site {
                 files: clients.geo().files().chain(sources.files()).collect(),
                 secrets: secret_parameters(&by_index),
@@ -82,6 +87,7 @@ impl Site {
                 seal: previous.map_or_else(Seal::random, |site| site.seal.clone()),
                 turns: previous.map(|site| site.turns.clone()).unwrap_or_default(),
                 config: config.clone(),
+                caches: has_caches,
                 strict,
                 lenient: Strict::default(),
             })
@@ -119,6 +125,7 @@ struct Shared<'a> {
     defaults: Option<&'a Defaults>,
     sources: &'a Sources,
     profiles: Option<&'a Profiles>,
+    caches: Option<&'a Caches>,
 }
 
 impl Defaults {
@@ -207,6 +214,8 @@ impl RouteBuilder<'_> {
         let limits = limits.map_err(|found| faults.extend(found)).ok().flatten();
         let waf = profiles::of_route(written, self.shared.config, self.shared.profiles);
         let waf = faults.collect("waf", waf).flatten();
+        let cache = caches::of_route(written, self.shared.config, self.shared.caches);
+        let cache = faults.collect("cache", cache).flatten();
         let headers = match own(&written.headers) {
             Some(own) => faults.collect("headers", HeaderRules::new(own)),
             None => defaults.map(|defaults| defaults.headers.clone()),
@@ -238,6 +247,7 @@ impl RouteBuilder<'_> {
                 cors: cors?,
                 limits: limits?,
                 waf: waf?,
+                cache: cache?,
                 priority: written.priority.unwrap_or(self.shared.config.defaults.priority),
                 rewrite: rewrite?,
                 headers: headers?,

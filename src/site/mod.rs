@@ -5,6 +5,7 @@
 //! the pointer. What must outlive that is in [`State`].
 
 mod build;
+mod caches;
 mod cleartext;
 mod exposed;
 mod gaps;
@@ -24,6 +25,7 @@ use futures::future::join_all;
 use http::HeaderName;
 
 use crate::access::{Access, Seal, Verifiers};
+use crate::cache;
 use crate::client::Clients;
 use crate::config::Config;
 use crate::files::Files;
@@ -64,6 +66,8 @@ pub(crate) struct Site {
     pub(crate) turns: Arc<Turns>,
     /// What was written, for the operator to look at.
     pub(crate) config: Config,
+    /// Whether any route has a cache.
+    caches: bool,
     strict: HashMap<Arc<str>, Strict>,
     lenient: Strict,
 }
@@ -104,6 +108,11 @@ impl Site {
             profiles::warnings(profiles),
         ]
         .concat()
+    }
+
+    /// Whether any answers are kept.
+    pub(crate) fn caches(&self) -> bool {
+        self.caches
     }
 
     /// How strictly heads are read on the listener of this name.
@@ -153,6 +162,8 @@ pub(crate) struct Route {
     pub(crate) limits: Limits,
     /// What judges requests; none where nothing does.
     pub(crate) waf: Option<Arc<Profile>>,
+    /// What is kept of its answers, and how long; none where nothing is.
+    pub(crate) cache: Option<Arc<cache::Profile>>,
     pub(crate) priority: Priority,
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) headers: HeaderRules,

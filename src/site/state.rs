@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::cache::Vault;
 use crate::limit::{Figures, Ledger, Offence};
 use crate::listen::{Event, Listener};
-use crate::log::{Logs, Metrics, Protocol, Record, UpstreamMetrics};
+use crate::log::{Holding, Logs, Metrics, Protocol, Record, UpstreamMetrics};
 use crate::networks::ClientKey;
 use crate::waf::Memory;
 
@@ -19,17 +20,25 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     /// What is kept of bodies until they are judged.
     pub(crate) held: Arc<Memory>,
+    /// What is kept of answers; pingora asks it for as long as the process lives.
+    pub(crate) vault: &'static Vault,
     // The process is about to end: no longer ready.
     draining: AtomicBool,
 }
 
 impl State {
-    pub(crate) fn new(metrics: Metrics, logs: Logs, ledger: Ledger) -> Arc<Self> {
+    pub(crate) fn new(
+        metrics: Metrics,
+        logs: Logs,
+        ledger: Ledger,
+        vault: &'static Vault,
+    ) -> Arc<Self> {
         Arc::new(State {
             metrics,
             logs,
             ledger,
             held: Arc::default(),
+            vault,
             draining: AtomicBool::new(false),
         })
     }
@@ -58,6 +67,19 @@ impl State {
     pub(crate) fn tidy(&self) {
         let Figures { bans, keys, forgotten, waiting } = self.ledger.tidy();
         self.metrics.limits().set(keys, forgotten, waiting, bans);
+    }
+
+    /// Sets the figures of what is kept of answers.
+    pub(crate) fn weigh(&self) {
+        let figures = self.vault.store.figures();
+        let memory =
+            Holding { bytes: figures.memory.bytes, objects: figures.memory.objects as u64 };
+        let disks = figures.disks.iter();
+        let disk = Holding {
+            bytes: disks.clone().map(|disk| disk.live_bytes).sum(),
+            objects: disks.map(|disk| disk.objects).sum(),
+        };
+        self.metrics.cache().set([memory, disk]);
     }
 
     pub(crate) fn count(&self, _listener: &Listener, event: Event) {

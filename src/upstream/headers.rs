@@ -92,6 +92,12 @@ pub(crate) fn identify(
     request.append(header::VIA, VIA);
 }
 
+/// Takes away who asks, where nobody does.
+pub(crate) fn name_nobody(request: &mut HeaderMap) {
+    request.remove("x-forwarded-for");
+    request.remove(header::FORWARDED);
+}
+
 /// Whether a message belongs to a call of gRPC, its form for browsers
 /// (gRPC-Web) included, by its content type.
 pub(crate) fn is_call(headers: &HeaderMap) -> bool {

@@ -308,9 +308,9 @@ const NOT_YET: [(&str, &str); 8] = [
     ("log.traces", "log: { traces: { otlp: 'http://a' } }"),
     ("listeners[].tls.acme", "listeners: [{ tls: { acme: { names: [a.example] } } }]"),
     ("upstreams.*.discover", "upstreams: { app: { discover: { dns: a.example, port: 1 } } }"),
-    ("cache", "cache: { memory: 1MiB }"),
-    ("defaults.cache", "defaults: { cache: off }"),
-    ("routes[].cache", "routes: [{ cache: media }]"),
+    ("cache.profiles.*.slice", "cache: { profiles: { app: { slice: 1MiB } } }"),
+    ("cache.profiles.*.prefetch", "cache: { profiles: { app: { prefetch: { link: on } } } }"),
+    ("cache.profiles.*.pace", "cache: { profiles: { app: { pace: { rate: 1MiB/s } } } }"),
     ("routes[].mirror", "routes: [{ mirror: { upstream: a } }]"),
 ];
 

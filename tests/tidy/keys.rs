@@ -14,10 +14,20 @@ const TABLE: &str = "tests/keys.txt";
 /// Where all keys are: `src/config/shipped.rs` holds it to the schema.
 const SHIPPED: &str = "conf/tidegate.yaml";
 /// The ends of the paths of mappings whose keys are names.
-const NAMED: [&str; 8] =
-    ["upstreams", "rate_limits", "waf", ".headers", ".query", ".set", ".add", "error_pages"];
-/// Of those that end so, the one whose keys are keys.
-const NOT_NAMED: [&str; 2] = ["routes[].headers", "defaults.headers"];
+const NAMED: [&str; 10] = [
+    "upstreams",
+    "rate_limits",
+    "waf",
+    "cache.profiles",
+    "statuses",
+    ".headers",
+    ".query",
+    ".set",
+    ".add",
+    "error_pages",
+];
+/// Of those that end so, the ones whose keys are keys.
+const NOT_NAMED: [&str; 3] = ["routes[].headers", "defaults.headers", "cache.profiles.*.key.query"];
 
 pub(super) fn untested(house: &House) -> Vec<String> {
     let table = house.get(TABLE).expect(TABLE);
@@ -76,6 +86,7 @@ fn pattern(at: &str) -> String {
     let mut pattern = at.replacen("upstreams.app.", "upstreams.*.", 1);
     pattern = pattern.replacen("rate_limits.few.", "rate_limits.*.", 1);
     pattern = pattern.replacen("waf.own.", "waf.*.", 1);
+    pattern = pattern.replacen("cache.profiles.own.", "cache.profiles.*.", 1);
     while let Some((start, end)) = pattern.find(|c: char| c.is_ascii_digit()).and_then(|digit| {
         let start = pattern.get(..digit)?.strip_suffix('[')?.len() + 1;
         Some((start, start + pattern.get(start..)?.find(']')?))

@@ -14,11 +14,14 @@ const OPEN: [(&str, &str); 3] = [
 
 /// Where pingora is named beyond its header types, and why. A room that can be
 /// written without pingora can be tested without it and outlive it.
-const ADAPTERS: [(&str, &str); 11] = [
+const ADAPTERS: [(&str, &str); 14] = [
     ("proxy/", "the conductor: pingora's hooks are its table of contents"),
     ("server.rs", "starts pingora's server"),
     ("server/silence/house.rs", "its tests stop the clock of pingora's timeouts, too"),
     ("listen/", "hands connections to pingora as sessions, and is one of its services"),
+    ("cache/storage.rs", "the store behind the trait that pingora's cache asks"),
+    ("cache/meta.rs", "what of a stored head pingora's cache is told"),
+    ("cache/passes.rs", "remembers for pingora's cache what is not stored"),
     ("balance/", "finds and checks servers by pingora's load-balancing traits"),
     ("upstream/mod.rs", "an upstream makes pingora's peers"),
     ("upstream/connect.rs", "says to pingora's peers how to connect"),

@@ -32,6 +32,11 @@ impl Label {
     }
 }
 
+/// The number of a tag that an operator names.
+pub(crate) fn label_of_tag(tag: &str) -> u64 {
+    Label::of_tag(tag.as_bytes()).0
+}
+
 /// The labels of a response, sorted, each once; at most [`MOST`] count.
 pub(crate) fn labels(origin: &str, response: &HeaderMap) -> Vec<Label> {
     let groups = strings(response, GROUPS).unwrap_or_default();

@@ -11,7 +11,7 @@ use super::statuses::is_heuristic;
 pub(super) const STAND_IN: Duration = Duration::from_secs(86_400);
 
 /// Whether more is asked of a response than the standards ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Strictness {
     /// A response that sets cookies is stored only where the server says that
     /// it is for several clients.
@@ -22,7 +22,7 @@ pub(crate) enum Strictness {
 }
 
 /// Whether clients may ask for a response that the cache would not give them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Clients {
     /// Their Cache-Control is passed over, as it is by most caches of servers:
     /// whoever could have each request go to the server could bring it down.
@@ -32,7 +32,7 @@ pub(crate) enum Clients {
 }
 
 /// The choices of a profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Rules {
     pub strictness: Strictness,
     pub clients: Clients,

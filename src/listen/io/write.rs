@@ -5,9 +5,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+use http::HeaderValue;
 use tokio::io::AsyncWrite;
 
 use super::{Belongs, COALESCE, EdgeIo};
+
+/// Bytes of `Sun, 06 Nov 1994 08:49:37 GMT`.
+const FIXDATE: usize = 29;
 
 impl EdgeIo {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -54,11 +58,16 @@ impl EdgeIo {
 
     fn poll_gather(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check_cut()?;
-        if self.unsent.len() + buf.len() <= COALESCE || self.is_gathering() {
+        let date = self.take_date(buf);
+        if self.unsent.len() + buf.len() <= COALESCE || self.is_gathering() || date.is_some() {
             if self.unsent.capacity() == 0 {
                 self.unsent.reserve_exact(COALESCE);
             }
+            let start = self.unsent.len();
             self.unsent.extend_from_slice(buf);
+            if let (Some(date), Some(head)) = (date, self.unsent.get_mut(start..)) {
+                put_date(head, date.as_bytes());
+            }
             return Poll::Ready(Ok(buf.len()));
         }
         while !self.unsent.is_empty() {
@@ -73,6 +82,13 @@ impl EdgeIo {
             }
         }
         self.transport.poll_write(cx, buf)
+    }
+
+    /// The Date that the head which is written now is to have, if it is kept.
+    fn take_date(&self, head: &[u8]) -> Option<HeaderValue> {
+        let exchange = self.exchange.as_ref().filter(|_| self.frames.is_none())?;
+        let is_final = head.starts_with(b"HTTP/1.") && head.get(8..10) != Some(b" 1");
+        is_final.then(|| exchange.take_date())?
     }
 
     /// Writes, and lets nothing else of the exchange run once the client takes
@@ -107,6 +123,20 @@ impl EdgeIo {
     }
 }
 
+/// Writes a date over that of a head, where both are of the one form that is
+/// written today.
+fn put_date(head: &mut [u8], date: &[u8]) {
+    const NAME: &[u8] = b"\r\ndate: ";
+    let place = head.windows(NAME.len()).position(|part| part.eq_ignore_ascii_case(NAME));
+    let Some(start) = place.map(|at| at + NAME.len()) else { return };
+    let end = start + date.len();
+    if date.len() == FIXDATE && head.get(end..end + 2) == Some(b"\r\n") {
+        if let Some(old) = head.get_mut(start..end) {
+            old.copy_from_slice(date);
+        }
+    }
+}
+
 impl AsyncWrite for EdgeIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -132,5 +162,28 @@ impl AsyncWrite for EdgeIo {
         self.pace.forget();
         ready!(self.poll_drain(cx))?;
         self.transport.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(head: &str, date: &str, expected: &str) {
+        let mut head = head.as_bytes().to_vec();
+        put_date(&mut head, date.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&head), expected);
+    }
+
+    #[test]
+    fn a_head_keeps_its_date() {
+        let head =
+            |date: &str| format!("HTTP/1.1 200 OK\r\na: date: b\r\nDate: {date}\r\n\r\nbody");
+        let (ours, theirs) = ("Mon, 07 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT");
+        check(&head(ours), theirs, &head(theirs));
+        check(&head(ours), "Sunday, 06-Nov-94 08:49:37 GMT", &head(ours));
+        check(&head(ours), "", &head(ours));
+        check("HTTP/1.1 200 OK\r\n\r\n", theirs, "HTTP/1.1 200 OK\r\n\r\n");
+        check("HTTP/1.1 200 OK\r\ndate: x\r\n\r\n", theirs, "HTTP/1.1 200 OK\r\ndate: x\r\n\r\n");
     }
 }

@@ -1,0 +1,168 @@
+//! Which URIs have responses that are not stored: requests for them do not wait
+//! for each other, as one does not help the next.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pingora::cache::key::CacheHashKey;
+use pingora::cache::predictor::CacheablePredictor;
+use pingora::cache::{CacheKey, NoCacheReason};
+use tokio::time::Instant;
+
+/// How long that is believed: a response may become storable any time, and one
+/// of many clients may have been the reason.
+const LASTS: Duration = Duration::from_secs(120);
+/// Names in each part; the oldest are forgotten beyond: of all parts 3 MiB.
+const MOST: usize = 4096;
+const PARTS: usize = 16;
+
+/// What `NoCacheReason::Custom` says of a response that the next request for it
+/// will hardly fare better with.
+pub(crate) const LASTING: &str = "lasting";
+
+/// Remembers what was not stored.
+pub(crate) struct Passes([Mutex<Part>; PARTS]);
+
+#[derive(Default)]
+struct Part {
+    until: HashMap<u128, (Instant, NoCacheReason)>,
+    // Invariant: names every key of `until`, the oldest first; and maybe others.
+    order: VecDeque<u128>,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        Passes(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl Passes {
+    fn part(&self, hash: u128) -> MutexGuard<'_, Part> {
+        let index = (hash >> 64) as usize % PARTS;
+        self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, key: &CacheKey) -> Option<NoCacheReason> {
+        let hash = u128::from_be_bytes(key.primary_bin());
+        let mut part = self.part(hash);
+        match part.until.get(&hash) {
+            Some((until, reason)) if *until > Instant::now() => Some(*reason),
+            Some(_) => {
+                part.until.remove(&hash);
+                None
+            }
+            None => None,
+        }
+    }
+}
+
+impl CacheablePredictor for Passes {
+    fn cacheable_prediction(&self, key: &CacheKey) -> bool {
+        self.find(key).is_none()
+    }
+
+    fn predicted_uncacheable_reason(&self, key: &CacheKey) -> Option<NoCacheReason> {
+        self.find(key)
+    }
+
+    fn mark_cacheable(&self, key: &CacheKey) -> bool {
+        let hash = u128::from_be_bytes(key.primary_bin());
+        self.part(hash).until.remove(&hash).is_none()
+    }
+
+    fn mark_uncacheable(&self, key: &CacheKey, reason: NoCacheReason) -> Option<bool> {
+        let is_lasting = match reason {
+            NoCacheReason::Custom(word) => word == LASTING,
+            NoCacheReason::ResponseTooLarge => true,
+            _ => false,
+        };
+        if !is_lasting {
+            return None;
+        }
+        Some(self.note(u128::from_be_bytes(key.primary_bin()), reason))
+    }
+}
+
+impl Passes {
+    /// Remembers a name; false if it was known.
+    pub(super) fn note(&self, hash: u128, reason: NoCacheReason) -> bool {
+        let mut part = self.part(hash);
+        let until = Instant::now() + LASTS;
+        let is_new = match part.until.entry(hash) {
+            Entry::Occupied(mut known) => {
+                known.insert((until, reason));
+                false
+            }
+            Entry::Vacant(place) => {
+                place.insert((until, reason));
+                true
+            }
+        };
+        if is_new {
+            part.order.push_back(hash);
+            while part.order.len() > MOST {
+                let oldest = part.order.pop_front();
+                oldest.and_then(|oldest| part.until.remove(&oldest));
+            }
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(hash: u128) -> CacheKey {
+        let mut key = CacheKey::new("", "");
+        key.set_primary_bin_override(hash.to_be_bytes());
+        key
+    }
+
+    fn is_passed(passes: &Passes, hash: u128) -> bool {
+        !passes.cacheable_prediction(&key(hash))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_is_believed_for_a_while() {
+        let passes = Passes::default();
+        let lasting = NoCacheReason::Custom(LASTING);
+        assert_eq!(passes.mark_uncacheable(&key(7), lasting), Some(true));
+        assert_eq!(passes.mark_uncacheable(&key(7), lasting), Some(false));
+        assert!(is_passed(&passes, 7) && !is_passed(&passes, 8));
+        tokio::time::advance(LASTS).await;
+        assert!(!is_passed(&passes, 7));
+        passes.mark_uncacheable(&key(7), lasting);
+        assert!(!passes.mark_cacheable(&key(7)) && passes.mark_cacheable(&key(7)));
+        assert!(!is_passed(&passes, 7));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_last_is_not_remembered() {
+        let passes = Passes::default();
+        for reason in [
+            NoCacheReason::Custom("authorization"),
+            NoCacheReason::Deferred,
+            NoCacheReason::UpstreamError,
+            NoCacheReason::OriginNotCache,
+        ] {
+            assert_eq!(passes.mark_uncacheable(&key(7), reason), None, "{reason:?}");
+        }
+        assert!(!is_passed(&passes, 7));
+        passes.mark_uncacheable(&key(7), NoCacheReason::ResponseTooLarge);
+        assert!(is_passed(&passes, 7));
+    }
+
+    #[tokio::test]
+    async fn the_oldest_are_forgotten_first() {
+        let passes = Passes::default();
+        for hash in 0..=MOST as u128 {
+            passes.mark_uncacheable(&key(hash), NoCacheReason::Custom(LASTING));
+        }
+        assert!(
+            !is_passed(&passes, 0) && is_passed(&passes, 1) && is_passed(&passes, MOST as u128)
+        );
+    }
+}

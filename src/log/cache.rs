@@ -1,0 +1,82 @@
+//! Figures of the cache.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts};
+
+use super::record::{CacheUse, Record};
+use super::traffic::NAMED_WELL;
+
+/// Where the store keeps what it has.
+const TIERS: [&str; 2] = ["memory", "disk"];
+
+/// What requests found, and what is kept.
+#[derive(Debug)]
+pub(crate) struct CacheMetrics {
+    requests: [IntCounter; CacheUse::ALL.len()],
+    by_result: IntCounterVec,
+    fetches: IntCounter,
+    bytes: IntGaugeVec,
+    objects: IntGaugeVec,
+}
+
+/// How much a tier of the store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub bytes: u64,
+    pub objects: u64,
+}
+
+impl CacheMetrics {
+    pub(super) fn new() -> Self {
+        let by_result = IntCounterVec::new(
+            Opts::new(
+                "tidegate_cache_requests_total",
+                "Requests on routes with a cache, by what became of them and where from.",
+            ),
+            &["result", "source"],
+        )
+        .expect(NAMED_WELL);
+        let gauge = |name, help| IntGaugeVec::new(Opts::new(name, help), &["tier"]);
+        CacheMetrics {
+            requests: CacheUse::ALL
+                .map(|used| by_result.with_label_values(&[used.result(), used.source()])),
+            by_result,
+            fetches: IntCounter::new(
+                "tidegate_cache_background_fetches_total",
+                "Fetches beside clients that were sent what was stale.",
+            )
+            .expect(NAMED_WELL),
+            bytes: gauge("tidegate_cache_size_bytes", "Bytes that are kept.").expect(NAMED_WELL),
+            objects: gauge("tidegate_cache_objects", "Responses that are kept.").expect(NAMED_WELL),
+        }
+    }
+
+    pub(super) fn count(&self, record: &Record<'_>) {
+        if let Some(used) = record.cache {
+            self.requests[used as usize].inc();
+        }
+    }
+
+    /// A fetch that no client waits for.
+    pub(crate) fn fetched(&self) {
+        self.fetches.inc();
+    }
+
+    /// What memory and disks hold.
+    pub(crate) fn set(&self, holdings: [Holding; TIERS.len()]) {
+        for (tier, holding) in TIERS.into_iter().zip(holdings) {
+            let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            self.bytes.with_label_values(&[tier]).set(signed(holding.bytes));
+            self.objects.with_label_values(&[tier]).set(signed(holding.objects));
+        }
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![
+            Box::new(self.by_result.clone()),
+            Box::new(self.fetches.clone()),
+            Box::new(self.bytes.clone()),
+            Box::new(self.objects.clone()),
+        ]
+    }
+}

@@ -1,0 +1,322 @@
+//! What is asked of the cache for a request, and what is made of what it has.
+//!
+//! Pingora walks from look-up to server; here it is told what each find is good
+//! for, and by whom a request is to be answered that is not for the cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::{HeaderMap, HeaderName, Method};
+use pingora::cache::key::HashBinary;
+use pingora::cache::{
+    CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness, NoCacheReason, VarianceBuilder,
+};
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType};
+use pingora_proxy::Session;
+use tidegate_store::Key;
+
+use crate::cache::{
+    Clients, Forward, LOCK_AGE, Moment, Needed, Place, Profile, Scheme, Seen, StoredHead, Target,
+    Terms, Unstored, Use, Vault, Wishes, simplify, variant,
+};
+use crate::client::Client;
+use crate::listen::Channel;
+use crate::log::CacheUse;
+use crate::sanitise::{Head, PathForm, Strict};
+use crate::site::{Route, State};
+use crate::upstream::Need;
+use crate::values::only;
+
+use super::admit;
+use super::context::Context;
+use super::refuse::Refusal;
+
+/// How long one who asks for everybody waits for another who does the same.
+const OTHERS: Duration = Duration::from_millis(250);
+
+/// What a request wants of the cache, and how far it has come with it.
+pub(super) struct Cached {
+    pub(super) profile: Arc<Profile>,
+    pub(super) place: Place,
+    pub(super) key: Key,
+    /// When it arrived.
+    arrived: Moment,
+    /// Why it goes on to a server, if it does.
+    pub(super) why: Forward,
+    /// A word about that, or about why nothing is stored.
+    pub(super) detail: Option<&'static str>,
+    pub(super) found: Option<Found>,
+    /// It is not for the cache, which is to keep nothing of it.
+    is_passed: bool,
+    /// What the store said before the server was asked.
+    pub(super) began: Option<tidegate_store::Moment>,
+    /// When it was sent to the server last.
+    pub(super) asked: Moment,
+    /// What a 304 said, until it is joined with what is stored.
+    pub(super) update: Option<Update>,
+    /// What a 304 made of a response that may no longer be stored.
+    pub(super) refreshed: Option<Arc<StoredHead>>,
+    /// The server said how old its answer is.
+    pub(super) has_age: bool,
+    /// The whole goes to whoever asked for a part of it.
+    pub(super) ignores_range: bool,
+    /// What is stored is not what its client asks for: 412.
+    pub(super) is_another: bool,
+    /// What became of it.
+    pub(super) outcome: Option<CacheUse>,
+}
+
+/// What a look-up found.
+pub(super) struct Found {
+    pub(super) seen: Seen,
+    pub(super) terms: Arc<Terms>,
+    pub(super) good_for: Use,
+}
+
+/// What a server said of a stored response.
+pub(super) struct Update {
+    pub(super) headers: HeaderMap,
+    pub(super) received: Moment,
+}
+
+/// What a request wants of the cache of its route; nothing if it is a tunnel or
+/// a call.
+pub(super) fn wish(
+    route: &Route,
+    request: &RequestHeader,
+    strict: &Strict,
+    ctx: &Context,
+    state: &State,
+) -> Result<Option<Cached>, Refusal> {
+    let (Some(profile), Some(client), Some(exchange), Some(forward)) =
+        (&route.cache, &ctx.client, ctx.exchange(), &ctx.forward)
+    else {
+        return Ok(None);
+    };
+    if forward.need != Need::Exchange {
+        return Ok(None);
+    }
+    let head = admit::read_head(request, strict)?;
+    let scheme = scheme(client, &request.headers, exchange.connection.channel());
+    let target = target(&head, request, strict, scheme);
+    let space = space(route, client, &request.headers);
+    let key = profile.shape.key(&space, &target, &request.headers, &[]);
+    let (place, key) = (Place::new(&target, &profile.shape), state.vault.store.key(&key));
+    Ok(Some(Cached::new(profile.clone(), place, key)))
+}
+
+/// What a request is for, in the parts that keys are made of. Where servers get
+/// the path as it was written, that is another one than its normal form.
+pub(super) fn target<'a>(
+    head: &'a Head<'_>,
+    request: &'a RequestHeader,
+    strict: &Strict,
+    scheme: Scheme,
+) -> Target<'a> {
+    let path = match strict.path {
+        PathForm::Normal => &*head.path,
+        PathForm::Raw => request.uri.path(),
+    };
+    Target { scheme, host: &head.host, port: head.port, path, query: request.uri.query() }
+}
+
+/// The scheme that the server is told: a proxy that is trusted may know better.
+pub(super) fn scheme(client: &Client, request: &HeaderMap, channel: Channel) -> Scheme {
+    let told = only(request.get_all("x-forwarded-proto")).filter(|_| client.peer_trusted);
+    let told = told.map(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+    match told.unwrap_or(channel == Channel::Tls) {
+        true => Scheme::Https,
+        false => Scheme::Http,
+    }
+}
+
+/// What tells requests for one URI apart besides: the route, and the host that
+/// a trusted proxy says it was asked for.
+pub(super) fn space(route: &Route, client: &Client, request: &HeaderMap) -> String {
+    let host = request.get("x-forwarded-host").filter(|_| client.peer_trusted);
+    match host {
+        None => route.name.to_string(),
+        Some(host) => format!("{}\0{}", route.name, host.as_bytes().escape_ascii()),
+    }
+}
+
+impl Cached {
+    pub(super) fn new(profile: Arc<Profile>, place: Place, key: Key) -> Self {
+        let now = now();
+        Cached {
+            profile,
+            place,
+            key,
+            arrived: now,
+            why: Forward::Bypass,
+            detail: None,
+            found: None,
+            is_passed: false,
+            began: None,
+            asked: now,
+            update: None,
+            refreshed: None,
+            has_age: false,
+            ignores_range: false,
+            is_another: false,
+            outcome: None,
+        }
+    }
+
+    /// What is stored may be used for by this profile, less what was purged.
+    fn terms(&self, seen: &Seen) -> Result<Arc<Terms>, Unstored> {
+        let terms = seen.head.terms(&self.profile.rules, self.profile.of)?;
+        Ok(match seen.stale_since {
+            None => terms,
+            Some(since) => Arc::new(Terms::clone(&terms).stale_since(since)),
+        })
+    }
+
+    fn pass(&mut self, why: Forward) -> ForcedFreshness {
+        self.why = why;
+        self.is_passed = true;
+        ForcedFreshness::ForceMiss
+    }
+}
+
+pub(super) fn now() -> Moment {
+    Moment::from_millis(crate::cache::now().millis())
+}
+
+/// Has pingora ask the cache, where the request is for it.
+pub(super) fn enable(session: &mut Session, ctx: &mut Context, state: &State) {
+    let Some(cached) = ctx.cached.as_mut() else { return };
+    let method = &session.req_header().method;
+    if *method != Method::GET && *method != Method::HEAD {
+        cached.why = Forward::Method;
+        return;
+    }
+    // What is judged is not sent before it is whole, and what comes with a body is not
+    // named by its key.
+    let is_judged = ctx.inspection.as_ref().is_some_and(|it| it.judges_answer());
+    if is_judged || !session.is_body_empty() {
+        return;
+    }
+    cached.why = Forward::UriMiss;
+    let mut options = CacheOptionOverrides::default();
+    let left = ctx.exchange.as_ref().and_then(|exchange| exchange.left());
+    let patience = if ctx.is_background { OTHERS } else { LOCK_AGE };
+    options.wait_timeout = Some(left.map_or(patience, |left| left.min(patience)));
+    let vault = state.vault;
+    session.cache.enable(vault, None, Some(&vault.passes), Some(&vault.lock), Some(options));
+}
+
+/// What pingora finds it by.
+pub(super) fn key(ctx: &Context) -> pingora::Result<CacheKey> {
+    match &ctx.cached {
+        Some(cached) => Ok(Vault::key(cached.key.clone())),
+        None => Error::e_explain(ErrorType::InternalError, "a request without a key"),
+    }
+}
+
+/// What pingora finds a variant by; none where all get the same.
+pub(super) fn vary(meta: &CacheMeta, request: &RequestHeader, ctx: &Context) -> Option<HashBinary> {
+    let cached = ctx.cached.as_ref()?;
+    let names = super::keep::names_of(meta, cached)?;
+    if names.is_empty() {
+        return None;
+    }
+    let said = match names.contains(&http::header::ACCEPT_ENCODING) {
+        false => variant(&names, &request.headers),
+        true => {
+            // As the server is asked.
+            let mut simple = request.headers.clone();
+            simplify(&mut simple);
+            variant(&names, &simple)
+        }
+    };
+    let mut hash = VarianceBuilder::new();
+    hash.add_value("", &said);
+    hash.finalize()
+}
+
+/// What a stored response is good for.
+pub(super) fn judge_found(
+    session: &mut Session,
+    meta: &CacheMeta,
+    ctx: &mut Context,
+) -> ForcedFreshness {
+    let Some(cached) = ctx.cached.as_mut() else { return ForcedFreshness::ForceMiss };
+    let decided = decide(session, meta, ctx.is_background, cached);
+    if cached.is_passed {
+        // Nobody is waited for, and nobody waits.
+        session.cache.set_cache_lock(None, None);
+    }
+    decided
+}
+
+fn decide(
+    session: &Session,
+    meta: &CacheMeta,
+    is_background: bool,
+    cached: &mut Cached,
+) -> ForcedFreshness {
+    let Some(seen) = meta.extensions().get::<Seen>() else { return ForcedFreshness::ForceMiss };
+    let Ok(terms) = cached.terms(seen) else { return ForcedFreshness::ForceMiss };
+    let (now, request) = (now(), session.req_header());
+    let headers = &request.headers;
+    let mut good_for = terms.use_for(headers, &cached.profile.rules, now);
+    // Whoever waited for an answer that was asked for later than it has one of its own.
+    let has_waited = session.cache.lock_duration().is_some();
+    if good_for == Use::Validate && has_waited && seen.head.received >= cached.arrived {
+        good_for = Use::Fresh;
+    }
+    let needed = match is_background {
+        true => Needed::Send,
+        false => seen.head.stored().needed_by(headers, now),
+    };
+    let is_fresh = terms.ttl(now) > 0;
+    cached.found = Some(Found { seen: seen.clone(), terms, good_for });
+    let is_head = request.method == Method::HEAD;
+    match good_for {
+        Use::Refuse => cached.pass(Forward::Request),
+        _ if needed == Needed::Another && good_for != Use::Validate => {
+            cached.pass(Forward::Request)
+        }
+        Use::Fresh | Use::StaleAsAsked => ForcedFreshness::ForceFresh,
+        Use::Validate if is_head => cached.pass(Forward::Stale),
+        Use::Validate | Use::WhileRevalidating => {
+            cached.why = if is_fresh { Forward::Request } else { Forward::Stale };
+            ForcedFreshness::ForceExpiredServeStale { expired_at: None }
+        }
+    }
+}
+
+/// Nothing is stored that the request could have: whether something is to be.
+pub(super) fn miss(session: &mut Session, ctx: &mut Context) {
+    let Some(cached) = ctx.cached.as_mut() else { return session.cache.cache_miss() };
+    let request = session.req_header();
+    let has = |name: &HeaderName| request.headers.contains_key(name);
+    let is_head = request.method == Method::HEAD;
+    // These conditions are for the server, and their answers no whole responses.
+    let is_passed = cached.is_passed || is_head || has(&IF_MATCH) || has(&IF_UNMODIFIED_SINCE);
+    if is_passed {
+        session.cache.disable(NoCacheReason::Deferred);
+        return;
+    }
+    let key = session.cache.maybe_cache_key();
+    if cached.why == Forward::UriMiss && key.is_some_and(|key| key.get_variance_key().is_some()) {
+        cached.why = Forward::VaryMiss;
+    }
+    session.cache.cache_miss();
+}
+
+/// Whether the request may go on to a server, which it is about to.
+pub(super) fn ask(session: &Session, ctx: &mut Context, state: &State) -> Result<(), Refusal> {
+    let Some(cached) = ctx.cached.as_mut() else { return Ok(()) };
+    let is_heeded = cached.profile.rules.clients == Clients::Heeded && !ctx.is_background;
+    let is_for_cache = matches!(session.req_header().method, Method::GET | Method::HEAD);
+    if is_heeded && is_for_cache && Wishes::read(&session.req_header().headers).is_only_if_cached()
+    {
+        return Err(Refusal::NotStored);
+    }
+    cached.began = Some(state.vault.store.stamp(crate::cache::now()));
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What a request that changed something makes worthless of what is stored
+//! (RFC 9111 §4.4, RFC 9875 §3).
+
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+use tidegate_store::{Key, Manner, Target as Purged};
+
+use crate::cache::{self, Place, Scheme, Target, Vault, changes, invalidated, worthless};
+use crate::client::Client;
+use crate::sanitise::{Head, Strict};
+use crate::site::{Site, State};
+
+use super::cached::{scheme, space, target};
+use super::context::Context;
+
+/// Forgets what the answer to a request makes worthless, before its client has
+/// it: whoever asks after that gets what is new.
+pub(super) async fn forget(
+    request: &RequestHeader,
+    response: &ResponseHeader,
+    ctx: &Context,
+    state: &State,
+) {
+    if !changes(&request.method, response.status) || !ctx.site.caches() {
+        return;
+    }
+    let (Some(exchange), Some(client)) = (ctx.exchange.as_ref(), ctx.client.as_ref()) else {
+        return;
+    };
+    let connection = &exchange.connection;
+    let change = Change {
+        site: &ctx.site,
+        strict: ctx.site.strict(&connection.listener.name),
+        scheme: scheme(client, &request.headers, connection.channel()),
+        client,
+        request,
+    };
+    let Some(change) = change.find(response.status, &response.headers, state.vault) else { return };
+    let vault = state.vault;
+    // What is written down waits for a disk.
+    let purged = tokio::task::spawn_blocking(move || change.purge(vault)).await;
+    if let Err(error) = purged {
+        ::log::error!("purging what a request changed: {error}");
+    }
+}
+
+/// A request that changed something.
+struct Change<'a> {
+    site: &'a Site,
+    strict: &'a Strict,
+    scheme: Scheme,
+    client: &'a Client,
+    request: &'a RequestHeader,
+}
+
+/// What is worthless since, as far as it is stored.
+#[derive(Default)]
+struct Worthless {
+    subjects: Vec<Vec<u8>>,
+    tags: Vec<u64>,
+}
+
+impl Change<'_> {
+    fn find(
+        &self,
+        status: StatusCode,
+        response: &HeaderMap,
+        vault: &'static Vault,
+    ) -> Option<Worthless> {
+        let request = self.request;
+        let head = self.read(&request.method, &request.uri, request.version)?;
+        let target = target(&head, request, self.strict, self.scheme);
+        let places = worthless(&request.method, &target, status, response);
+        let labels = invalidated(&target.origin(), &request.method, status, response);
+        let tags = labels.into_iter().map(|label| label.0).collect();
+        let subjects = places.iter().filter_map(|place| self.stored(place, &target, vault));
+        let found = Worthless { subjects: subjects.collect(), tags };
+        (!found.subjects.is_empty() || !found.tags.is_empty()).then_some(found)
+    }
+
+    /// The subject of what is stored at a place of the same origin, if something may be.
+    fn stored(&self, place: &str, origin: &Target<'_>, vault: &'static Vault) -> Option<Vec<u8>> {
+        let uri: Uri = place.parse().ok()?;
+        let head = self.read(&Method::GET, &uri, Version::HTTP_11)?;
+        let head = Head { host: origin.host.into(), port: origin.port, ..head };
+        let (route, _) = self.site.find(&head).ok()?;
+        let profile = route.cache.as_ref()?;
+        let target = Target { path: &head.path, query: head.query, ..*origin };
+        let space = space(route, self.client, &self.request.headers);
+        let key = profile.shape.key(&space, &target, &self.request.headers, &[]);
+        let is_stored = forget_one(&vault.store.key(&key), vault);
+        // Others may have what this client's fields do not lead to.
+        let has_others = !profile.shape.headers.is_empty() || profile.shape.device;
+        (is_stored || has_others).then(|| Place::new(&target, &profile.shape).subject().to_vec())
+    }
+
+    fn read<'h>(&'h self, method: &'h Method, uri: &'h Uri, version: Version) -> Option<Head<'h>> {
+        Head::read(method, uri, version, &self.request.headers, self.strict).ok()
+    }
+}
+
+impl Worthless {
+    fn purge(&self, vault: &Vault) {
+        let subjects = self.subjects.iter().map(|subject| Purged::Subject(subject));
+        let tags = self.tags.iter().map(|tag| Purged::Tag(*tag));
+        let targets: Vec<Purged<'_>> = subjects.chain(tags).collect();
+        if let Err(error) = vault.store.purge(&targets, Manner::Hard, cache::now()) {
+            ::log::error!("a purge is not written down: {error}");
+        }
+    }
+}
+
+fn forget_one(key: &Key, vault: &Vault) -> bool {
+    vault.store.remove(key)
+}

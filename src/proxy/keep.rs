@@ -1,0 +1,370 @@
+//! What of servers' answers is stored, and when a stored one stands in for them.
+
+use std::sync::Arc;
+
+use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use pingora::cache::{CacheMeta, CachePhase, NoCacheReason, RespCacheable};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora_proxy::Session;
+use tidegate_store::{Labels, Validated};
+
+use crate::balance::Outcome;
+use crate::cache::{
+    Answer, Failure, HeadSays, LASTING, Moment, Seen, Storable, StoredHead, Terms, Unstored, Use,
+    ask_about, ask_for_all, before_storing, by_head, is_about, judge, labels, make_anonymous,
+    refreshed, simplify, storable,
+};
+use crate::listen::STAND_IN;
+use crate::site::State;
+use crate::upstream::{Failed, headers};
+
+use super::attempt::{may_retry, replay, report};
+use super::cached::{Cached, Update, now};
+use super::context::{Context, Forward};
+use super::refuse::Refusal;
+
+/// What is said of an answer that has no end in sight.
+const STREAM: &str = "stream";
+/// What is said of one that is too long.
+const TOO_LARGE: &str = "too-large";
+/// What is said of a 304 that is about another response than ours.
+const OF_ANOTHER: &str = "not-about";
+
+/// Has a request ask for what is to be stored, or whether what is stored is good still.
+pub(super) fn prepare(session: &Session, request: &mut HeaderMap, ctx: &mut Context) {
+    let Some(cached) = ctx.cached.as_mut() else { return };
+    cached.asked = now();
+    if !session.cache.enabled() {
+        return;
+    }
+    match (&cached.found, session.cache.phase()) {
+        (Some(found), CachePhase::Stale) => {
+            ask_about(request, &found.seen.head.headers, cached.asked);
+        }
+        _ => ask_for_all(request),
+    }
+    simplify(request);
+    if ctx.is_background {
+        let vary = cached.found.as_ref().map_or(&[][..], |found| &found.terms.vary);
+        make_anonymous(request, vary);
+    }
+}
+
+/// Passes an interim answer on by itself: pingora forgets those that come with
+/// a final one that is stored.
+pub(super) async fn pass_interim(
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    ctx: &Context,
+) -> Result<()> {
+    let is_old = session.req_header().version == http::Version::HTTP_10;
+    if !session.cache.enabled() || ctx.is_background || is_old {
+        return Ok(());
+    }
+    session.as_downstream_mut().set_ignore_info_resp(false);
+    session.write_response_header(Box::new(response.clone()), false).await?;
+    session.as_downstream_mut().set_ignore_info_resp(true);
+    if let Some(exchange) = ctx.exchange() {
+        exchange.withhold_head();
+    }
+    response.set_status(STAND_IN)
+}
+
+/// Looks at the head of an answer, before pingora decides about it.
+pub(super) async fn answered(
+    session: &Session,
+    response: &ResponseHeader,
+    ctx: &mut Context,
+    state: &State,
+) {
+    let Some(cached) = ctx.cached.as_mut() else { return };
+    cached.has_age = response.headers.contains_key(AGE);
+    if response.status == StatusCode::NOT_MODIFIED && session.cache.phase() == CachePhase::Stale {
+        cached.update = Some(Update { headers: response.headers.clone(), received: now() });
+    } else if session.req_header().method == Method::HEAD {
+        heed_head(session, response, ctx, state).await;
+    }
+}
+
+/// Learns from the answer to a HEAD what has become of what is stored.
+async fn heed_head(session: &Session, response: &ResponseHeader, ctx: &Context, state: &State) {
+    let Some(cached) = &ctx.cached else { return };
+    let Some(found) = &cached.found else { return };
+    let key = session.cache.maybe_cache_key().and_then(|key| state.vault.named(key).ok());
+    let Some(key) = key else { return };
+    let head = &found.seen.head;
+    match by_head(response.status, &response.headers, &head.headers) {
+        HeadSays::Nothing => {}
+        HeadSays::Outdates => {
+            state.vault.store.remove(&key);
+        }
+        HeadSays::Updates => {
+            let received = now();
+            let answer = answer(response.status, &response.headers, cached.asked, received);
+            let request = &session.req_header().headers;
+            let merged = refreshed(&head.stored(), request, answer, &cached.profile.rules);
+            let Ok(terms) = merged.terms else { return };
+            let kept = to_store(head.status, merged.headers, received, terms, cached);
+            let Some(began) = cached.began else { return };
+            state
+                .vault
+                .refresh(Validated {
+                    key,
+                    of: found.seen.created,
+                    began,
+                    keep_until: moment(kept.keep_until),
+                    meta: kept.head,
+                    labels: Labels::clone(&kept.labels),
+                })
+                .await;
+        }
+    }
+}
+
+/// Whether an answer is stored, and for what.
+pub(super) fn judge_answer(
+    session: &Session,
+    response: &ResponseHeader,
+    ctx: &mut Context,
+    state: &State,
+) -> RespCacheable {
+    let tells_who = ctx.granted.tells_who();
+    let Some(cached) = ctx.cached.as_mut() else {
+        return RespCacheable::Uncacheable(NoCacheReason::InternalError);
+    };
+    if let Some(update) = cached.update.take() {
+        let judged = judge_update(session, update, cached);
+        if !judged.is_cacheable() {
+            // It is sent once more, to who asked.
+            let key = session.cache.maybe_cache_key().and_then(|key| state.vault.named(key).ok());
+            key.map(|key| state.vault.store.remove(&key));
+        }
+        return judged;
+    }
+    let received = now();
+    let request = session.req_header();
+    let judged = match tells_who && !request.headers.contains_key(AUTHORIZATION) {
+        false => judge_new(&request.method, &request.headers, response, received, cached, state),
+        true => {
+            // The server knows who asks, if by other fields than this.
+            let mut fields = request.headers.clone();
+            fields.insert(AUTHORIZATION, HeaderValue::from_static("Tidegate"));
+            judge_new(&request.method, &fields, response, received, cached, state)
+        }
+    };
+    match judged {
+        Ok(storable_) => RespCacheable::Cacheable(storable(storable_, received)),
+        Err(reason) => RespCacheable::Uncacheable(reason),
+    }
+}
+
+fn judge_new(
+    method: &Method,
+    request: &HeaderMap,
+    response: &ResponseHeader,
+    received: Moment,
+    cached: &mut Cached,
+    state: &State,
+) -> Result<Storable, NoCacheReason> {
+    let status = response.status;
+    if headers::is_stream(&response.headers) || status == StatusCode::SWITCHING_PROTOCOLS {
+        cached.detail = Some(STREAM);
+        return Err(NoCacheReason::Custom(LASTING));
+    }
+    let answer = answer(status, &response.headers, cached.asked, received);
+    let terms = match judge(method, request, answer, &cached.profile.rules) {
+        Ok(terms) => terms,
+        Err(unstored) => {
+            cached.detail = Some(unstored.word());
+            return Err(reason(unstored, status));
+        }
+    };
+    let length = response.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    let longest = state.vault.longest.min(cached.profile.max_object);
+    if length.is_some_and(|length: u64| length > longest) {
+        cached.detail = Some(TOO_LARGE);
+        cached.ignores_range = true;
+        return Err(NoCacheReason::ResponseTooLarge);
+    }
+    let mut fields = response.headers.clone();
+    before_storing(&mut fields, received);
+    Ok(to_store(status, fields, received, terms, cached))
+}
+
+/// What a 304 makes of what is stored.
+fn judge_update(session: &Session, update: Update, cached: &mut Cached) -> RespCacheable {
+    let Some(found) = &cached.found else {
+        return RespCacheable::Uncacheable(NoCacheReason::InternalError);
+    };
+    let Update { headers, received } = update;
+    let head = found.seen.head.clone();
+    if !is_about(&headers, &head.headers) {
+        cached.detail = Some(OF_ANOTHER);
+        cached.refreshed = Some(head);
+        return RespCacheable::Uncacheable(NoCacheReason::Custom(OF_ANOTHER));
+    }
+    let answer = answer(StatusCode::NOT_MODIFIED, &headers, cached.asked, received);
+    let request = &session.req_header().headers;
+    let merged = refreshed(&head.stored(), request, answer, &cached.profile.rules);
+    match merged.terms {
+        Ok(terms) => {
+            let of = found.seen.created;
+            let kept = to_store(head.status, merged.headers, received, terms, cached);
+            let kept = Storable { of: Some(of), ..kept };
+            RespCacheable::Cacheable(storable(kept, received))
+        }
+        Err(unstored) => {
+            cached.detail = Some(unstored.word());
+            let born = found.terms.born();
+            let head = StoredHead::new(head.status, merged.headers, received, born);
+            cached.refreshed = Some(Arc::new(head));
+            RespCacheable::Uncacheable(reason(unstored, StatusCode::OK))
+        }
+    }
+}
+
+fn answer<'a>(
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    asked: Moment,
+    received: Moment,
+) -> Answer<'a> {
+    Answer { status, headers, asked, received }
+}
+
+fn to_store(
+    status: StatusCode,
+    fields: HeaderMap,
+    received: Moment,
+    terms: Terms,
+    cached: &Cached,
+) -> Storable {
+    let labels = labels(&cached.place.origin(), &fields);
+    let labels = Labels {
+        subject: cached.place.subject().into(),
+        tags: labels.into_iter().map(|label| label.0).collect(),
+    };
+    let keep_until = terms.keep_until();
+    let head = StoredHead::new(status, fields, received, terms.born());
+    head.note(cached.profile.of, terms);
+    Storable {
+        head: Arc::new(head),
+        labels: Arc::new(labels),
+        keep_until,
+        began: cached.began.unwrap_or_default(),
+        of: None,
+    }
+}
+
+fn moment(moment: Moment) -> tidegate_store::Moment {
+    tidegate_store::Moment::from_millis(moment.millis())
+}
+
+/// What those who wait are told: whoever is next asks for all of them, or all
+/// of them ask by themselves as nobody helps the next one.
+fn reason(unstored: Unstored, status: StatusCode) -> NoCacheReason {
+    if status.is_server_error() {
+        NoCacheReason::UpstreamError
+    } else if unstored.is_lasting() {
+        NoCacheReason::Custom(LASTING)
+    } else {
+        NoCacheReason::Deferred
+    }
+}
+
+/// The fields of requests that a response depends on.
+pub(super) fn names_of(meta: &CacheMeta, cached: &Cached) -> Option<Vec<HeaderName>> {
+    let head = head_of(meta)?;
+    let terms = head.terms(&cached.profile.rules, cached.profile.of).ok()?;
+    Some(terms.vary.clone())
+}
+
+/// The head behind what pingora was told of it.
+pub(super) fn head_of(meta: &CacheMeta) -> Option<Arc<StoredHead>> {
+    let new = meta.extensions().get::<Storable>().map(|storable| &storable.head);
+    let head = new.or_else(|| meta.extensions().get::<Seen>().map(|seen| &seen.head));
+    head.cloned()
+}
+
+/// Whether what is stored is sent while a new one is fetched beside that.
+pub(super) fn goes_while_fetched(ctx: &Context) -> bool {
+    let found = ctx.cached.as_ref().and_then(|cached| cached.found.as_ref());
+    // Who asks for everybody can prove to be nobody.
+    let is_for_all = ctx.route.as_ref().is_some_and(|route| !route.access.changes_requests());
+    !ctx.is_background
+        && is_for_all
+        && found.is_some_and(|found| found.good_for == Use::WhileRevalidating)
+}
+
+/// Whether what is stored stands in for what has become of asking the server.
+pub(super) fn stands_in(session: &Session, error: &Error, ctx: &mut Context) -> bool {
+    if ctx.is_background {
+        return false;
+    }
+    let Some(failure) = failure(error, ctx) else { return false };
+    if let Failure::Answered(status) = failure
+        && let Some(forward) = ctx.forward.as_mut()
+        && goes_elsewhere(session, status, forward)
+    {
+        return false;
+    }
+    let Some(found) = ctx.cached.as_ref().and_then(|cached| cached.found.as_ref()) else {
+        return false;
+    };
+    if !found.terms.stands_in(failure, now()) {
+        return false;
+    }
+    ctx.failure = None;
+    if let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_ref()) {
+        // Whatever ended, the client still gets an answer; a server that goes on with
+        // its own is not waited for without end.
+        exchange.no_end();
+        exchange.expect_within(forward.upstream.timeouts().between_bytes.0);
+    }
+    true
+}
+
+/// Notes what a server said, and whether another one is to be asked instead.
+fn goes_elsewhere(session: &Session, status: StatusCode, forward: &mut Forward) -> bool {
+    let status = status.as_u16();
+    if forward.status != Some(status) {
+        forward.status = Some(status);
+        report(forward, Outcome::Failed);
+    }
+    let again = forward.upstream.retries.lists_status(status)
+        && may_retry(forward, Failed::Status(status), replay(session));
+    forward.goes_elsewhere = Some(again);
+    again
+}
+
+fn failure(error: &Error, ctx: &Context) -> Option<Failure> {
+    let is_server = *error.esource() == ErrorSource::Upstream;
+    match (error.etype(), &ctx.failure) {
+        (ErrorType::HTTPStatus(status), _) if is_server => {
+            StatusCode::from_u16(*status).ok().map(Failure::Answered)
+        }
+        (
+            _,
+            Some(
+                Refusal::NoServer(_)
+                | Refusal::ServerUnreachable
+                | Refusal::ServerTooSlow
+                | Refusal::BadAnswer
+                | Refusal::TookTooLong,
+            ),
+        ) => Some(Failure::Unreachable),
+        _ => is_server.then_some(Failure::Unreachable),
+    }
+}
+
+/// Gives up what was being stored, as the attempt that it came from has failed:
+/// what another one brings goes to its client alone.
+pub(super) fn give_up(session: &mut Session) {
+    let is_filling = matches!(session.cache.phase(), CachePhase::Miss | CachePhase::Expired)
+        && session.cache.maybe_cache_meta().is_some();
+    if is_filling {
+        session.cache.disable(NoCacheReason::UpstreamError);
+    }
+}

@@ -1,0 +1,171 @@
+//! When what is stale is sent all the same.
+
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::Notify;
+
+use super::*;
+use crate::support::poll;
+
+/// Stale by ten seconds as it comes.
+const OLD: &str = "age: 70\netag: \"a\"";
+
+/// A server that answers, until it is told to do something else.
+struct Turning {
+    origin: Origin,
+    has_turned: Arc<AtomicBool>,
+}
+
+impl Turning {
+    async fn new(fields: &str, then: &'static str) -> Turning {
+        let fields = format!("{fields}\n{OLD}");
+        let has_turned = Arc::new(AtomicBool::new(false));
+        let turned = has_turned.clone();
+        let origin = Origin::scripted(move |mut conn| {
+            let (turned, fields) = (turned.clone(), fields.clone());
+            async move {
+                while conn.request().await.is_some() {
+                    if !turned.load(Ordering::SeqCst) {
+                        conn.send(ok(&fields, "old")).await;
+                    } else if then.is_empty() {
+                        return;
+                    } else {
+                        conn.send(then).await;
+                    }
+                }
+            }
+        })
+        .await;
+        Turning { origin, has_turned }
+    }
+
+    fn turn(&self) {
+        self.has_turned.store(true, Ordering::SeqCst);
+    }
+}
+
+const DOWN: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\ndown";
+
+async fn after_turn(profile: &str, fields: &str, then: &'static str, over: Over) -> Response {
+    let server = Turning::new(fields, then).await;
+    let edge = start(profile, &server.origin);
+    get(&edge, over, "/x", "").await;
+    server.turn();
+    get(&edge, over, "/x", "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stands_in_for_a_server_that_fails() {
+    for over in BOTH {
+        let answer = after_turn("", "cache-control: max-age=60", DOWN, over).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "old"));
+        assert_eq!(said(&answer), "tidegate; fwd=stale; fwd-status=503; ttl=-10");
+        assert_eq!(answer.header("age"), Some("70"));
+    }
+    for (profile, fields, is_stale) in [
+        ("", "cache-control: max-age=60, stale-if-error=100", true),
+        ("", "cache-control: max-age=60, stale-if-error=5", false),
+        ("", "cache-control: max-age=60, must-revalidate", false),
+        ("", "cache-control: max-age=60, proxy-revalidate", false),
+        ("", "cache-control: s-maxage=60", false),
+        ("", "cache-control: no-cache, max-age=60", false),
+        ("stale_if_error: 5s", "cache-control: max-age=60", false),
+        ("policy: strict_rfc", "cache-control: max-age=60", false),
+        ("policy: strict_rfc", "cache-control: max-age=60, stale-if-error=100", true),
+    ] {
+        let answer = after_turn(profile, fields, DOWN, Over::H1).await;
+        assert_eq!(answer.status == 200, is_stale, "{profile} {fields}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stands_in_for_a_server_that_cannot_be_reached() {
+    for over in BOTH {
+        let answer = after_turn("", "cache-control: max-age=60", "", over).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "old"));
+        assert_eq!(said(&answer), "tidegate; fwd=stale; ttl=-10");
+    }
+    for (profile, fields, is_stale) in [
+        ("policy: strict_rfc", "cache-control: max-age=60", true),
+        ("", "cache-control: max-age=60, must-revalidate", false),
+        ("stale_if_error: 0s", "cache-control: max-age=60", false),
+    ] {
+        let answer = after_turn(profile, fields, "", Over::H1).await;
+        assert_eq!(answer.status == 200, is_stale, "{profile} {fields}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_sent_while_a_new_one_is_fetched_once() {
+    let go = Arc::new(Notify::new());
+    let waits = go.clone();
+    let origin = Origin::scripted(move |mut conn| {
+        let go = waits.clone();
+        async move {
+            while let Some(request) = conn.request().await {
+                let is_first = request.header("if-none-match").is_none();
+                if is_first {
+                    let fields = "cache-control: max-age=60, stale-while-revalidate=100";
+                    conn.send(ok(&format!("{fields}\n{OLD}"), "old")).await;
+                } else {
+                    go.notified().await;
+                    conn.send(ok("cache-control: max-age=60\netag: \"b\"", "new")).await;
+                }
+            }
+        }
+    })
+    .await;
+    let edge = start("", &origin);
+    let secret = "authorization: Basic eDp5\ncookie: a=b";
+    get(&edge, Over::H1, "/x?q=1", "").await;
+    for over in [Over::H1, Over::H2, Over::H1] {
+        let stale = get(&edge, over, "/x?q=1", secret).await;
+        assert_eq!((stale.text().as_str(), said(&stale)), ("old", "tidegate; hit; ttl=-10"));
+    }
+    origin.await_requests(2);
+    go.notify_one();
+    poll("the new one", || {
+        let metric = "tidegate_cache_background_fetches_total";
+        (edge.metric(metric) == 1.0).then_some(())
+    });
+    let new = get(&edge, Over::H2, "/x?q=1", "").await;
+    assert_eq!((new.text().as_str(), said(&new)), ("new", "tidegate; hit; ttl=60"));
+    assert_eq!(origin.requests(), 2);
+    // It is nobody's request.
+    let asked = origin.received_text();
+    assert!(asked.contains("GET /x?q=1 HTTP/1.1\r\n"), "{asked}");
+    for who in ["authorization", "cookie", "127.0.0.1\r\nx-forwarded-proto: https"] {
+        assert!(!asked.contains(who), "{who}: {asked}");
+    }
+    assert_eq!(asked.matches("x-forwarded-for: ").count(), 1, "{asked}");
+    assert_eq!(edge.stop().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_may_send_it_while_a_new_one_is_fetched() {
+    let server = Turning::new("cache-control: max-age=60", DOWN).await;
+    let edge = start("stale_while_revalidate: 1m", &server.origin);
+    get(&edge, Over::H1, "/x", "").await;
+    let stale = get(&edge, Over::H1, "/x", "").await;
+    assert_eq!(said(&stale), "tidegate; hit; ttl=-10");
+    server.origin.await_requests(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_is_asked_before_it_stands_in() {
+    let down = Origin::answering(DOWN).await;
+    let server = Turning::new("cache-control: max-age=60", "").await;
+    let yaml = site("").replace("'{origin}'", "'{origin}', '{down}'").replace(
+        "retries: { attempts: 1 }",
+        "retries: { attempts: 2, on: [503], budget: 100% }, balance: round_robin",
+    );
+    let places: [(&str, &dyn std::fmt::Display); 2] =
+        [("origin", &server.origin.addr), ("down", &down.addr)];
+    let edge = Edge::start_with(&yaml, &places);
+    for _ in 0..4 {
+        let answer = get(&edge, Over::H1, "/x", "").await;
+        assert_eq!(answer.text(), "old");
+        assert!(!said(&answer).contains("fwd-status=503"), "{answer:?}");
+    }
+    assert!(down.requests() > 0);
+}
