@@ -28,6 +28,7 @@ const LARGEST_BUDGET: u32 = 64;
 
 /// What one of `cache.profiles` comes to.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(test), expect(dead_code, reason = "slices, prefetch and pace are to come"))]
 pub(crate) struct Profile {
     pub rules: Rules,
     /// Tells rules apart.
@@ -44,6 +45,7 @@ pub(crate) struct Profile {
 
 /// What is fetched before it is asked for.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(test), expect(dead_code, reason = "it is to come"))]
 pub(crate) struct Prefetch {
     /// Paths whose next one is known. Invariant: it has one group.
     pub pattern: Option<Regex>,

@@ -410,7 +410,13 @@ mod tests {
         let mut meta = told(None);
         meta.set_variance_key([7; 16]);
         let span = Span::inactive().handle();
-        vault.get_miss_handler(&key, &meta, &span).await.expect("begun").finish().await.expect("kept");
+        vault
+            .get_miss_handler(&key, &meta, &span)
+            .await
+            .expect("begun")
+            .finish()
+            .await
+            .expect("kept");
         assert!(found(vault, "a").await.is_none());
         let (meta, _) = vault.lookup(&key, &span).await.expect("no fault").expect("found");
         assert_eq!(meta.variance(), Some([7; 16]));

@@ -108,6 +108,8 @@ pub(crate) struct Exchange {
     gathers: AtomicBool,
     withholds: AtomicBool,
     cut: AtomicBool,
+    at_once: AtomicBool,
+    ahead: AtomicBool,
     date: Mutex<Option<HeaderValue>>,
     body_end: BodyEnd,
 }
@@ -142,6 +144,8 @@ impl Exchange {
             gathers: AtomicBool::new(false),
             withholds: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            at_once: AtomicBool::new(false),
+            ahead: AtomicBool::new(false),
             date: Mutex::default(),
             body_end: BodyEnd::default(),
         })
@@ -292,6 +296,26 @@ impl Exchange {
 
     pub(super) fn withholds_head(&self) -> bool {
         self.withholds.load(Ordering::Acquire)
+    }
+
+    /// Has what is written over h1 leave as it is written, for nobody says when
+    /// that is enough.
+    pub(crate) fn send_at_once(&self) {
+        self.at_once.store(true, Ordering::Release);
+    }
+
+    pub(super) fn sends_at_once(&self) -> bool {
+        self.at_once.load(Ordering::Acquire)
+    }
+
+    /// Lets the server's answer run ahead of a client that takes nothing: it is
+    /// kept elsewhere, within bounds.
+    pub(crate) fn run_ahead(&self) {
+        self.ahead.store(true, Ordering::Release);
+    }
+
+    pub(super) fn runs_ahead(&self) -> bool {
+        self.ahead.load(Ordering::Acquire)
     }
 
     /// Has the head that is written next keep its Date: pingora writes over it,

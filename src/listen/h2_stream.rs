@@ -226,7 +226,11 @@ impl Session for H2Stream {
             }
         };
         let write = within(self.exchange.left(), ErrorType::WriteTimedout, write);
-        self.shared.pace.keep(unless_cut(&self.exchange, write)).await
+        let write = unless_cut(&self.exchange, write);
+        match self.exchange.runs_ahead() {
+            true => write.await,
+            false => self.shared.pace.keep(write).await,
+        }
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {

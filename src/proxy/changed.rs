@@ -1,15 +1,16 @@
 //! What a request that changed something makes worthless of what is stored
 //! (RFC 9111 §4.4, RFC 9875 §3).
 
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
-use tidegate_store::{Key, Manner, Target as Purged};
+use tidegate_store::{Manner, Target as Purged};
 
-use crate::cache::{self, Place, Scheme, Target, Vault, changes, invalidated, worthless};
+use crate::cache::{self, Place, Target, Vault, changes, invalidated, worthless};
 use crate::client::Client;
 use crate::sanitise::{Head, Strict};
 use crate::site::{Site, State};
 
+use super::admit::read_head;
 use super::cached::{scheme, space, target};
 use super::context::Context;
 
@@ -28,17 +29,21 @@ pub(super) async fn forget(
         return;
     };
     let connection = &exchange.connection;
-    let change = Change {
-        site: &ctx.site,
-        strict: ctx.site.strict(&connection.listener.name),
-        scheme: scheme(client, &request.headers, connection.channel()),
-        client,
-        request,
-    };
-    let Some(change) = change.find(response.status, &response.headers, state.vault) else { return };
+    let strict = ctx.site.strict(&connection.listener.name);
+    let Ok(head) = read_head(request, strict) else { return };
+    let mut fields = request.headers.clone();
+    // A request of HTTP/2 names its host in the target alone.
+    if let Ok(host) = HeaderValue::try_from(head.host_and_port()) {
+        fields.insert(header::HOST, host);
+    }
+    let scheme = scheme(client, &request.headers, connection.channel());
+    let change = Change { site: &ctx.site, strict, client, fields };
+    let target = target(&head, request, strict, scheme);
+    let found = change.find((&request.method, &target), response, state.vault);
+    let Some(found) = found else { return };
     let vault = state.vault;
     // What is written down waits for a disk.
-    let purged = tokio::task::spawn_blocking(move || change.purge(vault)).await;
+    let purged = tokio::task::spawn_blocking(move || found.purge(vault)).await;
     if let Err(error) = purged {
         ::log::error!("purging what a request changed: {error}");
     }
@@ -48,9 +53,9 @@ pub(super) async fn forget(
 struct Change<'a> {
     site: &'a Site,
     strict: &'a Strict,
-    scheme: Scheme,
     client: &'a Client,
-    request: &'a RequestHeader,
+    /// Those of the request, with its host.
+    fields: HeaderMap,
 }
 
 /// What is worthless since, as far as it is stored.
@@ -63,17 +68,15 @@ struct Worthless {
 impl Change<'_> {
     fn find(
         &self,
-        status: StatusCode,
-        response: &HeaderMap,
+        (method, target): (&Method, &Target<'_>),
+        response: &ResponseHeader,
         vault: &'static Vault,
     ) -> Option<Worthless> {
-        let request = self.request;
-        let head = self.read(&request.method, &request.uri, request.version)?;
-        let target = target(&head, request, self.strict, self.scheme);
-        let places = worthless(&request.method, &target, status, response);
-        let labels = invalidated(&target.origin(), &request.method, status, response);
+        let (status, headers) = (response.status, &response.headers);
+        let places = worthless(method, target, status, headers);
+        let labels = invalidated(&target.origin(), method, status, headers);
         let tags = labels.into_iter().map(|label| label.0).collect();
-        let subjects = places.iter().filter_map(|place| self.stored(place, &target, vault));
+        let subjects = places.iter().filter_map(|place| self.stored(place, target, vault));
         let found = Worthless { subjects: subjects.collect(), tags };
         (!found.subjects.is_empty() || !found.tags.is_empty()).then_some(found)
     }
@@ -81,21 +84,17 @@ impl Change<'_> {
     /// The subject of what is stored at a place of the same origin, if something may be.
     fn stored(&self, place: &str, origin: &Target<'_>, vault: &'static Vault) -> Option<Vec<u8>> {
         let uri: Uri = place.parse().ok()?;
-        let head = self.read(&Method::GET, &uri, Version::HTTP_11)?;
-        let head = Head { host: origin.host.into(), port: origin.port, ..head };
+        let (method, version) = (Method::GET, Version::HTTP_11);
+        let head = Head::read(&method, &uri, version, &self.fields, self.strict).ok()?;
         let (route, _) = self.site.find(&head).ok()?;
         let profile = route.cache.as_ref()?;
         let target = Target { path: &head.path, query: head.query, ..*origin };
-        let space = space(route, self.client, &self.request.headers);
-        let key = profile.shape.key(&space, &target, &self.request.headers, &[]);
-        let is_stored = forget_one(&vault.store.key(&key), vault);
+        let space = space(route, self.client, &self.fields);
+        let key = profile.shape.key(&space, &target, &self.fields, &[]);
+        let is_stored = vault.store.remove(&vault.store.key(&key));
         // Others may have what this client's fields do not lead to.
         let has_others = !profile.shape.headers.is_empty() || profile.shape.device;
         (is_stored || has_others).then(|| Place::new(&target, &profile.shape).subject().to_vec())
-    }
-
-    fn read<'h>(&'h self, method: &'h Method, uri: &'h Uri, version: Version) -> Option<Head<'h>> {
-        Head::read(method, uri, version, &self.request.headers, self.strict).ok()
     }
 }
 
@@ -108,8 +107,4 @@ impl Worthless {
             ::log::error!("a purge is not written down: {error}");
         }
     }
-}
-
-fn forget_one(key: &Key, vault: &Vault) -> bool {
-    vault.store.remove(key)
 }

@@ -1,5 +1,6 @@
 //! What of servers' answers is stored, and when a stored one stands in for them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH};
@@ -47,9 +48,13 @@ pub(super) fn prepare(session: &Session, request: &mut HeaderMap, ctx: &mut Cont
     }
     simplify(request);
     if ctx.is_background {
-        let vary = cached.found.as_ref().map_or(&[][..], |found| &found.terms.vary);
-        make_anonymous(request, vary);
+        make_anonymous(request, vary_of(cached));
     }
+}
+
+/// What the response depends on that is fetched anew.
+fn vary_of(cached: &Cached) -> &[HeaderName] {
+    cached.found.as_ref().map_or(&[][..], |found| &found.terms.vary)
 }
 
 /// Passes an interim answer on by itself: pingora forgets those that come with
@@ -130,7 +135,7 @@ pub(super) fn judge_answer(
     ctx: &mut Context,
     state: &State,
 ) -> RespCacheable {
-    let tells_who = ctx.granted.tells_who();
+    let (tells_who, is_background) = (ctx.granted.tells_who(), ctx.is_background);
     let Some(cached) = ctx.cached.as_mut() else {
         return RespCacheable::Uncacheable(NoCacheReason::InternalError);
     };
@@ -145,15 +150,21 @@ pub(super) fn judge_answer(
     }
     let received = now();
     let request = session.req_header();
-    let judged = match tells_who && !request.headers.contains_key(AUTHORIZATION) {
-        false => judge_new(&request.method, &request.headers, response, received, cached, state),
-        true => {
-            // The server knows who asks, if by other fields than this.
-            let mut fields = request.headers.clone();
-            fields.insert(AUTHORIZATION, HeaderValue::from_static("Tidegate"));
-            judge_new(&request.method, &fields, response, received, cached, state)
-        }
-    };
+    let mut fields = Cow::Borrowed(&request.headers);
+    if tells_who && !fields.contains_key(AUTHORIZATION) {
+        // The server knows who asks, if by other fields than this.
+        fields.to_mut().insert(AUTHORIZATION, HeaderValue::from_static("Tidegate"));
+    }
+    if is_background {
+        // As the server was asked.
+        make_anonymous(fields.to_mut(), vary_of(cached));
+    }
+    let judged = judge_new(&request.method, &fields, response, received, cached, state);
+    let is_long_known = response.headers.contains_key(CONTENT_LENGTH);
+    if let (Ok(_), true, Some(exchange)) = (&judged, is_long_known, &ctx.exchange) {
+        // There is room for all of it, and others may wait for it.
+        exchange.run_ahead();
+    }
     match judged {
         Ok(storable_) => RespCacheable::Cacheable(storable(storable_, received)),
         Err(reason) => RespCacheable::Uncacheable(reason),

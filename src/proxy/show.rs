@@ -103,6 +103,11 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &Conte
         _ => (Shown::Hit, found(cached)),
     };
     let Some(terms) = terms else { return };
+    let tier = cached.found.as_ref().map(|found| found.seen.tier);
+    if let (Shown::Hit, Some(Tier::Running), Some(exchange)) = (shown, tier, ctx.exchange()) {
+        // Pingora sends what it has of it when there is more.
+        exchange.send_at_once();
+    }
     let mut headers = head.headers.clone();
     before_sending(&mut headers, &terms, shown);
     if shown != Shown::First || cached.has_age {

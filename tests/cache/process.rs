@@ -52,8 +52,9 @@ async fn an_upgrade_goes_on_with_what_is_on_the_disk() {
     let origin = numbered(FRESH).await;
     let mut edge = Edge::start_with(&on_disk(""), &[("origin", &origin.addr)]);
     let first = get(&edge, Over::H1, "/x", "").await;
-    // Until it is written, the next process would not find it.
-    edge.await_metric("tidegate_cache_objects{tier=\"disk\"}", 1.0);
+    // The last that a process has written others see when it has ended.
+    get(&edge, Over::H1, "/y", "").await;
+    edge.await_metric("tidegate_cache_objects{tier=\"disk\"}", 2.0);
     let mut next = edge.spawn_beside(&["-u"]);
     let socket = edge.dir().join("run/tidegate.sock");
     poll("the new process to wait", || socket.exists().then_some(()));
@@ -62,7 +63,7 @@ async fn an_upgrade_goes_on_with_what_is_on_the_disk() {
     let hit = get(&edge, Over::H1, "/x", "").await;
     assert_eq!(hit.text(), first.text());
     assert!(said(&hit).starts_with("tidegate; hit"), "{hit:?}");
-    assert_eq!(origin.requests(), 1);
+    assert_eq!(origin.requests(), 2);
     next.kill().unwrap();
     next.wait().unwrap();
 }

@@ -1,6 +1,11 @@
 //! Which parameters of a query a response does not depend on: No-Vary-Search
 //! (draft-ietf-httpbis-no-vary-search-04).
 
+#![cfg_attr(
+    not(any(test, fuzzing)),
+    expect(dead_code, reason = "pingora has one key for a request, and no place for a second")
+)]
+
 use http::HeaderMap;
 use percent_encoding::percent_decode;
 

@@ -15,6 +15,7 @@ const USUAL_LENGTH: usize = 64;
 
 /// Why a request went on to the server (§2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "some are for slices, which are to come"))]
 pub(crate) enum Forward {
     /// The route has no cache, or the request is not for one.
     Bypass,

@@ -59,7 +59,9 @@ impl EdgeIo {
     fn poll_gather(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check_cut()?;
         let date = self.take_date(buf);
-        if self.unsent.len() + buf.len() <= COALESCE || self.is_gathering() || date.is_some() {
+        let at_once = self.exchange.as_ref().is_some_and(|exchange| exchange.sends_at_once());
+        let is_small = self.unsent.len() + buf.len() <= COALESCE && !at_once;
+        if is_small || self.is_gathering() || date.is_some() {
             if self.unsent.capacity() == 0 {
                 self.unsent.reserve_exact(COALESCE);
             }
@@ -67,6 +69,12 @@ impl EdgeIo {
             self.unsent.extend_from_slice(buf);
             if let (Some(date), Some(head)) = (date, self.unsent.get_mut(start..)) {
                 put_date(head, date.as_bytes());
+            }
+            if at_once && !self.is_gathering() {
+                // What the socket does not take leaves with what follows.
+                if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+                    return Poll::Ready(Err(error));
+                }
             }
             return Poll::Ready(Ok(buf.len()));
         }
@@ -98,6 +106,9 @@ impl EdgeIo {
         cx: &mut Context<'_>,
         mut write: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.runs_ahead()) {
+            return write(self, cx);
+        }
         // Most writes do not wait, and keeping a pace costs something.
         if !self.pace.stands() {
             let written = write(self, cx);

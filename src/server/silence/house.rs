@@ -58,7 +58,7 @@ impl House {
         let (config, plan) = built.expect("a good site");
         plan.site.resolve_now().expect("addresses");
         let logs = Logs::open(&config.log, rustix::process::geteuid(), &metrics);
-        let vault = crate::cache::Vault::small();
+        let vault = Vault::small();
         let state = State::new(metrics, logs.expect("none").0, Ledger::default(), vault);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let conductor = Conductor::new(site.clone(), state.clone(), 0);
