@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::RANGE;
 
+use crate::values::only;
+
 /// More parts than any player or reader asks for; a longer list gets everything.
 const MOST_SPANS: usize = 16;
 
@@ -59,15 +61,24 @@ pub(crate) enum Selection {
 /// Whatever is malformed, of another unit, or of many or overlapping parts gets
 /// all of them: a server may ignore any Range, and those only cost.
 pub(crate) fn select(request: &HeaderMap, length: u64) -> Selection {
-    let mut lines = request.get_all(RANGE).into_iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else {
-        return Selection::Whole;
-    };
+    let Some(line) = only(request.get_all(RANGE)) else { return Selection::Whole };
     // Clients that always ask for a range cannot know that there is nothing.
     if length == 0 {
         return Selection::Whole;
     }
     line.to_str().ok().and_then(|text| parse(text, length)).unwrap_or(Selection::Whole)
+}
+
+/// The first byte that a Range asks for of what nobody knows the length of; 0 for its end. None
+/// where it is not to be followed.
+pub(crate) fn first_byte(request: &HeaderMap) -> Option<u64> {
+    let text = only(request.get_all(RANGE))?.to_str().ok()?;
+    let (_, list) = text.split_once('=')?;
+    match parse(text, u64::MAX)? {
+        Selection::Spans(_) if list.trim_start().starts_with('-') => Some(0),
+        Selection::Spans(spans) => spans.first().map(|span| span.first),
+        Selection::Whole | Selection::Unsatisfiable => None,
+    }
 }
 
 /// Reads `bytes=0-99, -500`; `None` where it is not to be followed.
@@ -182,6 +193,22 @@ mod tests {
             &Selection::Whole,
         );
         check("bytes=0-", 0, &Selection::Whole);
+    }
+
+    #[test]
+    fn a_range_of_an_unknown_length_begins_somewhere() {
+        let check = |range: &'static str, expected| {
+            let request = HeaderMap::from_iter([(RANGE, HeaderValue::from_static(range))]);
+            assert_eq!(first_byte(&request), expected, "{range}");
+        };
+        check("bytes=5-9", Some(5));
+        check("bytes=7-", Some(7));
+        check("bytes=7-8, 0-1", Some(7));
+        check("bytes= -500", Some(0));
+        for bad in ["bytes=", "bytes=9-5", "items=0-1", "bytes=0-5,5-9"] {
+            check(bad, None);
+        }
+        assert_eq!(first_byte(&HeaderMap::new()), None);
     }
 
     #[test]

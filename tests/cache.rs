@@ -9,6 +9,7 @@ mod kept;
 mod parts;
 mod process;
 mod purge;
+mod slices;
 mod stale;
 mod validation;
 

@@ -134,9 +134,8 @@ pub(crate) struct ProfileConfig {
     /// How long a stale response stands in for a server that fails or cannot be
     /// reached, if that does not say.
     pub stale_if_error: Period,
-    /// Large responses are fetched and kept in pieces of this size.
-    #[schemars(skip)]
-    pub slice: ByteSize,
+    /// Parts of large responses are fetched and kept in pieces of this size.
+    pub slice: OrOff<ByteSize>,
     /// What makes two requests different.
     pub key: KeyConfig,
     /// Fetches the next segment of a stream before it is asked for.
@@ -160,7 +159,7 @@ impl Default for ProfileConfig {
             statuses: BTreeMap::new(),
             stale_while_revalidate: Period::from_secs(0),
             stale_if_error: Period::from_secs(86_400),
-            slice: ByteSize::mib(1),
+            slice: OrOff::Off,
             key: KeyConfig::default(),
             prefetch: PrefetchConfig::default(),
             pace: PaceConfig::default(),

@@ -20,6 +20,7 @@ use super::policy::moment::Moment;
 use super::policy::rules::Rules;
 use super::policy::storable::Unstored;
 use super::policy::terms::{Answer, Terms, judge_stored};
+use super::slices::Told;
 
 /// Another layout of what is written needs another number; what has an unknown
 /// one is a miss.
@@ -228,6 +229,8 @@ pub(crate) struct Storable {
     pub began: tidegate_store::Moment,
     /// What was validated, where something was.
     pub of: Option<tidegate_store::Moment>,
+    /// Who waits until it is on its way.
+    pub told: Option<Told>,
 }
 
 /// What pingora is told of a found response. It has a place of its own only

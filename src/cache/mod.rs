@@ -14,6 +14,7 @@ mod profile;
 mod meta;
 mod passes;
 mod storage;
+mod objects;
 mod open;
 #[cfg(any(test, fuzzing))]
 mod any_bytes;
@@ -22,6 +23,7 @@ mod any_bytes;
 pub(crate) use self::any_bytes::exchange;
 pub(crate) use self::config::{Config, Named, STANDARD};
 pub(crate) use self::meta::{Head as StoredHead, Seen, Storable, storable};
+pub(crate) use self::objects::Object;
 pub(crate) use self::passes::LASTING;
 pub(crate) use self::place::Place;
 pub(crate) use self::policy::conditional::{Needed, Stored};
@@ -43,5 +45,6 @@ pub(crate) use self::policy::validate::{
 };
 pub(crate) use self::policy::vary::variant;
 pub(crate) use self::profile::Profile;
+pub(crate) use self::slices::{Cut, Progress, Slice, Told, around, brought, version};
 pub(crate) use self::storage::{LOCK_AGE, Vault, now};
 pub(crate) use self::target::{Scheme, Target};

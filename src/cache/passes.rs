@@ -9,6 +9,7 @@ use std::time::Duration;
 use pingora::cache::key::CacheHashKey;
 use pingora::cache::predictor::CacheablePredictor;
 use pingora::cache::{CacheKey, NoCacheReason};
+use tidegate_store::Key;
 use tokio::time::Instant;
 
 /// How long that is believed: a response may become storable any time, and one
@@ -44,8 +45,7 @@ impl Passes {
         self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, key: &CacheKey) -> Option<NoCacheReason> {
-        let hash = u128::from_be_bytes(key.primary_bin());
+    fn find(&self, hash: u128) -> Option<NoCacheReason> {
         let mut part = self.part(hash);
         match part.until.get(&hash) {
             Some((until, reason)) if *until > Instant::now() => Some(*reason),
@@ -58,17 +58,26 @@ impl Passes {
     }
 }
 
+fn hash_of(key: &CacheKey) -> u128 {
+    u128::from_be_bytes(key.primary_bin())
+}
+
+/// What stands for the slices of an object.
+fn slices_of(whole: &Key) -> u128 {
+    !whole.hash()
+}
+
 impl CacheablePredictor for Passes {
     fn cacheable_prediction(&self, key: &CacheKey) -> bool {
-        self.find(key).is_none()
+        self.find(hash_of(key)).is_none()
     }
 
     fn predicted_uncacheable_reason(&self, key: &CacheKey) -> Option<NoCacheReason> {
-        self.find(key)
+        self.find(hash_of(key))
     }
 
     fn mark_cacheable(&self, key: &CacheKey) -> bool {
-        let hash = u128::from_be_bytes(key.primary_bin());
+        let hash = hash_of(key);
         self.part(hash).until.remove(&hash).is_none()
     }
 
@@ -81,11 +90,20 @@ impl CacheablePredictor for Passes {
         if !is_lasting {
             return None;
         }
-        Some(self.note(u128::from_be_bytes(key.primary_bin()), reason))
+        Some(self.note(hash_of(key), reason))
     }
 }
 
 impl Passes {
+    /// Remembers that an object is not to be had in slices.
+    pub(crate) fn note_unsliced(&self, whole: &Key) {
+        self.note(slices_of(whole), NoCacheReason::Custom(LASTING));
+    }
+
+    pub(crate) fn is_unsliced(&self, whole: &Key) -> bool {
+        self.find(slices_of(whole)).is_some()
+    }
+
     /// Remembers a name; false if it was known.
     pub(super) fn note(&self, hash: u128, reason: NoCacheReason) -> bool {
         let mut part = self.part(hash);

@@ -34,8 +34,8 @@ pub(crate) struct Profile {
     /// Tells rules apart.
     pub of: u64,
     pub shape: Shape,
-    /// Bytes of a slice. Invariant: a power of two.
-    pub slice: u64,
+    /// Bytes of a slice, if parts come in slices. Invariant: a power of two.
+    pub slice: Option<u64>,
     /// Bytes of the largest response that is stored.
     pub max_object: u64,
     pub prefetch: Prefetch,
@@ -70,9 +70,10 @@ impl Profile {
         let shape = faults.collect("key", shape(&config.key));
         let prefetch = faults.collect("prefetch", prefetch(&config.prefetch));
         let pace = faults.collect("pace", pace(&config.pace));
-        let slice = config.slice;
-        if slice < SMALLEST_SLICE || slice > LARGEST_SLICE || !slice.0.is_power_of_two() {
-            let what = format!("must be a power of two from {SMALLEST_SLICE} to {LARGEST_SLICE}");
+        let slice = config.slice.set();
+        if slice.is_some_and(|slice| !is_slice(slice)) {
+            let what =
+                format!("must be a power of two from {SMALLEST_SLICE} to {LARGEST_SLICE}, or off");
             faults.extend(Faults::at("slice", what));
         }
         if config.max_object == ByteSize(0) {
@@ -83,7 +84,7 @@ impl Profile {
                 of: fingerprint(&rules),
                 rules,
                 shape: shape?,
-                slice: slice.0,
+                slice: slice.map(|slice| slice.0),
                 max_object: config.max_object.0,
                 prefetch: prefetch?,
                 pace: pace?,
@@ -97,6 +98,10 @@ fn fingerprint(rules: &Rules) -> u64 {
     let mut hasher = DefaultHasher::new();
     rules.hash(&mut hasher);
     hasher.finish()
+}
+
+fn is_slice(size: ByteSize) -> bool {
+    (SMALLEST_SLICE..=LARGEST_SLICE).contains(&size) && size.0.is_power_of_two()
 }
 
 fn rules(config: &ProfileConfig, faults: &mut Faults) -> Rules {
@@ -269,7 +274,7 @@ mod tests {
         let profile = Profile::new(&ProfileConfig::default()).expect("good");
         assert_eq!(profile.rules, Rules::default());
         assert_eq!(profile.shape, Shape::default());
-        assert_eq!((profile.slice, profile.pace), (1 << 20, None));
+        assert_eq!((profile.slice, profile.pace), (None, None));
         assert!(profile.prefetch.pattern.is_none());
     }
 
@@ -310,7 +315,7 @@ mod tests {
         let dropped = Pattern::read("utm_*").expect("a pattern");
         assert_eq!(profile.shape.query.choice, Choice::Drop(vec![dropped]));
         assert_eq!(profile.pace, Some(Pace { burst: 1 << 20, rate: 500 << 10 }));
-        assert_eq!((profile.slice, profile.max_object), (1 << 18, 1 << 30));
+        assert_eq!((profile.slice, profile.max_object), (Some(1 << 18), 1 << 30));
         assert_eq!((profile.prefetch.budget, profile.prefetch.is_by_link), (8, true));
         assert!(profile.prefetch.pattern.expect("one").is_match("/a/seg-12.ts"));
     }
@@ -335,7 +340,7 @@ mod tests {
 
     #[test]
     fn bad_sizes_name_their_key() {
-        let slice = "must be a power of two from 256KiB to 8MiB";
+        let slice = "must be a power of two from 256KiB to 8MiB, or off";
         for bad in ["0", "128KiB", "16MiB", "1MB"] {
             check(json!({ "slice": bad }), &[("slice", slice)]);
         }

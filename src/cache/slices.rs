@@ -5,10 +5,24 @@
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use tokio::sync::watch;
 
 use super::policy::etag::Tag;
 use crate::ranges::Span;
 use crate::values::only;
+
+/// How far a fetch of a slice has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Asking,
+    /// The slice is in the store, or comes into it.
+    Here,
+    /// What the server said is no slice that was wanted.
+    Otherwise,
+}
+
+/// Who waits for a slice hears of it here.
+pub(crate) type Told = watch::Sender<Progress>;
 
 /// An object of so many bytes, cut at every `size`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

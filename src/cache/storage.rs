@@ -25,6 +25,7 @@ use tidegate_store::{Body, Fill, Key, Labels, Moment, Start, Store, Validated};
 
 use super::meta::{self, Head, Kept, Place, Storable};
 use super::passes::Passes;
+use super::slices::Progress;
 
 /// A server that takes longer to begin its answer is no longer waited for by
 /// others than who asked it: one of them asks again. Longer than playlists that
@@ -172,6 +173,9 @@ impl Storage for Vault {
             length,
         };
         let (fill, reader) = self.store.begin(start, storable.began);
+        if let Some(told) = &storable.told {
+            told.send_replace(Progress::Here);
+        }
         let tag = fill.tag();
         self.readers().insert(tag, reader);
         Ok(Box::new(Miss {
@@ -334,7 +338,7 @@ mod tests {
         let keep_until = at.after(Duration::from_secs(60));
         let labels = Arc::default();
         let began = now();
-        storable(Storable { head, labels, keep_until, began, of: None }, at)
+        storable(Storable { head, labels, keep_until, began, of: None, told: None }, at)
     }
 
     async fn begin(vault: &'static Vault, name: &str, length: Option<u64>) -> Result<MissHandler> {

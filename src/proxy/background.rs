@@ -19,6 +19,7 @@ use super::cached;
 use super::context::Context;
 use super::fields;
 use super::refuse::Refusal;
+use super::slice;
 
 /// Whether a session is not a client's.
 pub(super) fn is_one(session: &Session) -> bool {
@@ -31,6 +32,7 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
         return Error::e_explain(ErrorType::InternalError, "a fetch beside nobody");
     };
     ctx.exchange = Some(exchange.beside());
+    ctx.slice = slice::take(session);
     ctx.is_background = true;
     ctx.client = Some(Client::nobody());
     ctx.request_id = Some(RequestId::new());
@@ -73,5 +75,6 @@ pub(super) fn admit(
     admit::act(route, &found, &head, sent, request.version, ctx)?;
     admit::grant(session.req_header_mut(), route, &Granted::default());
     ctx.cached = cached::wish(route, session.req_header(), strict, ctx, state)?;
+    slice::name(ctx);
     Ok(())
 }

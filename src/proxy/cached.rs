@@ -18,8 +18,8 @@ use pingora_proxy::Session;
 use tidegate_store::Key;
 
 use crate::cache::{
-    Clients, Forward, LOCK_AGE, Moment, Needed, Place, Profile, Scheme, Seen, StoredHead, Target,
-    Terms, Unstored, Use, Vault, Wishes, simplify, variant,
+    CacheStatus, Clients, Forward, LOCK_AGE, Moment, Needed, Place, Profile, Scheme, Seen,
+    StoredHead, Target, Terms, Unstored, Use, Vault, Wishes, simplify, variant,
 };
 use crate::client::Client;
 use crate::listen::Channel;
@@ -32,6 +32,7 @@ use crate::values::only;
 use super::admit;
 use super::context::Context;
 use super::refuse::Refusal;
+use super::slice;
 
 /// How long one who asks for everybody waits for another who does the same.
 const OTHERS: Duration = Duration::from_millis(250);
@@ -42,7 +43,7 @@ pub(super) struct Cached {
     pub(super) place: Place,
     pub(super) key: Key,
     /// When it arrived.
-    arrived: Moment,
+    pub(super) arrived: Moment,
     /// Why it goes on to a server, if it does.
     pub(super) why: Forward,
     /// A word about that, or about why nothing is stored.
@@ -64,6 +65,8 @@ pub(super) struct Cached {
     pub(super) ignores_range: bool,
     /// What is stored is not what its client asks for: 412.
     pub(super) is_another: bool,
+    /// What is said of it, where it is put together from slices.
+    pub(super) sliced: Option<(CacheStatus<'static>, CacheUse)>,
     /// What became of it.
     pub(super) outcome: Option<CacheUse>,
 }
@@ -161,6 +164,7 @@ impl Cached {
             has_age: false,
             ignores_range: false,
             is_another: false,
+            sliced: None,
             outcome: None,
         }
     }
@@ -244,6 +248,9 @@ pub(super) fn judge_found(
     ctx: &mut Context,
 ) -> ForcedFreshness {
     let Some(cached) = ctx.cached.as_mut() else { return ForcedFreshness::ForceMiss };
+    if let Some(wish) = &ctx.slice {
+        return slice::judge_found(session, meta, wish, cached.arrived);
+    }
     let decided = decide(session, meta, ctx.is_background, cached);
     if cached.is_passed {
         // Nobody is waited for, and nobody waits.

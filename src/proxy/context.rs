@@ -19,6 +19,7 @@ use crate::waf::{Findings, Inspection};
 
 use super::cached::Cached;
 use super::refuse::{Refusal, Told};
+use super::slice::Wish;
 
 /// The state of one request. Rooms do not see it; they take what they need.
 pub(crate) struct Context {
@@ -56,6 +57,8 @@ pub(crate) struct Context {
     pub(super) cached: Option<Cached>,
     /// It is asked for everybody, beside a client that has its answer.
     pub(super) is_background: bool,
+    /// The slice that it asks for, if it is for one.
+    pub(super) slice: Option<Box<Wish>>,
     /// The most bytes of body that may come.
     pub(super) body_limit: u64,
     /// How much of the body rate limits know of.
@@ -176,6 +179,7 @@ impl Context {
             forward: None,
             cached: None,
             is_background: false,
+            slice: None,
             body_limit: u64::MAX,
             metered: Metered::default(),
             encoder: None,

@@ -25,6 +25,7 @@ use super::attempt::{may_retry, replay, report};
 use super::cached::{Cached, Update, now};
 use super::context::{Context, Forward};
 use super::refuse::Refusal;
+use super::slice;
 
 /// What is said of an answer that has no end in sight.
 const STREAM: &str = "stream";
@@ -49,6 +50,9 @@ pub(super) fn prepare(session: &Session, request: &mut HeaderMap, ctx: &mut Cont
     simplify(request);
     if ctx.is_background {
         make_anonymous(request, vary_of(cached));
+    }
+    if let Some(wish) = &ctx.slice {
+        slice::prepare(request, wish);
     }
 }
 
@@ -135,6 +139,9 @@ pub(super) fn judge_answer(
     ctx: &mut Context,
     state: &State,
 ) -> RespCacheable {
+    if let (Some(wish), Some(cached)) = (&ctx.slice, &mut ctx.cached) {
+        return slice::judge_answer(session, response, wish, cached, state);
+    }
     let (tells_who, is_background) = (ctx.granted.tells_who(), ctx.is_background);
     let Some(cached) = ctx.cached.as_mut() else {
         return RespCacheable::Uncacheable(NoCacheReason::InternalError);
@@ -236,7 +243,7 @@ fn judge_update(session: &Session, update: Update, cached: &mut Cached) -> RespC
     }
 }
 
-fn answer<'a>(
+pub(super) fn answer<'a>(
     status: StatusCode,
     headers: &'a HeaderMap,
     asked: Moment,
@@ -245,7 +252,7 @@ fn answer<'a>(
     Answer { status, headers, asked, received }
 }
 
-fn to_store(
+pub(super) fn to_store(
     status: StatusCode,
     fields: HeaderMap,
     received: Moment,
@@ -266,6 +273,7 @@ fn to_store(
         keep_until,
         began: cached.began.unwrap_or_default(),
         of: None,
+        told: None,
     }
 }
 

@@ -30,6 +30,8 @@ mod persist;
 mod purge;
 mod refuse;
 mod show;
+mod slice;
+mod sliced;
 mod summary;
 mod withhold;
 mod work;
@@ -97,6 +99,10 @@ impl ProxyHttp for Conductor {
         Context::new(self.site.load_full(), self.worker)
     }
 
+    fn allow_spawning_subrequest(&self, _session: &Session, ctx: &Context) -> bool {
+        !ctx.is_background
+    }
+
     // Pingora's own compression module would cost every request its context.
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
@@ -113,7 +119,7 @@ impl ProxyHttp for Conductor {
             };
         }
         match self.admit(session, ctx).await {
-            Ok(None) => Ok(false),
+            Ok(None) => sliced::serve(session, ctx, &self.state).await,
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
             Err(Refusal::ClientLeft(error)) => Err(error),
             Err(refusal) => {

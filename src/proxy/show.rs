@@ -178,8 +178,10 @@ fn found(cached: &Cached) -> Option<Arc<Terms>> {
 /// Says in Cache-Status what the cache did, and notes it for the record.
 pub(super) fn mark(session: &Session, response: &mut HeaderMap, ctx: &mut Context) {
     let Some(cached) = &ctx.cached else { return };
-    let status = status(session, cached, ctx, now());
-    let outcome = outcome(session, cached, &status);
+    let (status, outcome) = cached.sliced.unwrap_or_else(|| {
+        let status = status(session, cached, ctx, now());
+        (status, outcome(session, cached, &status))
+    });
     status.add_to(response);
     if let Some(cached) = &mut ctx.cached {
         cached.outcome = Some(outcome);
