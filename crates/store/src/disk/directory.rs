@@ -10,7 +10,7 @@
 //! keeps to it, and fails when it is gone, but never writes into another.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -27,6 +27,7 @@ const LONGEST_FORMAT: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Directory {
+    path: PathBuf,
     root: OwnedFd,
     segments: OwnedFd,
     device: Device,
@@ -55,7 +56,15 @@ impl Directory {
         made(rustix::fs::mkdirat(&root, SEGMENTS, Mode::RWXU))
             .map_err(OpenFault::io("making seg"))?;
         let segments = folder(&root, SEGMENTS).map_err(OpenFault::io("opening seg"))?;
-        Ok((Self { root, segments, device }, format))
+        Ok((Self { path: path.to_owned(), root, segments, device }, format))
+    }
+
+    /// An error if the path leads elsewhere by now, or nowhere: as to the empty folder where the
+    /// disk was mounted.
+    pub(crate) fn is_in_place(&self) -> Result<(), Errno> {
+        let (there, ours) = (rustix::fs::stat(&self.path)?, rustix::fs::fstat(&self.root)?);
+        let same = (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino);
+        if same { Ok(()) } else { Err(Errno::NODEV) }
     }
 
     /// All segments, in no order.

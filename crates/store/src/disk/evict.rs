@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::fault::Trouble;
+use super::figures::Health;
 use super::name::{Queue, State};
 use super::platter::Platter;
 use super::record::{HEADER, Header, Kind, UNIT};
@@ -98,31 +99,34 @@ impl Writer {
             Ok(listing) => listing.lines,
             Err(errno) => {
                 self.platter.read_failed(errno);
-                return Err(errno.into());
+                self.platter.holdings.lines_of(victim)
             }
         };
         let older = self.platter.older_than(victim);
         let now_s = self.platter.now().millis() / 1000;
+        let queue = victim.name.queue;
         for line in &lines {
+            if self.platter.counters.health() == Health::Out {
+                return Err(Trouble::Out);
+            }
             let spot = self.platter.holdings.index.peek(line.tag);
             let Some(spot) = spot.filter(|spot| spot.lies(victim.id, line.at)) else { continue };
-            let fate = judge(&spot, victim.name.queue, care, older, now_s);
-            let settled = match fate {
+            let carried = match judge(&spot, queue, care, older, now_s) {
                 Fate::Carry { frequency } => self.carry(victim, &spot, frequency),
                 Fate::Bury | Fate::Drop => Ok(false),
             };
-            let fate = match settled {
+            match carried {
                 Ok(true) => continue,
-                Ok(false) => fate,
-                // There was no room to carry it.
-                Err(Trouble::Full) => judge(&spot, victim.name.queue, Care::Drop, older, now_s),
                 Err(Trouble::Out) => return Err(Trouble::Out),
-            };
+                // It is none, or there was no room to carry it.
+                Ok(false) | Err(Trouble::Full) => {}
+            }
+            let fate = judge(&spot, queue, Care::Drop, older, now_s);
             if fate != Fate::Bury || self.bury_spot(&spot).is_err() {
                 self.platter.holdings.forget(&spot);
             }
             self.platter.counters.evicted_objects.one();
-            if victim.name.queue == Queue::Small && !spot.tomb {
+            if queue == Queue::Small && !spot.tomb {
                 self.platter.ghost.remember(spot.tag);
             }
         }
@@ -136,7 +140,13 @@ impl Writer {
     fn carry(&mut self, from: &Segment, spot: &Spot, frequency: u8) -> Result<bool, Trouble> {
         let at = u64::from(spot.at) * UNIT;
         let mut bytes = [0; HEADER];
-        let len = from.file.read_at(&mut bytes, at)?;
+        let len = match from.file.read_at(&mut bytes, at) {
+            Ok(len) => len,
+            Err(errno) => {
+                self.platter.read_failed(errno);
+                return Ok(false);
+            }
+        };
         let header = bytes.get(..len).map(|bytes| Header::decode(bytes, from.salt));
         let header = match header {
             Some(Ok(header)) if header.kind == Kind::Object && header.hash as u64 == spot.tag => {
@@ -148,8 +158,11 @@ impl Writer {
             }
         };
         let active = self.ready(Queue::Main, header.record_len())?;
-        let line = active.carry(&header, from, at)?;
         let segment = active.segment.clone();
+        let line = match active.carry(&header, from, at) {
+            Ok(line) => line,
+            Err(errno) => return self.platter.copy_failed(errno, from, at, header.record_len()),
+        };
         self.platter.holdings.relocate(spot, &segment, &line, frequency);
         self.platter.counters.carried.one();
         self.platter.counters.carried_bytes.add(header.record_len());
@@ -164,6 +177,25 @@ impl Writer {
 }
 
 impl Platter {
+    /// A copy failed: false if that was what it was copied from, else the trouble.
+    pub(crate) fn copy_failed(
+        &self,
+        errno: Errno,
+        from: &Segment,
+        at: u64,
+        len: u64,
+    ) -> Result<bool, Trouble> {
+        let trouble = Trouble::from(errno);
+        let given = if trouble == Trouble::Out { from.file.gives(at, len) } else { Ok(()) };
+        match given {
+            Ok(()) => Err(trouble),
+            Err(errno) => {
+                self.read_failed(errno);
+                Ok(false)
+            }
+        }
+    }
+
     /// What all segments take.
     pub(crate) fn size(&self) -> u64 {
         self.holdings.segments().iter().map(|segment| segment.size()).sum()

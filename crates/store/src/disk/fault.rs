@@ -1,5 +1,7 @@
 //! What a disk does when something is wrong, and the device that tests can make fail.
 
+use std::os::fd::OwnedFd;
+
 use rustix::io::Errno;
 
 /// Why a record could not be read. All are a miss to the caller.
@@ -11,7 +13,7 @@ pub enum DiskFault {
     /// More reads wait than may wait.
     #[error("too many reads wait for the disk")]
     Busy,
-    /// The disk failed, and is used no more.
+    /// The disk failed, and is not used for a while.
     #[error("the disk is out")]
     Out,
     #[error("the disk answered: {0}")]
@@ -33,7 +35,7 @@ impl OpenFault {
     }
 }
 
-/// What an error of a write says about the disk.
+/// What an error says about the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// No room for now: on the device, by a quota, or within the capacity.
@@ -68,11 +70,13 @@ pub(crate) struct Broken {
     pub(crate) writes: std::sync::atomic::AtomicI32,
     /// Nothing is ever in memory already.
     pub(crate) slow: std::sync::atomic::AtomicBool,
+    /// Files that cannot be read, by their inodes.
+    pub(crate) files: parking_lot::Mutex<Vec<u64>>,
 }
 
 #[cfg(not(test))]
 impl Device {
-    pub(crate) fn reading(&self) -> Result<(), Errno> {
+    pub(crate) fn reading(&self, _: &OwnedFd) -> Result<(), Errno> {
         Ok(())
     }
 
@@ -96,6 +100,7 @@ impl Device {
     }
 
     pub(crate) fn mend(&self) {
+        self.broken.files.lock().clear();
         self.broken.reads.store(0, std::sync::atomic::Ordering::Relaxed);
         self.broken.writes.store(0, std::sync::atomic::Ordering::Relaxed);
     }
@@ -104,7 +109,14 @@ impl Device {
         self.broken.slow.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
-    pub(crate) fn reading(&self) -> Result<(), Errno> {
+    pub(crate) fn break_file(&self, path: &std::path::Path) {
+        self.broken.files.lock().push(rustix::fs::stat(path).unwrap().st_ino);
+    }
+
+    pub(crate) fn reading(&self, fd: &OwnedFd) -> Result<(), Errno> {
+        if self.broken.files.lock().contains(&rustix::fs::fstat(fd)?.st_ino) {
+            return Err(Errno::IO);
+        }
         fails(&self.broken.reads)
     }
 

@@ -8,7 +8,7 @@ pub enum Health {
     Working,
     /// It has no room, and is only read until it has.
     Full,
-    /// It failed, and is not used any more.
+    /// It failed, and is not used until it is tried again.
     Out,
 }
 
@@ -48,6 +48,8 @@ pub struct Figures {
     pub full: u64,
     /// Errors of the device or its file system.
     pub errors: u64,
+    /// Times that it was given up for a while.
+    pub outages: u64,
     /// Whether this process is the one that evicts.
     pub evicts: bool,
 }
@@ -70,6 +72,7 @@ pub(crate) struct Counters {
     pub(crate) damaged: Count,
     pub(crate) full: Count,
     pub(crate) errors: Count,
+    pub(crate) outages: Count,
     /// 1 while this process evicts.
     pub(crate) evicts: Count,
 }
@@ -104,15 +107,23 @@ impl Counters {
         }
     }
 
-    /// A disk that is out stays out.
+    /// A disk that is out stays out until it is [`Counters::back`].
     pub(crate) fn turn(&self, health: Health) {
-        let number = match health {
-            Health::Working => 0,
-            Health::Full => 1,
-            Health::Out => 2,
-        };
-        // A disk that is out stays out: nothing is turned then.
-        let keep = |old| (old != 2).then_some(number);
+        let keep = |old| (old != number(Health::Out)).then_some(number(health));
+        // Nothing is turned where it is out.
         self.health.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep).ok();
+    }
+
+    /// It was out, and is like this from now on.
+    pub(crate) fn back(&self, health: Health) {
+        self.health.store(number(health), Ordering::Relaxed);
+    }
+}
+
+fn number(health: Health) -> u8 {
+    match health {
+        Health::Working => 0,
+        Health::Full => 1,
+        Health::Out => 2,
     }
 }

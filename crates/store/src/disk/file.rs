@@ -12,6 +12,8 @@ use super::fault::Device;
 
 /// Buffers of one call; the kernel takes 1024.
 const VECTORS: usize = 512;
+/// What a copy holds in memory.
+const PIECE: usize = 128 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct File {
@@ -44,7 +46,7 @@ impl File {
 
     /// Fills the buffer or says how much of it the file had.
     pub(crate) fn read_at(&self, buffer: &mut [u8], at: u64) -> Result<usize, Errno> {
-        self.device.reading()?;
+        self.device.reading(&self.fd)?;
         let mut filled = 0;
         while filled < buffer.len() {
             let Some(rest) = buffer.get_mut(filled..) else { break };
@@ -60,7 +62,7 @@ impl File {
 
     /// Reads what is in memory already, without waiting for the device.
     pub(crate) fn read_prompt(&self, buffer: &mut [u8], at: u64) -> Result<Prompt, Errno> {
-        self.device.reading()?;
+        self.device.reading(&self.fd)?;
         if self.device.slow() {
             return Ok(Prompt::Part(0));
         }
@@ -125,7 +127,7 @@ impl File {
         to: u64,
         len: u64,
     ) -> Result<(), Errno> {
-        source.device.reading()?;
+        source.device.reading(&source.fd)?;
         self.device.writing()?;
         let (mut from, mut to, end) = (from, to, from + len);
         while from < end {
@@ -179,6 +181,27 @@ impl File {
         rustix::fs::fadvise(&self.fd, at, len, Advice::WillNeed).ok();
     }
 
+    /// Drops what the kernel keeps of the file, so that the next read asks the device.
+    pub(crate) fn forget(&self) {
+        // A hint: without it the read says less.
+        rustix::fs::fadvise(&self.fd, 0, None, Advice::DontNeed).ok();
+    }
+
+    /// Whether these bytes can be read.
+    pub(crate) fn gives(&self, at: u64, len: u64) -> Result<(), Errno> {
+        let mut buffer = vec![0; PIECE];
+        let mut done = 0;
+        while done < len {
+            let now = usize::try_from(len - done).unwrap_or(usize::MAX).min(PIECE);
+            let Some(part) = buffer.get_mut(..now) else { break };
+            if self.read_at(part, at + done)? != now {
+                break;
+            }
+            done += now as u64;
+        }
+        Ok(())
+    }
+
     /// Whether the file is now ours: nobody who lives holds it. It stays until [`File::unlock`]
     /// or the end of the process.
     pub(crate) fn lock(&self) -> Result<bool, Errno> {
@@ -194,7 +217,7 @@ impl File {
     }
 
     fn carry_from(&self, source: &Self, from: u64, to: u64, len: u64) -> Result<(), Errno> {
-        let mut buffer = vec![0; 128 * 1024];
+        let mut buffer = vec![0; PIECE];
         let mut done = 0;
         while done < len {
             let now = usize::try_from(len - done).unwrap_or(usize::MAX).min(buffer.len());

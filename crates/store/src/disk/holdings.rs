@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::clock::Moment;
+
 use super::footer::Line;
 use super::index::{Index, Put};
 use super::record::Kind;
@@ -69,6 +71,12 @@ impl Holdings {
         self.index.put_all(spots, |spot, put| self.count(segment, spot.len, put));
     }
 
+    /// The records in a segment that the index points to, where the segment itself does not say.
+    /// O(all entries).
+    pub(crate) fn lines_of(&self, segment: &Segment) -> Vec<Line> {
+        self.index.lying_in(segment.id).iter().map(line_of).collect()
+    }
+
     /// Makes a tomb of an object if `which` says so; it has no record of its own yet.
     pub(crate) fn entomb(&self, tag: u64, which: impl FnOnce(&Spot) -> bool) -> bool {
         let entombed = self.index.entomb(tag, which);
@@ -108,6 +116,18 @@ impl Holdings {
         if let Some(segment) = self.segments.read().get(&spot.segment) {
             segment.lose(spot.len);
         }
+    }
+}
+
+fn line_of(spot: &Spot) -> Line {
+    Line {
+        tag: spot.tag,
+        stamp: spot.stamp,
+        at: spot.at,
+        len: spot.len,
+        keep_until: spot.keep_until,
+        kind: if spot.tomb { Kind::Tomb } else { Kind::Object },
+        created: Moment::default(),
     }
 }
 

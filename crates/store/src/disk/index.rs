@@ -102,6 +102,15 @@ impl Index {
         Some(known)
     }
 
+    /// All that lies in a segment. O(all entries).
+    pub(crate) fn lying_in(&self, segment: u32) -> Vec<Spot> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            found.extend(shard.read().iter().filter(|spot| spot.segment == segment));
+        }
+        found
+    }
+
     /// Forgets all that lies in a segment: for one whose own list is lost. O(all entries).
     pub(crate) fn sweep(&self, segment: u32) {
         for shard in &self.shards {

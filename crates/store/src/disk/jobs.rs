@@ -66,6 +66,8 @@ pub(crate) enum Job {
     Flush(oneshot::Sender<()>),
     /// Leaves eviction to the next process.
     Retire,
+    /// Tries whether a disk that is out works again.
+    Retry,
 }
 
 pub(crate) enum Next {
@@ -212,14 +214,14 @@ impl Job {
     fn writes(&self) -> Option<u64> {
         match self {
             Self::Write { tag, .. } | Self::Rewrite { tag, .. } => Some(*tag),
-            Self::Bury { .. } | Self::Flush(_) | Self::Retire => None,
+            Self::Bury { .. } | Self::Flush(_) | Self::Retire | Self::Retry => None,
         }
     }
 
     fn weight(&self) -> usize {
         match self {
             Self::Write { entry, .. } | Self::Rewrite { entry, .. } => entry.weight(),
-            Self::Bury { .. } | Self::Flush(_) | Self::Retire => 0,
+            Self::Bury { .. } | Self::Flush(_) | Self::Retire | Self::Retry => 0,
         }
     }
 }

@@ -19,6 +19,7 @@ mod ghost;
 mod jobs;
 mod pool;
 mod figures;
+mod outage;
 mod platter;
 mod read;
 mod tend;
@@ -45,7 +46,11 @@ pub use jobs::{Entry, Skipped};
 pub use platter::Options;
 pub use read::{Found, Record};
 
+#[cfg(test)]
+pub(crate) use fault::Device;
+
 use directory::Directory;
+#[cfg(not(test))]
 use fault::Device;
 use jobs::Job;
 use platter::Platter;
@@ -68,7 +73,7 @@ impl Disk {
         Self::open_on(path, options, now, Device::default())
     }
 
-    fn open_on(
+    pub(crate) fn open_on(
         path: &Path,
         options: Options,
         now: Moment,
@@ -100,6 +105,17 @@ impl Disk {
         if let Some(ended) = self.ended.take() {
             // An error is a writer that has ended too.
             ended.await.ok();
+        }
+    }
+
+    /// Says what time it is. A disk that failed is tried again when its time has come: who asks it
+    /// for something says so first.
+    pub fn notice(&self, now: Moment) {
+        let Platter { counters, outage, jobs, .. } = &*self.platter;
+        self.platter.note(now);
+        if counters.health() == Health::Out && outage.is_due(now) && jobs.offer(Job::Retry).is_err()
+        {
+            outage.go_on(now);
         }
     }
 
@@ -213,6 +229,7 @@ impl Disk {
             damaged: counters.damaged.now(),
             full: counters.full.now(),
             errors: counters.errors.now(),
+            outages: counters.outages.now(),
             evicts: counters.evicts.now() == 1,
         }
     }

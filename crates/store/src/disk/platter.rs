@@ -15,6 +15,7 @@ use super::format::Format;
 use super::ghost::Ghost;
 use super::holdings::Holdings;
 use super::jobs::{Bounds, Job, Jobs};
+use super::outage::Outage;
 use super::pool::Pool;
 use super::segment::Segment;
 use super::table::Spot;
@@ -80,6 +81,7 @@ pub(crate) struct Platter {
     pub(crate) jobs: Jobs,
     pub(crate) pool: Pool,
     pub(crate) counters: Counters,
+    pub(crate) outage: Outage,
     /// The file system cannot say what is in memory.
     blind: AtomicBool,
     /// The latest moment that anybody told.
@@ -104,6 +106,7 @@ impl Platter {
             jobs: Jobs::new(bounds),
             pool: Pool::new(options.reads_waiting),
             counters: Counters::default(),
+            outage: Outage::default(),
             blind: AtomicBool::new(false),
             now: AtomicU64::new(now.millis()),
             options,
@@ -115,7 +118,10 @@ impl Platter {
     }
 
     pub(crate) fn note(&self, now: Moment) {
-        self.now.fetch_max(now.millis(), Ordering::Relaxed);
+        // Most of the time somebody has said so already, and nothing is written.
+        if self.now.load(Ordering::Relaxed) < now.millis() {
+            self.now.fetch_max(now.millis(), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -130,11 +136,11 @@ impl Platter {
         self.blind.store(true, Ordering::Relaxed);
     }
 
-    /// A read failed: a device that cannot be read is used no more.
+    /// A read failed. One is a matter of what was read; many are one of the disk.
     pub(crate) fn read_failed(&self, errno: Errno) -> DiskFault {
         self.counters.errors.one();
-        if errno == Errno::IO {
-            self.counters.turn(Health::Out);
+        if Trouble::from(errno) == Trouble::Out && self.outage.strike(self.now()) {
+            self.give_up();
         }
         DiskFault::Io(errno)
     }
@@ -145,20 +151,45 @@ impl Platter {
             Trouble::Full => self.counters.turn(Health::Full),
             Trouble::Out => {
                 self.counters.errors.one();
-                self.counters.turn(Health::Out);
+                self.give_up();
             }
         }
     }
 
     /// The record there is not what was written: it is never offered again.
     pub(crate) fn damaged(&self, spot: &Spot) -> DiskFault {
-        self.counters.damaged.one();
-        let same = |known: &Spot| known.lies(spot.segment, spot.at);
-        if self.holdings.entomb(spot.tag, same) {
-            // Without its tomb it is found damaged once more after the next start.
-            self.jobs.offer(Job::Bury { tag: spot.tag }).ok();
+        if self.drop_object(spot) {
+            self.counters.damaged.one();
         }
         DiskFault::Damaged
+    }
+
+    /// What was read of a record, which is dropped if the device does not give it.
+    pub(crate) fn given<T>(&self, spot: &Spot, read: Result<T, DiskFault>) -> Result<T, DiskFault> {
+        if let Err(DiskFault::Io(errno)) = &read
+            && Trouble::from(*errno) == Trouble::Out
+        {
+            self.drop_object(spot);
+        }
+        read
+    }
+
+    /// False if it is gone, or there is a newer one.
+    fn drop_object(&self, spot: &Spot) -> bool {
+        // Eviction may have copied it meanwhile: with all that is wrong with it.
+        let dropped = self.holdings.entomb(spot.tag, |known| known.stamp == spot.stamp);
+        if dropped {
+            // Without its tomb it is found out once more after the next start.
+            self.jobs.offer(Job::Bury { tag: spot.tag }).ok();
+        }
+        dropped
+    }
+
+    fn give_up(&self) {
+        self.counters.turn(Health::Out);
+        if self.outage.begin(self.now()) {
+            self.counters.outages.one();
+        }
     }
 
     /// Whether a record of a key that is in `segment` may have an older one elsewhere.

@@ -93,8 +93,8 @@ impl Record {
         let Found { segment, spot } = &self.found;
         let at = u64::from(spot.at) * UNIT;
         let rest = head + self.body_len() - until;
-        let bytes = self.platter.read(segment, at + from, (until - from) as usize, rest).await?;
-        Ok(bytes.into())
+        let bytes = self.platter.read(segment, at + from, (until - from) as usize, rest).await;
+        Ok(self.platter.given(spot, bytes)?.into())
     }
 }
 
@@ -115,7 +115,7 @@ impl Platter {
         let at = u64::from(spot.at) * UNIT;
         let len = u64::from(spot.len) * UNIT;
         let first = if len <= SMALL { len as usize } else { HEAD };
-        let mut front = self.read(segment, at, first, 0).await?;
+        let mut front = self.given(spot, self.read(segment, at, first, 0).await)?;
         let Ok(header) = Header::decode(&front, segment.salt) else {
             return Err(self.damaged(spot));
         };
@@ -127,7 +127,8 @@ impl Platter {
         }
         let head_len = header.head_len();
         if let Some(missing) = head_len.checked_sub(front.len()).filter(|missing| *missing > 0) {
-            let more = self.read(segment, at + front.len() as u64, missing, 0).await?;
+            let more = self.read(segment, at + front.len() as u64, missing, 0).await;
+            let more = self.given(spot, more)?;
             front.extend_from_slice(&more);
         }
         let front = Bytes::from(front);
@@ -191,7 +192,8 @@ impl Platter {
         let at = u64::from(spot.at) * UNIT;
         let mut bytes = vec![0; (u64::from(spot.len) * UNIT) as usize];
         // The last record of a segment ends before its unit does.
-        let len = segment.file.read_at(&mut bytes, at).map_err(|errno| self.read_failed(errno))?;
+        let read = segment.file.read_at(&mut bytes, at).map_err(|errno| self.read_failed(errno));
+        let len = self.given(spot, read)?;
         bytes.truncate(len);
         let bytes = Bytes::from(bytes);
         let head = bytes.get(..HEADER).map(|_| Header::decode(&bytes, segment.salt));

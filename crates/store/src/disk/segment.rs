@@ -158,6 +158,16 @@ impl Active {
         self.segment.file.allocate(self.limit)
     }
 
+    /// Whether the device takes and gives bytes: writes once more what the file begins with, and
+    /// reads it.
+    pub(crate) fn prove(&self, store: u128) -> Result<(), Errno> {
+        let Segment { file, salt, .. } = &*self.segment;
+        file.write_at(&Opening { store, salt: *salt }.encode(), 0)?;
+        file.sync()?;
+        file.forget();
+        if opening(file, store)? == Some(*salt) { Ok(()) } else { Err(Errno::IO) }
+    }
+
     /// Writes a record whose head was made with the salt of this segment.
     pub(crate) fn append(
         &mut self,

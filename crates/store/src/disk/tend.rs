@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
+use super::fault::Trouble;
 use super::file::File;
 use super::footer::{Line, OPENING};
 use super::name::{Name, State};
+use super::outage::MOST_ERRORS;
 use super::platter::Platter;
 use super::record::UNIT;
 use super::segment::{self, Active, Scan, Segment};
@@ -31,12 +33,16 @@ enum Learned {
     /// Taken into account, or of no use.
     Settled,
     Peer(Peer),
+    /// The device does not give it.
+    Unreadable,
 }
 
 /// What other processes write.
 #[derive(Default)]
 pub(crate) struct Watch {
     peers: HashMap<Name, Peer>,
+    /// What could not be read, which is not tried again. Older records of its keys count then.
+    unreadable: HashMap<Name, State>,
     /// The highest number of any segment.
     pub(crate) seq: u64,
 }
@@ -48,11 +54,11 @@ impl Watch {
         let seq = listed.iter().map(|(name, _)| name.seq).max().unwrap_or(0);
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_READERS));
         let next = AtomicUsize::new(0);
-        let learned = Mutex::new(Ok(HashMap::new()));
+        let found = Mutex::new(Ok(Self { seq, ..Self::default() }));
         let learn = || {
             while let Some((name, state)) = listed.get(next.fetch_add(1, Ordering::Relaxed)) {
-                match (platter.learn(name, *state, seq), &mut *learned.lock()) {
-                    (Ok(Learned::Peer(peer)), Ok(peers)) => drop(peers.insert(*name, peer)),
+                match (platter.learn(name, *state, seq), &mut *found.lock()) {
+                    (Ok(learned), Ok(watch)) => watch.take(*name, *state, learned),
                     (Err(errno), failed @ Ok(_)) => *failed = Err(errno),
                     _ => {}
                 }
@@ -64,7 +70,24 @@ impl Watch {
             }
             learn();
         });
-        Ok(Self { peers: learned.into_inner()?, seq })
+        let watch = found.into_inner()?;
+        // Some lie on bad sectors. That many, or all, are a bad disk.
+        let unreadable = watch.unreadable.len();
+        let bad =
+            unreadable >= MOST_ERRORS as usize || unreadable > 0 && unreadable == listed.len();
+        if bad { Err(Errno::IO) } else { Ok(watch) }
+    }
+
+    /// Removes what could not be read: only the process that evicts.
+    pub(crate) fn remove_unreadable(&mut self, platter: &Platter) -> Result<(), Errno> {
+        for (name, state) in &self.unreadable {
+            if *state == State::Sealed {
+                platter.directory.remove(name, *state)?;
+                platter.counters.evicted_segments.one();
+            }
+        }
+        self.unreadable.retain(|_, state| *state != State::Sealed);
+        Ok(())
     }
 
     /// Brings the index up to date with the directory.
@@ -74,20 +97,19 @@ impl Watch {
         let mut known: HashSet<Name> =
             platter.holdings.segments().iter().map(|segment| segment.name).collect();
         for (name, state) in &listed {
-            if !known.insert(*name) {
-                continue;
-            }
-            if let Learned::Peer(peer) = platter.learn(name, *state, self.seq)? {
-                self.peers.insert(*name, peer);
+            if let Some(seen) = self.unreadable.get_mut(name) {
+                *seen = *state;
+            } else if known.insert(*name) {
+                let learned = platter.learn(name, *state, self.seq)?;
+                self.take(*name, *state, learned);
             }
         }
-        let peers = std::mem::take(&mut self.peers);
-        for (name, peer) in peers {
-            if let Some(peer) = platter.progress(peer, self.seq)? {
-                self.peers.insert(name, peer);
-            }
+        for (name, peer) in std::mem::take(&mut self.peers) {
+            let learned = platter.keep_up(peer, self.seq)?;
+            self.take(name, State::Open, learned);
         }
         let there: HashSet<Name> = listed.into_iter().map(|(name, _)| name).collect();
+        self.unreadable.retain(|name, _| there.contains(name));
         for segment in platter.holdings.segments() {
             if own.contains(&segment.id) || there.contains(&segment.name) {
                 continue;
@@ -97,16 +119,39 @@ impl Watch {
                 |state| Ok(!platter.directory.leads_to(&segment.name, state, &segment.file)?);
             if gone(State::Open)? && gone(State::Sealed)? {
                 self.peers.remove(&segment.name);
-                platter.withdraw(&segment)?;
+                platter.withdraw(&segment);
             }
         }
         Ok(())
+    }
+
+    fn take(&mut self, name: Name, state: State, learned: Learned) {
+        match learned {
+            Learned::Settled => {}
+            Learned::Peer(peer) => drop(self.peers.insert(name, peer)),
+            Learned::Unreadable => drop(self.unreadable.insert(name, state)),
+        }
     }
 }
 
 impl Platter {
     /// Takes a file into account that was not known before.
     fn learn(&self, name: &Name, state: State, until: u64) -> Result<Learned, Errno> {
+        self.unless_unreadable(self.learn_file(name, state, until))
+    }
+
+    /// An error that is one of the device is a matter of this one segment.
+    fn unless_unreadable(&self, learned: Result<Learned, Errno>) -> Result<Learned, Errno> {
+        match learned {
+            Err(errno) if Trouble::from(errno) == Trouble::Out => {
+                self.read_failed(errno);
+                Ok(Learned::Unreadable)
+            }
+            other => other,
+        }
+    }
+
+    fn learn_file(&self, name: &Name, state: State, until: u64) -> Result<Learned, Errno> {
         let file = match self.directory.open_segment(name, state) {
             Ok(file) => file,
             // Renamed or evicted meanwhile: the next look will tell.
@@ -145,18 +190,27 @@ impl Platter {
         let segment = Arc::new(Segment::new(number, *name, salt, file, self.segment));
         let found = Scan { lines: Vec::new(), end: OPENING as u64 };
         self.holdings.add(segment.clone());
-        let peer = self.progress(Peer { segment, found, shown: 0 }, until)?;
-        Ok(peer.map_or(Learned::Settled, Learned::Peer))
+        self.keep_up(Peer { segment, found, shown: 0 }, until)
     }
 
-    /// Looks at a segment of another process again. `None` when nobody writes it any more.
-    fn progress(&self, mut peer: Peer, until: u64) -> Result<Option<Peer>, Errno> {
+    /// What cannot be read of another process is forgotten.
+    fn keep_up(&self, peer: Peer, until: u64) -> Result<Learned, Errno> {
+        let segment = peer.segment.clone();
+        let learned = self.unless_unreadable(self.progress(peer, until))?;
+        if let Learned::Unreadable = learned {
+            self.forget_lines(&segment, &[]);
+        }
+        Ok(learned)
+    }
+
+    /// Looks at a segment of another process again. Settled when nobody writes it any more.
+    fn progress(&self, mut peer: Peer, until: u64) -> Result<Learned, Errno> {
         let Segment { file, name, salt, .. } = &*peer.segment;
         if self.directory.leads_to(name, State::Sealed, file)? {
             let listing = segment::list(file, *salt)?;
             peer.segment.seal(file.size()?, listing.until);
             self.show(&peer.segment, listing.lines.get(peer.shown..).unwrap_or_default());
-            return Ok(None);
+            return Ok(Learned::Settled);
         }
         let abandoned = file.lock()? && self.directory.leads_to(name, State::Open, file)?;
         let more = segment::scan(file, *salt, peer.found.end)?;
@@ -164,7 +218,7 @@ impl Platter {
         peer.found.end = more.end;
         if abandoned {
             self.adopt(peer, until)?;
-            return Ok(None);
+            return Ok(Learned::Settled);
         }
         // The last one may still be being written, or be written once more after a failure.
         if let Some(last) = peer.found.lines.pop() {
@@ -172,7 +226,7 @@ impl Platter {
         }
         self.show(&peer.segment, peer.found.lines.get(peer.shown..).unwrap_or_default());
         peer.shown = peer.found.lines.len();
-        Ok(Some(peer))
+        Ok(Learned::Peer(peer))
     }
 
     /// Seals what a process left behind that ended without doing so.
@@ -194,10 +248,11 @@ impl Platter {
     }
 
     /// Forgets a segment that another process evicted.
-    fn withdraw(&self, segment: &Segment) -> Result<(), Errno> {
-        let listing = segment::list(&segment.file, segment.salt)?;
-        self.forget_lines(segment, &listing.lines);
-        Ok(())
+    fn withdraw(&self, segment: &Segment) {
+        // Without its list the index is gone through.
+        let listing = segment::list(&segment.file, segment.salt);
+        let lines = listing.map(|listing| listing.lines).unwrap_or_default();
+        self.forget_lines(segment, &lines);
     }
 
     /// Forgets a segment and everything that the index has in it.

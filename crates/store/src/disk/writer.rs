@@ -147,6 +147,10 @@ impl Writer {
                 reply.send(()).ok();
                 Ok(())
             }
+            Job::Retry => {
+                self.retry();
+                Ok(())
+            }
             Job::Retire => {
                 self.retired = true;
                 self.lease = None;
@@ -314,6 +318,31 @@ impl Writer {
         }
     }
 
+    /// Tries a disk that is out.
+    fn retry(&mut self) {
+        let now = self.platter.now();
+        let health = match self.try_device() {
+            Ok(()) => Health::Working,
+            Err(Trouble::Full) => Health::Full,
+            Err(Trouble::Out) => {
+                self.platter.counters.errors.one();
+                self.platter.outage.go_on(now);
+                return;
+            }
+        };
+        // What fails from now on is told again.
+        self.platter.outage.end(now);
+        self.platter.counters.back(health);
+        self.tend();
+    }
+
+    fn try_device(&mut self) -> Result<(), Trouble> {
+        let store = self.platter.format.store;
+        self.platter.directory.is_in_place()?;
+        self.ready(Queue::Small, 0)?.prove(store)?;
+        Ok(())
+    }
+
     /// Keeps up with other processes, and with what cannot be done at once.
     fn tend(&mut self) {
         self.tended = Instant::now();
@@ -329,6 +358,7 @@ impl Writer {
             [&self.small, &self.main].into_iter().flatten().map(|own| own.segment.id).collect();
         self.watch.follow(&self.platter, &own)?;
         if self.take_lease() {
+            self.watch.remove_unreadable(&self.platter)?;
             self.make_room()?;
             if self.old {
                 // What cannot be removed now is tried again after the next start.

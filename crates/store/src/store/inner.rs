@@ -131,6 +131,7 @@ impl<M: Meta> Inner<M> {
     /// Looks for an object on its disk, and moves it into memory if it is short.
     async fn load(&self, key: &Key, now: Moment) -> Option<Found<M>> {
         let disk = self.disks.of(key)?;
+        disk.notice(now);
         let ticket = self.memory.ticket(key);
         let record = load(disk, key).await?;
         let created = record.created();

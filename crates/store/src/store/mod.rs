@@ -196,6 +196,7 @@ impl<M: Meta> Store<M> {
     /// Gives back what purged objects hold, and forgets purges that can hit
     /// nothing any more. Takes as long as there are objects: every few minutes.
     pub fn tidy(&self, now: Moment) {
+        self.0.disks.iter().for_each(|disk| disk.notice(now));
         let recent = Moment::from_millis(now.millis().saturating_sub(GRACE.as_millis() as u64));
         let oldest = self.0.memory.sweep(now).into_iter().chain(self.0.disks.oldest());
         self.0.purges.forget_before(oldest.chain([recent]).min().unwrap_or(recent));

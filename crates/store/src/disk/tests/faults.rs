@@ -1,4 +1,4 @@
-//! Records that are damaged, and devices that fail.
+//! Records that are damaged, and reads that wait.
 
 use super::*;
 
@@ -24,40 +24,6 @@ async fn a_damaged_record_is_dropped_and_never_served() {
     let disk = open(home.path(), 64);
     assert_eq!(read(&disk, 1).await, Ok(None));
     assert_eq!(version(&disk, 2).await, Some(1));
-}
-
-#[tokio::test]
-async fn a_device_that_cannot_be_written_is_out() {
-    let home = tempfile::tempdir().unwrap();
-    let device = Device::default();
-    let disk = Disk::open_on(home.path(), options(64), NOW, device.clone()).unwrap();
-    disk.write(entry(1, 1, 10)).unwrap();
-    disk.flush().await.unwrap();
-    device.break_writes(Errno::IO);
-    disk.write(entry(2, 1, 10)).unwrap();
-    disk.flush().await.unwrap();
-    assert_eq!(disk.figures().health, Health::Out);
-    assert_eq!(disk.write(entry(3, 1, 10)), Err(Skipped::Out));
-    assert!(disk.find(&key(1)).is_none());
-    device.mend();
-    disk.flush().await.unwrap();
-    assert_eq!(disk.figures().health, Health::Out, "it stays out");
-}
-
-#[tokio::test]
-async fn a_device_that_cannot_be_read_is_out() {
-    let home = tempfile::tempdir().unwrap();
-    let device = Device::default();
-    let disk = Disk::open_on(home.path(), options(64), NOW, device.clone()).unwrap();
-    disk.write(entry(1, 1, 10)).unwrap();
-    disk.flush().await.unwrap();
-    device.break_reads(Errno::IO);
-    assert_eq!(read(&disk, 1).await, Err(DiskFault::Io(Errno::IO)));
-    assert_eq!(disk.figures().health, Health::Out);
-    assert_eq!(read(&disk, 1).await, Ok(None));
-    drop(disk);
-    let opened = Disk::open_on(home.path(), options(64), NOW, device);
-    assert!(matches!(opened, Err(OpenFault::Io { errno: Errno::IO, .. })));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod objects;
 mod room;
 mod faults;
+mod outages;
 mod processes;
 
 use std::collections::HashMap;

@@ -1,6 +1,9 @@
 //! A store in front of disks.
 
+use rustix::io::Errno;
+
 use super::*;
+use crate::disk::Device;
 
 #[tokio::test]
 async fn what_is_on_a_disk_is_there_after_a_restart_and_moves_into_memory() {
@@ -193,4 +196,30 @@ async fn metadata_of_another_version_is_a_miss() {
     let store = Store::<Other>::open(small(), vec![disk], &[], at(1)).unwrap();
     assert!(store.find(&store.key(b"a/"), at(0)).await.is_none());
     assert_eq!(store.figures().disks[0].damaged, 0);
+}
+
+#[tokio::test]
+async fn a_disk_that_failed_is_used_again_when_its_time_has_come() {
+    let home = tempfile::tempdir().unwrap();
+    let device = Device::default();
+    let options = disk::Options { segment: Some(64 << 10), ..disk::Options::of_capacity(8 << 20) };
+    let disk = Disk::open_on(home.path(), options, at(1), device.clone()).unwrap();
+    let store = Store::<String>::open(small(), vec![disk], &[], at(1)).unwrap();
+    put(&store, "a/", "x".repeat(10_000), 1);
+    store.flush().await;
+    for n in 0..30 {
+        // It leaves memory.
+        put(&store, &format!("{n}/"), "x".repeat(10_000), 1);
+    }
+    store.flush().await;
+    device.break_writes(Errno::IO);
+    put(&store, "b/", "body", 1);
+    store.flush().await;
+    device.mend();
+    let key = store.key(b"a/");
+    for (now, is_there) in [(2, false), (4000, false), (5001, false), (5002, true)] {
+        let found = store.find(&key, at(now)).await;
+        assert_eq!(found.is_some(), is_there, "after {now} ms");
+        store.flush().await;
+    }
 }
