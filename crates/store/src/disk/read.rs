@@ -69,6 +69,14 @@ impl Record {
     /// These bytes of the body; what lies beyond its end is left out. They are all held in
     /// memory, with up to 64 KiB before and after: who reads much asks for it in steps.
     pub async fn read(&self, range: Range<u64>) -> Result<Bytes, DiskFault> {
+        let len = range.end.min(self.body_len()).saturating_sub(range.start);
+        let bytes = self.read_intact(range).await?;
+        if bytes.len() as u64 == len { Ok(bytes) } else { Err(DiskFault::Damaged) }
+    }
+
+    /// The same, but only up to a block of 64 KiB that is damaged, if one of them is; an error if
+    /// they begin in it. The object is found no more then.
+    pub async fn read_intact(&self, range: Range<u64>) -> Result<Bytes, DiskFault> {
         let end = range.end.min(self.body_len());
         if range.start >= end {
             return Ok(Bytes::new());
@@ -78,10 +86,14 @@ impl Record {
         let until = end.next_multiple_of(BLOCK as u64).min(self.body_len());
         let bytes = self.blocks(from..until).await?;
         // Both are within a body, which is at most 512 MiB.
-        if bytes.len() as u64 != until - from || !self.head.holds(first as usize, &bytes) {
-            return Err(self.platter.damaged(&self.found.spot));
+        let intact = from + self.head.intact(first as usize, &bytes) as u64;
+        if intact < until {
+            let fault = self.platter.damaged(&self.found.spot);
+            if intact <= range.start {
+                return Err(fault);
+            }
         }
-        Ok(bytes.slice((range.start - from) as usize..(end - from) as usize))
+        Ok(bytes.slice((range.start - from) as usize..(end.min(intact) - from) as usize))
     }
 
     async fn blocks(&self, range: Range<u64>) -> Result<Bytes, DiskFault> {

@@ -177,9 +177,15 @@ impl Head {
 
     /// Whether these are the bytes of the body from block `first` on.
     pub(crate) fn holds(&self, first: usize, bytes: &[u8]) -> bool {
-        bytes.chunks(BLOCK).enumerate().all(|(n, block)| {
+        self.intact(first, bytes) == bytes.len()
+    }
+
+    /// How many bytes, from block `first` on, are in blocks that are as they were written.
+    pub(crate) fn intact(&self, first: usize, bytes: &[u8]) -> usize {
+        let fits = |(n, block): &(usize, &[u8])| {
             self.blocks.get(first + n).is_some_and(|crc| *crc == crc32fast::hash(block))
-        })
+        };
+        bytes.chunks(BLOCK).enumerate().take_while(fits).map(|(_, block)| block.len()).sum()
     }
 }
 

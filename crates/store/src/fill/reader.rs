@@ -60,6 +60,11 @@ impl Reader {
         Ok(())
     }
 
+    /// Where the next byte is.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// How long the body is, if that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match &self.source {

@@ -88,12 +88,10 @@ impl Body {
             Source::Disk { position, end, .. } if position == end => Ok(None),
             Source::Disk { record, position, end } => {
                 let until = (*position + STEP_BYTES).min(*end);
+                let read = record.read_intact(*position..until).await;
                 // The disk has counted why.
-                let read = record.read(*position..until).await.map_err(|_| Broken::Unreadable)?;
-                if read.len() as u64 != until - *position {
-                    return Err(Broken::Unreadable);
-                }
-                *position = until;
+                let read = read.ok().filter(|bytes| !bytes.is_empty()).ok_or(Broken::Unreadable)?;
+                *position += read.len() as u64;
                 Ok(Some(read))
             }
         }
@@ -110,6 +108,15 @@ impl Body {
                 (*position, *until) = (start, end.unwrap_or(length));
                 Ok(())
             }
+        }
+    }
+
+    /// Where the next byte is. After [`Broken::Unreadable`] that is how far the body was good: the
+    /// object is found no more, and its rest may be fetched from here on.
+    pub fn position(&self) -> u64 {
+        match &self.0 {
+            Source::Memory(reader) => reader.position(),
+            Source::Disk { position, .. } => *position,
         }
     }
 

@@ -223,3 +223,87 @@ async fn a_disk_that_failed_is_used_again_when_its_time_has_come() {
         store.flush().await;
     }
 }
+
+/// A store of one disk that takes bodies of some blocks, and one of those.
+async fn with_blocks(home: &Path) -> (Store<String>, Vec<u8>) {
+    let options = disk::Options { segment: Some(1 << 20), ..disk::Options::of_capacity(8 << 20) };
+    let disk = Disk::open(home, options, at(1)).unwrap();
+    let options = Options { promoted: 1000, ..Options::of_memory(4 << 20) };
+    let store = Store::<String>::open(options, vec![disk], &[], at(1)).unwrap();
+    let mut random = fastrand::Rng::with_seed(6);
+    let whole: Vec<u8> = (0..5 * BLOCK + 1234).map(|_| random.u8(..)).collect();
+    put(&store, "a/", &whole, 1);
+    store.close().await;
+    let disk = Disk::open(home, disk::Options::of_capacity(8 << 20), at(1)).unwrap();
+    (Store::<String>::open(options, vec![disk], &[], at(1)).unwrap(), whole)
+}
+
+const BLOCK: usize = 64 << 10;
+
+/// Flips a bit at this place of a body, wherever a segment has it.
+fn flip(home: &Path, body: &[u8], at: usize) {
+    let folder = std::fs::read_dir(home.join("seg")).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let begin = bytes.windows(64).position(|window| window == &body[..64]).unwrap();
+    bytes[begin + at] ^= 4;
+    std::fs::write(&file, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_body_is_good_up_to_the_block_that_is_damaged_and_then_gone() {
+    for block in 0..6 {
+        let home = tempfile::tempdir().unwrap();
+        let (store, whole) = with_blocks(home.path()).await;
+        let key = store.key(b"a/");
+        let mut ranged = store.find(&key, at(1)).await.unwrap().body;
+        let mut body = store.find(&key, at(1)).await.unwrap().body;
+        flip(home.path(), &whole, block * BLOCK + 777);
+        let mut read = Vec::new();
+        let broken = loop {
+            match body.next().await {
+                Ok(bytes) => read.extend_from_slice(&bytes.unwrap()),
+                Err(broken) => break broken,
+            }
+        };
+        assert_eq!(broken, Broken::Unreadable);
+        assert_eq!(body.position(), (block * BLOCK) as u64, "block {block}");
+        assert!(read == whole[..block * BLOCK], "block {block}: what was read is good");
+        assert!(store.find(&key, at(1)).await.is_none(), "the next look-up misses it");
+        assert_eq!(store.figures().disks[0].damaged, 1, "it is counted once");
+        // Who reads it still gets what is not damaged.
+        let start = if block == 5 { 0 } else { 5 * BLOCK + 1 };
+        ranged.seek(start as u64, Some(start as u64 + 1000)).unwrap();
+        assert_eq!(ranged.next().await.unwrap().unwrap(), whole[start..start + 1000]);
+        assert_eq!(ranged.position(), start as u64 + 1000);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_gone_and_says_from_where_on() {
+    let home = tempfile::tempdir().unwrap();
+    let options = disk::Options { segment: Some(2 << 20), ..disk::Options::of_capacity(16 << 20) };
+    let device = Device::default();
+    let disk = Disk::open_on(home.path(), options, at(1), device.clone()).unwrap();
+    let options = Options { longest: 1 << 20, promoted: 1000, ..Options::of_memory(2 << 20) };
+    let store = Store::<String>::open(options, vec![disk], &[], at(1)).unwrap();
+    put(&store, "a/", vec![7; 600_000], 1);
+    for n in 0..9 {
+        // It leaves memory.
+        put(&store, &format!("{n}/"), vec![1; 500_000], 1);
+    }
+    store.flush().await;
+    let key = store.key(b"a/");
+    let mut body = store.find(&key, at(1)).await.unwrap().body;
+    let mut read = body.next().await.unwrap().unwrap().len() as u64;
+    device.break_reads(Errno::IO);
+    assert_eq!(body.next().await, Err(Broken::Unreadable));
+    assert_eq!(body.position(), read);
+    device.mend();
+    assert!(store.find(&key, at(1)).await.is_none());
+    // The sector may be another one: what it still has can be read.
+    while let Some(bytes) = body.next().await.unwrap() {
+        read += bytes.len() as u64;
+    }
+    assert_eq!(read, 600_000);
+}
