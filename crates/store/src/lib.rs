@@ -23,4 +23,6 @@ pub use labels::{Labels, tag};
 pub use memory::MemoryFigures;
 pub use meta::Meta;
 pub use purge::{Manner, PurgeFault, PurgeFigures, Target};
-pub use store::{Body, Figures, Fill, Found, Options, Start, Store, Stored, Tier, Validated};
+pub use store::{
+    Body, Figures, Fill, Found, Options, Start, Store, Stored, Tier, Validated, Warmed,
+};

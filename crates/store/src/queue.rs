@@ -45,6 +45,8 @@ pub(crate) struct Queue<H> {
     small_percent: u8,
     /// Bytes that the small queue keeps before main is asked for some.
     small_share: u64,
+    /// Rises with each object that begins to wait in a line, and wraps around.
+    turn: u32,
     ghosts: Ghosts,
 }
 
@@ -52,7 +54,22 @@ struct Node<H> {
     handle: Option<H>,
     newer: Option<Link>,
     older: Option<Link>,
+    turn: u32,
     line: Line,
+}
+
+/// An object, and how late it goes if nothing more is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ranked<H> {
+    pub(crate) handle: H,
+    pub(crate) rank: Rank,
+}
+
+/// The main queue goes after the small one, what is newer in it after what is older.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Rank {
+    pub(crate) is_main: bool,
+    turn: u32,
 }
 
 /// An index into the nodes, one higher: an absent one needs no room.
@@ -99,6 +116,7 @@ impl<H: Queued> Queue<H> {
             capacity,
             small_percent: small,
             small_share: share(capacity, small),
+            turn: 0,
             ghosts: Ghosts::new(capacity),
         }
     }
@@ -108,7 +126,7 @@ impl<H: Queued> Queue<H> {
             true => Line::Main,
             false => Line::Small,
         };
-        let node = Node { handle: Some(handle), newer: None, older: None, line };
+        let node = Node { handle: Some(handle), newer: None, older: None, turn: 0, line };
         let at = match self.free.pop() {
             Some(at) => {
                 self.nodes[at as usize] = node;
@@ -158,6 +176,19 @@ impl<H: Queued> Queue<H> {
         }
         let (at, line) = self.judged()?;
         self.leave(at, line)
+    }
+
+    /// What is in so many places from this one on, in no order; none when there are no more.
+    pub(crate) fn ranked(&self, from: usize, places: usize) -> Option<Vec<Ranked<H>>>
+    where
+        H: Clone,
+    {
+        let nodes = self.nodes.get(from..)?;
+        let ranked = nodes.iter().take(places).filter_map(|node| {
+            let rank = Rank { is_main: node.line == Line::Main, turn: node.turn };
+            Some(Ranked { handle: node.handle.clone()?, rank })
+        });
+        (!nodes.is_empty()).then(|| ranked.collect())
     }
 
     /// From now on there are so many percent for what is new.
@@ -227,6 +258,8 @@ impl<H: Queued> Queue<H> {
         let node = &mut self.nodes[at as usize];
         list.weight += node.handle.as_ref().map_or(0, Queued::weight);
         (node.line, node.newer, node.older) = (line, None, before);
+        self.turn = self.turn.wrapping_add(1);
+        node.turn = self.turn;
         if let Some(before) = before {
             self.nodes[before.get() as usize - 1].newer = Some(link);
         }
@@ -391,6 +424,29 @@ mod tests {
         assert!(queue.replace(place, &first, item(3, 1)).is_none());
         assert!(queue.replace(place, &second, item(2, 7)).is_some());
         assert_eq!((queue.weight(), queue.count()), (7, 1));
+    }
+
+    #[test]
+    fn all_are_listed_with_what_goes_last_on_top() {
+        let mut queue = Queue::new(100, 50);
+        let items: Vec<_> = (0..9).map(|name| item(name, 10)).collect();
+        for item in &items {
+            queue.insert(item.clone());
+        }
+        for item in &items[..3] {
+            item.set_uses(1);
+        }
+        // Three move on to main before the first goes.
+        assert_eq!(evicted(&mut queue), Some(3));
+        let mut ranked = Vec::new();
+        for from in (0..).step_by(2) {
+            let Some(some) = queue.ranked(from, 2) else { break };
+            ranked.extend(some);
+        }
+        ranked.sort_by_key(|ranked| std::cmp::Reverse(ranked.rank));
+        let names: Vec<_> = ranked.iter().map(|ranked| ranked.handle.name).collect();
+        assert_eq!(names, [2, 1, 0, 8, 7, 6, 5, 4]);
+        assert!(ranked[2].rank.is_main && !ranked[3].rank.is_main);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! FORMAT                  what the generation was written by
 //! LOCK                    locked by the one process that evicts
 //! seg/<aa>/<name>         segments, see `name.rs`
+//! hot.lst                 what was in memory, see `hot.rs`
 //! old-<store>/            a generation that cannot be read, until it is removed
 //! ```
 //! Everything is reached from descriptors of folders: a process whose generation was put aside
@@ -120,6 +121,42 @@ impl Directory {
         }
     }
 
+    /// Puts a file in the place of another at once. Only the owner of the process may read it.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8], writer: u64) -> Result<(), Errno> {
+        let new = format!("{name}.{writer:016x}");
+        let replaced = self
+            .write(&new, bytes)
+            .and_then(|()| rustix::fs::renameat(&self.root, &new, &self.root, name))
+            .and_then(|()| rustix::fs::fsync(&self.root));
+        if replaced.is_err() {
+            // The error is told; what is left over goes at the next start.
+            rustix::fs::unlinkat(&self.root, &new, AtFlags::empty()).ok();
+        }
+        replaced
+    }
+
+    /// What a file has, if there is one; at most so many bytes. What a process left behind that
+    /// died while it wrote one goes; one that lives and writes it now says that it failed.
+    pub(crate) fn read(&self, name: &str, most: usize) -> Result<Option<Vec<u8>>, Errno> {
+        let half =
+            |left: &String| left.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        for left in names(&self.root, FileType::RegularFile)?.iter().filter(|left| half(left)) {
+            rustix::fs::unlinkat(&self.root, left.as_str(), AtFlags::empty())?;
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = match rustix::fs::openat(&self.root, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
+        let file = File::new(fd, self.device.clone());
+        let size = usize::try_from(file.size()?).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; size.min(most)];
+        let len = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(len);
+        Ok(Some(bytes))
+    }
+
     /// `None` while another process holds it.
     pub(crate) fn lease(&self) -> Result<Option<Lease>, Errno> {
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
@@ -129,6 +166,14 @@ impl Directory {
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno),
         }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Errno> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.root, name, flags, Mode::RUSR | Mode::WUSR)?;
+        let file = File::new(fd, self.device.clone());
+        file.write_at(bytes, 0)?;
+        file.sync()
     }
 
     /// Removes up to `limit` files of older generations; false when none is left.

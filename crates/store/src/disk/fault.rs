@@ -29,6 +29,18 @@ pub enum OpenFault {
     Small(u64),
 }
 
+/// Why a list of what was in memory could not be written or read. The next start is colder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HotFault {
+    #[error("hot.lst: {0}")]
+    Io(Errno),
+    #[error("hot.lst is damaged or of another store")]
+    Malformed,
+    /// The disk is closed, or has more to do than may wait.
+    #[error("hot.lst is not written: the disk is busy")]
+    Busy,
+}
+
 impl OpenFault {
     pub(crate) fn io(what: &'static str) -> impl FnOnce(Errno) -> Self {
         move |errno| Self::Io { what, errno }

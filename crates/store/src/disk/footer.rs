@@ -158,8 +158,8 @@ pub(crate) fn decode(bytes: &[u8], trailer: &Trailer) -> Result<Vec<Line>, Malfo
     bytes.chunks_exact(LINE).map(Line::decode).collect()
 }
 
-/// Fills up to the last word, which is the checksum of the rest.
-fn checked(mut out: Vec<u8>) -> [u8; OPENING] {
+/// Fills up to the last word, which is the checksum of the rest: of 64 bytes.
+pub(crate) fn checked(mut out: Vec<u8>) -> [u8; OPENING] {
     out.resize(OPENING - 4, 0);
     out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
     let mut fixed = [0; OPENING];
@@ -167,7 +167,7 @@ fn checked(mut out: Vec<u8>) -> [u8; OPENING] {
     fixed
 }
 
-fn check<'a>(bytes: &'a [u8], magic: &[u8; 8]) -> Result<&'a [u8], Malformed> {
+pub(crate) fn check<'a>(bytes: &'a [u8], magic: &[u8; 8]) -> Result<&'a [u8], Malformed> {
     let bytes = bytes.get(..OPENING).ok_or(Malformed)?;
     let sum = crc32fast::hash(bytes.get(..OPENING - 4).ok_or(Malformed)?);
     if bytes.starts_with(magic) && word(bytes, OPENING - 4)? == sum {

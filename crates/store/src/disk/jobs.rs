@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::key::Key;
 use crate::labels::Labels;
 
+use super::fault::HotFault;
 use super::record::{Draft, Kind};
 
 /// Jobs that carry no bytes may wait beyond the bound, up to so many times it.
@@ -45,6 +46,15 @@ pub enum Skipped {
     Out,
 }
 
+/// A key that is in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Hot {
+    pub(crate) key: Key,
+    /// Its place among all that is in memory, counted over all disks.
+    pub(crate) turn: u32,
+    pub(crate) uses: u8,
+}
+
 /// What the writer is asked to do.
 pub(crate) enum Job {
     Write {
@@ -64,6 +74,8 @@ pub(crate) enum Job {
     },
     /// Tends, and answers when all that was asked before is done.
     Flush(oneshot::Sender<()>),
+    /// Lists what is in memory for the next start.
+    SaveHot(Vec<Hot>, oneshot::Sender<Result<(), HotFault>>),
     /// Leaves eviction to the next process.
     Retire,
     /// Tries whether a disk that is out works again.
@@ -214,14 +226,18 @@ impl Job {
     fn writes(&self) -> Option<u64> {
         match self {
             Self::Write { tag, .. } | Self::Rewrite { tag, .. } => Some(*tag),
-            Self::Bury { .. } | Self::Flush(_) | Self::Retire | Self::Retry => None,
+            Self::Bury { .. } | Self::Flush(_) | Self::SaveHot(..) | Self::Retire | Self::Retry => {
+                None
+            }
         }
     }
 
     fn weight(&self) -> usize {
         match self {
             Self::Write { entry, .. } | Self::Rewrite { entry, .. } => entry.weight(),
-            Self::Bury { .. } | Self::Flush(_) | Self::Retire | Self::Retry => 0,
+            Self::Bury { .. } | Self::Flush(_) | Self::SaveHot(..) | Self::Retire | Self::Retry => {
+                0
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod figures;
 mod outage;
 mod platter;
 mod read;
+mod hot;
 mod tend;
 mod evict;
 mod writer;
@@ -34,17 +35,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::Builder;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::clock::Moment;
 use crate::key::Key;
 use crate::labels::Labels;
 
-pub use fault::{DiskFault, OpenFault};
+pub use fault::{DiskFault, HotFault, OpenFault};
 pub use figures::{Figures, Health};
 pub use jobs::{Entry, Skipped};
 pub use platter::Options;
 pub use read::{Found, Record};
+
+pub(crate) use hot::{MOST as MOST_HOT, Warm};
+pub(crate) use jobs::Hot;
 
 #[cfg(test)]
 pub(crate) use fault::Device;
@@ -61,6 +66,8 @@ use writer::Writer;
 /// A directory of objects. Dropped, it ends its threads; [`Disk::close`] waits for them.
 pub struct Disk {
     platter: Arc<Platter>,
+    /// What was in memory when the list was written that a start found; until it is taken.
+    warm: Mutex<Result<Vec<Warm>, HotFault>>,
     /// Answered when the writer has ended.
     ended: Option<oneshot::Receiver<()>>,
 }
@@ -91,7 +98,8 @@ impl Disk {
             // Nobody waits for it if the disk was dropped.
             end.send(()).ok();
         })?;
-        let disk = Self { platter, ended: Some(ended) };
+        let warm = Mutex::new(platter.read_hot());
+        let disk = Self { platter, warm, ended: Some(ended) };
         for _ in 0..readers {
             let platter = disk.platter.clone();
             start("store-read", move || platter.pool.work())?;
@@ -177,6 +185,32 @@ impl Disk {
         let (reply, answer) = oneshot::channel();
         self.platter.jobs.offer(Job::Flush(reply))?;
         answer.await.map_err(|_| Skipped::Out)
+    }
+
+    /// Lists what is in memory for the next start, in a private file that takes the place of the
+    /// one before. What is not on this disk by then is left out.
+    pub(crate) async fn save_hot(&self, hot: Vec<Hot>) -> Result<(), HotFault> {
+        let (reply, answer) = oneshot::channel();
+        self.platter.jobs.offer(Job::SaveHot(hot, reply)).map_err(|_| HotFault::Busy)?;
+        answer.await.unwrap_or(Err(HotFault::Busy))
+    }
+
+    /// What was in memory when the list was written that a start found; once.
+    pub(crate) fn take_warm(&self) -> Result<Vec<Warm>, HotFault> {
+        std::mem::replace(&mut *self.warm.lock(), Ok(Vec::new()))
+    }
+
+    /// Where what was in memory is, and that it is read soon.
+    pub(crate) fn expect(&self, warm: &Warm) -> Option<Found> {
+        let (segment, spot) = self.platter.holdings.locate(warm.tag)?;
+        let found = (!spot.tomb).then_some(Found { segment, spot })?;
+        found.segment.file.expect(u64::from(found.spot.at) * UNIT, found.record_len());
+        Some(found)
+    }
+
+    /// Reads the head of an object, whatever its key is.
+    pub(crate) async fn load_any(&self, found: &Found) -> Result<Option<Record>, DiskFault> {
+        self.platter.load_any(found).await
     }
 
     /// Leaves eviction to the process that comes after this one.

@@ -53,6 +53,10 @@ impl Record {
         self.head.header.keep_until
     }
 
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.head.key
+    }
+
     pub fn meta(&self) -> &Bytes {
         &self.head.meta
     }
@@ -123,6 +127,15 @@ impl Platter {
         found: &Found,
         key: &Key,
     ) -> Result<Option<Record>, DiskFault> {
+        let record = self.load_any(found).await?;
+        Ok(record.filter(|record| record.head.key == key.bytes()))
+    }
+
+    /// The same for whatever key it is of. `None` if there is no object.
+    pub(crate) async fn load_any(
+        self: &Arc<Self>,
+        found: &Found,
+    ) -> Result<Option<Record>, DiskFault> {
         let Found { segment, spot } = found;
         let at = u64::from(spot.at) * UNIT;
         let len = u64::from(spot.len) * UNIT;
@@ -134,7 +147,7 @@ impl Platter {
         if header.hash as u64 != spot.tag || header.record_len() != len {
             return Err(self.damaged(spot));
         }
-        if header.kind != Kind::Object || header.hash != self.hash(key.bytes()) {
+        if header.kind != Kind::Object {
             return Ok(None);
         }
         let head_len = header.head_len();
@@ -147,9 +160,6 @@ impl Platter {
         let Ok(head) = Head::decode(header, &front) else {
             return Err(self.damaged(spot));
         };
-        if head.key != key.bytes() {
-            return Ok(None);
-        }
         Ok(Some(Record { platter: self.clone(), found: found.clone(), head, front }))
     }
 

@@ -147,6 +147,11 @@ impl Writer {
                 reply.send(()).ok();
                 Ok(())
             }
+            Job::SaveHot(hot, reply) => {
+                // Who asked may be gone.
+                reply.send(self.platter.save_hot(&hot, self.writer)).ok();
+                Ok(())
+            }
             Job::Retry => {
                 self.retry();
                 Ok(())

@@ -23,7 +23,7 @@ use crate::fill::{Allowance, Limits, Parts, Reader, Writer};
 use crate::key::Key;
 use crate::meta::Meta;
 use crate::purge::{Purges, Verdict};
-use crate::queue::{Queue, Queued};
+use crate::queue::{Queue, Queued, Ranked};
 use crate::tune::Tuner;
 pub(crate) use filling::{Filled, Filling};
 pub(crate) use object::{About, Object, Running};
@@ -35,6 +35,9 @@ const SHARDS: usize = 64;
 
 /// Names that share a count of changes.
 const TICKETS: usize = 4096;
+
+/// Places of the queue that are listed under one lock.
+const LISTED: usize = 4096;
 
 /// The objects in memory.
 pub(crate) struct Memory<M> {
@@ -165,10 +168,11 @@ impl<M: Meta> Memory<M> {
         Ticket(self.changes_of(key).load(Ordering::Acquire))
     }
 
-    /// Keeps an object that comes from elsewhere. False if it was purged, there
-    /// is no room, or its name has changed since the ticket was taken.
-    pub(crate) fn insert(&self, about: About<M>, parts: Parts, ticket: Ticket) -> bool {
-        let object = Arc::new(Object::new(about, parts, 0));
+    /// Keeps an object that comes from elsewhere, as if it had been used so often.
+    /// False if it was purged, there is no room, or its name has changed since the
+    /// ticket was taken.
+    pub(crate) fn insert(&self, about: About<M>, parts: Parts, uses: u8, ticket: Ticket) -> bool {
+        let object = Arc::new(Object::new(about, parts, uses));
         self.take(object.weight()) && self.publish(object, Origin::Elsewhere(ticket)).is_some()
     }
 
@@ -194,6 +198,34 @@ impl<M: Meta> Memory<M> {
         let less = old.weight().saturating_sub(new.weight());
         self.give(if ticket.is_some() { less } else { more });
         ticket.map(|ticket| (new, ticket))
+    }
+
+    /// What is in memory and how often it was used, what goes last first; at most
+    /// so many. Takes as long as there are objects, most of it without a lock.
+    pub(crate) fn hottest(&self, most: usize) -> Vec<(Arc<Object<M>>, u8)> {
+        let mut ranked = Vec::new();
+        for from in (0..).step_by(LISTED) {
+            let Some(some) = self.queue.lock().ranked(from, LISTED) else { break };
+            ranked.extend(some);
+        }
+        ranked.sort_unstable_by_key(|ranked| std::cmp::Reverse(ranked.rank));
+        ranked.truncate(most);
+        let used = |ranked: Ranked<Arc<Object<M>>>| {
+            // What was used to get into the main queue is to get there again.
+            let uses = ranked.handle.uses().max(u8::from(ranked.rank.is_main));
+            (ranked.handle, uses)
+        };
+        ranked.into_iter().map(used).collect()
+    }
+
+    /// Whether there is an object of that name; not a use of it.
+    pub(crate) fn holds(&self, key: &Key) -> bool {
+        self.shard(key).read().object(key).is_some()
+    }
+
+    /// Whether so many bytes fit without anything going for them.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        self.used.load(Ordering::Relaxed).saturating_add(bytes) <= self.capacity
     }
 
     /// Forgets an object, and keeps nothing of fills of it that are under way.

@@ -17,9 +17,14 @@ impl Disks {
 
     /// The disk for that key, whatever the order in which they were named.
     pub(super) fn of(&self, key: &Key) -> Option<&Disk> {
-        match &self.0[..] {
-            [only] => Some(only),
-            several => several.iter().max_by_key(|disk| disk.rank(key)),
+        self.0.get(self.place(key)?)
+    }
+
+    /// Where that disk was named.
+    pub(super) fn place(&self, key: &Key) -> Option<usize> {
+        match self.0.len() {
+            0 | 1 => Some(0),
+            several => (0..several).max_by_key(|place| self.0[*place].rank(key)),
         }
     }
 

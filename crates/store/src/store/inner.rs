@@ -20,12 +20,22 @@ pub(super) struct Inner<M: Meta> {
     pub(super) memory: Arc<Memory<M>>,
     pub(super) purges: Arc<Purges>,
     pub(super) disks: Disks,
+    pub(super) longest: u64,
     most_promoted: u64,
     found: AtomicU64,
     followed: AtomicU64,
     loaded: AtomicU64,
     promoted: AtomicU64,
     missed: AtomicU64,
+}
+
+/// How an object moves from a disk into memory.
+#[derive(Clone, Copy)]
+pub(super) struct Promotion {
+    /// Longer ones do not.
+    pub(super) most: u64,
+    /// As if it had been used so often.
+    pub(super) uses: u8,
 }
 
 impl<M: Meta> Inner<M> {
@@ -42,6 +52,7 @@ impl<M: Meta> Inner<M> {
             memory: Memory::new(size, purges.clone()),
             purges,
             disks,
+            longest: options.longest,
             most_promoted: options.promoted,
             found: AtomicU64::new(0),
             followed: AtomicU64::new(0),
@@ -59,7 +70,7 @@ impl<M: Meta> Inner<M> {
             Some(Hit::Running(running, reader, verdict)) => {
                 (&self.followed, Some(Found::running(&running, reader, verdict)))
             }
-            None => match self.load(key, now).await {
+            None => match self.load(key, now, self.promotion()).await {
                 Some(found) => (&self.loaded, Some(found)),
                 None => (&self.missed, None),
             },
@@ -129,7 +140,12 @@ impl<M: Meta> Inner<M> {
     }
 
     /// Looks for an object on its disk, and moves it into memory if it is short.
-    async fn load(&self, key: &Key, now: Moment) -> Option<Found<M>> {
+    pub(super) async fn load(
+        &self,
+        key: &Key,
+        now: Moment,
+        promotion: Promotion,
+    ) -> Option<Found<M>> {
         let disk = self.disks.of(key)?;
         disk.notice(now);
         let ticket = self.memory.ticket(key);
@@ -146,7 +162,7 @@ impl<M: Meta> Inner<M> {
             return None;
         };
         let meta = Arc::new(meta);
-        if record.body_len() > self.most_promoted {
+        if record.body_len() > promotion.most {
             return Some(Found::on_disk(meta, created, verdict, Body::disk(record)));
         }
         // The disk has counted why it cannot be read.
@@ -157,10 +173,14 @@ impl<M: Meta> Inner<M> {
         let body = Body::memory(crate::fill::Reader::whole(parts.clone()));
         let (keep_until, labels) = (record.keep_until(), record.labels().clone());
         let about = About { key: key.clone(), created, keep_until, meta: meta.clone(), labels };
-        if self.memory.insert(about, parts, ticket) {
+        if self.memory.insert(about, parts, promotion.uses, ticket) {
             self.promoted.fetch_add(1, Ordering::Relaxed);
         }
         Some(Found::on_disk(meta, created, verdict, body))
+    }
+
+    fn promotion(&self) -> Promotion {
+        Promotion { most: self.most_promoted, uses: 0 }
     }
 
     /// The disk that has the object that was created then, unless it was purged.

@@ -3,6 +3,7 @@
 mod disks;
 mod body;
 mod inner;
+mod hot;
 mod fill;
 
 #[cfg(test)]
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, HotFault};
 use crate::key::Key;
 use crate::labels::Labels;
 use crate::memory::{About, MemoryFigures};
@@ -21,6 +22,7 @@ use crate::meta::Meta;
 use crate::purge::{Manner, PurgeFault, PurgeFigures, Purges, Target, Verdict};
 pub use body::{Body, Found, Tier};
 pub use fill::{Fill, Stored};
+pub use hot::Warmed;
 use inner::Inner;
 
 /// Purges younger than this are never forgotten: a fill may have been stamped
@@ -200,6 +202,20 @@ impl<M: Meta> Store<M> {
         let recent = Moment::from_millis(now.millis().saturating_sub(GRACE.as_millis() as u64));
         let oldest = self.0.memory.sweep(now).into_iter().chain(self.0.disks.oldest());
         self.0.purges.forget_before(oldest.chain([recent]).min().unwrap_or(recent));
+    }
+
+    /// Lists what is in memory beside the disks, for the next start: every few
+    /// minutes, and before [`Store::close`].
+    pub async fn save_hot(&self, now: Moment) -> Result<(), HotFault> {
+        self.0.save_hot(now).await
+    }
+
+    /// Moves back into memory what was there when the list was written that the
+    /// disks found at their start, and is on them still: at most so many bytes,
+    /// and as many as memory has room for. A list that is damaged or of another
+    /// store is passed over. Once; for who can wait, beside requests.
+    pub async fn warm(&self, budget: u64, now: Moment) -> Warmed {
+        self.0.warm(budget, now).await
     }
 
     /// Waits until the disks have what they were given before; what a disk

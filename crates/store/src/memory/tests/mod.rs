@@ -53,7 +53,7 @@ fn fill(memory: &Arc<Memory<String>>, name: &str, created: u64, body: &str) -> F
 
 fn put(memory: &Memory<String>, about: About<String>, parts: Parts) -> bool {
     let ticket = memory.ticket(&about.key);
-    memory.insert(about, parts, ticket)
+    memory.insert(about, parts, 0, ticket)
 }
 
 /// The metadata and the body, if that is complete.

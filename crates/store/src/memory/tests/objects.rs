@@ -102,7 +102,7 @@ fn what_comes_from_elsewhere_is_kept_unless_something_happened_meanwhile() {
     for event in events {
         let ticket = memory.ticket(&key);
         event();
-        assert!(!memory.insert(about("a", 1), Parts::One("old".into()), ticket));
+        assert!(!memory.insert(about("a", 1), Parts::One("old".into()), 0, ticket));
         assert_eq!(found(&memory, "a"), None);
     }
     assert!(put(&memory, about("a", 11), Parts::One("body".into())));

@@ -1,9 +1,6 @@
 //! A store in front of disks.
 
-use rustix::io::Errno;
-
 use super::*;
-use crate::disk::Device;
 
 #[tokio::test]
 async fn what_is_on_a_disk_is_there_after_a_restart_and_moves_into_memory() {

@@ -1,12 +1,15 @@
 mod memory;
 mod disks;
+mod hot;
 mod orders;
 
 use std::path::Path;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
 use super::*;
+use crate::disk::Device;
 use crate::fill::Broken;
 
 const LATE: Moment = Moment::from_millis(u64::MAX);
