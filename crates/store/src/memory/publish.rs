@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Memory;
-use super::object::{Object, Running};
+use super::object::{About, Object, Running};
 use crate::fill::Allowance;
 use crate::key::Key;
 use crate::meta::Meta;
@@ -79,6 +79,26 @@ impl<M: Meta> Memory<M> {
         }
         drop(shard);
         Some(ticket)
+    }
+
+    /// Says that nothing older than an object is to be found elsewhere from now on:
+    /// what is older goes, and what a look-up has on its way is not kept. None if
+    /// its name has changed since the ticket was taken.
+    pub(crate) fn renew(&self, object: &Object<M>, ticket: Ticket) -> Option<Ticket> {
+        let About { key, created, .. } = &object.about;
+        let mut shard = self.shard(key).write();
+        if self.ticket(key) != ticket {
+            return None;
+        }
+        self.change(key);
+        let renewed = self.ticket(key);
+        let older = shard.object(key).filter(|held| held.about.created < *created).cloned();
+        if let Some(older) = older {
+            shard.take_if(&older);
+            self.leave(&older);
+        }
+        drop(shard);
+        Some(renewed)
     }
 
     /// Puts one object in the place of another; None if that has left it.

@@ -83,10 +83,10 @@ impl<M: Meta> Inner<M> {
     pub(super) fn write(&self, object: &Object<M>, ticket: Ticket) -> bool {
         let key = &object.about.key;
         let Some(disk) = self.disks.of(key) else { return false };
-        if disk.find(key).is_some() {
-            // It is older, and memory may forget the new one before that is written.
-            disk.remove(key);
-        }
+        // What it has is older, and memory may forget the new one before that is written. A
+        // look-up that found it before may be moving it into memory.
+        disk.remove(key);
+        let Some(ticket) = self.memory.renew(object, ticket) else { return false };
         let is_queued = disk.write(disks::entry(object)).is_ok();
         // It may have been removed or replaced before it was queued; and if it was
         // not, an older one may be.

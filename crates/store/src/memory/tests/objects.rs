@@ -159,3 +159,19 @@ fn memory_learns_how_much_is_for_what_is_new() {
     }
     assert!(memory.figures().small >= 50, "{}", memory.figures().small);
 }
+
+#[test]
+fn an_older_one_that_is_on_its_way_from_elsewhere_does_not_stay() {
+    let memory = memory(10_000);
+    let key = SEED.key(b"a");
+    let newer = Object::new(about("a", 5), Parts::One(Bytes::new()), 0);
+    let before = memory.ticket(&key);
+    let parts = || Parts::One(Bytes::from_static(b"old"));
+    assert!(memory.insert(about("a", 1), parts(), 0, before), "it came first");
+    let renewed = memory.renew(&newer, before).unwrap();
+    assert_eq!(found(&memory, "a"), None);
+    assert!(!memory.insert(about("a", 1), parts(), 0, before), "it comes later");
+    assert_eq!(memory.renew(&newer, before), None);
+    assert_eq!(memory.ticket(&key), renewed);
+    assert_eq!((memory.figures().bytes, memory.figures().objects), (0, 0));
+}
