@@ -1,4 +1,5 @@
-//! How much of what is asked for is in memory, of the bytes, with which rule for what goes?
+//! How much of what is asked for is in memory, of the bytes, with which rule for what goes? And
+//! what is written to a disk behind it, with which rule for what comes?
 //!
 //! The web: objects of 1 to 512 KiB of Zipf popularity, a tenth of which changes every
 //! 100,000 requests, and names that are asked for once. Media: slices of 1 MiB of videos that
@@ -14,10 +15,15 @@ mod queue;
 #[path = "../src/tune.rs"]
 mod tune;
 
+#[expect(dead_code, reason = "its tests are not those of a bench")]
+#[path = "../src/lately.rs"]
+mod lately;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
+use lately::Lately;
 use queue::{MOST_USES, Place, Queue, Queued};
 use tune::Tuner;
 
@@ -43,8 +49,7 @@ fn main() {
     println!("| workload | memory | LRU | ours, 10 % small | 25 % | 50 % | tuned |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
     for (name, requests) in &workloads {
-        let distinct: HashSet<_> = requests.iter().collect();
-        let footprint: u64 = distinct.iter().map(|(_, weight)| weight).sum();
+        let footprint = footprint(requests);
         for percent in [2, 10, 30] {
             let capacity = footprint / 100 * percent;
             let mut ratios = vec![ratio(&mut Lru::new(capacity), requests)];
@@ -56,6 +61,33 @@ fn main() {
             println!("| {name} | {percent} % |{ratios}");
         }
     }
+    println!(
+        "\nwith memory of 2 % in front of a disk; bytes written in percent of those asked for\n"
+    );
+    println!(
+        "| workload | disk | had, all written | had, second hit | written, all | second hit |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|");
+    for (name, requests) in &workloads {
+        let footprint = footprint(requests);
+        for percent in [10, 30] {
+            let (memory, disk) = (footprint / 100 * 2, footprint / 100 * percent);
+            let mut all = Tiers::new(memory, disk, None);
+            let mut second = Tiers::new(memory, disk, Some(Lately::new()));
+            let had = [ratio(&mut all, requests), ratio(&mut second, requests)];
+            let asked: u64 = requests.iter().map(|(_, weight)| weight).sum();
+            let written = [all, second].map(|tiers| tiers.written as f64 * 100.0 / asked as f64);
+            let figures = [had, written].concat();
+            let figures: String = figures.iter().map(|figure| format!(" {figure:.1} |")).collect();
+            println!("| {name} | {percent} % |{figures}");
+        }
+    }
+}
+
+/// Bytes of all that is asked for.
+fn footprint(requests: &[Request]) -> u64 {
+    let distinct: HashSet<_> = requests.iter().collect();
+    distinct.iter().map(|(_, weight)| weight).sum()
 }
 
 fn ratio(cache: &mut dyn Cache, requests: &[Request]) -> f64 {
@@ -227,6 +259,52 @@ impl Cache for Ours {
         let item = Rc::new(Item { name, weight, uses: Cell::new(0) });
         let place = self.queue.insert(item.clone());
         self.items.insert(name, (place, item));
+        false
+    }
+}
+
+/// Memory in front of a disk, with the same rules for what goes.
+struct Tiers {
+    memory: Ours,
+    disk: Ours,
+    /// Without it all is written.
+    lately: Option<Lately>,
+    /// In memory, and not on the disk until it is used again.
+    deferred: HashSet<u64>,
+    written: u64,
+}
+
+impl Tiers {
+    fn new(memory: u64, disk: u64, lately: Option<Lately>) -> Self {
+        let (memory, disk) = (Ours::new(memory, 25, true), Ours::new(disk, 25, false));
+        Self { memory, disk, lately, deferred: HashSet::new(), written: 0 }
+    }
+
+    fn write(&mut self, name: u64, weight: u64) {
+        self.disk.ask(name, weight);
+        self.written += weight;
+    }
+}
+
+impl Cache for Tiers {
+    fn ask(&mut self, name: u64, weight: u64) -> bool {
+        let in_memory = self.memory.ask(name, weight);
+        let was_deferred = self.deferred.remove(&name);
+        if in_memory {
+            if was_deferred {
+                self.write(name, weight);
+            }
+            return true;
+        }
+        if self.disk.items.contains_key(&name) {
+            return self.disk.ask(name, weight);
+        }
+        let is_admitted = self.lately.as_mut().is_none_or(|lately| lately.see(fingerprint(name)));
+        if is_admitted {
+            self.write(name, weight);
+        } else {
+            self.deferred.insert(name);
+        }
         false
     }
 }

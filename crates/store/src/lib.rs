@@ -11,6 +11,7 @@ mod labels;
 mod purge;
 mod queue;
 mod tune;
+mod lately;
 mod fill;
 mod memory;
 pub mod disk;
@@ -24,5 +25,5 @@ pub use memory::MemoryFigures;
 pub use meta::Meta;
 pub use purge::{Manner, PurgeFault, PurgeFigures, Target};
 pub use store::{
-    Body, Figures, Fill, Found, Options, Start, Store, Stored, Tier, Validated, Warmed,
+    Admit, Body, Figures, Fill, Found, Options, Start, Store, Stored, Tier, Validated, Warmed,
 };

@@ -223,6 +223,12 @@ impl<M: Meta> Memory<M> {
         self.shard(key).read().object(key).is_some()
     }
 
+    /// Whether this very object is what its name has.
+    pub(crate) fn has(&self, object: &Arc<Object<M>>) -> bool {
+        let shard = self.shard(&object.about.key).read();
+        shard.object(&object.about.key).is_some_and(|held| Arc::ptr_eq(held, object))
+    }
+
     /// Whether so many bytes fit without anything going for them.
     pub(crate) fn has_room(&self, bytes: u64) -> bool {
         self.used.load(Ordering::Relaxed).saturating_add(bytes) <= self.capacity

@@ -41,6 +41,8 @@ pub(crate) struct Object<M> {
     kept_at: AtomicU64,
     place: AtomicU32,
     uses: AtomicU8,
+    /// A disk is to be given it when it is used again.
+    deferred: AtomicBool,
 }
 
 /// An object on its way.
@@ -71,6 +73,7 @@ impl<M: Meta> Object<M> {
             kept_at: AtomicU64::new(0),
             place: AtomicU32::new(u32::MAX),
             uses: AtomicU8::new(uses.min(MOST_USES)),
+            deferred: AtomicBool::new(false),
         }
     }
 }
@@ -90,6 +93,20 @@ impl<M> Object<M> {
 
     pub(crate) fn uses(&self) -> u8 {
         self.uses.load(Ordering::Relaxed)
+    }
+
+    /// No disk was given it: that is done when it is used again.
+    pub(crate) fn defer(&self) {
+        self.deferred.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.deferred.load(Ordering::Relaxed)
+    }
+
+    /// True once after it was deferred.
+    pub(crate) fn take_deferred(&self) -> bool {
+        self.deferred.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn kept_at(&self) -> u64 {

@@ -48,10 +48,10 @@ impl<M: Meta> Fill<M> {
         let Self { filling, store } = self;
         let (length, is_kept) = match filling.finish(meta)? {
             Filled::Kept(object, ticket) => {
-                store.write(&object, ticket);
+                store.keep(&object, ticket);
                 (object.parts.len(), true)
             }
-            Filled::Unkept(object, ticket) => (object.parts.len(), store.write(&object, ticket)),
+            Filled::Unkept(object, ticket) => (object.parts.len(), store.keep(&object, ticket)),
             Filled::Outdated(length) | Filled::Passed(length) => (length, false),
         };
         Ok(Stored { length, is_kept })

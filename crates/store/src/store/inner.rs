@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use super::body::{Body, Found};
 use super::disks::{self, Disks};
-use super::{Figures, Options, Validated};
+use super::{Admit, Figures, Options, Validated};
 use crate::clock::Moment;
 use crate::disk::{Disk, Record};
 use crate::fill::{Limits, Parts};
 use crate::key::{Key, Seed};
+use crate::lately::Lately;
 use crate::memory::{About, Hit, Memory, Object, Size, Ticket};
 use crate::meta::Meta;
 use crate::purge::{Purges, Verdict};
@@ -22,10 +25,13 @@ pub(super) struct Inner<M: Meta> {
     pub(super) disks: Disks,
     pub(super) longest: u64,
     most_promoted: u64,
+    /// Of names that are to be asked for twice.
+    lately: Option<Mutex<Lately>>,
     found: AtomicU64,
     followed: AtomicU64,
     loaded: AtomicU64,
     promoted: AtomicU64,
+    deferred: AtomicU64,
     missed: AtomicU64,
 }
 
@@ -54,10 +60,15 @@ impl<M: Meta> Inner<M> {
             disks,
             longest: options.longest,
             most_promoted: options.promoted,
+            lately: match options.admit {
+                Admit::SecondHit => Some(Mutex::new(Lately::new())),
+                Admit::Always => None,
+            },
             found: AtomicU64::new(0),
             followed: AtomicU64::new(0),
             loaded: AtomicU64::new(0),
             promoted: AtomicU64::new(0),
+            deferred: AtomicU64::new(0),
             missed: AtomicU64::new(0),
         })
     }
@@ -65,6 +76,9 @@ impl<M: Meta> Inner<M> {
     pub(super) async fn find(&self, key: &Key, now: Moment) -> Option<Found<M>> {
         let (count, found) = match self.memory.find(key, now) {
             Some(Hit::Whole(object, verdict)) => {
+                if object.is_deferred() {
+                    self.catch_up(&object);
+                }
                 (&self.found, Some(Found::whole(&object, verdict)))
             }
             Some(Hit::Running(running, reader, verdict)) => {
@@ -79,8 +93,35 @@ impl<M: Meta> Inner<M> {
         found
     }
 
+    /// Gives a disk what a fill brought, if its name is one that a disk takes. False if it does
+    /// not keep it, or not yet.
+    pub(super) fn keep(&self, object: &Arc<Object<M>>, ticket: Ticket) -> bool {
+        let Some(lately) = &self.lately else { return self.write(object, ticket) };
+        let key = &object.about.key;
+        let Some(disk) = self.disks.of(key) else { return false };
+        let is_known = lately.lock().see(key.hash() as u64);
+        // Whoever followed the fill asked for it too. What was on the disk was admitted before.
+        if is_known || object.uses() > 0 || disk.find(key).is_some() {
+            return self.write(object, ticket);
+        }
+        self.deferred.fetch_add(1, Ordering::Relaxed);
+        object.defer();
+        // Of an older version something may still wait to be written.
+        disk.remove(key);
+        false
+    }
+
+    /// Gives a disk what was deferred and is used again.
+    fn catch_up(&self, object: &Arc<Object<M>>) {
+        // What changes from here on is noticed.
+        let ticket = self.memory.ticket(&object.about.key);
+        if self.memory.has(object) && object.take_deferred() {
+            self.write(object, ticket);
+        }
+    }
+
     /// Gives a disk what it is to keep of an object; false if it does not.
-    pub(super) fn write(&self, object: &Object<M>, ticket: Ticket) -> bool {
+    fn write(&self, object: &Object<M>, ticket: Ticket) -> bool {
         let key = &object.about.key;
         let Some(disk) = self.disks.of(key) else { return false };
         // What it has is older, and memory may forget the new one before that is written. A
@@ -135,6 +176,7 @@ impl<M: Meta> Inner<M> {
             followed: self.followed.load(Ordering::Relaxed),
             loaded: self.loaded.load(Ordering::Relaxed),
             promoted: self.promoted.load(Ordering::Relaxed),
+            deferred: self.deferred.load(Ordering::Relaxed),
             missed: self.missed.load(Ordering::Relaxed),
         }
     }

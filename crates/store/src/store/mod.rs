@@ -41,12 +41,23 @@ pub struct Options {
     /// An object on a disk that is no longer than this moves into memory when
     /// it is asked for; the kernel's cache has the others.
     pub promoted: u64,
+    /// What the disks are given.
+    pub admit: Admit,
     /// Percent of memory for what is new, to begin with: what suits is found
     /// from what is asked for. Much suits popularity that drifts, little suits
     /// many names that are asked for once.
     pub small: u8,
     /// Purges that are told apart; beyond, they hit more than they were to.
     pub purges: usize,
+}
+
+/// What a disk is given of what is fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Admit {
+    #[default]
+    Always,
+    /// What is asked for again, while memory has it or within a million or two of other names.
+    SecondHit,
 }
 
 /// What is known when a fill begins.
@@ -91,6 +102,8 @@ pub struct Figures {
     pub loaded: u64,
     /// Objects that moved from a disk into memory.
     pub promoted: u64,
+    /// Objects that no disk was given when they were fetched ([`Admit::SecondHit`]).
+    pub deferred: u64,
     pub missed: u64,
 }
 
@@ -102,6 +115,7 @@ impl Options {
             longest: bytes / 8,
             window: 256 << 10,
             promoted: 128 << 10,
+            admit: Admit::Always,
             small: 25,
             purges: 1 << 16,
         }

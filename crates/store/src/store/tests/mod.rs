@@ -1,6 +1,7 @@
 mod memory;
 mod disks;
 mod hot;
+mod admission;
 mod orders;
 
 use std::path::Path;

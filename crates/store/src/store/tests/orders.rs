@@ -40,6 +40,8 @@ async fn no_order_of_events_and_restarts_shows_what_is_not_the_newest() {
         let folders: &[&str] = if seed % 2 == 0 { &["one"] } else { &["one", "two"] };
         let options = Options { longest: 40_000, ..Options::of_memory(random.u64(5_000..200_000)) };
         let options = Options { promoted: random.u64(0..20_000), ..options };
+        let admit = if seed % 3 == 0 { Admit::SecondHit } else { Admit::Always };
+        let options = Options { admit, ..options };
         let mut store = open(home.path(), folders, options);
         let mut newest: Vec<Option<Newest>> = vec![None; 8];
         let mut hits = 0;
