@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_store::disk::{Disk, DiskFault, Entry, Options};
+use tidegate_store::disk::{Disk, DiskFault, Entry, Options, Record, Skipped};
 use tidegate_store::{Key, Labels, Moment, Seed};
 
 pub(crate) const NOW: Moment = Moment::from_millis(1_700_000_000_000);
+const LATE: Moment = Moment::from_millis(1_800_000_000_000);
 
 pub(crate) fn key(n: u32) -> Key {
     Seed::from_bytes([3; 16]).key(format!("https example.com /object/{n}").as_bytes())
@@ -29,15 +30,35 @@ pub(crate) fn body(n: u32, version: u32) -> Vec<u8> {
 pub(crate) fn entry(n: u32, version: u32) -> Entry {
     Entry {
         key: key(n),
-        created: NOW.after(Duration::from_millis(u64::from(version))),
-        keep_until: NOW.after(Duration::from_secs(100_000_000)),
-        meta: version.to_le_bytes().to_vec(),
-        labels: Labels {
-            subject: Box::from(&b"example.com/"[..]),
-            tags: Box::from([u64::from(n)]),
-        },
+        created: created(version),
+        keep_until: LATE,
+        meta: [version, version].map(u32::to_le_bytes).concat(),
+        labels: labels(n),
         body: body(n, version).chunks(3000).map(Bytes::copy_from_slice).collect(),
     }
+}
+
+/// Says that an object was found valid: it has the same body, and was created at `validated`.
+pub(crate) fn validate(disk: &Disk, n: u32, found: &Record, validated: u32) -> Result<(), Skipped> {
+    let version = versions(found)[0];
+    let meta = [version, validated].map(u32::to_le_bytes).concat();
+    let created = created(validated);
+    disk.rewrite_meta(&key(n), found.created(), created, LATE, meta, labels(n))
+}
+
+fn created(version: u32) -> Moment {
+    NOW.after(Duration::from_millis(u64::from(version)))
+}
+
+fn labels(n: u32) -> Labels {
+    Labels { subject: Box::from(&b"example.com/"[..]), tags: Box::from([u64::from(n)]) }
+}
+
+/// Of the body, and of its last validation.
+fn versions(record: &Record) -> [u32; 2] {
+    let (words, rest) = record.meta().as_chunks::<4>();
+    assert!(rest.is_empty() && words.len() == 2);
+    [words[0], words[1]].map(u32::from_le_bytes)
 }
 
 /// A directory of segments of `segment` bytes, which is looked through at each flush, and every
@@ -52,13 +73,17 @@ pub(crate) const ONLY_AT_A_FLUSH: Duration = Duration::from_secs(3600);
 
 /// The version that the disk has. Panics if a single byte is not of this version.
 pub(crate) async fn version(disk: &Disk, n: u32) -> Result<Option<u32>, DiskFault> {
-    let Some(found) = disk.find(&key(n)) else { return Ok(None) };
-    let Some(record) = disk.load(&found, &key(n)).await? else { return Ok(None) };
+    let Some(record) = record(disk, n).await? else { return Ok(None) };
     let bytes = record.read(0..u64::MAX).await?;
-    let version = u32::from_le_bytes(record.meta().as_ref().try_into().unwrap());
+    let [version, validated] = versions(&record);
     assert_eq!(bytes.len() as u64, record.body_len());
     assert!(bytes == body(n, version), "key {n} version {version} has wrong bytes");
     assert_eq!(record.labels().tags.as_ref(), [u64::from(n)]);
-    assert_eq!(record.created(), entry(n, version).created);
+    assert_eq!(record.created(), created(validated));
     Ok(Some(version))
+}
+
+pub(crate) async fn record(disk: &Disk, n: u32) -> Result<Option<Record>, DiskFault> {
+    let Some(found) = disk.find(&key(n)) else { return Ok(None) };
+    disk.load(&found, &key(n)).await
 }

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use tidegate_store::disk::Skipped;
 
-use crate::objects::{ONLY_AT_A_FLUSH, entry, key, open, version};
+use crate::objects::{ONLY_AT_A_FLUSH, entry, key, open, record, validate, version};
 
 const DIRECTORY: &str = "TIDEGATE_STORE_TEST_DIRECTORY";
 const PLAN: &str = "TIDEGATE_STORE_TEST_PLAN";
@@ -150,8 +150,14 @@ async fn work(directory: &Path, plan: &Plan) {
                     Err(other) => panic!("{other}"),
                 }
             }
+            70..78 => {
+                if let Some(record) = record(&disk, n).await.unwrap() {
+                    // Less waits than may, or it is as full as a write finds it.
+                    validate(&disk, n, &record, plan.version + step).ok();
+                }
+            }
             // Of any key: a wrong byte panics. One may be evicted while it is read.
-            70..90 => drop(version(&disk, random.u32(..plan.keys)).await.unwrap()),
+            78..92 => drop(version(&disk, random.u32(..plan.keys)).await.unwrap()),
             _ => {}
         }
         if last || random.u8(..16) == 0 {

@@ -79,6 +79,8 @@ pub(crate) struct Device {
 #[derive(Debug, Default)]
 pub(crate) struct Broken {
     pub(crate) reads: std::sync::atomic::AtomicI32,
+    /// So many reads succeed before that.
+    pub(crate) patience: std::sync::atomic::AtomicU32,
     pub(crate) writes: std::sync::atomic::AtomicI32,
     /// Nothing is ever in memory already.
     pub(crate) slow: std::sync::atomic::AtomicBool,
@@ -107,12 +109,18 @@ impl Device {
         self.broken.reads.store(errno.raw_os_error(), std::sync::atomic::Ordering::Relaxed);
     }
 
+    pub(crate) fn break_reads_after(&self, reads: u32, errno: Errno) {
+        self.broken.patience.store(reads, std::sync::atomic::Ordering::Relaxed);
+        self.break_reads(errno);
+    }
+
     pub(crate) fn break_writes(&self, errno: Errno) {
         self.broken.writes.store(errno.raw_os_error(), std::sync::atomic::Ordering::Relaxed);
     }
 
     pub(crate) fn mend(&self) {
         self.broken.files.lock().clear();
+        self.broken.patience.store(0, std::sync::atomic::Ordering::Relaxed);
         self.broken.reads.store(0, std::sync::atomic::Ordering::Relaxed);
         self.broken.writes.store(0, std::sync::atomic::Ordering::Relaxed);
     }
@@ -129,7 +137,9 @@ impl Device {
         if self.broken.files.lock().contains(&rustix::fs::fstat(fd)?.st_ino) {
             return Err(Errno::IO);
         }
-        fails(&self.broken.reads)
+        let order = std::sync::atomic::Ordering::Relaxed;
+        let left = self.broken.patience.fetch_update(order, order, |left| left.checked_sub(1));
+        if left.is_ok() { Ok(()) } else { fails(&self.broken.reads) }
     }
 
     pub(crate) fn writing(&self) -> Result<(), Errno> {

@@ -28,6 +28,9 @@ pub struct Figures {
     pub queued_bytes: u64,
     pub written: u64,
     pub written_bytes: u64,
+    /// Written again with other metadata, since they were found valid.
+    pub rewritten: u64,
+    pub rewritten_bytes: u64,
     /// Carried over by eviction because they were used.
     pub carried: u64,
     pub carried_bytes: u64,
@@ -60,6 +63,8 @@ pub(crate) struct Counters {
     health: AtomicU8,
     pub(crate) written: Count,
     pub(crate) written_bytes: Count,
+    pub(crate) rewritten: Count,
+    pub(crate) rewritten_bytes: Count,
     pub(crate) carried: Count,
     pub(crate) carried_bytes: Count,
     pub(crate) evicted_segments: Count,

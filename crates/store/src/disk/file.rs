@@ -14,6 +14,8 @@ use super::fault::Device;
 const VECTORS: usize = 512;
 /// What a copy holds in memory.
 const PIECE: usize = 128 * 1024;
+/// What the kernel copies in one call, which a signal does not end.
+const COPIED: usize = 8 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct File {
@@ -131,7 +133,7 @@ impl File {
         self.device.writing()?;
         let (mut from, mut to, end) = (from, to, from + len);
         while from < end {
-            let left = usize::try_from(end - from).unwrap_or(usize::MAX);
+            let left = usize::try_from(end - from).unwrap_or(usize::MAX).min(COPIED);
             let (mut source_at, mut target_at) = (from, to);
             let copied = rustix::fs::copy_file_range(
                 &source.fd,

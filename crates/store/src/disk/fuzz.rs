@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::clock::Moment;
     use crate::disk::footer::{self, Line};
-    use crate::disk::record::Draft;
+    use crate::disk::record::{Content, Draft};
     use crate::labels::Labels;
 
     /// A good segment without its opening.
@@ -140,7 +140,7 @@ mod tests {
                 key: b"key",
                 meta: b"meta",
                 labels: &labels,
-                body: &body,
+                body: Content::Bytes(&body),
             };
             let (header, head) = draft.encode(SALT).unwrap();
             let at = (OPENING + bytes.len()) as u64;

@@ -13,7 +13,7 @@ use crate::key::Key;
 use crate::labels::Labels;
 
 use super::fault::HotFault;
-use super::record::{Draft, Kind};
+use super::record::{Content, Draft, Kind};
 
 /// Jobs that carry no bytes may wait beyond the bound, up to so many times it.
 const LIGHT: usize = 8;
@@ -205,7 +205,7 @@ impl Entry {
             key: self.key.bytes(),
             meta: &self.meta,
             labels: &self.labels,
-            body: &self.body,
+            body: Content::Bytes(&self.body),
         }
     }
 

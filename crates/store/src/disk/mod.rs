@@ -25,6 +25,7 @@ mod read;
 mod hot;
 mod tend;
 mod evict;
+mod rewrite;
 mod writer;
 #[doc(hidden)]
 pub mod fuzz;
@@ -251,6 +252,8 @@ impl Disk {
             queued_bytes: queued_bytes as u64,
             written: counters.written.now(),
             written_bytes: counters.written_bytes.now(),
+            rewritten: counters.rewritten.now(),
+            rewritten_bytes: counters.rewritten_bytes.now(),
             carried: counters.carried.now(),
             carried_bytes: counters.carried_bytes.now(),
             evicted_segments: counters.evicted_segments.now(),

@@ -175,7 +175,7 @@ impl Platter {
     }
 
     /// False if it is gone, or there is a newer one.
-    fn drop_object(&self, spot: &Spot) -> bool {
+    pub(crate) fn drop_object(&self, spot: &Spot) -> bool {
         // Eviction may have copied it meanwhile: with all that is wrong with it.
         let dropped = self.holdings.entomb(spot.tag, |known| known.stamp == spot.stamp);
         if dropped {

@@ -16,7 +16,7 @@ use super::figures::Health;
 use super::file::Prompt;
 use super::platter::Platter;
 use super::pool::Ask;
-use super::record::{BLOCK, HEADER, Head, Header, Kind, UNIT};
+use super::record::{BLOCK, Head, Header, Kind, UNIT};
 use super::segment::Segment;
 use super::table::Spot;
 
@@ -201,32 +201,5 @@ impl Platter {
             // The disk was closed.
             Err(_) => Err(DiskFault::Out),
         }
-    }
-
-    /// A whole record, checked, by the thread that writes. `None` if it is damaged or not of
-    /// this key.
-    pub(crate) fn read_whole(
-        &self,
-        segment: &Segment,
-        spot: &Spot,
-        key: &[u8],
-    ) -> Result<Option<(Head, Bytes)>, DiskFault> {
-        let at = u64::from(spot.at) * UNIT;
-        let mut bytes = vec![0; (u64::from(spot.len) * UNIT) as usize];
-        // The last record of a segment ends before its unit does.
-        let read = segment.file.read_at(&mut bytes, at).map_err(|errno| self.read_failed(errno));
-        let len = self.given(spot, read)?;
-        bytes.truncate(len);
-        let bytes = Bytes::from(bytes);
-        let head = bytes.get(..HEADER).map(|_| Header::decode(&bytes, segment.salt));
-        let Some(Ok(header)) = head else { return Ok(None) };
-        let (from, until) = (header.head_len(), header.head_len() + header.body_len as usize);
-        if header.kind != Kind::Object || until > bytes.len() {
-            return Ok(None);
-        }
-        let body = bytes.slice(from..until);
-        let head = Head::decode(header, &bytes).ok();
-        let head = head.filter(|head| head.key == key && head.holds(0, &body));
-        Ok(head.map(|head| (head, body)))
     }
 }

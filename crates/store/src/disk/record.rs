@@ -2,6 +2,8 @@
 //! each block of the body), and the body. Whatever bytes are given, decoding never panics and
 //! never takes more memory than the bytes given. All numbers are little-endian.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::clock::Moment;
@@ -189,6 +191,14 @@ impl Head {
     }
 }
 
+/// The body of a record that is to be written.
+#[derive(Clone, Copy)]
+pub(crate) enum Content<'a> {
+    Bytes(&'a [Bytes]),
+    /// That of this record, as it is.
+    Copied(&'a Head),
+}
+
 /// What is written before a body.
 pub(crate) struct Draft<'a> {
     pub(crate) kind: Kind,
@@ -199,7 +209,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) meta: &'a [u8],
     pub(crate) labels: &'a Labels,
-    pub(crate) body: &'a [Bytes],
+    pub(crate) body: Content<'a>,
 }
 
 impl Draft<'_> {
@@ -232,7 +242,7 @@ impl Draft<'_> {
         for tag in &self.labels.tags {
             out.extend_from_slice(&tag.to_le_bytes());
         }
-        for crc in blocks_of(self.body) {
+        for crc in self.body.blocks().iter() {
             out.extend_from_slice(&crc.to_le_bytes());
         }
         let header = Header {
@@ -253,7 +263,19 @@ impl Draft<'_> {
     }
 
     fn body_len(&self) -> u64 {
-        self.body.iter().map(|chunk| chunk.len() as u64).sum()
+        match self.body {
+            Content::Bytes(body) => body.iter().map(|chunk| chunk.len() as u64).sum(),
+            Content::Copied(head) => head.header.body_len,
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    fn blocks(&self) -> Cow<'a, [u32]> {
+        match self {
+            Self::Bytes(body) => blocks_of(body).into(),
+            Self::Copied(head) => Cow::Borrowed(&head.blocks),
+        }
     }
 }
 
@@ -313,7 +335,7 @@ mod tests {
             key: b"https example.com /a",
             meta: b"some metadata",
             labels: &labels,
-            body,
+            body: Content::Bytes(body),
         };
         let (header, mut bytes) = draft.encode(SALT).unwrap();
         assert_eq!(header.record_len(), draft.record_len());

@@ -179,6 +179,20 @@ impl Active {
         Ok(self.count(header))
     }
 
+    /// Writes a head before a body that lies in a segment from there on.
+    pub(crate) fn copy(
+        &mut self,
+        header: &Header,
+        head: &[u8],
+        source: &Segment,
+        from: u64,
+    ) -> Result<Line, Errno> {
+        let to = self.tail + head.len() as u64;
+        self.segment.file.copy_from(&source.file, from, to, header.body_len)?;
+        self.segment.file.write_at(head, self.tail)?;
+        Ok(self.count(header))
+    }
+
     /// Copies a record of another segment as it is, but for the salt.
     pub(crate) fn carry(
         &mut self,
@@ -377,7 +391,7 @@ mod tests {
 
     use super::super::fault::Device;
     use super::super::name::Queue;
-    use super::super::record::{Draft, Kind};
+    use super::super::record::{Content, Draft, Kind};
     use super::*;
     use crate::labels::Labels;
 
@@ -407,7 +421,7 @@ mod tests {
             key: &[n],
             meta: b"m",
             labels: &labels,
-            body: &body,
+            body: Content::Bytes(&body),
         };
         let (header, head) = draft.encode(active.segment.salt).unwrap();
         active.append(&header, &head, &body).unwrap()
@@ -535,7 +549,7 @@ mod tests {
             key: b"forged",
             meta: b"",
             labels: &labels,
-            body,
+            body: Content::Bytes(body),
         };
         // Whoever sends a body does not know the salt.
         let (_, forged) = draft(&[]).encode(0).unwrap();
@@ -569,7 +583,7 @@ mod tests {
             key: b"b",
             meta: b"",
             labels: &labels,
-            body: &body,
+            body: Content::Bytes(&body),
         };
         let (header, head) = draft.encode(active.segment.salt).unwrap();
         assert_eq!(active.append(&header, &head, &body), Err(Errno::IO));

@@ -18,14 +18,14 @@ use super::footer::Line;
 use super::jobs::{Entry, Job, Next};
 use super::name::{Name, Queue};
 use super::platter::Platter;
-use super::record::{Draft, Kind};
+use super::record::{Content, Draft, Kind};
 use super::segment::{self, Active, Segment};
 use super::tend::Watch;
 
 /// Files of an old generation that are removed at a time.
 const OLD_FILES: usize = 64;
 /// Segments that go when the device has no room.
-const FREED: usize = 2;
+pub(crate) const FREED: usize = 2;
 const ATTEMPTS: u32 = 3;
 const MOST_OWED: usize = 65_536;
 
@@ -136,7 +136,11 @@ impl Writer {
                 }
                 written
             }
-            Job::Rewrite { tag, of, entry } => self.rewrite(tag, of, entry),
+            Job::Rewrite { tag, of, entry } if health != Health::Out => {
+                self.rewrite(tag, of, &entry)
+            }
+            // It is validated again when it is found.
+            Job::Rewrite { .. } => Ok(()),
             Job::Bury { tag } => {
                 self.owed.push_back(tag);
                 self.pay()
@@ -175,7 +179,17 @@ impl Writer {
     }
 
     fn write(&mut self, tag: u64, hash: u128, entry: &Entry) -> Result<(), Trouble> {
-        self.platter.note(entry.created);
+        let (queue, stamp) = self.place(tag, entry.created);
+        let draft = entry.draft(hash, stamp);
+        let (segment, line) = self.append(queue, &draft)?;
+        self.platter.counters.written.one();
+        self.platter.counters.written_bytes.add(draft.record_len());
+        self.show(tag, &segment, &line)
+    }
+
+    /// Where an object goes that is written now, and its stamp.
+    pub(crate) fn place(&self, tag: u64, created: Moment) -> (Queue, u64) {
+        self.platter.note(created);
         let known = self.platter.holdings.locate(tag);
         let main = known.as_ref().is_some_and(|(segment, _)| segment.name.queue == Queue::Main);
         let early = self.platter.ghost.recall(tag);
@@ -185,17 +199,17 @@ impl Writer {
         let queue = if main || early { Queue::Main } else { Queue::Small };
         // Of what is written for a key the last counts, whatever the clock did meanwhile.
         let after = known.map_or(0, |(_, spot)| spot.stamp.saturating_add(1));
-        let stamp = (entry.created.millis() << 16).max(after);
-        let draft = entry.draft(hash, stamp);
-        let (segment, line) = self.append(queue, &draft)?;
+        (queue, (created.millis() << 16).max(after))
+    }
+
+    /// Shows what was written, unless it was removed meanwhile.
+    pub(crate) fn show(&mut self, tag: u64, segment: &Segment, line: &Line) -> Result<(), Trouble> {
         let shown = self.platter.jobs.settle(|removed| {
             if !removed {
-                self.platter.holdings.publish(&segment, &line);
+                self.platter.holdings.publish(segment, line);
             }
             !removed
         });
-        self.platter.counters.written.one();
-        self.platter.counters.written_bytes.add(draft.record_len());
         if shown { Ok(()) } else { self.bury_unseen(tag, line.stamp) }
     }
 
@@ -207,7 +221,7 @@ impl Writer {
     }
 
     /// What was to be written is not: what it was to take the place of is not kept either.
-    fn give_up(&mut self, tag: u64) {
+    pub(crate) fn give_up(&mut self, tag: u64) {
         if self.platter.holdings.entomb(tag, |_| true) {
             self.owed.push_back(tag);
         }
@@ -230,19 +244,6 @@ impl Writer {
         Ok(())
     }
 
-    fn rewrite(&mut self, tag: u64, of: Moment, mut entry: Entry) -> Result<(), Trouble> {
-        let known = self.platter.holdings.locate(tag).filter(|(_, spot)| !spot.tomb);
-        let Some((segment, spot)) = known else { return Ok(()) };
-        let read = self.platter.read_whole(&segment, &spot, entry.key.bytes());
-        // A failure to read is counted where it happened, and is none of writing.
-        let Ok(Some((head, body))) = read else { return Ok(()) };
-        if head.header.created != of {
-            return Ok(());
-        }
-        entry.body = vec![body];
-        self.write(tag, head.header.hash, &entry)
-    }
-
     fn append_tomb(&mut self, tag: u64, stamp: u64) -> Result<(Arc<Segment>, Line), Trouble> {
         let now = self.platter.now();
         let labels = Labels::default();
@@ -255,7 +256,7 @@ impl Writer {
             key: &[],
             meta: &[],
             labels: &labels,
-            body: &[],
+            body: Content::Bytes(&[]),
         };
         self.append(Queue::Main, &draft)
     }
@@ -280,7 +281,9 @@ impl Writer {
         let segment = active.segment.clone();
         // What is too long was refused before it was queued.
         let (header, head) = draft.encode(segment.salt).ok_or(Trouble::Full)?;
-        let line = active.append(&header, &head, draft.body)?;
+        // Nobody asks for anything else: what is copied is not in memory.
+        let Content::Bytes(body) = draft.body else { return Err(Trouble::Full) };
+        let line = active.append(&header, &head, body)?;
         Ok((segment, line))
     }
 

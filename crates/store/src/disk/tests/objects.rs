@@ -222,3 +222,86 @@ async fn an_older_version_never_comes_back() {
         assert_eq!(live, spots.map(|spot| u64::from(spot.len) * UNIT).sum::<u64>());
     }
 }
+
+#[tokio::test]
+async fn validated_again_and_again_it_is_the_same_body_whatever_its_length() {
+    let home = tempfile::tempdir().unwrap();
+    let options = Options { segment: Some(2 << 20), ..Options::of_capacity(16 << 20) };
+    let disk = Disk::open(home.path(), options.clone(), NOW).unwrap();
+    for (n, len) in [0, 1, 65_535, 65_536, 65_537, 700_000].into_iter().enumerate() {
+        disk.write(entry(n as u32, 1, len)).unwrap();
+        disk.flush().await.unwrap();
+        for version in 2..30 {
+            let of = entry(n as u32, version - 1, 0).created;
+            let Entry { key, created, keep_until, labels, .. } = entry(n as u32, version, 0);
+            let meta = vec![7; version as usize * 1000];
+            disk.rewrite_meta(&key, of, created, keep_until, meta, labels).unwrap();
+            disk.flush().await.unwrap();
+        }
+        let found = disk.find(&key(n as u32)).unwrap();
+        let record = disk.load(&found, &key(n as u32)).await.unwrap().unwrap();
+        assert_eq!(record.created(), entry(0, 29, 0).created, "length {len}");
+        assert_eq!(record.meta().len(), 29_000);
+        assert_eq!(record.read(0..u64::MAX).await.unwrap(), body(n as u32, 1, len));
+    }
+    let figures = disk.figures();
+    assert_eq!((figures.rewritten, figures.written, figures.damaged), (6 * 28, 6, 0));
+    assert!(figures.rewritten_bytes > 28 * 900_000, "{figures:?}");
+}
+
+#[tokio::test]
+async fn a_validation_makes_no_damage_good() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = open(home.path(), 64);
+    disk.write(entry(1, 1, 20_000)).unwrap();
+    disk.flush().await.unwrap();
+    let at = u64::from(disk.find(&key(1)).unwrap().spot.at) * UNIT + 10_000;
+    let file = &files(home.path(), ".open")[0];
+    let file = std::fs::File::options().write(true).open(file).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0; 7], at).unwrap();
+    let Entry { key, created, keep_until, labels, meta, .. } = entry(1, 2, 0);
+    let of = entry(1, 1, 0).created;
+    disk.rewrite_meta(&key, of, created, keep_until, meta, labels).unwrap();
+    disk.flush().await.unwrap();
+    assert_eq!(disk.figures().rewritten, 1);
+    assert_eq!(read(&disk, 1).await, Err(DiskFault::Damaged));
+    assert_eq!(read(&disk, 1).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_validation_of_what_cannot_be_read_costs_the_object_and_no_disk() {
+    // Its header is not given, its head, its body.
+    for reads in 0..3 {
+        let home = tempfile::tempdir().unwrap();
+        let device = Device::default();
+        let disk = Disk::open_on(home.path(), options(64), NOW, device.clone()).unwrap();
+        disk.write(entry(1, 1, 20_000)).unwrap();
+        disk.write(entry(2, 1, 20_000)).unwrap();
+        disk.flush().await.unwrap();
+        device.break_reads_after(reads, Errno::IO);
+        let Entry { key, created, keep_until, labels, meta, .. } = entry(1, 2, 0);
+        let of = entry(1, 1, 0).created;
+        disk.rewrite_meta(&key, of, created, keep_until, meta, labels).unwrap();
+        disk.flush().await.unwrap();
+        device.mend();
+        assert_eq!(read(&disk, 1).await, Ok(None), "after {reads} reads");
+        assert_eq!(version(&disk, 2).await, Some(1));
+        let figures = disk.figures();
+        assert_eq!((figures.health, figures.rewritten, figures.errors), (Health::Working, 0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_validation_that_cannot_be_written_takes_the_disk_out() {
+    let home = tempfile::tempdir().unwrap();
+    let device = Device::default();
+    let disk = Disk::open_on(home.path(), options(64), NOW, device.clone()).unwrap();
+    disk.write(entry(1, 1, 20_000)).unwrap();
+    disk.flush().await.unwrap();
+    device.break_writes(Errno::IO);
+    let Entry { key, created, keep_until, labels, meta, .. } = entry(1, 2, 0);
+    let of = entry(1, 1, 0).created;
+    disk.rewrite_meta(&key, of, created, keep_until, meta, labels).unwrap();
+    disk.flush().await.unwrap();
+    assert_eq!(disk.figures().health, Health::Out);
+}
