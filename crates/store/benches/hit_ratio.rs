@@ -8,6 +8,8 @@
 //!     cargo bench -p tidegate-store --bench hit_ratio
 #![expect(clippy::print_stdout, reason = "a bench prints what it found")]
 
+#[path = "../src/ghosts.rs"]
+mod ghosts;
 #[expect(dead_code, reason = "more of it than a bench needs")]
 #[path = "../src/queue.rs"]
 mod queue;

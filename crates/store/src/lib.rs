@@ -9,6 +9,7 @@ mod key;
 mod meta;
 mod labels;
 mod purge;
+mod ghosts;
 mod queue;
 mod tune;
 mod lately;

@@ -6,9 +6,7 @@
 //! while: one that comes back was thrown out too early and goes to main.
 //! ("FIFO queues are all you need for cache eviction", Yang et al., SOSP 2023.)
 
-use std::collections::VecDeque;
-
-use hashbrown::HashMap;
+use crate::ghosts::Ghosts;
 
 /// Uses that are counted; more buy nothing.
 pub(crate) const MOST_USES: u8 = 3;
@@ -87,22 +85,6 @@ struct List {
     oldest: Option<Link>,
     weight: u64,
     count: usize,
-}
-
-/// Fingerprints of what left the small queue unused, oldest first.
-struct Ghosts {
-    order: VecDeque<Ghost>,
-    // The turn tells a ghost that came back and left again from its older self.
-    turns: HashMap<u64, u32>,
-    turn: u32,
-    weight: u64,
-    most_weight: u64,
-}
-
-struct Ghost {
-    fingerprint: u64,
-    turn: u32,
-    weight: u32,
 }
 
 impl<H: Queued> Queue<H> {
@@ -210,7 +192,7 @@ impl<H: Queued> Queue<H> {
     }
 
     pub(crate) fn ghosts(&self) -> usize {
-        self.ghosts.turns.len()
+        self.ghosts.count()
     }
 
     /// What a place holds, if that is `handle`.
@@ -282,33 +264,6 @@ impl<H: Queued> Queue<H> {
             Some(older) => self.nodes[older.get() as usize - 1].newer = newer,
             None => list.oldest = newer,
         }
-    }
-}
-
-impl Ghosts {
-    fn new(most_weight: u64) -> Self {
-        Self { order: VecDeque::new(), turns: HashMap::new(), turn: 0, weight: 0, most_weight }
-    }
-
-    /// Remembers one, and forgets the oldest beyond `most` of them or as many
-    /// bytes as the cache has.
-    fn add(&mut self, fingerprint: u64, weight: u64, most: usize) {
-        self.turn = self.turn.wrapping_add(1);
-        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
-        self.turns.insert(fingerprint, self.turn);
-        self.order.push_back(Ghost { fingerprint, turn: self.turn, weight });
-        self.weight += u64::from(weight);
-        while self.order.len() > most || self.weight > self.most_weight {
-            let Some(oldest) = self.order.pop_front() else { return };
-            self.weight -= u64::from(oldest.weight);
-            if self.turns.get(&oldest.fingerprint) == Some(&oldest.turn) {
-                self.turns.remove(&oldest.fingerprint);
-            }
-        }
-    }
-
-    fn take(&mut self, fingerprint: u64) -> bool {
-        self.turns.remove(&fingerprint).is_some()
     }
 }
 

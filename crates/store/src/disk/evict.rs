@@ -10,7 +10,8 @@ use super::figures::Health;
 use super::name::{Queue, State};
 use super::platter::Platter;
 use super::record::{HEADER, Header, Kind, UNIT};
-use super::segment::{self, Segment};
+use super::scan;
+use super::segment::Segment;
 use super::table::Spot;
 use super::writer::Writer;
 
@@ -95,7 +96,7 @@ impl Writer {
     }
 
     fn empty(&mut self, victim: &Arc<Segment>, care: Care) -> Result<(), Trouble> {
-        let lines = match segment::list(&victim.file, victim.salt) {
+        let lines = match scan::list(&victim.file, victim.salt) {
             Ok(listing) => listing.lines,
             Err(errno) => {
                 self.platter.read_failed(errno);

@@ -3,7 +3,7 @@
 
 use crate::clock::Moment;
 
-use super::record::{Kind, Malformed, long, word};
+use super::record::{Header, Kind, Malformed, UNIT, long, word};
 
 pub(crate) const OPENING: usize = 64;
 pub(crate) const LINE: usize = 40;
@@ -54,6 +54,20 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// Of a record that lies there.
+    pub(crate) fn of(header: &Header, at: u64) -> Self {
+        let keep_until_s = header.keep_until.millis().div_ceil(1000);
+        Self {
+            tag: header.hash as u64,
+            stamp: header.stamp,
+            at: (at / UNIT) as u32,
+            len: (header.record_len() / UNIT) as u32,
+            keep_until: u32::try_from(keep_until_s).unwrap_or(u32::MAX),
+            kind: header.kind,
+            created: header.created,
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.tag.to_le_bytes());
         out.extend_from_slice(&self.stamp.to_le_bytes());

@@ -8,7 +8,7 @@ use super::fault::Device;
 use super::file::File;
 use super::footer::{LINE, OPENING, Opening, TRAILER};
 use super::record::{BLOCK, HEADER, Head, Header, Kind, UNIT, word};
-use super::segment;
+use super::scan;
 
 const STORE: u128 = 7;
 const SALT: u64 = 0x0102_0304_0506_0708;
@@ -26,11 +26,11 @@ pub fn segment(bytes: &[u8]) -> bool {
     let fd = rustix::fs::memfd_create("segment", MemfdFlags::CLOEXEC).expect("memory for a file");
     let file = File::new(fd, Device::default());
     file.write_at(&bytes, 0).expect("room in memory");
-    let salt = segment::opening(&file, STORE).expect("memory is read");
+    let salt = scan::opening(&file, STORE).expect("memory is read");
     assert_eq!(salt, Some(SALT), "the opening is ours");
     let bytes = Bytes::from(bytes);
 
-    let found = segment::scan(&file, SALT, OPENING as u64).expect("memory is read");
+    let found = scan::scan(&file, SALT, OPENING as u64).expect("memory is read");
     let mut end = OPENING as u64;
     for line in &found.lines {
         assert_eq!(u64::from(line.at) * UNIT, end, "they lie one after the other");
@@ -40,7 +40,7 @@ pub fn segment(bytes: &[u8]) -> bool {
     assert_eq!(found.end, end);
     assert!(end <= (bytes.len() as u64).next_multiple_of(UNIT), "they lie within the file");
     // A footer may say what it likes: what is read then is checked again.
-    let listed = segment::list(&file, SALT).expect("memory is read");
+    let listed = scan::list(&file, SALT).expect("memory is read");
     for line in &listed.lines {
         read(&bytes, line.at, &file);
     }
@@ -50,7 +50,7 @@ pub fn segment(bytes: &[u8]) -> bool {
 /// Reads what an index would be led to.
 fn read(bytes: &Bytes, at: u32, file: &File) {
     let at = u64::from(at) * UNIT;
-    let whole = segment::whole(file, SALT, at).expect("memory is read");
+    let whole = scan::whole(file, SALT, at).expect("memory is read");
     let start = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
     let bytes = bytes.slice(start..);
     let Ok(header) = Header::decode(&bytes, SALT) else {

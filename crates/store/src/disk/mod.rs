@@ -12,6 +12,7 @@ mod format;
 mod name;
 mod directory;
 mod segment;
+mod scan;
 mod table;
 mod index;
 mod holdings;

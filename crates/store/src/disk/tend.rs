@@ -15,7 +15,8 @@ use super::name::{Name, State};
 use super::outage::MOST_ERRORS;
 use super::platter::Platter;
 use super::record::UNIT;
-use super::segment::{self, Active, Scan, Segment};
+use super::scan::{self, Scan};
+use super::segment::{Active, Segment};
 
 /// Threads that a start reads footers with.
 const MOST_READERS: usize = 8;
@@ -158,7 +159,7 @@ impl Platter {
             Err(Errno::NOENT | Errno::LOOP) => return Ok(Learned::Settled),
             Err(errno) => return Err(errno),
         };
-        let salt = segment::opening(&file, self.format.store)?;
+        let salt = scan::opening(&file, self.format.store)?;
         match (state, salt) {
             (State::Sealed, Some(salt)) => self.learn_sealed(name, salt, file),
             (State::Open, Some(salt)) => self.learn_open(name, salt, file, until),
@@ -173,7 +174,7 @@ impl Platter {
     }
 
     fn learn_sealed(&self, name: &Name, salt: u64, file: File) -> Result<Learned, Errno> {
-        let listing = segment::list(&file, salt)?;
+        let listing = scan::list(&file, salt)?;
         let size = file.size()?;
         let segment = Arc::new(Segment::new(self.holdings.number(), *name, salt, file, size));
         segment.seal(size, listing.until);
@@ -207,13 +208,13 @@ impl Platter {
     fn progress(&self, mut peer: Peer, until: u64) -> Result<Learned, Errno> {
         let Segment { file, name, salt, .. } = &*peer.segment;
         if self.directory.leads_to(name, State::Sealed, file)? {
-            let listing = segment::list(file, *salt)?;
+            let listing = scan::list(file, *salt)?;
             peer.segment.seal(file.size()?, listing.until);
             self.show(&peer.segment, listing.lines.get(peer.shown..).unwrap_or_default());
             return Ok(Learned::Settled);
         }
         let abandoned = file.lock()? && self.directory.leads_to(name, State::Open, file)?;
-        let more = segment::scan(file, *salt, peer.found.end)?;
+        let more = scan::scan(file, *salt, peer.found.end)?;
         peer.found.lines.extend(more.lines);
         peer.found.end = more.end;
         if abandoned {
@@ -232,7 +233,7 @@ impl Platter {
     /// Seals what a process left behind that ended without doing so.
     fn adopt(&self, peer: Peer, until: u64) -> Result<(), Errno> {
         let Peer { segment, mut found, shown } = peer;
-        segment::drop_torn(&segment.file, segment.salt, &mut found)?;
+        scan::drop_torn(&segment.file, segment.salt, &mut found)?;
         self.show(&segment, found.lines.get(shown..).unwrap_or_default());
         let active = Active::adopt(segment.clone(), found.end, found.lines);
         match active.seal(&self.directory, until) {
@@ -250,7 +251,7 @@ impl Platter {
     /// Forgets a segment that another process evicted.
     fn withdraw(&self, segment: &Segment) {
         // Without its list the index is gone through.
-        let listing = segment::list(&segment.file, segment.salt);
+        let listing = scan::list(&segment.file, segment.salt);
         let lines = listing.map(|listing| listing.lines).unwrap_or_default();
         self.forget_lines(segment, &lines);
     }
