@@ -2,6 +2,7 @@ mod memory;
 mod disks;
 mod hot;
 mod admission;
+mod slices;
 mod orders;
 
 use std::path::Path;
