@@ -25,6 +25,8 @@ const SEGMENTS: &str = "seg";
 const OLD: &str = "old-";
 /// A format is shorter.
 const LONGEST_FORMAT: usize = 1024;
+/// What a device is proven by.
+const PROBE: usize = 4096;
 
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -121,28 +123,35 @@ impl Directory {
         }
     }
 
+    /// Whether the device takes and gives bytes.
+    pub(crate) fn prove(&self, writer: u64) -> Result<(), Errno> {
+        let name = half("probe", writer);
+        let bytes = [0x5a; PROBE];
+        let proven = self.make(&name, &bytes).and_then(|file| {
+            file.forget();
+            let mut read = [0; PROBE];
+            file.read_at(&mut read, 0)?;
+            if read == bytes { Ok(()) } else { Err(Errno::IO) }
+        });
+        self.unmake(&name);
+        proven
+    }
+
     /// Puts a file in the place of another at once. Only the owner of the process may read it.
     pub(crate) fn replace(&self, name: &str, bytes: &[u8], writer: u64) -> Result<(), Errno> {
-        let new = format!("{name}.{writer:016x}");
+        let new = half(name, writer);
         let replaced = self
-            .write(&new, bytes)
-            .and_then(|()| rustix::fs::renameat(&self.root, &new, &self.root, name))
+            .make(&new, bytes)
+            .and_then(|_| rustix::fs::renameat(&self.root, &new, &self.root, name))
             .and_then(|()| rustix::fs::fsync(&self.root));
         if replaced.is_err() {
-            // The error is told; what is left over goes at the next start.
-            rustix::fs::unlinkat(&self.root, &new, AtFlags::empty()).ok();
+            self.unmake(&new);
         }
         replaced
     }
 
-    /// What a file has, if there is one; at most so many bytes. What a process left behind that
-    /// died while it wrote one goes; one that lives and writes it now says that it failed.
+    /// What a file has, if there is one; at most so many bytes.
     pub(crate) fn read(&self, name: &str, most: usize) -> Result<Option<Vec<u8>>, Errno> {
-        let half =
-            |left: &String| left.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        for left in names(&self.root, FileType::RegularFile)?.iter().filter(|left| half(left)) {
-            rustix::fs::unlinkat(&self.root, left.as_str(), AtFlags::empty())?;
-        }
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fd = match rustix::fs::openat(&self.root, name, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -157,6 +166,15 @@ impl Directory {
         Ok(Some(bytes))
     }
 
+    /// Removes what a process left that ended while it wrote. One that still writes says that it
+    /// failed.
+    pub(crate) fn remove_halves(&self) -> Result<(), Errno> {
+        for name in names(&self.root, FileType::RegularFile)?.iter().filter(|name| is_half(name)) {
+            rustix::fs::unlinkat(&self.root, name.as_str(), AtFlags::empty())?;
+        }
+        Ok(())
+    }
+
     /// `None` while another process holds it.
     pub(crate) fn lease(&self) -> Result<Option<Lease>, Errno> {
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
@@ -166,14 +184,6 @@ impl Directory {
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno),
         }
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Errno> {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&self.root, name, flags, Mode::RUSR | Mode::WUSR)?;
-        let file = File::new(fd, self.device.clone());
-        file.write_at(bytes, 0)?;
-        file.sync()
     }
 
     /// Removes up to `limit` files of older generations; false when none is left.
@@ -199,6 +209,30 @@ impl Directory {
         }
         Ok(false)
     }
+
+    fn make(&self, name: &str, bytes: &[u8]) -> Result<File, Errno> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.root, name, flags, Mode::RUSR | Mode::WUSR)?;
+        let file = File::new(fd, self.device.clone());
+        file.write_at(bytes, 0)?;
+        file.sync()?;
+        Ok(file)
+    }
+
+    /// What is left over goes at the next start.
+    fn unmake(&self, name: &str) {
+        rustix::fs::unlinkat(&self.root, name, AtFlags::empty()).ok();
+    }
+}
+
+/// The name of a file that a process has not finished.
+fn half(name: &str, writer: u64) -> String {
+    format!("{name}.{writer:016x}")
+}
+
+fn is_half(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    ending.is_some_and(|ending| ending.len() == 16 && ending.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// What FORMAT says, or what it says from now on.
@@ -315,6 +349,34 @@ mod tests {
         assert!(two.lease().unwrap().is_none());
         drop(lease);
         assert!(two.lease().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_device_that_takes_and_gives_bytes_is_proven() {
+        let home = tempfile::tempdir().unwrap();
+        let device = Device::default();
+        let (directory, _) = Directory::open(home.path(), 1, device.clone()).unwrap();
+        assert_eq!(directory.prove(7), Ok(()));
+        for break_it in [Device::break_reads, Device::break_writes] {
+            break_it(&device, Errno::IO);
+            assert_eq!(directory.prove(7), Err(Errno::IO));
+            device.mend();
+        }
+        assert_eq!(directory.prove(7), Ok(()));
+        assert_eq!(names(&directory.root, FileType::RegularFile).unwrap(), ["FORMAT"]);
+    }
+
+    #[test]
+    fn what_a_process_left_half_written_goes_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let (directory, _) = open(home.path(), 1);
+        for name in ["hot.lst.00000000000000ff", "probe.0123456789abcdef", "purge.log", "a.b"] {
+            std::fs::write(home.path().join(name), "x").unwrap();
+        }
+        directory.remove_halves().unwrap();
+        let mut left = names(&directory.root, FileType::RegularFile).unwrap();
+        left.sort();
+        assert_eq!(left, ["FORMAT", "a.b", "purge.log"]);
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Platter {
 
     /// What the list says that is there.
     pub(crate) fn read_hot(&self) -> Result<Vec<Warm>, HotFault> {
+        self.directory.remove_halves().map_err(HotFault::Io)?;
         let most = OPENING + MOST * LINE;
         let Some(bytes) = self.directory.read(NAME, most).map_err(HotFault::Io)? else {
             return Ok(Vec::new());

@@ -152,19 +152,6 @@ impl Active {
         self.segment.file.allocate(self.limit)
     }
 
-    /// Whether the device takes and gives bytes: writes once more what the file begins with, and
-    /// reads it.
-    pub(crate) fn prove(&self, store: u128) -> Result<(), Errno> {
-        let Segment { file, salt, .. } = &*self.segment;
-        file.write_at(&Opening { store, salt: *salt }.encode(), 0)?;
-        file.sync()?;
-        file.forget();
-        let mut bytes = [0; OPENING];
-        let len = file.read_at(&mut bytes, 0)?;
-        let there = bytes.get(..len).is_some_and(|bytes| Opening::decode(bytes).is_ok());
-        if there { Ok(()) } else { Err(Errno::IO) }
-    }
-
     /// Writes a record whose head was made with the salt of this segment.
     pub(crate) fn append(
         &mut self,
@@ -327,20 +314,5 @@ pub(crate) mod tests {
         device.mend();
         let second = append(&mut active, 3);
         assert_eq!(second.at, first.at + first.len, "its place is used again");
-    }
-
-    #[test]
-    fn a_device_that_takes_and_gives_bytes_is_proven() {
-        let home = tempfile::tempdir().unwrap();
-        let device = Device::default();
-        let (directory, _) = Directory::open(home.path(), 1, device.clone()).unwrap();
-        let mut active = Active::create(&directory, 3, NAME, STORE, LIMIT).unwrap();
-        append(&mut active, 1);
-        assert_eq!(active.prove(STORE), Ok(()));
-        device.break_reads(Errno::IO);
-        assert_eq!(active.prove(STORE), Err(Errno::IO));
-        device.mend();
-        device.break_writes(Errno::IO);
-        assert_eq!(active.prove(STORE), Err(Errno::IO));
     }
 }

@@ -329,7 +329,9 @@ impl Writer {
     /// Tries a disk that is out.
     fn retry(&mut self) {
         let now = self.platter.now();
-        let health = match self.try_device() {
+        let directory = &self.platter.directory;
+        let proven = directory.is_in_place().and_then(|()| directory.prove(self.writer));
+        let health = match proven.map_err(Trouble::from) {
             Ok(()) => Health::Working,
             Err(Trouble::Full) => Health::Full,
             Err(Trouble::Out) => {
@@ -342,13 +344,6 @@ impl Writer {
         self.platter.outage.end(now);
         self.platter.counters.back(health);
         self.tend();
-    }
-
-    fn try_device(&mut self) -> Result<(), Trouble> {
-        let store = self.platter.format.store;
-        self.platter.directory.is_in_place()?;
-        self.ready(Queue::Small, 0)?.prove(store)?;
-        Ok(())
     }
 
     /// Keeps up with other processes, and with what cannot be done at once.
