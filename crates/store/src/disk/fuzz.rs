@@ -123,6 +123,9 @@ mod tests {
     use crate::disk::record::{Content, Draft};
     use crate::labels::Labels;
 
+    /// Inputs that a fuzzer found.
+    const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/store_segment");
+
     /// A good segment without its opening.
     fn good(random: &mut fastrand::Rng) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -185,5 +188,14 @@ mod tests {
         }
         assert!(taken > 2000, "{taken} had records");
         assert!(!segment(b""));
+    }
+
+    #[test]
+    fn inputs_that_reach_other_code_are_read_again() {
+        let mut taken = 0;
+        for entry in std::fs::read_dir(KEPT).unwrap() {
+            taken += usize::from(segment(&std::fs::read(entry.unwrap().path()).unwrap()));
+        }
+        assert!(taken > 5, "{taken} had records");
     }
 }
