@@ -52,7 +52,7 @@ impl Seed {
     }
 
     /// Names an object. The caller frames the parts of a name, so that no two
-    /// objects share it; none begins with the byte 255.
+    /// objects share it.
     pub fn key(&self, bytes: &[u8]) -> Key {
         Key { hash: self.hash(bytes), bytes: bytes.into() }
     }

@@ -6,7 +6,6 @@
 
 mod clock;
 mod key;
-mod slices;
 mod meta;
 mod labels;
 mod purge;
@@ -26,7 +25,6 @@ pub use labels::{Labels, tag};
 pub use memory::MemoryFigures;
 pub use meta::Meta;
 pub use purge::{Manner, PurgeFault, PurgeFigures, Target};
-pub use slices::Version;
 pub use store::{
     Admit, Body, Figures, Fill, Found, Options, Start, Store, Stored, Tier, Validated, Warmed,
 };

@@ -20,7 +20,6 @@ use crate::labels::Labels;
 use crate::memory::{About, MemoryFigures};
 use crate::meta::Meta;
 use crate::purge::{Manner, PurgeFault, PurgeFigures, Purges, Target, Verdict};
-use crate::slices::Version;
 pub use body::{Body, Found, Tier};
 pub use fill::{Fill, Stored};
 pub use hot::Warmed;
@@ -143,17 +142,9 @@ impl<M: Meta> Store<M> {
     }
 
     /// The key of that name. The caller frames the parts of a name, so that no
-    /// two objects share it; none begins with the byte 255.
+    /// two objects share it.
     pub fn key(&self, name: &[u8]) -> Key {
         self.0.seed.key(name)
-    }
-
-    /// The key of a slice of that object. What the slice has is told by the
-    /// metadata of the object, which names the version; it has the same labels, so
-    /// that a purge hits both, and is as fresh as the object, whatever a soft purge
-    /// says of it alone.
-    pub fn slice_key(&self, of: &Key, version: Version, n: u64) -> Key {
-        self.0.seed.slice(of, version, n)
     }
 
     /// The newest object of that name that was not purged, wherever it is; also

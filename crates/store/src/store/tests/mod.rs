@@ -2,7 +2,6 @@ mod memory;
 mod disks;
 mod hot;
 mod admission;
-mod slices;
 mod orders;
 
 use std::path::Path;
