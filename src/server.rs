@@ -25,7 +25,7 @@ use crate::cache::Vault;
 use crate::config::{self, Config, Written};
 use crate::control::admin::{Admin, AdminDoor};
 use crate::control::{
-    AdminHosts, BanFile, Control, Guard, KeptBans, Naming, Owner, Reloader, Starter, Stop, Token,
+    AdminHosts, BanFile, Control, Guard, Naming, Owner, Reloader, Starter, Stop, Token,
     certificate_warnings, find_seal, folder_of,
 };
 use crate::fault::{Faults, KeyPath};
@@ -269,9 +269,7 @@ impl Process {
         let (logs, log_drains) = self.open_logs()?;
         let conf = self.pingora_conf();
         let starter = self.leave_if_told()?;
-        // Pingora keeps what it asks for ever.
-        let vault = Box::leak(Box::new(Vault::open(&self.config.cache)?));
-        let state = State::new(self.metrics, logs, self.ledger, vault);
+        let state = State::new(self.metrics, logs, self.ledger, leaked_vault(&self.config)?);
         let site = Arc::new(ArcSwap::from_pointee(plan.site));
         let settings = &self.config.server;
         let (closing, shutdown) = watch::channel(false);
@@ -281,7 +279,7 @@ impl Process {
         let (handled, signals) = watch::channel(false);
         let (settled, has_settled) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(self.written, site.clone(), state.clone()));
-        let (seats, bans) = (Seats::new(bounds(settings)), kept_bans(settings, self.owner, &state));
+        let (seats, bans) = settings::held(settings, self.owner, &state);
         let stop = Stop {
             state: state.clone(),
             reloader: reloader.clone(),
@@ -364,6 +362,11 @@ impl Process {
     }
 }
 
+/// The store. Pingora keeps what it asks for ever.
+fn leaked_vault(config: &Config) -> Result<&'static Vault> {
+    Ok(Box::leak(Box::new(Vault::open(&config.cache)?)))
+}
+
 /// What became of the place of a process that has ended.
 fn place(serving: &watch::Receiver<Serving>, settled: &watch::Receiver<bool>) -> Result<Place> {
     let may_serve = *serving.borrow() != Serving::Never;
@@ -375,14 +378,6 @@ fn place(serving: &watch::Receiver<Serving>, settled: &watch::Receiver<bool>) ->
 fn naming(is_daemon: bool, pid_file: &PidFile) -> Option<Naming> {
     let pid_file = pid_file.clone();
     (!is_daemon).then(|| Box::new(move || pid_file.write()) as Naming)
-}
-
-fn bounds(settings: &config::Server) -> Bounds {
-    Bounds { connections: settings.connections, per_client: settings.connections_per_client }
-}
-
-fn kept_bans(settings: &config::Server, owner: Owner, state: &Arc<State>) -> Arc<KeptBans> {
-    KeptBans::new(BanFile::beside(&settings.upgrade_sock, owner), state.clone())
 }
 
 /// The proxy of one worker.

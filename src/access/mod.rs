@@ -11,6 +11,7 @@ mod credentials;
 mod denied;
 mod fields;
 mod forward;
+mod granted;
 mod jwt;
 mod lists;
 mod outbound;
@@ -27,10 +28,9 @@ mod users;
 mod verifiers;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, Method, Uri, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,7 @@ pub(crate) use self::challenge::{Challenged, Pressure, Seal, Unproven, show_pass
 pub(crate) use self::credentials::Shown;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::forward::{Fault as ForwardFault, Verdict};
+pub(crate) use self::granted::Granted;
 pub(crate) use self::jwt::Fault as JwtFault;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::lists::parse_list;
@@ -188,23 +189,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) target: &'a str,
     pub(crate) channel: Channel,
     pub(crate) request_id: &'a RequestId,
-}
-
-/// What a request that may pass is changed by.
-#[derive(Debug, Default)]
-pub(crate) struct Granted {
-    /// Who proved to be this, for the record.
-    pub(crate) user: Option<Arc<str>>,
-    /// What servers are told besides.
-    fields: Vec<(HeaderName, HeaderValue)>,
-    hides_credentials: bool,
-}
-
-impl Granted {
-    /// Whether servers are told who asks.
-    pub(crate) fn tells_who(&self) -> bool {
-        !self.fields.is_empty()
-    }
 }
 
 /// What one route asks of those who come.

@@ -58,7 +58,7 @@ impl Config {
         let mut before: Vec<&Path> = Vec::new();
         for (index, disk) in self.disks.iter().enumerate() {
             let at = |key: &str| KeyPath::root().child("disks").child(index).child(key);
-            if disk.size < LEAST_DISK {
+            if disk.size.unwrap_or_default() < LEAST_DISK {
                 faults.add(at("size"), format!("must be at least {LEAST_DISK}"));
             }
             if disk.path.as_os_str().is_empty() {
@@ -79,7 +79,7 @@ pub(crate) struct DiskConfig {
     /// A folder of its own; it is made if need be.
     pub path: PathBuf,
     /// What it may take.
-    pub size: ByteSize,
+    pub size: Option<ByteSize>,
 }
 
 /// Which profile a route has.

@@ -356,6 +356,6 @@ mod tests {
         assert_eq!(ttl_of(&ttl(60), 1), Ok(60));
         assert_eq!(ttl_of(&ttl(90), 1), Ok(60), "the same rules are not asked again");
         assert_eq!(ttl_of(&ttl(90), 2), Ok(90));
-        assert_eq!(ttl_of(&Rules::default(), 3), Err(Unstored::NotAllowed));
+        assert_eq!(ttl_of(&Rules::default(), 3), Err(Unstored::Useless));
     }
 }

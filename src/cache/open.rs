@@ -27,7 +27,7 @@ impl Vault {
         let (mut disks, mut purges) = (Vec::new(), Vec::new());
         for (index, disk) in config.disks.iter().enumerate() {
             let at = || format!("cache.disks[{index}]: {}", disk.path.display());
-            let options = disk::Options::of_capacity(disk.size.0);
+            let options = disk::Options::of_capacity(disk.size.unwrap_or_default().0);
             disks.push(Disk::open(&disk.path, options, now()).with_context(at)?);
             purges.push(disk.path.join(PURGES));
         }

@@ -1,10 +1,10 @@
 //! What is known of a connection, and of the exchange running on it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -13,6 +13,7 @@ use tokio::time::{Duration, Instant};
 use super::Door;
 use super::body_end::{BodyEnd, KeptEnd};
 use super::head::HeadFault;
+use super::leaving::Leaving;
 use super::listener::Listener;
 use super::seats::Seat;
 use super::tls;
@@ -105,12 +106,10 @@ pub(crate) struct Exchange {
     open_ended: AtomicBool,
     last: AtomicBool,
     watched: AtomicBool,
-    gathers: AtomicBool,
     withholds: AtomicBool,
     cut: AtomicBool,
-    at_once: AtomicBool,
-    ahead: AtomicBool,
-    date: Mutex<Option<HeaderValue>>,
+    /// How what is written leaves.
+    pub(crate) leaving: Leaving,
     body_end: BodyEnd,
 }
 
@@ -141,12 +140,9 @@ impl Exchange {
             open_ended: AtomicBool::new(false),
             last: AtomicBool::new(false),
             watched: AtomicBool::new(false),
-            gathers: AtomicBool::new(false),
             withholds: AtomicBool::new(false),
             cut: AtomicBool::new(false),
-            at_once: AtomicBool::new(false),
-            ahead: AtomicBool::new(false),
-            date: Mutex::default(),
+            leaving: Leaving::default(),
             body_end: BodyEnd::default(),
         })
     }
@@ -277,17 +273,6 @@ impl Exchange {
         self.watched.load(Ordering::Acquire)
     }
 
-    /// As long as this is kept, what is written over h1 only waits to be sent, and
-    /// no write waits for the client.
-    pub(crate) fn gather(&self) -> Gather<'_> {
-        self.gathers.store(true, Ordering::Release);
-        Gather(self)
-    }
-
-    pub(super) fn is_gathering(&self) -> bool {
-        self.gathers.load(Ordering::Acquire)
-    }
-
     /// Says that pingora is given [`STAND_IN`] for a head that the client is not
     /// to see yet. Over h2 it is not written; over h1 pingora has a switch for that.
     pub(crate) fn withhold_head(&self) {
@@ -296,36 +281,6 @@ impl Exchange {
 
     pub(super) fn withholds_head(&self) -> bool {
         self.withholds.load(Ordering::Acquire)
-    }
-
-    /// Has what is written over h1 leave as it is written, for nobody says when
-    /// that is enough.
-    pub(crate) fn send_at_once(&self) {
-        self.at_once.store(true, Ordering::Release);
-    }
-
-    pub(super) fn sends_at_once(&self) -> bool {
-        self.at_once.load(Ordering::Acquire)
-    }
-
-    /// Lets the server's answer run ahead of a client that takes nothing: it is
-    /// kept elsewhere, within bounds.
-    pub(crate) fn run_ahead(&self) {
-        self.ahead.store(true, Ordering::Release);
-    }
-
-    pub(super) fn runs_ahead(&self) -> bool {
-        self.ahead.load(Ordering::Acquire)
-    }
-
-    /// Has the head that is written next keep its Date: pingora writes over it,
-    /// and from that of the server others tell how old an answer is.
-    pub(crate) fn keep_date(&self, date: HeaderValue) {
-        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
-    }
-
-    pub(super) fn take_date(&self) -> Option<HeaderValue> {
-        self.date.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// As long as this is kept, whoever reads the body gets all of it but the end.
@@ -400,16 +355,6 @@ pub(crate) struct Watch<'a>(&'a Exchange);
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         self.0.watched.store(false, Ordering::Release);
-    }
-}
-
-/// That what is written only waits, until this is dropped.
-#[must_use]
-pub(crate) struct Gather<'a>(&'a Exchange);
-
-impl Drop for Gather<'_> {
-    fn drop(&mut self) {
-        self.0.gathers.store(false, Ordering::Release);
     }
 }
 

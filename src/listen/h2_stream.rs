@@ -227,7 +227,7 @@ impl Session for H2Stream {
         };
         let write = within(self.exchange.left(), ErrorType::WriteTimedout, write);
         let write = unless_cut(&self.exchange, write);
-        match self.exchange.runs_ahead() {
+        match self.exchange.leaving.runs_ahead() {
             true => write.await,
             false => self.shared.pace.keep(write).await,
         }
@@ -355,16 +355,12 @@ impl Session for H2Stream {
         None
     }
 
-    // A request that pingora makes of this one, to fetch what the client was sent stale: it
-    // reads no other version than this, which names its host in a field.
+    // To fetch what the client was sent stale. Pingora reads this version alone.
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
         let mut request = self.request.clone();
         request.set_version(Version::HTTP_11);
-        if let Some(authority) = self.request.uri.authority()
-            && !request.headers.contains_key(HOST)
-            && request.insert_header(HOST, authority.as_str()).is_err()
-        {
-            return Bytes::new();
+        if let (Some(authority), None) = (self.request.uri.authority(), request.headers.get(HOST)) {
+            request.insert_header(HOST, authority.as_str()).ok();
         }
         http_req_header_to_wire(&request).unwrap_or_default().freeze()
     }

@@ -450,7 +450,7 @@ mod tests {
         let (_seats, mut io, exchange, mut client) = asked().await;
         io.begin_request(&mut BytesMut::new(), 0, Framing::Length(0)).unwrap();
         let head = vec![b'x'; HEAD];
-        let gathered = exchange.gather();
+        let gathered = exchange.leaving.gather();
         let written = async {
             io.write_all(&head).await?;
             io.flush().await

@@ -24,6 +24,7 @@ mod hpack;
 mod idle;
 mod io;
 mod lane;
+mod leaving;
 mod listener;
 mod pace;
 mod proxy_protocol;

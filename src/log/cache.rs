@@ -1,13 +1,65 @@
-//! Figures of the cache.
+//! What the cache did for requests, and its figures.
 
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts};
 
-use super::record::{CacheUse, Record};
+use super::record::Record;
 use super::traffic::NAMED_WELL;
 
 /// Where the store keeps what it has.
 const TIERS: [&str; 2] = ["memory", "disk"];
+
+/// What the cache did for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheUse {
+    /// The answer was stored, and where.
+    Memory,
+    Disk,
+    /// The answer is that to another request, which was on its way.
+    Collapsed,
+    /// What was stored is stale, and was sent all the same.
+    Stale,
+    /// The server said that what is stored is good still.
+    Revalidated,
+    /// The server's answer is stored now.
+    Miss,
+    /// The server's answer is not stored.
+    Pass,
+}
+
+impl CacheUse {
+    pub(crate) const ALL: [CacheUse; 7] = [
+        CacheUse::Memory,
+        CacheUse::Disk,
+        CacheUse::Collapsed,
+        CacheUse::Stale,
+        CacheUse::Revalidated,
+        CacheUse::Miss,
+        CacheUse::Pass,
+    ];
+
+    pub(crate) fn result(self) -> &'static str {
+        match self {
+            CacheUse::Memory | CacheUse::Disk => "hit",
+            CacheUse::Collapsed => "collapsed",
+            CacheUse::Stale => "stale",
+            CacheUse::Revalidated => "revalidated",
+            CacheUse::Miss => "miss",
+            CacheUse::Pass => "pass",
+        }
+    }
+
+    /// Where the answer comes from.
+    pub(crate) fn source(self) -> &'static str {
+        match self {
+            CacheUse::Memory => "memory",
+            CacheUse::Disk => "disk",
+            CacheUse::Stale | CacheUse::Revalidated => "store",
+            CacheUse::Collapsed => "fill",
+            CacheUse::Miss | CacheUse::Pass => "server",
+        }
+    }
+}
 
 /// What requests found, and what is kept.
 #[derive(Debug)]

@@ -8,7 +8,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::record::{CacheUse, Findings, Record};
+use super::cache::CacheUse;
+use super::record::{Findings, Record};
 use super::secrets;
 use super::text::{Moment, cut, decimal, escape, millis};
 use crate::networks::write_address;

@@ -33,14 +33,14 @@ use std::time::SystemTime;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub(crate) use self::cache::Holding;
+pub(crate) use self::cache::{CacheUse, Holding};
 pub(crate) use self::error_log::{ErrorLog, init};
 pub(crate) use self::limits::RateMetrics;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::matches::{Excerpt, Matched};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::record::{
-    Blame, CacheUse, Cause, Detected, Failure, Findings, Protocol, Record, Room, Tls, split_target,
+    Blame, Cause, Detected, Failure, Findings, Protocol, Record, Room, Tls, split_target,
     without_user,
 };
 pub(crate) use self::shed::ShedMetrics;

@@ -8,22 +8,23 @@ use http::{Uri, Version, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::access::{self, Asked, Denied, Granted, Pressure, Query, Screened};
 use crate::client::Client;
 use crate::limit::{Arrival, Body, Crowded, Slot, Waits};
 use crate::listen::{Channel, Exchange, LINGER, Listener};
-use crate::respond::{Answer, asked_before};
-use crate::route::{Matched, NoRoute, Rewrite};
+use crate::respond::asked_before;
+use crate::route::{Matched, NoRoute};
 use crate::sanitise::{Head, Malformed, Strict};
-use crate::site::{Action, NamedBy, Route, Site, State};
-use crate::upstream::{Need, Protocol, Upstream, headers};
+use crate::site::{Action, Route, Site, State};
+use crate::upstream::Need;
 
+use super::act::{act, may_be_call};
 use super::answer::{self, Reply};
 use super::background;
 use super::cached;
-use super::context::{Context, Forward};
+use super::context::Context;
 use super::fields;
 use super::inspect;
 use super::meter;
@@ -190,24 +191,6 @@ pub(super) fn read_head<'a>(
     Head::read(&request.method, &request.uri, request.version, &request.headers, strict)
 }
 
-/// What the request needs of a connection to a server.
-///
-/// A call takes HTTP/2 on both sides: nothing else becomes patient by the type
-/// that a client gives it, nor for servers that no calls are meant for.
-fn need(head: &Head<'_>, version: Version, upstream: &Upstream) -> Need {
-    let may_call = may_be_call(head, version) && upstream.protocol() != Protocol::H1;
-    match head.upgrade {
-        true => Need::Upgrade,
-        false if may_call => Need::Call,
-        false => Need::Exchange,
-    }
-}
-
-/// Whether it is a call, if its servers take any.
-fn may_be_call(head: &Head<'_>, version: Version) -> bool {
-    version == Version::HTTP_2 && headers::is_call(head.headers)
-}
-
 /// Sets how long the request may take in all, and its client be silent.
 fn be_patient(route: &Route, exchange: &Exchange, session: &mut Session, ctx: &Context) {
     let need = ctx.forward.as_ref().map_or(Need::Exchange, |forward| forward.need);
@@ -357,59 +340,6 @@ fn find_slot(route: &Route, session: &mut Session, ctx: &Context) -> Result<Opti
     let body = if session.is_body_empty() { Body::Here } else { Body::ToCome };
     let arrival = Arrival { priority: route.priority, worker: ctx.worker, body, waits };
     shed.enter(&arrival).map(Some)
-}
-
-/// What the route does with the request.
-pub(super) fn act(
-    route: &Route,
-    found: &Matched,
-    head: &Head<'_>,
-    sent: Option<String>,
-    version: Version,
-    ctx: &mut Context,
-) -> Result<Option<Reply>, Refusal> {
-    match &route.action {
-        Action::Redirect(redirect) => {
-            let location = redirect.location(head, found);
-            Ok(Some(Reply::Answer(Answer::redirect(redirect.status(), location))))
-        }
-        Action::Respond(fixed) => Ok(Some(Reply::Answer(fixed.answer()))),
-        Action::Files { named_by, .. } => {
-            let path = match named_by {
-                NamedBy::Rest => found.rest(&head.path),
-                NamedBy::Path => &head.path,
-            };
-            let url_path = head.path.clone().into_owned();
-            Ok(Some(Reply::File { path: path.to_owned(), url_path }))
-        }
-        Action::Proxy(targets) => {
-            let rewrite = route.rewrite.as_ref();
-            let target = rewrite.and_then(|rewrite| rewrite.target(head, found));
-            let host = rewrite.and_then(Rewrite::host).map(str::to_owned);
-            let upstream = targets.choose().clone();
-            ctx.forward = Some(Forward {
-                need: need(head, version, &upstream),
-                upstream,
-                target: target.or(sent),
-                host,
-                client_host: head.host_and_port(),
-                tried: Vec::new(),
-                lease: None,
-                attempts: 0,
-                stale: 0,
-                failures: Vec::new(),
-                began: Instant::now(),
-                connect: None,
-                first_byte: None,
-                status: None,
-                goes_elsewhere: None,
-                silence: None,
-                is_answered: false,
-                in_use: None,
-            });
-            Ok(None)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -129,7 +129,6 @@ pub(super) fn broken(
         may_retry(forward, failed, replay)
     };
     if may_retry {
-        // Pingora would begin to store a second answer, and break.
         keep::give_up(session);
     }
     error.retry = RetryType::Decided(may_retry);

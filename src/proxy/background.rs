@@ -14,6 +14,7 @@ use crate::listen::Exchange;
 use crate::route::NoRoute;
 use crate::site::{Action, State};
 
+use super::act;
 use super::admit;
 use super::cached;
 use super::context::Context;
@@ -72,7 +73,7 @@ pub(super) fn admit(
     let (route, found) = site.find(&head)?;
     let request = session.req_header();
     let sent = head.target(&request.uri, strict);
-    admit::act(route, &found, &head, sent, request.version, ctx)?;
+    act::act(route, &found, &head, sent, request.version, ctx)?;
     admit::grant(session.req_header_mut(), route, &Granted::default());
     ctx.cached = cached::wish(route, session.req_header(), strict, ctx, state)?;
     slice::name(ctx);

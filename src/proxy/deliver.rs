@@ -86,7 +86,7 @@ pub(super) fn finish_head(
     if let (Some(_), Some(exchange), Some(date)) =
         (&ctx.cached, ctx.exchange(), response.get(header::DATE))
     {
-        exchange.keep_date(date.clone());
+        exchange.leaving.keep_date(date.clone());
     }
     // Who is refused is not to cost more than that: no less so where we have no time to spare.
     if let Some(compression) = compression

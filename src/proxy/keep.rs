@@ -170,7 +170,7 @@ pub(super) fn judge_answer(
     let is_long_known = response.headers.contains_key(CONTENT_LENGTH);
     if let (Ok(_), true, Some(exchange)) = (&judged, is_long_known, &ctx.exchange) {
         // There is room for all of it, and others may wait for it.
-        exchange.run_ahead();
+        exchange.leaving.run_ahead();
     }
     match judged {
         Ok(storable_) => RespCacheable::Cacheable(storable(storable_, received)),
@@ -379,7 +379,8 @@ fn failure(error: &Error, ctx: &Context) -> Option<Failure> {
 }
 
 /// Gives up what was being stored, as the attempt that it came from has failed:
-/// what another one brings goes to its client alone.
+/// what another one brings goes to its client alone. Pingora would begin to store
+/// a second answer, and break.
 pub(super) fn give_up(session: &mut Session) {
     let is_filling = matches!(session.cache.phase(), CachePhase::Miss | CachePhase::Expired)
         && session.cache.maybe_cache_meta().is_some();

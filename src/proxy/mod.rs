@@ -1,7 +1,7 @@
 //! The conductor: walks every request through the rooms, in order.
 //!
 //! This is pingora's `ProxyHttp` as a table of short hooks. What happens is in
-//! the files: `admit` (may it come in), `forward` (to a server and back),
+//! the files: `admit` (may it come in), `act` (what its route does), `forward` (to a server and back),
 //! `attempt` (how that ends, and whether once more), `deliver` (what the client
 //! gets and what is remembered), `meter` (how much it asks), `inspect` (what it looks like),
 //! `withhold` (what its answer looks like),
@@ -9,6 +9,7 @@
 //! pingora ends a request with). `door` is the same conductor before
 //! pingora begins.
 
+mod act;
 mod admit;
 mod answer;
 mod attempt;

@@ -106,7 +106,7 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &Conte
     let tier = cached.found.as_ref().map(|found| found.seen.tier);
     if let (Shown::Hit, Some(Tier::Running), Some(exchange)) = (shown, tier, ctx.exchange()) {
         // Pingora sends what it has of it when there is more.
-        exchange.send_at_once();
+        exchange.leaving.send_at_once();
     }
     let mut headers = head.headers.clone();
     before_sending(&mut headers, &terms, shown);

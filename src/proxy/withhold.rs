@@ -131,7 +131,7 @@ fn release(session: &mut Session, ctx: &mut Context) -> Result<Bytes> {
     frame(&mut head);
     deliver::response_head(session, &mut head, ctx)?;
     let exchange = ctx.exchange().cloned();
-    let gathered = exchange.as_ref().map(|exchange| exchange.gather());
+    let gathered = exchange.as_ref().map(|exchange| exchange.leaving.gather());
     let written = session.write_response_header(head, false).now_or_never();
     drop(gathered);
     let waits = || Error::explain(ErrorType::InternalError, "a head that is gathered waits");

@@ -7,15 +7,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{self, Config, Server};
-use crate::control::{Token, folder_of, group_named, user_named};
+use crate::control::{BanFile, KeptBans, Owner, Token, folder_of, group_named, user_named};
 use crate::fault::Faults;
-use crate::listen::Listener;
+use crate::listen::{Bounds, Listener, Seats};
 use crate::log::check_place;
+use crate::site::State;
 
 /// More would be a slip of the keyboard.
 const MOST_THREADS: usize = 1024;
 /// What an address of a Unix socket has room for (unix(7)).
 const LONGEST_SOCKET: usize = 107;
+
+/// The seats of the clients, and the bans that outlive a process.
+pub(super) fn held(
+    server: &Server,
+    owner: Owner,
+    state: &Arc<State>,
+) -> (Arc<Seats>, Arc<KeptBans>) {
+    let bounds =
+        Bounds { connections: server.connections, per_client: server.connections_per_client };
+    let bans = BanFile::beside(&server.upgrade_sock, owner);
+    (Seats::new(bounds), KeptBans::new(bans, state.clone()))
+}
 
 /// The faults of the section `server`.
 pub(super) fn check(server: &Server) -> Result<(), Faults> {

@@ -53,13 +53,14 @@ impl EdgeIo {
     }
 
     fn is_gathering(&self) -> bool {
-        self.exchange.as_ref().is_some_and(|exchange| exchange.is_gathering())
+        self.exchange.as_ref().is_some_and(|exchange| exchange.leaving.is_gathering())
     }
 
     fn poll_gather(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check_cut()?;
         let date = self.take_date(buf);
-        let at_once = self.exchange.as_ref().is_some_and(|exchange| exchange.sends_at_once());
+        let at_once =
+            self.exchange.as_ref().is_some_and(|exchange| exchange.leaving.sends_at_once());
         let is_small = self.unsent.len() + buf.len() <= COALESCE && !at_once;
         if is_small || self.is_gathering() || date.is_some() {
             if self.unsent.capacity() == 0 {
@@ -96,7 +97,7 @@ impl EdgeIo {
     fn take_date(&self, head: &[u8]) -> Option<HeaderValue> {
         let exchange = self.exchange.as_ref().filter(|_| self.frames.is_none())?;
         let is_final = head.starts_with(b"HTTP/1.") && head.get(8..10) != Some(b" 1");
-        is_final.then(|| exchange.take_date())?
+        is_final.then(|| exchange.leaving.take_date())?
     }
 
     /// Writes, and lets nothing else of the exchange run once the client takes
@@ -106,7 +107,7 @@ impl EdgeIo {
         cx: &mut Context<'_>,
         mut write: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        if self.exchange.as_ref().is_some_and(|exchange| exchange.runs_ahead()) {
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.leaving.runs_ahead()) {
             return write(self, cx);
         }
         // Most writes do not wait, and keeping a pace costs something.
@@ -141,10 +142,11 @@ fn put_date(head: &mut [u8], date: &[u8]) {
     let place = head.windows(NAME.len()).position(|part| part.eq_ignore_ascii_case(NAME));
     let Some(start) = place.map(|at| at + NAME.len()) else { return };
     let end = start + date.len();
-    if date.len() == FIXDATE && head.get(end..end + 2) == Some(b"\r\n") {
-        if let Some(old) = head.get_mut(start..end) {
-            old.copy_from_slice(date);
-        }
+    if date.len() == FIXDATE
+        && head.get(end..end + 2) == Some(b"\r\n")
+        && let Some(old) = head.get_mut(start..end)
+    {
+        old.copy_from_slice(date);
     }
 }
 

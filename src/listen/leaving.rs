@@ -1,0 +1,68 @@
+//! How what is written to a client leaves.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use http::HeaderValue;
+
+/// What the hooks ask of the writes of one exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving {
+    gathers: AtomicBool,
+    at_once: AtomicBool,
+    ahead: AtomicBool,
+    date: Mutex<Option<HeaderValue>>,
+}
+
+impl Leaving {
+    /// As long as this is kept, what is written over h1 only waits to be sent, and
+    /// no write waits for the client.
+    pub(crate) fn gather(&self) -> Gather<'_> {
+        self.gathers.store(true, Ordering::Release);
+        Gather(self)
+    }
+
+    pub(super) fn is_gathering(&self) -> bool {
+        self.gathers.load(Ordering::Acquire)
+    }
+
+    /// Has what is written over h1 leave as it is written, for nobody says when
+    /// that is enough.
+    pub(crate) fn send_at_once(&self) {
+        self.at_once.store(true, Ordering::Release);
+    }
+
+    pub(super) fn sends_at_once(&self) -> bool {
+        self.at_once.load(Ordering::Acquire)
+    }
+
+    /// Lets the server's answer run ahead of a client that takes nothing: it is
+    /// kept elsewhere, within bounds.
+    pub(crate) fn run_ahead(&self) {
+        self.ahead.store(true, Ordering::Release);
+    }
+
+    pub(super) fn runs_ahead(&self) -> bool {
+        self.ahead.load(Ordering::Acquire)
+    }
+
+    /// Has the head that is written next keep its Date: pingora writes over it,
+    /// and from that of the server others tell how old an answer is.
+    pub(crate) fn keep_date(&self, date: HeaderValue) {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+    }
+
+    pub(super) fn take_date(&self) -> Option<HeaderValue> {
+        self.date.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// That what is written only waits, until this is dropped.
+#[must_use]
+pub(crate) struct Gather<'a>(&'a Leaving);
+
+impl Drop for Gather<'_> {
+    fn drop(&mut self) {
+        self.0.gathers.store(false, Ordering::Release);
+    }
+}
