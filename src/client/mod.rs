@@ -99,14 +99,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Nobody: who asks on behalf of everybody.
-    pub(crate) fn nobody() -> Self {
+    /// Nobody: who asks on behalf of everybody. Where a proxy is trusted, it still
+    /// says by which scheme and host.
+    pub(crate) fn nobody(peer_trusted: bool) -> Self {
         let address = IpAddr::from([0, 0, 0, 0]);
         Client {
             address,
             network: ClientKey::from(address),
             peer: address,
-            peer_trusted: false,
+            peer_trusted,
             is_in_x_forwarded_for: false,
         }
     }

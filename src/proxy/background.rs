@@ -32,10 +32,11 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     let Some(exchange) = Exchange::of(session.digest()) else {
         return Error::e_explain(ErrorType::InternalError, "a fetch beside nobody");
     };
+    let is_trusted = ctx.site.clients.trust(exchange.connection.peer.ip());
     ctx.exchange = Some(exchange.beside());
     ctx.slice = slice::take(session);
     ctx.is_background = true;
-    ctx.client = Some(Client::nobody());
+    ctx.client = Some(Client::nobody(is_trusted));
     ctx.request_id = Some(RequestId::new());
     let request = session.req_header_mut();
     request.set_method(Method::GET);

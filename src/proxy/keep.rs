@@ -114,7 +114,7 @@ async fn heed_head(session: &Session, response: &ResponseHeader, ctx: &Context, 
             let answer = answer(response.status, &response.headers, cached.asked, received);
             let request = &session.req_header().headers;
             let merged = refreshed(&head.stored(), request, answer, &cached.profile.rules);
-            let Ok(terms) = merged.terms else { return };
+            let Ok(terms) = for_all(merged.terms) else { return };
             let kept = to_store(head.status, merged.headers, received, terms, cached);
             let Some(began) = cached.began else { return };
             state
@@ -192,7 +192,7 @@ fn judge_new(
         return Err(NoCacheReason::Custom(LASTING));
     }
     let answer = answer(status, &response.headers, cached.asked, received);
-    let terms = match judge(method, request, answer, &cached.profile.rules) {
+    let terms = match for_all(judge(method, request, answer, &cached.profile.rules)) {
         Ok(terms) => terms,
         Err(unstored) => {
             cached.detail = Some(unstored.word());
@@ -226,7 +226,7 @@ fn judge_update(session: &Session, update: Update, cached: &mut Cached) -> RespC
     let answer = answer(StatusCode::NOT_MODIFIED, &headers, cached.asked, received);
     let request = &session.req_header().headers;
     let merged = refreshed(&head.stored(), request, answer, &cached.profile.rules);
-    match merged.terms {
+    match for_all(merged.terms) {
         Ok(terms) => {
             let of = found.seen.created;
             let kept = to_store(head.status, merged.headers, received, terms, cached);
@@ -240,6 +240,15 @@ fn judge_update(session: &Session, update: Update, cached: &mut Cached) -> RespC
             cached.refreshed = Some(Arc::new(head));
             RespCacheable::Uncacheable(reason(unstored, StatusCode::OK))
         }
+    }
+}
+
+/// What differs by who asks is not for all, whatever else is said of it. Of what servers are told
+/// of that, the cache sees only what the client said.
+fn for_all(terms: Result<Terms, Unstored>) -> Result<Terms, Unstored> {
+    match terms {
+        Ok(terms) if terms.vary.iter().any(headers::tells_who) => Err(Unstored::Vary),
+        terms => terms,
     }
 }
 

@@ -13,6 +13,13 @@ const ONLY_TRUSTED: [HeaderName; 3] = [
     HeaderName::from_static("x-forwarded-prefix"),
 ];
 
+/// Fields that name a client.
+const WHO: [HeaderName; 3] = [
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-real-ip"),
+    header::FORWARDED,
+];
+
 /// Fields that are not for servers: CGI hands the first on as `HTTP_PROXY`
 /// (httpoxy), and what the second announces is not passed on.
 const NOT_FOR_SERVERS: [HeaderName; 2] = [HeaderName::from_static("proxy"), header::TRAILER];
@@ -94,8 +101,14 @@ pub(crate) fn identify(
 
 /// Takes away who asks, where nobody does.
 pub(crate) fn name_nobody(request: &mut HeaderMap) {
-    request.remove("x-forwarded-for");
-    request.remove(header::FORWARDED);
+    for name in &WHO {
+        request.remove(name);
+    }
+}
+
+/// Whether servers are told by a field who asks: its answer is for nobody else then.
+pub(crate) fn tells_who(name: &HeaderName) -> bool {
+    *name == X_REQUEST_ID || WHO.contains(name)
 }
 
 /// Whether a message belongs to a call of gRPC, its form for browsers

@@ -38,6 +38,7 @@ async fn servers_say_what_is_kept() {
         ("cache-control: max-age=0", "not-reusable"),
         ("x-a: b", "not-reusable"),
         ("cache-control: max-age=60\nvary: *", "vary"),
+        ("cache-control: max-age=60\nvary: x-forwarded-for", "vary"),
         ("cache-control: max-age=60\nset-cookie: a=b", "set-cookie"),
         ("cache-control: max-age=60, public\nset-cookie: a=b", "kept"),
         ("cache-control: max-age=60\ncontent-type: text/event-stream", "stream"),

@@ -10,6 +10,19 @@ use crate::support::poll;
 /// Stale by ten seconds as it comes.
 const OLD: &str = "age: 70\netag: \"a\"";
 
+/// A server whose answer is stale as it comes; what it says then is not.
+async fn growing_young() -> Origin {
+    let is_old = AtomicBool::new(true);
+    serving(move |_| match is_old.swap(false, Ordering::SeqCst) {
+        true => {
+            let fields = "cache-control: max-age=60, stale-while-revalidate=100";
+            ok(&format!("{fields}\n{OLD}"), "old")
+        }
+        false => ok("cache-control: max-age=60\netag: \"b\"", "new"),
+    })
+    .await
+}
+
 /// A server that answers, until it is told to do something else.
 struct Turning {
     origin: Origin,
@@ -60,7 +73,7 @@ async fn it_stands_in_for_a_server_that_fails() {
         let answer = after_turn("", "cache-control: max-age=60", DOWN, over).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "old"));
         assert_eq!(said(&answer), "tidegate; fwd=stale; fwd-status=503; ttl=-10");
-        assert_eq!(answer.header("age"), Some("70"));
+        assert_eq!(age(&answer), Some(70));
     }
     for (profile, fields, is_stale) in [
         ("", "cache-control: max-age=60, stale-if-error=100", true),
@@ -139,6 +152,27 @@ async fn it_is_sent_while_a_new_one_is_fetched_once() {
     }
     assert_eq!(asked.matches("x-forwarded-for: ").count(), 1, "{asked}");
     assert_eq!(edge.stop().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_one_is_fetched_as_a_proxy_says_that_it_was_asked_for() {
+    let origin = growing_young().await;
+    let yaml = format!("{}\nclients: {{ trusted_proxies: [127.0.0.1] }}", site(""));
+    let edge = Edge::start_with(&yaml, &[("origin", &origin.addr)]);
+    let fields = "x-forwarded-proto: https\nx-forwarded-host: b.example\nx-real-ip: 192.0.2.7";
+    let fields = format!("{fields}\nx-forwarded-for: 192.0.2.7");
+    get(&edge, Over::H1, "/x", &fields).await;
+    assert_eq!(get(&edge, Over::H1, "/x", &fields).await.text(), "old");
+    poll("the new one", || {
+        let metric = "tidegate_cache_background_fetches_total";
+        (edge.metric(metric) == 1.0).then_some(())
+    });
+    let new = get(&edge, Over::H1, "/x", &fields).await;
+    assert_eq!((new.text().as_str(), said(&new)), ("new", "tidegate; hit; ttl=60"));
+    let asked = origin.received_text();
+    assert_eq!(asked.matches("x-forwarded-proto: https\r\n").count(), 2, "{asked}");
+    assert_eq!(asked.matches("x-forwarded-host: b.example\r\n").count(), 2, "{asked}");
+    assert_eq!(asked.matches("192.0.2.7").count(), 3, "of one request: {asked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
