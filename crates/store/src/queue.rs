@@ -57,7 +57,6 @@ struct Node<H> {
 }
 
 /// An object, and how late it goes if nothing more is used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ranked<H> {
     pub(crate) handle: H,
     pub(crate) rank: Rank,
@@ -67,7 +66,7 @@ pub(crate) struct Ranked<H> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Rank {
     pub(crate) is_main: bool,
-    turn: u32,
+    pub(crate) turn: u32,
 }
 
 /// An index into the nodes, one higher: an absent one needs no room.

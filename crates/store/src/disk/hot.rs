@@ -3,8 +3,12 @@
 //!
 //! ```text
 //! magic (8), store (16), lines (4), their CRC (4), 0 (28), CRC (4); then for each key
-//! tag (8), turn (4), uses (4); little-endian
+//! tag (8), turn (4), uses (1), whether in the main queue (1), 0 (2); little-endian
 //! ```
+
+use std::cmp::Reverse;
+
+use crate::queue::Rank;
 
 use super::fault::HotFault;
 use super::footer::{OPENING, check, checked};
@@ -22,17 +26,17 @@ pub(crate) const MOST: usize = 256 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Warm {
     pub(crate) tag: u64,
-    /// Its place among all that was in memory.
-    pub(crate) turn: u32,
+    pub(crate) rank: Rank,
     pub(crate) uses: u8,
 }
 
 impl Platter {
     /// Writes the list of what is on this disk.
-    pub(crate) fn save_hot(&self, hot: &[Hot], writer: u64) -> Result<(), HotFault> {
-        let warm = hot.iter().take(MOST).map(|Hot { key, turn, uses }| Warm {
+    pub(crate) fn save_hot(&self, mut hot: Vec<Hot>, writer: u64) -> Result<(), HotFault> {
+        hot.sort_unstable_by_key(|hot| Reverse(hot.rank));
+        let warm = hot.iter().take(MOST).map(|Hot { key, rank, uses }| Warm {
             tag: self.hash(key.bytes()) as u64,
-            turn: *turn,
+            rank: *rank,
             uses: *uses,
         });
         let is_here =
@@ -57,8 +61,8 @@ fn encode(lines: &[Warm], store: u128) -> Vec<u8> {
     let mut listed = Vec::with_capacity(lines.len() * LINE);
     for line in lines {
         listed.extend_from_slice(&line.tag.to_le_bytes());
-        listed.extend_from_slice(&line.turn.to_le_bytes());
-        listed.extend_from_slice(&u32::from(line.uses).to_le_bytes());
+        listed.extend_from_slice(&line.rank.turn.to_le_bytes());
+        listed.extend_from_slice(&[line.uses, u8::from(line.rank.is_main), 0, 0]);
     }
     let mut head = Vec::with_capacity(OPENING);
     head.extend_from_slice(HOT);
@@ -79,8 +83,11 @@ fn decode(bytes: &[u8], store: u128) -> Result<Vec<Warm>, Malformed> {
         return Err(Malformed);
     }
     let line = |line: &[u8]| {
-        let uses = u8::try_from(word(line, 12)?).map_err(|_| Malformed)?;
-        Ok(Warm { tag: long(line, 0)?, turn: word(line, 8)?, uses })
+        let [uses, main @ (0 | 1), 0, 0] = word(line, 12)?.to_le_bytes() else {
+            return Err(Malformed);
+        };
+        let rank = Rank { is_main: main == 1, turn: word(line, 8)? };
+        Ok(Warm { tag: long(line, 0)?, rank, uses })
     };
     listed.chunks_exact(LINE).map(line).collect()
 }
@@ -92,7 +99,8 @@ mod tests {
     const STORE: u128 = 5 << 90 | 3;
 
     fn lines() -> Vec<Warm> {
-        (0..20).map(|n| Warm { tag: n << 50 | n, turn: n as u32, uses: n as u8 % 4 }).collect()
+        let rank = |n: u64| Rank { is_main: n.is_multiple_of(3), turn: n as u32 };
+        (0..20).map(|n| Warm { tag: n << 50 | n, rank: rank(n), uses: n as u8 % 4 }).collect()
     }
 
     #[test]

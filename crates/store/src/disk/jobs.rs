@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::clock::Moment;
 use crate::key::Key;
 use crate::labels::Labels;
+use crate::queue::Rank;
 
 use super::fault::HotFault;
 use super::record::{Content, Draft, Kind};
@@ -50,8 +51,8 @@ pub enum Skipped {
 #[derive(Debug, Clone)]
 pub(crate) struct Hot {
     pub(crate) key: Key,
-    /// Its place among all that is in memory, counted over all disks.
-    pub(crate) turn: u32,
+    /// The higher, the later it would have gone.
+    pub(crate) rank: Rank,
     pub(crate) uses: u8,
 }
 

@@ -153,7 +153,7 @@ impl Writer {
             }
             Job::SaveHot(hot, reply) => {
                 // Who asked may be gone.
-                reply.send(self.platter.save_hot(&hot, self.writer)).ok();
+                reply.send(self.platter.save_hot(hot, self.writer)).ok();
                 Ok(())
             }
             Job::Retry => {

@@ -37,7 +37,7 @@ const SHARDS: usize = 64;
 const TICKETS: usize = 4096;
 
 /// Places of the queue that are listed under one lock.
-const LISTED: usize = 4096;
+pub(crate) const LISTED: usize = 4096;
 
 /// The objects in memory.
 pub(crate) struct Memory<M> {
@@ -200,22 +200,10 @@ impl<M: Meta> Memory<M> {
         ticket.map(|ticket| (new, ticket))
     }
 
-    /// What is in memory and how often it was used, what goes last first; at most
-    /// so many. Takes as long as there are objects, most of it without a lock.
-    pub(crate) fn hottest(&self, most: usize) -> Vec<(Arc<Object<M>>, u8)> {
-        let mut ranked = Vec::new();
-        for from in (0..).step_by(LISTED) {
-            let Some(some) = self.queue.lock().ranked(from, LISTED) else { break };
-            ranked.extend(some);
-        }
-        ranked.sort_unstable_by_key(|ranked| std::cmp::Reverse(ranked.rank));
-        ranked.truncate(most);
-        let used = |ranked: Ranked<Arc<Object<M>>>| {
-            // What was used to get into the main queue is to get there again.
-            let uses = ranked.handle.uses().max(u8::from(ranked.rank.is_main));
-            (ranked.handle, uses)
-        };
-        ranked.into_iter().map(used).collect()
+    /// What is in some places of the queue from this one on, in no order, and how
+    /// late it goes; None when there are no more places.
+    pub(crate) fn ranked(&self, from: usize) -> Option<Vec<Ranked<Arc<Object<M>>>>> {
+        self.queue.lock().ranked(from, LISTED)
     }
 
     /// Whether there is an object of that name; not a use of it.

@@ -1,10 +1,16 @@
 //! Memory as it was before a restart: which objects it had is written beside the disks, and those
 //! that are still there are moved back, what would have gone last first.
 
+use std::cmp::Reverse;
+use std::future::poll_fn;
+use std::task::Poll;
+
 use super::inner::{Inner, Promotion};
 use crate::clock::Moment;
 use crate::disk::{Disk, Found, Hot, HotFault, MOST_HOT, Warm};
+use crate::memory::LISTED;
 use crate::meta::Meta;
+use crate::queue::Ranked;
 
 /// Reads that a disk is told of before they are needed.
 const AHEAD: usize = 32;
@@ -22,12 +28,19 @@ pub struct Warmed {
 impl<M: Meta> Inner<M> {
     pub(super) async fn save_hot(&self, now: Moment) -> Result<(), HotFault> {
         let mut lists: Vec<Vec<Hot>> = self.disks.iter().map(|_| Vec::new()).collect();
-        for (turn, (object, uses)) in (0..).zip(self.memory.hottest(MOST_HOT)) {
-            let about = &object.about;
-            let list = self.disks.place(&about.key).and_then(|place| lists.get_mut(place));
-            if let Some(list) = list.filter(|_| about.keep_until >= now) {
-                list.push(Hot { key: about.key.clone(), turn, uses });
+        for from in (0..).step_by(LISTED) {
+            let Some(ranked) = self.memory.ranked(from) else { break };
+            for Ranked { handle: object, rank } in ranked {
+                let key = &object.about.key;
+                // What was used to get into the main queue is to get there again.
+                let uses = object.uses().max(u8::from(rank.is_main));
+                let list = self.disks.place(key).and_then(|place| lists.get_mut(place));
+                if let Some(list) = list.filter(|_| object.about.keep_until >= now) {
+                    list.push(Hot { key: key.clone(), rank, uses });
+                    shorten(list);
+                }
             }
+            pause().await;
         }
         let mut first_fault = None;
         for (disk, list) in self.disks.iter().zip(lists) {
@@ -48,7 +61,7 @@ impl<M: Meta> Inner<M> {
                 Err(fault) => warmed.faults.push((place, fault)),
             }
         }
-        listed.sort_by_key(|(_, warm)| warm.turn);
+        listed.sort_by_key(|(_, warm)| Reverse(warm.rank));
         for batch in listed.chunks(AHEAD) {
             let found =
                 batch.iter().map(|(disk, warm)| Some((*disk, warm.uses, disk.expect(warm)?)));
@@ -63,6 +76,8 @@ impl<M: Meta> Inner<M> {
                     warmed.bytes += bytes;
                 }
             }
+            // Most reads need not wait.
+            pause().await;
         }
         warmed
     }
@@ -76,5 +91,47 @@ impl<M: Meta> Inner<M> {
         }
         self.load(&key, now, Promotion { most: self.longest, uses }).await;
         self.memory.holds(&key)
+    }
+}
+
+/// Leaves what would go last, when there is twice what is listed.
+fn shorten(list: &mut Vec<Hot>) {
+    if list.len() >= 2 * MOST_HOT {
+        list.select_nth_unstable_by_key(MOST_HOT, |hot| Reverse(hot.rank));
+        list.truncate(MOST_HOT);
+    }
+}
+
+/// Lets others have the thread.
+async fn pause() {
+    let mut is_first = true;
+    let once = poll_fn(|context| match std::mem::take(&mut is_first) {
+        true => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    });
+    once.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Seed;
+    use crate::queue::Rank;
+
+    #[test]
+    fn of_more_than_is_listed_those_stay_that_go_last() {
+        let key = Seed::from_bytes([0; 16]).key(b"a");
+        let mut list = Vec::new();
+        for n in 0..5 * MOST_HOT as u32 / 2 {
+            let turn = n.wrapping_mul(0x9e37_79b1);
+            list.push(Hot { key: key.clone(), rank: Rank { is_main: n % 8 == 0, turn }, uses: 0 });
+            shorten(&mut list);
+            assert!(list.len() < 2 * MOST_HOT);
+        }
+        let main = list.iter().filter(|hot| hot.rank.is_main).count();
+        assert_eq!(main, 5 * MOST_HOT / 2 / 8);
     }
 }
