@@ -79,7 +79,8 @@ pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults>
     exclusions::check(&config.exclude, &tree).map_err(|found| found.under("exclude"))?;
     let set = RuleSet::compile_with(&tree, &Disk, &skips, stock)
         .map_err(|found| faults(config, &found))?;
-    let mut warnings = told(set.warnings());
+    let warnings = set.warnings().iter().filter(|one| !is_of_limit(&one.notice));
+    let mut warnings = told(warnings);
     warnings.extend(overruled(config, &tree));
     match config.responses.0 {
         true => check_answers(&set).map_err(|found| found.under("responses"))?,
@@ -89,7 +90,7 @@ pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults>
 }
 
 /// Warnings as lines; what is skipped of one file for one reason is one of them.
-fn told(warnings: &[Warning]) -> Vec<String> {
+fn told<'a>(warnings: impl Iterator<Item = &'a Warning>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut skipped: BTreeMap<_, Vec<&Warning>> = BTreeMap::new();
     for warning in warnings {
@@ -113,6 +114,11 @@ fn told(warnings: &[Warning]) -> Vec<String> {
     lines
 }
 
+/// Whether it is of a limit that decides nothing here, ours or that of a file.
+fn is_of_limit(notice: &Notice) -> bool {
+    matches!(notice, Notice::Partly { name: "SecRequestBodyLimit", .. })
+}
+
 /// What files say otherwise than the profile, which decides.
 fn overruled(config: &Config, tree: &Tree) -> Vec<String> {
     let mut overruled = Vec::new();
@@ -122,6 +128,9 @@ fn overruled(config: &Config, tree: &Tree) -> Vec<String> {
             _ if *place.file == *Path::new(ENGINE) => continue,
             Setting::RuleEngine(mode) if *mode != engine_mode(config) => ("SecRuleEngine", "mode"),
             Setting::RequestBodyAccess(Toggle::Off) => ("SecRequestBodyAccess", "body"),
+            Setting::RequestBodyLimit(limit) if *limit != config.body.inspect.0 => {
+                ("SecRequestBodyLimit", "body.inspect")
+            }
             Setting::RequestBodyNoFilesLimit(limit) if *limit != config.body.inspect.0 => {
                 ("SecRequestBodyNoFilesLimit", "body.inspect")
             }
@@ -170,8 +179,8 @@ fn engine(config: &Config) -> String {
     // Of a body that is larger only without its coding, the engine alone knows.
     let over = if config.body.over == Over::Block { "Reject" } else { "ProcessPartial" };
     format!(
-        "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecRequestBodyNoFilesLimit {inspect}\n\
-         SecRequestBodyLimitAction {over}\n"
+        "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecRequestBodyLimit {inspect}\n\
+         SecRequestBodyNoFilesLimit {inspect}\nSecRequestBodyLimitAction {over}\n"
     )
 }
 
@@ -280,7 +289,8 @@ mod tests {
             "a:9:1: skipped: initcol is not supported: x".to_owned(),
             "b: 2 rules are skipped (lines 3, 5): x".to_owned(),
         ];
-        assert_eq!(told(&warnings), expected);
-        assert_eq!(told(&[skipped("b", 3, "x"), skipped("b", 5, "y")]).len(), 2);
+        assert_eq!(told(warnings.iter()), expected);
+        let others = [skipped("b", 3, "x"), skipped("b", 5, "y")];
+        assert_eq!(told(others.iter()).len(), 2);
     }
 }

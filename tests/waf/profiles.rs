@@ -190,12 +190,14 @@ async fn what_files_say_of_the_engine_the_profile_overrules() {
         assert_eq!(get(&edge, "/?q=attack").await, expected, "{file}");
     }
     let origin = mirror().await;
-    let file = "SecRequestBodyNoFilesLimit 2000\nSecRequestBodyLimitAction Reject\n";
+    let file = "SecRequestBodyLimit 1000\nSecRequestBodyNoFilesLimit 2000\n\
+                SecRequestBodyLimitAction Reject\n";
     let rules = format!("{}{file}", fs::read_to_string(RULES).unwrap());
     let dir = folder(&[("own.conf", &rules)]);
     let path = dir.path().join("own.conf").display().to_string();
     let app = format!("{{ servers: ['{}'] }}", origin.addr);
     let edge = start(&[("app", &app), ("rules", &path), ("body", &"{ inspect: 4KiB }")]);
+    edge.await_stderr("SecRequestBodyLimit does nothing; `body.inspect` of the profile");
     edge.await_stderr("SecRequestBodyNoFilesLimit does nothing; `body.inspect` of the profile");
     edge.await_stderr("SecRequestBodyLimitAction does nothing; `body.over` of the profile");
     for (size, end, expected) in
