@@ -226,6 +226,11 @@ mod tests {
             check(&format!("ARGS:{name}"), "x", "***");
             check(&format!("ARGS_POST:{name}"), "x", "***");
         }
+        for name in ["card_number", "cvv", "json.card.cvc", "payment[iban]", "ssn", "newCardNumber"]
+        {
+            check(&format!("ARGS:{name}"), "4111111111111111", "***");
+        }
+        check("ARGS:caliban", "of the Tempest", "of the Tempest");
         check("ARGS_NAMES:password", "password", "password");
         for name in ["Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-CSRF-Token"]
         {
@@ -264,6 +269,7 @@ mod tests {
         check("QUERY_STRING", "q=a&user%5Bcode%5D=c&e=f", "q=a&user%5Bcode%5D=***");
         check("ARGS:url", "https://a/?login[code]=1&x=2", "https://a/?login[code]=***&x=2");
         check("REQUEST_BODY", "{\"a\":1,\"code\": \"x\"}", "{\"a\":1,\"code\":***");
+        check("REQUEST_BODY", "a=1&cvv=123&b=2", "a=1&cvv=***");
         check("REQUEST_BODY", "{\"a\":1,\"userPassword\": \"x\"}", "{\"a\":1,\"userPassw***");
         check("REQUEST_URI", "/a;jsessionid=1?b", "/a;jsessionid=***");
         check("XML:/*", "anything", "***");

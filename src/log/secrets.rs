@@ -12,7 +12,7 @@ const MASK: &[u8] = b"***";
 /// Names of parameters whose value is never shown.
 ///
 /// In lower case and with `_` for `-`, as names are folded before the look-up.
-const SECRETS: [&[u8]; 31] = [
+const SECRETS: [&[u8]; 41] = [
     b"access_key",
     b"access_token",
     b"api_key",
@@ -21,8 +21,17 @@ const SECRETS: [&[u8]; 31] = [
     b"auth",
     b"auth_token",
     b"authorization",
+    b"card_number",
+    b"cardnumber",
+    b"cc_number",
+    b"ccnumber",
     b"client_secret",
     b"code",
+    b"cvc",
+    b"cvc2",
+    b"cvv",
+    b"cvv2",
+    b"iban",
     b"id_token",
     b"jsessionid",
     b"jwt",
@@ -40,6 +49,7 @@ const SECRETS: [&[u8]; 31] = [
     b"sid",
     b"sig",
     b"signature",
+    b"ssn",
     b"token",
     b"x_amz_security_token",
     b"x_amz_signature",
@@ -49,8 +59,18 @@ const SECRETS: [&[u8]; 31] = [
 const LONGEST: usize = 20;
 
 /// What names of secrets hold that nobody can list, in lower case: `newPassword`.
-const TELLING: [&[u8]; 8] =
-    [b"passw", b"passphrase", b"pwd", b"secret", b"token", b"apikey", b"api_key", b"credential"];
+const TELLING: [&[u8]; 10] = [
+    b"passw",
+    b"passphrase",
+    b"pwd",
+    b"secret",
+    b"token",
+    b"apikey",
+    b"api_key",
+    b"credential",
+    b"card_number",
+    b"cardnumber",
+];
 
 /// Hands out `text` in pieces, with a mask in place of every secret value; `own`
 /// are names of secrets besides those that are well known.
@@ -190,6 +210,9 @@ mod tests {
         check("tokens=3&mytoken=x", "tokens=3&mytoken=x");
         check("Access-Token=abc", "Access-Token=***");
         check("X-Amz-Security-Token=abc", "X-Amz-Security-Token=***");
+        check("card-number=4111&CVV=1&cvc2=2", "card-number=***&CVV=***&cvc2=***");
+        check("iban=DE02&ssn=1&card[cardNumber]=3", "iban=***&ssn=***&card[cardNumber]=***");
+        check("ibans=2&assn=x&caliban=y&cvs=z", "ibans=2&assn=x&caliban=y&cvs=z");
         check("a=1;password=x", "a=1;password=***");
         check("=&&==", "=&&==");
         check("a-name-of-ours-that-is-long=x&b", "a-name-of-ours-that-is-long=***&b");
