@@ -757,6 +757,8 @@ async fn every_type_of_text_is_judged() {
         ("application/xhtml+xml", 403),
         ("application/json", 403),
         ("multipart/byteranges; boundary=b", 403),
+        ("Application/Problem+JSON; charset=utf-8", 403),
+        ("application/atom+xml", 403),
         ("application/octet-stream", 200),
         ("text/css", 200),
     ] {

@@ -39,7 +39,7 @@ impl Outgoing {
                 state.set(Variable::ResponseContentLength, value);
             }
         }
-        self.is_inspected = settings.response_types.contains(&media_type);
+        self.is_inspected = is_listed(&media_type, &settings.response_types);
     }
 
     /// Whether the rules want to see the body: asked once the rules of the head have run.
@@ -68,5 +68,38 @@ impl Outgoing {
             state.set(Variable::OutboundDataError, b"1");
         }
         self.is_over && settings.over_response_limit == OverLimit::Reject
+    }
+}
+
+/// Whether a media type is in a list, or the one that it is written in (RFC 6839): `+json`.
+fn is_listed(essence: &[u8], types: &[Vec<u8>]) -> bool {
+    let has = |wanted: &[u8]| types.iter().any(|one| one == wanted);
+    has(essence)
+        || essence.ends_with(b"+json") && has(b"application/json")
+        || essence.ends_with(b"+xml") && (has(b"application/xml") || has(b"text/xml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_stands_for_what_a_type_is_written_in() {
+        for (essence, types, expected) in [
+            ("application/problem+json", "application/json", true),
+            ("application/problem+json", "application/xml", false),
+            ("application/problem+json", "application/problem+json", true),
+            ("application/atom+xml", "application/xml", true),
+            ("application/atom+xml", "text/plain text/xml", true),
+            ("application/atom+xml", "application/json", false),
+            ("application/json+x", "application/json", false),
+            ("application/xjson", "application/json", false),
+            ("application/x+zip", "application/json application/xml", false),
+            ("application/json", "application/problem+json", false),
+            ("", "text/plain", false),
+        ] {
+            let types: Vec<_> = types.split(' ').map(|one| one.as_bytes().to_vec()).collect();
+            assert_eq!(is_listed(essence.as_bytes(), &types), expected, "{essence}");
+        }
     }
 }
