@@ -13,6 +13,7 @@ mod config;
 mod profile;
 mod meta;
 mod passes;
+mod begun;
 mod storage;
 mod objects;
 mod open;

@@ -23,6 +23,7 @@ use pingora::cache::{
 use pingora::{Error, ErrorType, OrErr, Result};
 use tidegate_store::{Body, Fill, Key, Labels, Moment, Start, Store, Validated};
 
+use super::begun::Begun;
 use super::meta::{self, Head, Kept, Place, Storable};
 use super::passes::Passes;
 use super::slices::Progress;
@@ -37,6 +38,7 @@ pub(crate) struct Vault {
     pub(crate) store: Store<Kept>,
     pub(crate) lock: CacheLock,
     pub(crate) passes: Passes,
+    begun: Begun,
     /// A longer body is not kept.
     pub(crate) longest: u64,
     // Bytes of bodies that are on their way, and how many there may be. A fill
@@ -55,6 +57,7 @@ impl Vault {
         Vault {
             lock: CacheLock::new(LOCK_AGE),
             passes: Passes::default(),
+            begun: Begun::default(),
             longest,
             coming: AtomicU64::new(0),
             most_coming: memory / 2,
@@ -62,6 +65,13 @@ impl Vault {
             store,
             readers: Mutex::default(),
         }
+    }
+
+    /// The moment at which a server is asked, before it is; nothing where another
+    /// request was before at that, and what comes is not to be kept.
+    pub(crate) fn begin(&self, key: &Key) -> Option<Moment> {
+        let at = self.store.stamp(now());
+        self.begun.is_first(key, at).then_some(at)
     }
 
     pub(crate) fn has_disks(&self) -> bool {

@@ -51,7 +51,8 @@ pub(super) struct Cached {
     pub(super) found: Option<Found>,
     /// It is not for the cache, which is to keep nothing of it.
     is_passed: bool,
-    /// What the store said before the server was asked.
+    /// When the server was asked, as the store counts that; where it says nothing, nothing is
+    /// kept.
     pub(super) began: Option<tidegate_store::Moment>,
     /// When it was sent to the server last.
     pub(super) asked: Moment,
@@ -324,6 +325,6 @@ pub(super) fn ask(session: &Session, ctx: &mut Context, state: &State) -> Result
     {
         return Err(Refusal::NotStored);
     }
-    cached.began = Some(state.vault.store.stamp(crate::cache::now()));
+    cached.began = state.vault.begin(&cached.key);
     Ok(())
 }

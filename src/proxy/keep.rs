@@ -1,36 +1,35 @@
-//! What of servers' answers is stored, and when a stored one stands in for them.
+//! What of servers' answers is stored.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use pingora::Result;
 use pingora::cache::{CacheMeta, CachePhase, NoCacheReason, RespCacheable};
 use pingora::http::ResponseHeader;
-use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::Session;
 use tidegate_store::{Labels, Validated};
 
-use crate::balance::Outcome;
 use crate::cache::{
-    Answer, Failure, HeadSays, LASTING, Moment, Seen, Storable, StoredHead, Terms, Unstored, Use,
-    ask_about, ask_for_all, before_storing, by_head, is_about, judge, labels, make_anonymous,
-    refreshed, simplify, storable,
+    Answer, HeadSays, LASTING, Moment, Seen, Storable, StoredHead, Terms, Unstored, ask_about,
+    ask_for_all, before_storing, by_head, is_about, judge, labels, make_anonymous, refreshed,
+    simplify, storable,
 };
 use crate::listen::STAND_IN;
 use crate::site::State;
-use crate::upstream::{Failed, headers};
+use crate::upstream::headers;
 
-use super::attempt::{may_retry, replay, report};
 use super::cached::{Cached, Update, now};
-use super::context::{Context, Forward};
-use super::refuse::Refusal;
+use super::context::Context;
 use super::slice;
 
 /// What is said of an answer that has no end in sight.
 const STREAM: &str = "stream";
 /// What is said of one that is too long.
 const TOO_LARGE: &str = "too-large";
+/// What is said where another asked for the same at the same moment.
+const AT_ONCE: &str = "at-once";
 /// What is said of a 304 that is about another response than ours.
 const OF_ANOTHER: &str = "not-about";
 
@@ -148,7 +147,7 @@ pub(super) fn judge_answer(
     };
     if let Some(update) = cached.update.take() {
         let judged = judge_update(session, update, cached);
-        if !judged.is_cacheable() {
+        if !judged.is_cacheable() && cached.began.is_some() {
             // It is sent once more, to who asked.
             let key = session.cache.maybe_cache_key().and_then(|key| state.vault.named(key).ok());
             key.map(|key| state.vault.store.remove(&key));
@@ -191,6 +190,10 @@ fn judge_new(
         cached.detail = Some(STREAM);
         return Err(NoCacheReason::Custom(LASTING));
     }
+    if cached.began.is_none() {
+        cached.detail = Some(AT_ONCE);
+        return Err(NoCacheReason::Deferred);
+    }
     let answer = answer(status, &response.headers, cached.asked, received);
     let terms = match for_all(judge(method, request, answer, &cached.profile.rules)) {
         Ok(terms) => terms,
@@ -227,18 +230,20 @@ fn judge_update(session: &Session, update: Update, cached: &mut Cached) -> RespC
     let request = &session.req_header().headers;
     let merged = refreshed(&head.stored(), request, answer, &cached.profile.rules);
     match for_all(merged.terms) {
-        Ok(terms) => {
+        Ok(terms) if cached.began.is_some() => {
             let of = found.seen.created;
             let kept = to_store(head.status, merged.headers, received, terms, cached);
             let kept = Storable { of: Some(of), ..kept };
             RespCacheable::Cacheable(storable(kept, received))
         }
-        Err(unstored) => {
-            cached.detail = Some(unstored.word());
+        other => {
+            let unstored = other.err();
+            cached.detail = Some(unstored.map_or(AT_ONCE, Unstored::word));
             let born = found.terms.born();
             let head = StoredHead::new(head.status, merged.headers, received, born);
             cached.refreshed = Some(Arc::new(head));
-            RespCacheable::Uncacheable(reason(unstored, StatusCode::OK))
+            let reason = |unstored| reason(unstored, StatusCode::OK);
+            RespCacheable::Uncacheable(unstored.map_or(NoCacheReason::Deferred, reason))
         }
     }
 }
@@ -314,77 +319,6 @@ pub(super) fn head_of(meta: &CacheMeta) -> Option<Arc<StoredHead>> {
     let new = meta.extensions().get::<Storable>().map(|storable| &storable.head);
     let head = new.or_else(|| meta.extensions().get::<Seen>().map(|seen| &seen.head));
     head.cloned()
-}
-
-/// Whether what is stored is sent while a new one is fetched beside that.
-pub(super) fn goes_while_fetched(ctx: &Context) -> bool {
-    let found = ctx.cached.as_ref().and_then(|cached| cached.found.as_ref());
-    // Who asks for everybody can prove to be nobody.
-    let is_for_all = ctx.route.as_ref().is_some_and(|route| !route.access.changes_requests());
-    !ctx.is_background
-        && is_for_all
-        && found.is_some_and(|found| found.good_for == Use::WhileRevalidating)
-}
-
-/// Whether what is stored stands in for what has become of asking the server.
-pub(super) fn stands_in(session: &Session, error: &Error, ctx: &mut Context) -> bool {
-    if ctx.is_background {
-        return false;
-    }
-    let Some(failure) = failure(error, ctx) else { return false };
-    if let Failure::Answered(status) = failure
-        && let Some(forward) = ctx.forward.as_mut()
-        && goes_elsewhere(session, status, forward)
-    {
-        return false;
-    }
-    let Some(found) = ctx.cached.as_ref().and_then(|cached| cached.found.as_ref()) else {
-        return false;
-    };
-    if !found.terms.stands_in(failure, now()) {
-        return false;
-    }
-    ctx.failure = None;
-    if let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_ref()) {
-        // Whatever ended, the client still gets an answer; a server that goes on with
-        // its own is not waited for without end.
-        exchange.no_end();
-        exchange.expect_within(forward.upstream.timeouts().between_bytes.0);
-    }
-    true
-}
-
-/// Notes what a server said, and whether another one is to be asked instead.
-fn goes_elsewhere(session: &Session, status: StatusCode, forward: &mut Forward) -> bool {
-    let status = status.as_u16();
-    if forward.status != Some(status) {
-        forward.status = Some(status);
-        report(forward, Outcome::Failed);
-    }
-    let again = forward.upstream.retries.lists_status(status)
-        && may_retry(forward, Failed::Status(status), replay(session));
-    forward.goes_elsewhere = Some(again);
-    again
-}
-
-fn failure(error: &Error, ctx: &Context) -> Option<Failure> {
-    let is_server = *error.esource() == ErrorSource::Upstream;
-    match (error.etype(), &ctx.failure) {
-        (ErrorType::HTTPStatus(status), _) if is_server => {
-            StatusCode::from_u16(*status).ok().map(Failure::Answered)
-        }
-        (
-            _,
-            Some(
-                Refusal::NoServer(_)
-                | Refusal::ServerUnreachable
-                | Refusal::ServerTooSlow
-                | Refusal::BadAnswer
-                | Refusal::TookTooLong,
-            ),
-        ) => Some(Failure::Unreachable),
-        _ => is_server.then_some(Failure::Unreachable),
-    }
 }
 
 /// Gives up what was being stored, as the attempt that it came from has failed:

@@ -33,6 +33,7 @@ mod refuse;
 mod show;
 mod slice;
 mod sliced;
+mod stale;
 mod summary;
 mod withhold;
 mod work;
@@ -249,8 +250,8 @@ impl ProxyHttp for Conductor {
         error: Option<&Error>,
     ) -> bool {
         match error {
-            None => keep::goes_while_fetched(ctx),
-            Some(error) => keep::stands_in(session, error, ctx),
+            None => stale::goes_while_fetched(ctx),
+            Some(error) => stale::stands_in(session, error, ctx),
         }
     }
 

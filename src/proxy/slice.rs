@@ -148,6 +148,9 @@ fn read(
         }
         _ => return Err(Unfit::Answer),
     }
+    if cached.began.is_none() {
+        return Err(Unfit::Answer);
+    }
     let mut fields = response.headers.clone();
     let (span, total) = brought(&fields).ok_or(Unfit::Object)?;
     let wanted = wish.span.length.min(total.saturating_sub(wish.span.first));

@@ -1,0 +1,85 @@
+//! When what is stale goes to a client: beside a fetch of what is new, or for a server that fails.
+
+use http::StatusCode;
+use pingora::{Error, ErrorSource, ErrorType};
+use pingora_proxy::Session;
+
+use crate::balance::Outcome;
+use crate::cache::{Failure, Use};
+use crate::upstream::Failed;
+
+use super::attempt::{may_retry, replay, report};
+use super::cached::now;
+use super::context::{Context, Forward};
+use super::refuse::Refusal;
+
+/// Whether what is stored is sent while a new one is fetched beside that.
+pub(super) fn goes_while_fetched(ctx: &Context) -> bool {
+    let found = ctx.cached.as_ref().and_then(|cached| cached.found.as_ref());
+    // Who asks for everybody can prove to be nobody.
+    let is_for_all = ctx.route.as_ref().is_some_and(|route| !route.access.changes_requests());
+    !ctx.is_background
+        && is_for_all
+        && found.is_some_and(|found| found.good_for == Use::WhileRevalidating)
+}
+
+/// Whether what is stored stands in for what has become of asking the server.
+pub(super) fn stands_in(session: &Session, error: &Error, ctx: &mut Context) -> bool {
+    if ctx.is_background {
+        return false;
+    }
+    let Some(failure) = failure(error, ctx) else { return false };
+    if let Failure::Answered(status) = failure
+        && let Some(forward) = ctx.forward.as_mut()
+        && goes_elsewhere(session, status, forward)
+    {
+        return false;
+    }
+    let Some(found) = ctx.cached.as_ref().and_then(|cached| cached.found.as_ref()) else {
+        return false;
+    };
+    if !found.terms.stands_in(failure, now()) {
+        return false;
+    }
+    ctx.failure = None;
+    if let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_ref()) {
+        // Whatever ended, the client still gets an answer; a server that goes on with
+        // its own is not waited for without end.
+        exchange.no_end();
+        exchange.expect_within(forward.upstream.timeouts().between_bytes.0);
+    }
+    true
+}
+
+/// Notes what a server said, and whether another one is to be asked instead.
+fn goes_elsewhere(session: &Session, status: StatusCode, forward: &mut Forward) -> bool {
+    let status = status.as_u16();
+    if forward.status != Some(status) {
+        forward.status = Some(status);
+        report(forward, Outcome::Failed);
+    }
+    let again = forward.upstream.retries.lists_status(status)
+        && may_retry(forward, Failed::Status(status), replay(session));
+    forward.goes_elsewhere = Some(again);
+    again
+}
+
+fn failure(error: &Error, ctx: &Context) -> Option<Failure> {
+    let is_server = *error.esource() == ErrorSource::Upstream;
+    match (error.etype(), &ctx.failure) {
+        (ErrorType::HTTPStatus(status), _) if is_server => {
+            StatusCode::from_u16(*status).ok().map(Failure::Answered)
+        }
+        (
+            _,
+            Some(
+                Refusal::NoServer(_)
+                | Refusal::ServerUnreachable
+                | Refusal::ServerTooSlow
+                | Refusal::BadAnswer
+                | Refusal::TookTooLong,
+            ),
+        ) => Some(Failure::Unreachable),
+        _ => is_server.then_some(Failure::Unreachable),
+    }
+}
