@@ -23,9 +23,13 @@ async fn what_is_fresh_is_not_asked_for_again() {
     }
     assert_eq!(origin.requests(), 2);
     let records = edge.stop();
-    let words: Vec<_> = records.iter().map(|record| record["cache"].as_str().unwrap()).collect();
-    assert_eq!(words, ["miss", "hit", "hit", "miss", "hit", "hit"]);
-    assert_eq!(records[1]["attempts"], 0);
+    // Workers write theirs in any order.
+    let attempts_of = |word: &str| {
+        let of = records.iter().filter(|record| record["cache"] == word);
+        of.map(|record| record["attempts"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(attempts_of("miss"), [1, 1]);
+    assert_eq!(attempts_of("hit"), [0, 0, 0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
