@@ -14,7 +14,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, Look};
 
-use crate::operator::pcre;
+use crate::operator::{lanes, pcre};
 
 /// Bytes of one automaton; the largest of CRS 4.28 has less than a tenth.
 pub(crate) const NFA_BYTES: usize = 10 << 20;
@@ -131,6 +131,9 @@ impl Automaton {
         let (Some(dfa), Some(cache)) = (&self.forward, &mut states.forward) else {
             return Err(GaveUp);
         };
+        if let Ok(end) = lanes::end(dfa, cache, input) {
+            return Ok(end);
+        }
         let found = dfa.try_search_fwd(cache, input).map_err(|_| GaveUp)?;
         Ok(found.map(|half| half.offset()))
     }
@@ -275,6 +278,7 @@ mod tests {
         ] {
             // Short ones are tried out, the last is read backwards.
             check(pattern, b"abcdA-", &[0, 3, 40, 8_000], 300);
+            check(pattern, b"abcdA- \n.,", &[400, 1_000, 70_000], 30);
         }
     }
 

@@ -9,6 +9,7 @@ mod literals;
 mod needs;
 mod captures;
 mod backtrack;
+mod lanes;
 mod automaton;
 mod pattern;
 mod cache;
