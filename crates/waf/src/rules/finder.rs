@@ -35,6 +35,8 @@ const THREE: u64 = TWO - 1 - FOUR;
 /// Above the groups of pieces that end with two bytes are those of pieces that begin with them.
 const BEGIN: u32 = 32;
 
+/// Bytes that are looked at ahead.
+const BLOCK: usize = 64;
 /// Pairs of which one has a group, where that is often; and bytes before that is told.
 const OFTEN: usize = 6;
 const TELLING: usize = 256;
@@ -83,12 +85,17 @@ struct Pairs {
     groups: Box<[u64; CLASSES * CLASSES]>,
 }
 
-/// The last bytes of a value up to a place.
+/// The last bytes of a value up to a place, and what is known of those behind it.
 #[derive(Clone, Copy, Default)]
 struct Place {
     end: usize,
     last: u32,
-    /// The class of the last byte.
+    /// Up to here was looked ahead, from `block` on: for each of these bytes a bit, the first one
+    /// highest, that says whether a piece may end there which was not looked for yet.
+    read: usize,
+    block: usize,
+    ahead: u64,
+    /// The class of the last byte that was read.
     class: usize,
     /// The groups of pieces that may have begun with the last two bytes, and with those before.
     begun: u64,
@@ -265,30 +272,47 @@ impl Finder {
     /// By itself, so that all it needs is in registers: every byte of every value goes through it.
     #[inline(never)]
     fn next(&self, map: &Map, value: &[u8], from: Place) -> Option<Place> {
-        let Place { mut class, mut begun, mut begun_before, mut met, .. } = from;
-        if from.is_dense {
-            return next_piece(map, value, from);
+        let mut place = from;
+        while !place.is_dense {
+            while place.ahead != 0 {
+                let bit = place.ahead.leading_zeros();
+                place.ahead &= !(1 << (63 - bit));
+                place.end = place.block + bit as usize + 1;
+                place.last = last(value, place.end);
+                let [four, three, two] = place.pieces().map(|piece| has(map, piece.bit()));
+                if four | three | two {
+                    return Some(place);
+                }
+            }
+            place = self.look_ahead(value, place)?;
         }
-        for (at, byte) in (from.end..).zip(value.get(from.end..)?) {
+        next_piece(map, value, place)
+    }
+
+    /// Finds in which of the next bytes a piece may end. A branch for each would mostly be
+    /// foreseen wrongly where one may, and the map be waited for.
+    fn look_ahead(&self, value: &[u8], from: Place) -> Option<Place> {
+        let Place { read: block, mut class, mut begun, mut begun_before, met, .. } = from;
+        let bytes = value.get(block..)?;
+        let bytes = bytes.get(..BLOCK).unwrap_or(bytes);
+        if bytes.is_empty() {
+            return None;
+        }
+        let mut ahead = 0;
+        for byte in bytes {
             let next = usize::from(self.pairs.classes[usize::from(*byte)]);
             let groups = self.pairs.groups[(class << CLASS_BITS | next) % (CLASSES * CLASSES)];
             let ended = groups & (begun_before & FOUR | begun & THREE | TWO);
             (class, begun, begun_before) = (next, groups >> BEGIN, begun);
-            if ended == 0 {
-                continue;
-            }
-            met += 1;
-            let (end, last) = (at + 1, last(value, at + 1));
-            let is_dense = met * OFTEN > end + TELLING;
-            let place = Place { end, last, class, begun, begun_before, met, is_dense };
-            if place.pieces().into_iter().any(|piece| has(map, piece.bit())) {
-                return Some(place);
-            }
-            if is_dense {
-                return next_piece(map, value, place);
-            }
+            ahead = ahead << 1 | u64::from(ended != 0);
         }
-        None
+        ahead <<= BLOCK - bytes.len();
+        let (read, met) = (block + bytes.len(), met + ahead.count_ones() as usize);
+        let place = Place { read, block, ahead, class, begun, begun_before, met, ..from };
+        Some(match met * OFTEN > read + TELLING {
+            true => Place { end: block, last: last(value, block), is_dense: true, ..place },
+            false => place,
+        })
     }
 
     /// Compares the texts of a piece that ends here; says whether all of its bit are known now.
@@ -354,13 +378,25 @@ fn next_piece(map: &Map, value: &[u8], from: Place) -> Option<Place> {
 fn last(value: &[u8], end: usize) -> u32 {
     let four = end.checked_sub(SIZE).and_then(|start| value.get(start..)?.first_chunk::<SIZE>());
     match four {
-        Some(four) => u32::from_le_bytes(four.map(|byte| byte.to_ascii_lowercase())),
+        Some(four) => in_lower_case(u32::from_le_bytes(*four)),
         None => value
             .get(..end)
             .unwrap_or_default()
             .iter()
             .fold(0, |last, byte| last >> 8 | FOLDED[usize::from(*byte)] << 24),
     }
+}
+
+/// Four bytes, their letters in lower case.
+const fn in_lower_case(four: u32) -> u32 {
+    const EACH: u32 = 0x0101_0101;
+    const HIGH: u32 = 0x80 * EACH;
+    let low = four & !HIGH;
+    // The high bit of each byte tells; no sum of two bytes below 0x80 goes over to the next.
+    let from_a = low + (0x80 - b'A' as u32) * EACH;
+    let past_z = low + (0x7f - b'Z' as u32) * EACH;
+    let is_upper = from_a & !past_z & !four & HIGH;
+    four | is_upper >> 2
 }
 
 fn has(map: &Map, bit: usize) -> bool {
@@ -423,6 +459,16 @@ mod tests {
         ] {
             let found = found(&texts, &[&filler, end].concat());
             assert_eq!(found, expected, "{}", end.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn four_bytes_are_folded_each_by_itself() {
+        for byte in 0..=255_u8 {
+            for four in [[byte, 0, 255, b'Z'], [b'@', byte, b'[', byte], [255, 255, 255, byte]] {
+                let expected = u32::from_le_bytes(four.map(|byte| byte.to_ascii_lowercase()));
+                assert_eq!(in_lower_case(u32::from_le_bytes(four)), expected, "{four:?}");
+            }
         }
     }
 
