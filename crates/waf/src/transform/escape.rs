@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::best_fit::narrow;
 use super::hex;
-use super::rewrite::{self, Decoded, find, rewrite};
+use super::rewrite::{self, Decoded, find_byte, rewrite};
 
 const MAX_CSS_DIGITS: usize = 6;
 
@@ -13,7 +13,7 @@ const MAX_CSS_DIGITS: usize = 6;
 /// Of `\uHHHH` the low byte is taken, of a full-width one the ASCII that it shows. A backslash
 /// at the end is kept.
 pub(super) fn decode_js(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite::decode(value, is_backslash, |text| {
+    rewrite::decode(value, find_backslash, |text| {
         let text = text.strip_prefix(b"\\")?;
         js_unicode(text)
             .or_else(|| js_hex(text))
@@ -26,7 +26,7 @@ pub(super) fn decode_js(value: &[u8]) -> Cow<'_, [u8]> {
 ///
 /// Of an octal number the low byte is taken. A backslash at the end is kept.
 pub(super) fn decode_c(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite::decode(value, is_backslash, |text| {
+    rewrite::decode(value, find_backslash, |text| {
         let text = text.strip_prefix(b"\\")?;
         c_hex(text).or_else(|| octal(text, octal_length(text))).or_else(|| letter(text))
     })
@@ -37,7 +37,7 @@ pub(super) fn decode_c(value: &[u8]) -> Cow<'_, [u8]> {
 /// The low byte is taken, of a full-width code the ASCII that it shows. An escaped line feed
 /// and a backslash at the end are dropped.
 pub(super) fn decode_css(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite(value, find(value, is_backslash), |mut rest, out| {
+    rewrite(value, find_backslash(value), |mut rest, out| {
         while let Some((plain, text)) = split_at_backslash(rest) {
             out.extend_from_slice(plain);
             let is_digit = |byte: &&u8| byte.is_ascii_hexdigit();
@@ -62,6 +62,10 @@ pub(super) fn decode_css(value: &[u8]) -> Cow<'_, [u8]> {
 
 pub(super) fn is_backslash(byte: u8) -> bool {
     byte == b'\\'
+}
+
+fn find_backslash(text: &[u8]) -> Option<usize> {
+    find_byte(text, b'\\')
 }
 
 fn js_unicode(text: &[u8]) -> Decoded<'_> {
@@ -115,7 +119,7 @@ fn letter(text: &[u8]) -> Decoded<'_> {
 
 /// What stands before the next backslash, and what behind it.
 fn split_at_backslash(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (plain, from) = text.split_at(find(text, is_backslash)?);
+    let (plain, from) = text.split_at(find_backslash(text)?);
     Some((plain, from.strip_prefix(b"\\")?))
 }
 

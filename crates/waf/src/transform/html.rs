@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::rewrite::{self, Decoded};
+use super::rewrite::{self, Decoded, find_byte};
 
 const NAMES: [(&[u8], u8); 5] =
     [(b"amp", b'&'), (b"gt", b'>'), (b"lt", b'<'), (b"nbsp", 0xa0), (b"quot", b'"')];
@@ -12,7 +12,7 @@ const NAMES: [(&[u8], u8); 5] =
 /// A semicolon may be missing. Of a larger number the low byte is taken. What is no such
 /// entity is kept.
 pub(super) fn decode(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite::decode(value, is_trigger, entity)
+    rewrite::decode(value, |text| find_byte(text, b'&'), entity)
 }
 
 pub(super) fn is_trigger(byte: u8) -> bool {

@@ -3,8 +3,13 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 /// Bytes decoded from an escape, and what stands behind it.
 pub(super) type Decoded<'a> = Option<(u8, &'a [u8])>;
+
+/// Bytes that are written at once.
+pub(super) const PIECE: usize = 64;
 
 /// Writes `value` anew from `first` on; without one it is unchanged.
 ///
@@ -25,14 +30,14 @@ pub(super) fn rewrite(
 
 /// Puts one byte in place of each escape that `escape` can read.
 ///
-/// `escape` is asked at each byte that `is_lead`; where it reads none, that byte is kept.
+/// `escape` is asked at each byte that `lead` finds; where it reads none, that byte is kept.
 pub(super) fn decode(
     value: &[u8],
-    is_lead: impl Fn(u8) -> bool,
+    lead: impl Fn(&[u8]) -> Option<usize>,
     escape: impl Fn(&[u8]) -> Decoded<'_>,
 ) -> Cow<'_, [u8]> {
-    rewrite(value, find(value, &is_lead), |mut rest, out| {
-        while let Some((plain, from)) = find(rest, &is_lead).map(|at| rest.split_at(at)) {
+    rewrite(value, lead(value), |mut rest, out| {
+        while let Some((plain, from)) = lead(rest).map(|at| rest.split_at(at)) {
             out.extend_from_slice(plain);
             let Some((byte, after)) = escape(from).or_else(|| keep(from)) else { return };
             out.push(byte);
@@ -51,8 +56,24 @@ pub(super) fn map(value: &[u8], change: impl Fn(u8) -> u8) -> Cow<'_, [u8]> {
 /// Takes out each byte that is `unwanted`.
 pub(super) fn remove(value: &[u8], unwanted: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     rewrite(value, find(value, &unwanted), |rest, out| {
-        out.extend(rest.iter().filter(|&&byte| !unwanted(byte)));
+        sift(rest, out, |byte| (byte, !unwanted(byte)));
     })
+}
+
+/// Appends what stands for each byte, and whether it does.
+///
+/// No branch depends on it: which bytes go is chance in what was made to take long.
+pub(super) fn sift(bytes: &[u8], out: &mut Vec<u8>, mut sifted: impl FnMut(u8) -> (u8, bool)) {
+    for piece in bytes.chunks(PIECE) {
+        let (mut kept, mut count) = ([0; PIECE], 0);
+        for byte in piece {
+            let (byte, is_kept) = sifted(*byte);
+            // Never more than have been read.
+            kept[count % PIECE] = byte;
+            count += usize::from(is_kept);
+        }
+        out.extend_from_slice(kept.get(..count).unwrap_or(&kept));
+    }
 }
 
 pub(super) fn settle(value: &[u8], out: Vec<u8>) -> Cow<'_, [u8]> {
@@ -61,6 +82,11 @@ pub(super) fn settle(value: &[u8], out: Vec<u8>) -> Cow<'_, [u8]> {
 
 pub(super) fn find(value: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
     value.iter().position(|&byte| wanted(byte))
+}
+
+/// The same for one byte, which mostly is far away or comes next.
+pub(super) fn find_byte(value: &[u8], wanted: u8) -> Option<usize> {
+    if value.first() == Some(&wanted) { Some(0) } else { memchr(wanted, value) }
 }
 
 fn keep(text: &[u8]) -> Decoded<'_> {

@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use super::best_fit::UnicodeMap;
 use super::hex;
 use super::rewrite::{self, Decoded, find, rewrite};
 
 /// Decodes `%xx`, and `+` to a space; an invalid escape is kept.
 pub(super) fn decode(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite::decode(value, is_lead, |text| plus(text).or_else(|| percent(text)))
+    rewrite::decode(value, find_lead, |text| plus(text).or_else(|| percent(text)))
 }
 
 /// Decodes also `%uXXXX`, to the one byte that `map` has for it.
 pub(super) fn decode_uni(value: &[u8], map: UnicodeMap) -> Cow<'_, [u8]> {
-    rewrite::decode(value, is_lead, |text| {
+    rewrite::decode(value, find_lead, |text| {
         plus(text).or_else(|| percent(text)).or_else(|| unicode(text, map))
     })
 }
@@ -36,6 +38,14 @@ pub(super) fn encode(value: &[u8]) -> Cow<'_, [u8]> {
 
 pub(super) fn is_lead(byte: u8) -> bool {
     matches!(byte, b'%' | b'+')
+}
+
+fn find_lead(text: &[u8]) -> Option<usize> {
+    if text.first().is_some_and(|byte| is_lead(*byte)) {
+        Some(0)
+    } else {
+        memchr2(b'%', b'+', text)
+    }
 }
 
 fn is_plain(byte: u8) -> bool {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::rewrite::{self, rewrite};
+use super::rewrite::{self, rewrite, sift};
 
 const NO_BREAK_SPACE: u8 = 0xa0;
 
@@ -15,14 +15,11 @@ pub(super) fn compress(value: &[u8]) -> Cow<'_, [u8]> {
     let first = value.iter().enumerate().position(|(at, &byte)| is_extra(at, byte));
     rewrite(value, first, |rest, out| {
         let mut is_in_run = false;
-        for &byte in rest {
-            match (is_blank(byte), is_in_run) {
-                (true, false) => out.push(b' '),
-                (true, true) => {}
-                (false, _) => out.push(byte),
-            }
-            is_in_run = is_blank(byte);
-        }
+        sift(rest, out, |byte| {
+            let (is_blank, was_in_run) = (is_blank(byte), is_in_run);
+            is_in_run = is_blank;
+            (if is_blank { b' ' } else { byte }, !(is_blank & was_in_run))
+        });
     })
 }
 
@@ -87,6 +84,24 @@ mod tests {
         check(compress, b"a\tb", b"a b");
         check(compress, b" a b ", b" a b ");
         check(compress, b"", b"");
+    }
+
+    #[test]
+    fn white_space_of_long_values_goes_the_same() {
+        for length in 0..300 {
+            let value: Vec<u8> = (0..length).map(|at| b"ab \t\xa0 c"[at * at % 31 % 7]).collect();
+            let removed: Vec<u8> = value.iter().copied().filter(|byte| !is_blank(*byte)).collect();
+            check(remove, &value, &removed);
+            let mut compressed = Vec::new();
+            for byte in &value {
+                match is_blank(*byte) {
+                    true if compressed.ends_with(b" ") => {}
+                    true => compressed.push(b' '),
+                    false => compressed.push(*byte),
+                }
+            }
+            check(compress, &value, &compressed);
+        }
     }
 
     #[test]
