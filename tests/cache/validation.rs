@@ -43,7 +43,8 @@ async fn a_304_makes_what_is_stored_fresh_and_its_fields_new() {
     assert!(asked.contains("if-none-match: \"a\"\r\n"), "{asked}");
     assert!(asked.contains("if-modified-since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), "{asked}");
     let records = edge.stop();
-    assert_eq!(records[1]["cache"], "revalidated");
+    // Workers write theirs in any order.
+    assert!(records.iter().any(|record| record["cache"] == "revalidated"), "{records:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
