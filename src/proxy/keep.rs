@@ -190,10 +190,6 @@ fn judge_new(
         cached.detail = Some(STREAM);
         return Err(NoCacheReason::Custom(LASTING));
     }
-    if cached.began.is_none() {
-        cached.detail = Some(AT_ONCE);
-        return Err(NoCacheReason::Deferred);
-    }
     let answer = answer(status, &response.headers, cached.asked, received);
     let terms = match for_all(judge(method, request, answer, &cached.profile.rules)) {
         Ok(terms) => terms,
@@ -202,6 +198,10 @@ fn judge_new(
             return Err(reason(unstored, status));
         }
     };
+    if cached.began.is_none() {
+        cached.detail = Some(AT_ONCE);
+        return Err(NoCacheReason::Deferred);
+    }
     let length = response.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     let longest = state.vault.longest.min(cached.profile.max_object);
     if length.is_some_and(|length: u64| length > longest) {
@@ -242,8 +242,8 @@ fn judge_update(session: &Session, update: Update, cached: &mut Cached) -> RespC
             let born = found.terms.born();
             let head = StoredHead::new(head.status, merged.headers, received, born);
             cached.refreshed = Some(Arc::new(head));
-            let reason = |unstored| reason(unstored, StatusCode::OK);
-            RespCacheable::Uncacheable(unstored.map_or(NoCacheReason::Deferred, reason))
+            let why = unstored.map(|unstored| reason(unstored, StatusCode::OK));
+            RespCacheable::Uncacheable(why.unwrap_or(NoCacheReason::Deferred))
         }
     }
 }
