@@ -6,6 +6,8 @@
 
 use hashbrown::HashMap;
 
+use crate::rules::pairs::{BEGIN, CLASS_BITS, CLASSES, FOUR, Pairs, Piece, THREE, TWO};
+
 /// Bytes of a piece.
 const SIZE: usize = 4;
 /// Bytes of a text that are compared.
@@ -21,19 +23,6 @@ const WORDS: usize = BITS / 64;
 const SHARED: usize = 16;
 /// Pieces that are met in a value before they are forgotten once their texts are found.
 const MET: usize = 64;
-
-/// Bytes that pieces have are told apart, but for the last of so many.
-const CLASSES: usize = 64;
-const CLASS_BITS: usize = CLASSES.trailing_zeros() as usize;
-/// The pieces of four bytes are in so many groups, each with a bit, then those of three; those of
-/// two are in one.
-const GROUPS_OF_FOUR: u64 = 25;
-const GROUPS_OF_THREE: u64 = 6;
-const FOUR: u64 = (1 << GROUPS_OF_FOUR) - 1;
-const TWO: u64 = 1 << (GROUPS_OF_FOUR + GROUPS_OF_THREE);
-const THREE: u64 = TWO - 1 - FOUR;
-/// Above the groups of pieces that end with two bytes are those of pieces that begin with them.
-const BEGIN: u32 = 32;
 
 /// Bytes that are looked at ahead.
 const BLOCK: usize = 64;
@@ -77,14 +66,6 @@ struct Entry {
     number: u32,
 }
 
-/// Which groups have a piece that ends or begins with two bytes.
-#[derive(Debug)]
-struct Pairs {
-    /// Of each byte; 0 if no piece has it. Those of the two cases of a letter are equal.
-    classes: Box<[u8; 256]>,
-    groups: Box<[u64; CLASSES * CLASSES]>,
-}
-
 /// The last bytes of a value up to a place, and what is known of those behind it.
 #[derive(Clone, Copy, Default)]
 struct Place {
@@ -106,18 +87,7 @@ struct Place {
     is_dense: bool,
 }
 
-/// Bytes of a text in lower case, the first one lowest.
-#[derive(Clone, Copy)]
-struct Piece {
-    text: u32,
-    size: usize,
-}
-
 impl Piece {
-    fn bytes(self) -> impl Iterator<Item = u8> {
-        self.text.to_le_bytes().into_iter().take(self.size)
-    }
-
     /// Its bit in the map.
     fn bit(self) -> usize {
         let hash = self.text.wrapping_mul(0x9e37_79b1);
@@ -126,43 +96,6 @@ impl Piece {
             3 => THREES + (hash >> (32 - THREES_BITS)) as usize,
             _ => (hash >> (32 - FOURS_BITS)) as usize,
         }
-    }
-}
-
-impl Pairs {
-    /// Of pieces in lower case, by their size.
-    fn new(pieces: impl Iterator<Item = Piece> + Clone) -> Self {
-        let mut classes = Box::new([0; 256]);
-        let mut known = 0;
-        for byte in pieces.clone().flat_map(Piece::bytes) {
-            let upper = usize::from(byte.to_ascii_uppercase());
-            let class = &mut classes[usize::from(byte)];
-            if *class == 0 {
-                known = CLASSES.min(known + 1);
-                *class = (CLASSES - 1).min(known) as u8;
-                classes[upper] = *class;
-            }
-        }
-        let mut all = Self { classes, groups: Box::new([0; CLASSES * CLASSES]) };
-        for piece in pieces {
-            let [first, second, third, fourth] = piece.text.to_le_bytes();
-            let begin = all.pair(first, second);
-            // By the first pair, so that each has one group.
-            let hash = begin as u64;
-            let (end, group) = match piece.size {
-                0..=2 => (begin, TWO),
-                3 => (all.pair(second, third), 1 << (GROUPS_OF_FOUR + hash % GROUPS_OF_THREE)),
-                _ => (all.pair(third, fourth), 1 << (hash % GROUPS_OF_FOUR)),
-            };
-            all.groups[end % (CLASSES * CLASSES)] |= group;
-            all.groups[begin % (CLASSES * CLASSES)] |= group << BEGIN;
-        }
-        all
-    }
-
-    fn pair(&self, first: u8, second: u8) -> usize {
-        let class = |byte: u8| usize::from(self.classes[usize::from(byte)]);
-        class(first) << CLASS_BITS | class(second)
     }
 }
 
