@@ -1,8 +1,10 @@
-//! Work that blocks, once at a time: a disk may take its time, or hang, and all
-//! else of the control plane goes on.
+//! Work that takes its time, once at a time: a disk may be slow, or hang, and
+//! all else of the control plane goes on.
+
+use std::future::Future;
 
 use futures::FutureExt;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn, spawn_blocking};
 
 /// The last piece of one kind of work.
 #[derive(Debug, Default)]
@@ -11,14 +13,26 @@ pub(super) struct Aside {
 }
 
 impl Aside {
-    /// Begins `work`, unless the last piece is still under way; says if that broke.
+    /// Begins `work`, which blocks, unless the last piece is still under way; says
+    /// if that broke.
     pub(super) fn begin(&mut self, work: impl FnOnce() + Send + 'static) {
+        if self.is_free() {
+            self.under_way = Some(spawn_blocking(work));
+        }
+    }
+
+    /// As [`Self::begin`], for what waits and does not block.
+    pub(super) fn begin_waiting(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        if self.is_free() {
+            self.under_way = Some(spawn(work));
+        }
+    }
+
+    fn is_free(&mut self) -> bool {
         if let Some(error) = self.broken() {
             ::log::error!("work beside requests broke off, and is begun again: {error}");
         }
-        if self.under_way.is_none() {
-            self.under_way = Some(spawn_blocking(work));
-        }
+        self.under_way.is_none()
     }
 
     /// Forgets the last piece if it has ended; why, if it did not get to its end.

@@ -18,8 +18,8 @@ mod reload;
 mod seal;
 mod snapshot;
 mod starter;
-mod stop;
 mod store;
+mod stop;
 mod token;
 
 use std::sync::Arc;
@@ -143,7 +143,7 @@ impl Control {
         let mut bans = Keeper::new(self.bans.clone());
         let mut files = Files::new();
         let mut reloads = Reloads::default();
-        let mut tending = Tending::new();
+        let mut tending = Tending::new(self.state.vault);
         loop {
             // Nothing here waits: signals are to be heard whatever a disk does.
             tokio::select! {

@@ -18,6 +18,7 @@ use crate::site::State;
 use super::ban_file::KeptBans;
 use super::reload::Reloader;
 use super::snapshot;
+use super::store;
 
 /// How long a new process may take to say that it serves.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +30,8 @@ const CONNECTIONS_END: Duration = Duration::from_secs(1);
 const HANDOVER_ENDS: Duration = Duration::from_secs(1);
 /// How long disks may take to write what the cache gave them last.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// How long it may take to list what is in memory for a new process.
+const LAST_LIST: Duration = Duration::from_secs(1);
 /// How long the last bans may take to be written.
 const LAST_BANS: Duration = Duration::from_secs(1);
 
@@ -142,8 +145,7 @@ impl Stop {
     /// Writes what bans there are that no file has, unless the process has never
     /// served: then all is another one's.
     async fn keep_bans(&self) {
-        let has_served = matches!(*self.serving.borrow(), Serving::Now | Serving::Over);
-        if !has_served {
+        if !self.has_served() {
             return;
         }
         let bans = self.bans.clone();
@@ -155,11 +157,27 @@ impl Stop {
         }
     }
 
-    /// Waits until the disks have what they were given.
+    fn has_served(&self) -> bool {
+        matches!(*self.serving.borrow(), Serving::Now | Serving::Over)
+    }
+
+    /// Waits until the disks have what they were given, and know what is in memory.
     async fn keep_answers(&self) {
-        let flushed = self.state.vault.store.flush();
-        if tokio::time::timeout(LAST_ANSWERS, flushed).await.is_err() {
+        let written = async {
+            self.state.vault.store.flush().await;
+            if self.has_served() && !*self.replaced.borrow() {
+                self.list_answers().await;
+            }
+        };
+        if tokio::time::timeout(LAST_ANSWERS, written).await.is_err() {
             ::log::warn!("the last answers for the cache are not written in time");
+        }
+    }
+
+    /// Lists what is in memory, for the process that comes next.
+    async fn list_answers(&self) {
+        if self.state.vault.has_disks() {
+            store::list(self.state.vault).await;
         }
     }
 
@@ -187,6 +205,9 @@ impl Stop {
     /// Gives the sockets to a new process. Whoever tells this one to end is
     /// heard meanwhile, whatever the new one does.
     async fn hand_over(&self, terminate: &mut Signal, interrupt: &mut Signal) -> HandedOver {
+        if tokio::time::timeout(LAST_LIST, self.list_answers()).await.is_err() {
+            ::log::warn!("what is in memory is not listed in time for the new process");
+        }
         let breaker = Arc::new(Breaker::default());
         let mut offered = self.offer(breaker.clone());
         let told = tokio::select! {

@@ -12,7 +12,7 @@ use crate::queue::Rank;
 
 use super::fault::HotFault;
 use super::footer::{OPENING, check, checked};
-use super::jobs::Hot;
+use super::jobs::{Hot, Warm};
 use super::platter::Platter;
 use super::record::{Malformed, long, word};
 
@@ -21,14 +21,6 @@ pub(crate) const NAME: &str = "hot.lst";
 const LINE: usize = 16;
 /// More are not listed: 4 MiB of file.
 pub(crate) const MOST: usize = 256 * 1024;
-
-/// One key of the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Warm {
-    pub(crate) tag: u64,
-    pub(crate) rank: Rank,
-    pub(crate) uses: u8,
-}
 
 impl Platter {
     /// Writes the list of what is on this disk.

@@ -56,6 +56,14 @@ pub(crate) struct Hot {
     pub(crate) uses: u8,
 }
 
+/// A key that was in memory, as a list has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Warm {
+    pub(crate) tag: u64,
+    pub(crate) rank: Rank,
+    pub(crate) uses: u8,
+}
+
 /// What the writer is asked to do.
 pub(crate) enum Job {
     Write {
@@ -77,6 +85,8 @@ pub(crate) enum Job {
     Flush(oneshot::Sender<()>),
     /// Lists what is in memory for the next start.
     SaveHot(Vec<Hot>, oneshot::Sender<Result<(), HotFault>>),
+    /// Reads what was listed so.
+    ReadHot(oneshot::Sender<Result<Vec<Warm>, HotFault>>),
     /// Leaves eviction to the next process.
     Retire,
     /// Tries whether a disk that is out works again.
@@ -227,18 +237,14 @@ impl Job {
     fn writes(&self) -> Option<u64> {
         match self {
             Self::Write { tag, .. } | Self::Rewrite { tag, .. } => Some(*tag),
-            Self::Bury { .. } | Self::Flush(_) | Self::SaveHot(..) | Self::Retire | Self::Retry => {
-                None
-            }
+            _ => None,
         }
     }
 
     fn weight(&self) -> usize {
         match self {
             Self::Write { entry, .. } | Self::Rewrite { entry, .. } => entry.weight(),
-            Self::Bury { .. } | Self::Flush(_) | Self::SaveHot(..) | Self::Retire | Self::Retry => {
-                0
-            }
+            _ => 0,
         }
     }
 }

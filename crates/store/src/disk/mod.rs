@@ -35,9 +35,9 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::clock::Moment;
@@ -50,8 +50,8 @@ pub use jobs::{Entry, Skipped};
 pub use platter::Options;
 pub use read::{Found, Record};
 
-pub(crate) use hot::{MOST as MOST_HOT, Warm};
-pub(crate) use jobs::Hot;
+pub(crate) use hot::MOST as MOST_HOT;
+pub(crate) use jobs::{Hot, Warm};
 
 #[cfg(test)]
 pub(crate) use fault::Device;
@@ -68,8 +68,8 @@ use writer::Writer;
 /// A directory of objects. Dropped, it ends its threads; [`Disk::close`] waits for them.
 pub struct Disk {
     platter: Arc<Platter>,
-    /// What was in memory when the list was written that a start found; until it is taken.
-    warm: Mutex<Result<Vec<Warm>, HotFault>>,
+    /// The list of what was in memory has been read.
+    is_warmed: AtomicBool,
     /// Answered when the writer has ended.
     ended: Option<oneshot::Receiver<()>>,
 }
@@ -100,8 +100,7 @@ impl Disk {
             // Nobody waits for it if the disk was dropped.
             end.send(()).ok();
         })?;
-        let warm = Mutex::new(platter.read_hot());
-        let disk = Self { platter, warm, ended: Some(ended) };
+        let disk = Self { platter, is_warmed: AtomicBool::new(false), ended: Some(ended) };
         for _ in 0..readers {
             let platter = disk.platter.clone();
             start("store-read", move || platter.pool.work())?;
@@ -197,9 +196,15 @@ impl Disk {
         answer.await.unwrap_or(Err(HotFault::Busy))
     }
 
-    /// What was in memory when the list was written that a start found; once.
-    pub(crate) fn take_warm(&self) -> Result<Vec<Warm>, HotFault> {
-        std::mem::replace(&mut *self.warm.lock(), Ok(Vec::new()))
+    /// What was in memory when the last list was written; once, since the next one is of this
+    /// process.
+    pub(crate) async fn take_warm(&self) -> Result<Vec<Warm>, HotFault> {
+        if self.is_warmed.swap(true, Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.platter.jobs.offer(Job::ReadHot(reply)).map_err(|_| HotFault::Busy)?;
+        answer.await.unwrap_or(Err(HotFault::Busy))
     }
 
     /// Where what was in memory is, and that it is read soon.

@@ -156,6 +156,10 @@ impl Writer {
                 reply.send(self.platter.save_hot(hot, self.writer)).ok();
                 Ok(())
             }
+            Job::ReadHot(reply) => {
+                reply.send(self.platter.read_hot()).ok();
+                Ok(())
+            }
             Job::Retry => {
                 self.retry();
                 Ok(())

@@ -56,7 +56,7 @@ impl<M: Meta> Inner<M> {
         let mut warmed = Warmed::default();
         let mut listed: Vec<(&Disk, Warm)> = Vec::new();
         for (place, disk) in self.disks.iter().enumerate() {
-            match disk.take_warm() {
+            match disk.take_warm().await {
                 Ok(warm) => listed.extend(warm.into_iter().map(|warm| (disk, warm))),
                 Err(fault) => warmed.faults.push((place, fault)),
             }

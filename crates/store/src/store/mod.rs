@@ -224,8 +224,8 @@ impl<M: Meta> Store<M> {
         self.0.save_hot(now).await
     }
 
-    /// Moves back into memory what was there when the list was written that the
-    /// disks found at their start, and is on them still: at most so many bytes,
+    /// Moves back into memory what was there when the last list was written, and
+    /// is on the disks still: at most so many bytes,
     /// and as many as memory has room for. A list that is damaged or of another
     /// store is passed over. Once; for who can wait, beside requests.
     pub async fn warm(&self, budget: u64, now: Moment) -> Warmed {
