@@ -5,6 +5,7 @@
 #   scripts/bench.sh [--rounds N] [--seconds N] [--idle N] [--tidegate PATH]
 #                    [--pingora PATH] [--proxies "NAME..."]
 #   scripts/bench.sh waf [--help]      what rules against attacks cost, see there
+#   scripts/bench.sh cache [--help]    what hits of the cache cost, see there
 #
 # Each proxy has one worker and stands before the same nginx, which answers
 # 1 KiB. Each writes an access log with the same fields to a file: nginx and
@@ -25,6 +26,10 @@ cd "$(dirname "$0")/.."
 if [ "${1:-}" = waf ]; then
     shift
     exec python3 scripts/waf/through.py "$@"
+fi
+if [ "${1:-}" = cache ]; then
+    shift
+    exec python3 scripts/cache/hits.py "$@"
 fi
 
 rounds=5
@@ -50,7 +55,7 @@ while [ $# -gt 0 ]; do
             esac
             shift 2
             ;;
-        -h | --help) sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,22s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail "unknown option $1" ;;
     esac
 done

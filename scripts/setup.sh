@@ -5,6 +5,7 @@
 #   scripts/setup.sh attack     what the build and scripts/attack.sh need
 #   scripts/setup.sh fuzz       what the build and scripts/fuzz.sh need
 #   scripts/setup.sh bench-waf  what the build and `scripts/bench.sh waf` need
+#   scripts/setup.sh bench-cache  what the build and `scripts/bench.sh cache` need
 # Packages come from apt-get, as root or by sudo. What cannot be installed is
 # named, and the exit code is 1. Does nothing where nothing is missing.
 set -euo pipefail
@@ -24,6 +25,8 @@ BENCH_WAF=(nginx=nginx-light h2load=nghttp2-client python3=python3 "g++=g++"
   /usr/include/modsecurity/modsecurity.h=libmodsecurity-dev
   /usr/lib/nginx/modules/ngx_http_modsecurity_module.so=libnginx-mod-http-modsecurity
   /usr/share/modsecurity-crs/owasp-crs.load=modsecurity-crs)
+BENCH_CACHE=(nginx=nginx-light varnishd=varnish haproxy=haproxy wrk=wrk
+  h2load=nghttp2-client python3=python3)
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 failed=0
@@ -139,8 +142,12 @@ case "${1:-}" in
     need_rust
     install_packages "${BUILD[@]}" "${BENCH_WAF[@]}"
     ;;
+  bench-cache)
+    need_rust
+    install_packages "${BUILD[@]}" "${BENCH_CACHE[@]}"
+    ;;
   *)
-    sed -n '2,7p' "$0" >&2
+    sed -n '2,8p' "$0" >&2
     exit 2
     ;;
 esac

@@ -44,6 +44,8 @@ FEWEST = 2 * CONNECTIONS
 ENOUGH_US = 100_000
 # Requests of each kind before memory is read.
 ASKED = 20
+# What is compared, as Debian calls it.
+PACKAGES = ["libnginx-mod-http-modsecurity", "nginx", "libmodsecurity3", "modsecurity-crs"]
 # Where Debian's package has its settings.
 DEBIAN_SETUP = "/etc/modsecurity/crs"
 
@@ -278,14 +280,13 @@ def engine(options):
     print()
 
 
-def print_machine(program):
+def print_machine(program, packages=PACKAGES):
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         models = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     model = models[0] if models else "unknown"
     print(f"Machine: {model}, {os.cpu_count()} cores, Linux {os.uname().release}")
-    versions = [said.stdout.strip(), *map(version, ["libnginx-mod-http-modsecurity"]),
-                *map(version, ["nginx", "libmodsecurity3", "modsecurity-crs"])]  # fmt: skip
+    versions = [said.stdout.strip(), *map(version, packages)]
     print(f"Versions: {', '.join(filter(None, versions))}\n", flush=True)
 
 
