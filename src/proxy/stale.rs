@@ -24,7 +24,7 @@ pub(super) fn goes_while_fetched(ctx: &Context) -> bool {
 }
 
 /// Whether what is stored stands in for what has become of asking the server.
-pub(super) fn stands_in(session: &Session, error: &Error, ctx: &mut Context) -> bool {
+pub(super) fn stands_in(session: &mut Session, error: &Error, ctx: &mut Context) -> bool {
     if ctx.is_background {
         return false;
     }
@@ -42,6 +42,8 @@ pub(super) fn stands_in(session: &Session, error: &Error, ctx: &mut Context) -> 
         return false;
     }
     ctx.failure = None;
+    // Pingora closes the connection after it, whatever its head says.
+    session.set_keepalive(None);
     if let (Some(exchange), Some(forward)) = (ctx.exchange.as_ref(), ctx.forward.as_ref()) {
         // Whatever ended, the client still gets an answer; a server that goes on with
         // its own is not waited for without end.

@@ -68,6 +68,25 @@ async fn after_turn(profile: &str, fields: &str, then: &'static str, over: Over)
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_that_its_connection_ends_behind_it() {
+    for then in [DOWN, ""] {
+        let server = Turning::new("cache-control: max-age=60", then).await;
+        let edge = start("", &server.origin);
+        let mut client = Client::connect(edge.addr()).await;
+        let mut ask = async || {
+            client.send("GET /x HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+            client.response().await
+        };
+        assert_eq!(ask().await.header("connection"), Some("keep-alive"));
+        server.turn();
+        let answer = ask().await;
+        assert_eq!(answer.text(), "old");
+        assert_eq!(answer.header("connection"), Some("close"));
+        client.expect_closed().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_stands_in_for_a_server_that_fails() {
     for over in BOTH {
         let answer = after_turn("", "cache-control: max-age=60", DOWN, over).await;
