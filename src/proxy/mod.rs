@@ -95,24 +95,29 @@ impl Conductor {
 
 #[async_trait]
 impl ProxyHttp for Conductor {
-    type CTX = Context;
+    // Pingora moves it around with the futures that hold it, a dozen times for each request.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.site.load_full(), self.worker)
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.site.load_full(), self.worker))
     }
 
-    fn allow_spawning_subrequest(&self, _session: &Session, ctx: &Context) -> bool {
+    fn allow_spawning_subrequest(&self, _session: &Session, ctx: &Box<Context>) -> bool {
         !ctx.is_background
     }
 
     // Pingora's own compression module would cost every request its context.
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Box<Context>,
+    ) -> Result<()> {
         admit::begin(session, ctx)
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<bool> {
         self.note_draining(session);
         if ctx.is_background {
             return match background::admit(session, ctx, &self.state) {
@@ -136,7 +141,7 @@ impl ProxyHttp for Conductor {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         forward::request_body(session, body, piece(end_of_stream), ctx)?;
         inspect::piece(body, piece(end_of_stream), ctx)?;
@@ -146,7 +151,7 @@ impl ProxyHttp for Conductor {
     async fn upstream_peer(
         &self,
         session: &mut Session,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<Box<HttpPeer>> {
         forward::choose_server(session, ctx)
     }
@@ -158,7 +163,7 @@ impl ProxyHttp for Conductor {
         _peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         digest: Option<&Digest>,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         forward::connected(link(reused), digest, ctx);
         Ok(())
@@ -168,7 +173,7 @@ impl ProxyHttp for Conductor {
         &self,
         session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         error: Box<Error>,
     ) -> Box<Error> {
         attempt::unconnected(session, error, ctx)
@@ -178,7 +183,7 @@ impl ProxyHttp for Conductor {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         forward::prepare_request(session, request, ctx).await
     }
@@ -187,7 +192,7 @@ impl ProxyHttp for Conductor {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         forward::answered(session, response, ctx)?;
         if deliver::is_interim(response.status) {
@@ -198,19 +203,19 @@ impl ProxyHttp for Conductor {
         Ok(())
     }
 
-    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<()> {
         cached::enable(session, ctx, &self.state);
         Ok(())
     }
 
-    fn cache_key_callback(&self, _session: &Session, ctx: &mut Context) -> Result<CacheKey> {
+    fn cache_key_callback(&self, _session: &Session, ctx: &mut Box<Context>) -> Result<CacheKey> {
         cached::key(ctx)
     }
 
     fn cache_vary_filter(
         &self,
         meta: &CacheMeta,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         request: &RequestHeader,
     ) -> Option<HashBinary> {
         cached::vary(meta, request, ctx)
@@ -222,19 +227,19 @@ impl ProxyHttp for Conductor {
         meta: &CacheMeta,
         _body: &mut HitHandler,
         _is_fresh: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<Option<ForcedFreshness>> {
         Ok(Some(cached::judge_found(session, meta, ctx)))
     }
 
-    fn cache_miss(&self, session: &mut Session, ctx: &mut Context) {
+    fn cache_miss(&self, session: &mut Session, ctx: &mut Box<Context>) {
         cached::miss(session, ctx);
     }
 
     async fn proxy_upstream_filter(
         &self,
         session: &mut Session,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<bool> {
         match cached::ask(session, ctx, &self.state) {
             Ok(()) => Ok(true),
@@ -246,7 +251,7 @@ impl ProxyHttp for Conductor {
     fn should_serve_stale(
         &self,
         session: &mut Session,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         error: Option<&Error>,
     ) -> bool {
         match error {
@@ -259,7 +264,7 @@ impl ProxyHttp for Conductor {
         &self,
         session: &Session,
         response: &ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<RespCacheable> {
         Ok(keep::judge_answer(session, response, ctx, &self.state))
     }
@@ -268,7 +273,7 @@ impl ProxyHttp for Conductor {
         &self,
         session: &Session,
         response: &ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<bool> {
         Ok(show::is_not_modified(session, response, ctx))
     }
@@ -277,7 +282,7 @@ impl ProxyHttp for Conductor {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> RangeType {
         show::range(session, response, ctx)
     }
@@ -286,7 +291,7 @@ impl ProxyHttp for Conductor {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         self.note_draining(session);
         show::head(session, response, ctx);
@@ -298,7 +303,7 @@ impl ProxyHttp for Conductor {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
         deliver::hurry(session, ctx);
         withhold::piece(session, body, piece(end_of_stream), ctx)?;
@@ -313,7 +318,7 @@ impl ProxyHttp for Conductor {
         &self,
         session: &mut Session,
         _trailers: &mut HeaderMap,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<Option<Bytes>> {
         Ok(withhold::trailers(session, ctx).await)
     }
@@ -323,7 +328,7 @@ impl ProxyHttp for Conductor {
         _peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         client_reused: bool,
     ) -> Box<Error> {
         attempt::broken(session, error, link(client_reused), ctx)
@@ -333,26 +338,26 @@ impl ProxyHttp for Conductor {
         &self,
         session: &mut Session,
         error: &Error,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> FailToProxy {
         failure::tell(session, error, ctx).await
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<Context>) {
         withhold::finish(session, error, ctx).await;
         inspect::close(session, ctx);
         deliver::record(session, error, ctx, &self.state);
     }
 
     // Every failure is in the access record of its request already.
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<Context>, _: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _: &Session,
-        _: &Context,
+        _: &Box<Context>,
         _: &Error,
         _: ProxyWarnLogContext,
     ) -> bool {
