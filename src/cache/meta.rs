@@ -81,6 +81,11 @@ impl Head {
         self.judged.store(Some(Arc::new(Judged { rules: of, terms })));
     }
 
+    /// The length of the body, if it is said.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
     /// What conditions of requests are held against.
     pub(crate) fn stored(&self) -> Stored<'_> {
         Stored { status: self.status, headers: &self.headers, received: self.received }
@@ -121,9 +126,14 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// Which variant of its URI it is, where there are several.
+    pub(crate) fn variant(&self) -> Option<[u8; 16]> {
+        self.place.variant
+    }
+
     /// The length of the body, if it is said.
     pub(super) fn length(&self) -> Option<u64> {
-        self.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        self.head.length()
     }
 
     /// The same with the length of its body; none if it has that.
@@ -243,13 +253,18 @@ pub(super) fn found(found: &Found<Kept>, is_variant: bool) -> CacheMeta {
     if let Some(variant) = place.variant {
         meta.set_variance(variant);
     }
-    meta.extensions_mut().insert(Seen {
-        head: head.clone(),
+    meta.extensions_mut().insert(seen(found));
+    meta
+}
+
+/// What is seen of a found response.
+pub(crate) fn seen(found: &Found<Kept>) -> Seen {
+    Seen {
+        head: found.meta.head.clone(),
         created: found.created,
         stale_since: found.stale_since.map(|since| Moment::from_millis(since.millis())),
         tier: found.tier,
-    });
-    meta
+    }
 }
 
 /// What pingora is told of a response that is to be stored.

@@ -23,7 +23,7 @@ mod any_bytes;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::any_bytes::exchange;
 pub(crate) use self::config::{Config, Named, STANDARD};
-pub(crate) use self::meta::{Head as StoredHead, Seen, Storable, storable};
+pub(crate) use self::meta::{Head as StoredHead, Seen, Storable, seen, storable};
 pub(crate) use self::objects::Object;
 pub(crate) use self::passes::LASTING;
 pub(crate) use self::place::Place;
@@ -47,5 +47,5 @@ pub(crate) use self::policy::validate::{
 pub(crate) use self::policy::vary::variant;
 pub(crate) use self::profile::Profile;
 pub(crate) use self::slices::{Cut, Progress, Slice, Told, around, brought, version};
-pub(crate) use self::storage::{LOCK_AGE, Vault, now};
+pub(crate) use self::storage::{LOCK_AGE, Looked, Vault, now};
 pub(crate) use self::target::{Scheme, Target};

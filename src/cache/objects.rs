@@ -10,8 +10,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderValue, StatusCode};
 use tidegate_store::{Body, Key, Labels, Moment, Start, Tier};
 
-use super::meta::{Head, Kept, Place, Seen, Storable};
-use super::policy::moment::Moment as At;
+use super::meta::{Head, Kept, Place, Seen, Storable, seen};
 use super::slices;
 use super::storage::{Vault, now};
 use crate::ranges::Span;
@@ -44,13 +43,7 @@ impl Vault {
         let found = self.store.find(&self.object_name(whole), now()).await?;
         let total = found.meta.length()?;
         let version = slices::version(&found.meta.head.headers, total)?;
-        let seen = Seen {
-            head: found.meta.head.clone(),
-            created: found.created,
-            stale_since: found.stale_since.map(|since| At::from_millis(since.millis())),
-            tier: found.tier,
-        };
-        Some(Object { seen, total, version })
+        Some(Object { seen: seen(&found), total, version })
     }
 
     /// Notes the head of a large object, as one of its slices has told it.

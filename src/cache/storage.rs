@@ -21,7 +21,7 @@ use pingora::cache::{
     PurgeType, Storage,
 };
 use pingora::{Error, ErrorType, OrErr, Result};
-use tidegate_store::{Body, Fill, Key, Labels, Moment, Start, Store, Validated};
+use tidegate_store::{Body, Fill, Found, Key, Labels, Moment, Start, Store, Validated};
 
 use super::begun::Begun;
 use super::meta::{self, Head, Kept, Place, Storable};
@@ -78,12 +78,21 @@ impl Vault {
         self.has_disks
     }
 
+    /// What is stored under `key`.
+    pub(crate) async fn look_up(&self, key: &Key) -> Looked {
+        self.store.find(key, now()).await
+    }
+
     /// What pingora is to find a response under that the store has under `key`.
-    pub(crate) fn key(key: Key) -> CacheKey {
+    /// Where that has been looked up before, it is not when pingora asks.
+    pub(crate) fn key(key: Key, before: Option<Looked>) -> CacheKey {
         // All that is hashed of it is this.
         let mut found = CacheKey::new(Vec::new(), String::new());
         found.set_primary_bin_override(key.hash().to_be_bytes());
         found.extensions.insert(key);
+        if let Some(looked) = before {
+            found.extensions.insert(Before(Arc::new(Mutex::new(Some(looked)))));
+        }
         found
     }
 
@@ -127,6 +136,21 @@ impl Vault {
     }
 }
 
+/// What was found, if anything was.
+pub(crate) type Looked = Option<Found<Kept>>;
+
+/// What was found before pingora asks; it is for its first look-up.
+#[derive(Clone)]
+struct Before(Arc<Mutex<Option<Looked>>>);
+
+fn before(key: &CacheKey) -> Option<Looked> {
+    if key.get_variance_key().is_some() {
+        return None;
+    }
+    let Before(looked) = key.extensions.get()?;
+    looked.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
 /// The time, as the store counts it.
 pub(crate) fn now() -> Moment {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -140,9 +164,11 @@ impl Storage for Vault {
         key: &CacheKey,
         _: &SpanHandle,
     ) -> Result<Option<(CacheMeta, HitHandler)>> {
-        let Some(found) = self.store.find(&self.named(key)?, now()).await else {
-            return Ok(None);
+        let found = match before(key) {
+            Some(looked) => looked,
+            None => self.look_up(&self.named(key)?).await,
         };
+        let Some(found) = found else { return Ok(None) };
         let meta = meta::found(&found, key.get_variance_key().is_some());
         Ok(Some((meta, Box::new(Hit(found.body)))))
     }
@@ -352,12 +378,12 @@ mod tests {
     }
 
     async fn begin(vault: &'static Vault, name: &str, length: Option<u64>) -> Result<MissHandler> {
-        let key = Vault::key(vault.store.key(name.as_bytes()));
+        let key = Vault::key(vault.store.key(name.as_bytes()), None);
         vault.get_miss_handler(&key, &told(length), &Span::inactive().handle()).await
     }
 
     async fn found(vault: &'static Vault, name: &str) -> Option<(CacheMeta, HitHandler)> {
-        let key = Vault::key(vault.store.key(name.as_bytes()));
+        let key = Vault::key(vault.store.key(name.as_bytes()), None);
         vault.lookup(&key, &Span::inactive().handle()).await.expect("no fault")
     }
 
@@ -385,7 +411,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_reader_is_that_of_its_own_fill() {
         let vault = Vault::small();
-        let key = Vault::key(vault.store.key(b"a"));
+        let key = Vault::key(vault.store.key(b"a"), None);
         let mut fills = Vec::new();
         for body in [&b"one"[..], b"two"] {
             let mut fill = begin(vault, "a", None).await.expect("begun");
@@ -416,7 +442,7 @@ mod tests {
     #[tokio::test]
     async fn variants_are_objects_of_their_own_and_one_is_found_first() {
         let vault = Vault::small();
-        let mut key = Vault::key(vault.store.key(b"a"));
+        let mut key = Vault::key(vault.store.key(b"a"), None);
         let primary = vault.named(&key).expect("ours");
         key.set_variance_key([7; 16]);
         let variant = vault.named(&key).expect("ours");

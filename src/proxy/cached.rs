@@ -18,7 +18,7 @@ use pingora_proxy::Session;
 use tidegate_store::Key;
 
 use crate::cache::{
-    CacheStatus, Clients, Forward, LOCK_AGE, Moment, Needed, Place, Profile, Scheme, Seen,
+    CacheStatus, Clients, Forward, LOCK_AGE, Looked, Moment, Needed, Place, Profile, Scheme, Seen,
     StoredHead, Target, Terms, Unstored, Use, Vault, Wishes, simplify, variant,
 };
 use crate::client::Client;
@@ -49,6 +49,8 @@ pub(super) struct Cached {
     /// A word about that, or about why nothing is stored.
     pub(super) detail: Option<&'static str>,
     pub(super) found: Option<Found>,
+    /// What was looked up before pingora does.
+    pub(super) looked: Option<Looked>,
     /// It is not for the cache, which is to keep nothing of it.
     is_passed: bool,
     /// When the server was asked, as the store counts that; where it says nothing, nothing is
@@ -66,8 +68,8 @@ pub(super) struct Cached {
     pub(super) ignores_range: bool,
     /// What is stored is not what its client asks for: 412.
     pub(super) is_another: bool,
-    /// What is said of it, where it is put together from slices.
-    pub(super) sliced: Option<(CacheStatus<'static>, CacheUse)>,
+    /// What is said of it, where pingora was not asked.
+    pub(super) told: Option<(CacheStatus<'static>, CacheUse)>,
     /// What became of it.
     pub(super) outcome: Option<CacheUse>,
 }
@@ -157,6 +159,7 @@ impl Cached {
             why: Forward::Bypass,
             detail: None,
             found: None,
+            looked: None,
             is_passed: false,
             began: None,
             asked: now,
@@ -165,9 +168,16 @@ impl Cached {
             has_age: false,
             ignores_range: false,
             is_another: false,
-            sliced: None,
+            told: None,
             outcome: None,
         }
+    }
+
+    /// What is stored is good for; nothing if it may not be stored by this profile.
+    pub(super) fn judge(&self, seen: &Seen, request: &HeaderMap, now: Moment) -> Option<Found> {
+        let terms = self.terms(seen).ok()?;
+        let good_for = terms.use_for(request, &self.profile.rules, now);
+        Some(Found { seen: seen.clone(), terms, good_for })
     }
 
     /// What is stored may be used for by this profile, less what was purged.
@@ -192,16 +202,13 @@ pub(super) fn now() -> Moment {
 
 /// Has pingora ask the cache, where the request is for it.
 pub(super) fn enable(session: &mut Session, ctx: &mut Context, state: &State) {
+    let is_for_cache = is_for_cache(session, ctx);
     let Some(cached) = ctx.cached.as_mut() else { return };
-    let method = &session.req_header().method;
-    if *method != Method::GET && *method != Method::HEAD {
+    if !is_read(&session.req_header().method) {
         cached.why = Forward::Method;
         return;
     }
-    // What is judged is not sent before it is whole, and what comes with a body is not
-    // named by its key.
-    let is_judged = ctx.inspection.as_ref().is_some_and(|it| it.judges_answer());
-    if is_judged || !session.is_body_empty() {
+    if !is_for_cache {
         return;
     }
     cached.why = Forward::UriMiss;
@@ -213,28 +220,48 @@ pub(super) fn enable(session: &mut Session, ctx: &mut Context, state: &State) {
     session.cache.enable(vault, None, Some(&vault.passes), Some(&vault.lock), Some(options));
 }
 
+/// Whether what is stored may answer a request at all.
+pub(super) fn is_for_cache(session: &mut Session, ctx: &Context) -> bool {
+    // What is judged is not sent before it is whole, and what comes with a body is not
+    // named by its key.
+    let is_judged = ctx.inspection.as_ref().is_some_and(|it| it.judges_answer());
+    is_read(&session.req_header().method) && !is_judged && session.is_body_empty()
+}
+
+fn is_read(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
 /// What pingora finds it by.
-pub(super) fn key(ctx: &Context) -> pingora::Result<CacheKey> {
-    match &ctx.cached {
-        Some(cached) => Ok(Vault::key(cached.key.clone())),
+pub(super) fn key(ctx: &mut Context) -> pingora::Result<CacheKey> {
+    match &mut ctx.cached {
+        Some(cached) => Ok(Vault::key(cached.key.clone(), cached.looked.take())),
         None => Error::e_explain(ErrorType::InternalError, "a request without a key"),
     }
 }
 
 /// What pingora finds a variant by; none where all get the same.
 pub(super) fn vary(meta: &CacheMeta, request: &RequestHeader, ctx: &Context) -> Option<HashBinary> {
-    let cached = ctx.cached.as_ref()?;
-    let names = super::keep::names_of(meta, cached)?;
+    variance(&*super::keep::head_of(meta)?, request, ctx.cached.as_ref()?)
+}
+
+/// What tells a variant of a stored response from others, for this request.
+pub(super) fn variance(
+    head: &StoredHead,
+    request: &RequestHeader,
+    cached: &Cached,
+) -> Option<HashBinary> {
+    let names = &head.terms(&cached.profile.rules, cached.profile.of).ok()?.vary;
     if names.is_empty() {
         return None;
     }
     let said = match names.contains(&http::header::ACCEPT_ENCODING) {
-        false => variant(&names, &request.headers),
+        false => variant(names, &request.headers),
         true => {
             // As the server is asked.
             let mut simple = request.headers.clone();
             simplify(&mut simple);
-            variant(&names, &simple)
+            variant(names, &simple)
         }
     };
     let mut hash = VarianceBuilder::new();
@@ -267,10 +294,10 @@ fn decide(
     cached: &mut Cached,
 ) -> ForcedFreshness {
     let Some(seen) = meta.extensions().get::<Seen>() else { return ForcedFreshness::ForceMiss };
-    let Ok(terms) = cached.terms(seen) else { return ForcedFreshness::ForceMiss };
     let (now, request) = (now(), session.req_header());
     let headers = &request.headers;
-    let mut good_for = terms.use_for(headers, &cached.profile.rules, now);
+    let Some(found) = cached.judge(seen, headers, now) else { return ForcedFreshness::ForceMiss };
+    let Found { terms, mut good_for, .. } = found;
     // Whoever waited for an answer that was asked for later than it has one of its own.
     let has_waited = session.cache.lock_duration().is_some();
     if good_for == Use::Validate && has_waited && seen.head.received >= cached.arrived {

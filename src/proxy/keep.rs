@@ -307,13 +307,6 @@ fn reason(unstored: Unstored, status: StatusCode) -> NoCacheReason {
     }
 }
 
-/// The fields of requests that a response depends on.
-pub(super) fn names_of(meta: &CacheMeta, cached: &Cached) -> Option<Vec<HeaderName>> {
-    let head = head_of(meta)?;
-    let terms = head.terms(&cached.profile.rules, cached.profile.of).ok()?;
-    Some(terms.vary.clone())
-}
-
 /// The head behind what pingora was told of it.
 pub(super) fn head_of(meta: &CacheMeta) -> Option<Arc<StoredHead>> {
     let new = meta.extensions().get::<Storable>().map(|storable| &storable.head);

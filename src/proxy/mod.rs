@@ -24,6 +24,7 @@ mod door;
 mod failure;
 mod fields;
 mod forward;
+mod hit;
 mod inspect;
 mod keep;
 mod meter;
@@ -126,7 +127,8 @@ impl ProxyHttp for Conductor {
             };
         }
         match self.admit(session, ctx).await {
-            Ok(None) => sliced::serve(session, ctx, &self.state).await,
+            Ok(None) => Ok(hit::serve(session, ctx, &self.state).await?
+                || sliced::serve(session, ctx, &self.state).await?),
             Ok(Some(reply)) => answer::send(reply, session, ctx).await,
             Err(Refusal::ClientLeft(error)) => Err(error),
             Err(refusal) => {

@@ -178,7 +178,7 @@ fn found(cached: &Cached) -> Option<Arc<Terms>> {
 /// Says in Cache-Status what the cache did, and notes it for the record.
 pub(super) fn mark(session: &Session, response: &mut HeaderMap, ctx: &mut Context) {
     let Some(cached) = &ctx.cached else { return };
-    let (status, outcome) = cached.sliced.unwrap_or_else(|| {
+    let (status, outcome) = cached.told.unwrap_or_else(|| {
         let status = status(session, cached, ctx, now());
         (status, outcome(session, cached, &status))
     });

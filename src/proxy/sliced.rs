@@ -307,7 +307,7 @@ impl Sliced {
         let stored = outcome == CacheUse::Miss;
         let status = CacheStatus { ttl, stored, ..CacheStatus::new(source) };
         if let Some(cached) = &mut ctx.cached {
-            cached.sliced = Some((status, outcome));
+            cached.told = Some((status, outcome));
         }
     }
 }

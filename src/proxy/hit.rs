@@ -1,0 +1,106 @@
+//! What is stored and good goes to its client at once. Pingora has a way for that, which takes
+//! longer than all else that is done for such a request: it is for what a server has a part in,
+//! for parts of a body and for what a client has already.
+
+use http::header::{ACCEPT_RANGES, AGE, RANGE};
+use http::{HeaderValue, Method, StatusCode};
+use pingora::{ErrorType, OkOrErr, OrErr, Result};
+use pingora_proxy::Session;
+use tidegate_store::{Body, Tier};
+
+use crate::cache::{CacheStatus, Moment, Needed, Shown, Source, Use, before_sending, seen};
+use crate::log::CacheUse;
+use crate::site::State;
+
+use super::answer;
+use super::cached::{Cached, Found, is_for_cache, now, variance};
+use super::context::{Context, Piece};
+use super::deliver;
+use super::fields;
+
+/// Answers a request by what is stored; false if it goes the way of all others.
+pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &State) -> Result<bool> {
+    if !is_for_cache(session, ctx) || session.req_header().headers.contains_key(RANGE) {
+        return Ok(false);
+    }
+    let Some(cached) = ctx.cached.as_mut() else { return Ok(false) };
+    let looked = state.vault.look_up(&cached.key).await;
+    let now = now();
+    let hit = looked.as_ref().and_then(|found| {
+        let (seen, request) = (seen(found), session.req_header());
+        let is_variant = |wanted| found.meta.variant() == Some(wanted);
+        variance(&seen.head, request, cached).is_none_or(is_variant).then_some(())?;
+        let hit = cached.judge(&seen, &request.headers, now)?;
+        is_whole_answer(&hit, session, now).then_some(hit)
+    });
+    match (hit, looked) {
+        (Some(hit), Some(found)) => send(&hit, found.body, now, session, ctx).await.map(|()| true),
+        (_, looked) => {
+            cached.looked = Some(looked);
+            Ok(false)
+        }
+    }
+}
+
+/// Whether the client is to get all of it, as it is stored.
+fn is_whole_answer(hit: &Found, session: &Session, now: Moment) -> bool {
+    let head = &hit.seen.head;
+    let needed = || head.stored().needed_by(&session.req_header().headers, now);
+    matches!(hit.good_for, Use::Fresh | Use::StaleAsAsked)
+        && hit.seen.tier != Tier::Running
+        && head.length().is_some()
+        && needed() == Needed::Send
+}
+
+async fn send(
+    hit: &Found,
+    body: Body,
+    now: Moment,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<()> {
+    if let Some(cached) = &mut ctx.cached {
+        note(hit, now, cached);
+    }
+    let (head, mut headers) = (&hit.seen.head, hit.seen.head.headers.clone());
+    before_sending(&mut headers, &hit.terms, Shown::Hit);
+    headers.insert(AGE, hit.terms.age_field(now));
+    if head.status == StatusCode::OK {
+        headers.entry(ACCEPT_RANGES).or_insert(HeaderValue::from_static("bytes"));
+    }
+    let mut response = fields::response(head.status, headers);
+    deliver::response_head(session, &mut response, ctx)?;
+    let length = head.length().unwrap_or(0);
+    if length == 0 || session.req_header().method == Method::HEAD {
+        return answer::write_whole_head(response, session, ctx).await;
+    }
+    session.write_response_header(Box::new(response), false).await?;
+    send_body(body, length, session, ctx).await
+}
+
+async fn send_body(
+    mut body: Body,
+    length: u64,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<()> {
+    let mut left = length;
+    while left > 0 {
+        let bytes = body.next().await.or_err(ErrorType::InternalError, "reading a stored body")?;
+        let bytes = bytes.or_err(ErrorType::InternalError, "a stored body that ends too soon")?;
+        left = left.saturating_sub(bytes.len() as u64);
+        let piece = if left == 0 { Piece::Last } else { Piece::Inner };
+        answer::write_body(Some(bytes), piece, session, ctx).await?;
+    }
+    Ok(())
+}
+
+/// Notes what is said of it in Cache-Status, and in the record.
+fn note(hit: &Found, now: Moment, cached: &mut Cached) {
+    let status = CacheStatus { ttl: Some(hit.terms.ttl(now)), ..CacheStatus::new(Source::Stored) };
+    let outcome = match hit.seen.tier {
+        Tier::Disk => CacheUse::Disk,
+        Tier::Memory | Tier::Running => CacheUse::Memory,
+    };
+    cached.told = Some((status, outcome));
+}
