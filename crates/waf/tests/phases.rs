@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tidegate_waf::parse::{NoFiles, Reader};
-use tidegate_waf::{Connection, Logs, RequestHead, RuleSet, Transaction, Verdict};
+use tidegate_waf::{
+    Connection, Logs, Overrun, RequestHead, ResponseHead, RuleSet, Transaction, Verdict, Wanted,
+};
 
 const RULES: &str = r#"
 SecRule TX:path "@beginsWith /search" "id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:q"
@@ -154,6 +156,33 @@ fn a_body_that_is_cut_is_judged_as_far_as_it_came() {
             assert_eq!(passes, is_cut && is_good, "{content_type} {is_cut} {body:?}");
         }
     }
+}
+
+#[test]
+fn a_body_whose_coding_is_a_lie_is_wanted_as_it_is() {
+    let form = "application/x-www-form-urlencoded";
+    let mut transaction = begin_coded("/", "/", form, "gzip");
+    assert_eq!(transaction.request_body(b"a=an+at"), Wanted::More);
+    assert_eq!(transaction.request_body(b"tack"), Wanted::More);
+    let Verdict::Refuse(refusal) = transaction.request_end() else { panic!("it is an attack") };
+    assert_eq!(refusal.rule.0, 2);
+}
+
+#[test]
+fn an_answer_that_is_too_large_stays_so() {
+    let rules = "SecResponseBodyAccess On\nSecResponseBodyLimit 3\n\
+                 SecResponseBodyLimitAction Reject";
+    let mut transaction = begin_by(Arc::new(compiled(rules)), "/", "/", "text/plain", "identity");
+    assert_eq!(transaction.request_end(), Verdict::Pass);
+    let headers = [(&b"content-type"[..], &b"text/plain"[..])];
+    let head = ResponseHead { status: 200, protocol: b"HTTP/1.1", headers: &headers };
+    assert_eq!(transaction.response_head(&head), Verdict::Pass);
+    assert_eq!(transaction.response_body(b"ans"), Wanted::More);
+    for piece in [&b"wer"[..], b"", b"s"] {
+        assert_eq!(transaction.response_body(piece), Wanted::Enough);
+        assert!(!transaction.wants_response_body());
+    }
+    assert_eq!(transaction.response_end(), Verdict::Exceeded(Overrun::Body));
 }
 
 #[test]

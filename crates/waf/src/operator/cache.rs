@@ -151,6 +151,35 @@ mod tests {
     }
 
     #[test]
+    fn caches_that_grow_while_they_are_used_are_bounded() {
+        let pattern = |number| {
+            let text = format!(r"[^a]*a[^b]{{{}}}b[^c]{{100}}c", 300 + number);
+            Arc::new(Pattern::compile(text.as_bytes(), Groups::Whole, number).unwrap())
+        };
+        let patterns: Vec<_> = (0..20).map(pattern).collect();
+        let mut cache = Cache::new();
+        let mut dice = Dice::new(1);
+        for length in [1, 8_000] {
+            for pattern in &patterns {
+                let value: Vec<u8> = (0..length).map(|_| b'a' + dice.byte() % 4).collect();
+                pattern.is_match(&value, &mut cache);
+                assert!(cache.bytes() <= BYTES + (1 << 20), "{}", cache.bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn what_another_takes_the_place_of_is_not_counted() {
+        let mut cache = Cache::new();
+        for text in ["b+c?d", "a+c?d", "(a|c)+d"] {
+            let pattern = Arc::new(Pattern::compile(text.as_bytes(), Groups::Whole, 3).unwrap());
+            pattern.is_match(b"acd", &mut cache);
+            let counted: usize = cache.entries.iter().flatten().map(|entry| entry.bytes).sum();
+            assert_eq!(cache.bytes, counted, "{text}");
+        }
+    }
+
+    #[test]
     fn patterns_of_one_number_do_not_share_a_cache() {
         let mut cache = Cache::new();
         for (text, expected) in [("b+c?d", false), ("a+c?d", true), ("(a|c)+d", true)] {

@@ -107,6 +107,17 @@ fn an_unknown_coding_hides_nothing_of_what_nobody_reads() {
 }
 
 #[test]
+fn two_types_are_a_fault_of_a_body_alone() {
+    let rules = "SecRule REQBODY_ERROR \"!@eq 0\" \"id:1,phase:2,pass\"";
+    for (second, body, expected) in
+        [("text/plain", &b"a=1"[..], &[1][..]), ("text/plain", b"", &[]), (FORM, b"a=1", &[])]
+    {
+        let request = Request::post(FORM, body).with("Content-Type", second);
+        check_request(rules, &request, expected);
+    }
+}
+
+#[test]
 fn bodies_are_not_read_when_that_is_off() {
     let rule = "SecRule ARGS_POST \"@streq x\" \"id:1,phase:2,pass\"";
     let request = Request::post(FORM, b"a=x");
@@ -198,6 +209,29 @@ fn what_holds_a_masked_value_is_masked_whole() {
 }
 
 #[test]
+fn a_copy_of_a_masked_value_is_masked() {
+    for (mask, is_masked) in [("sanitiseArg:card", true), ("pass", false)] {
+        let rules = format!(
+            "SecRule ARGS:card \"@rx .\" \"id:1,phase:1,pass,nolog,noauditlog,{mask},\
+             setvar:'tx.copy=of %{{MATCHED_VAR}}',setvar:'tx.count=7'\"
+             SecRule ARGS:card \"@contains 4711\" \"id:2,phase:1,pass,chain\"
+                 SecRule MATCHED_VARS \"@contains 4711\" \"chain\"
+                 SecRule TX:copy \"@contains 4711\"
+             SecRule TX:count \"@streq 7\" \"id:3,phase:1,pass\""
+        );
+        let told = tell(&rules, &Request::get("/?card=4711"));
+        let [copies, count] = told.transaction.matches() else { panic!("two match") };
+        assert_eq!(copies.hits.len(), 3);
+        for hit in &copies.hits {
+            let name = hit.name.escape_ascii();
+            assert_eq!((hit.is_masked, hit.value.is_empty()), (is_masked, is_masked), "{name}");
+        }
+        // A number tells nothing.
+        assert_eq!(count.hits[0].value, b"7");
+    }
+}
+
+#[test]
 fn a_mask_reaches_what_was_told_before() {
     let rules = r#"
         SecRule ARGS "@rx (hunter)" "id:1,phase:1,pass,capture,msg:'%{MATCHED_VAR}',logdata:'%{TX.1}'"
@@ -222,6 +256,14 @@ fn a_body_with_more_in_it_than_is_read_is_told() {
         format!("{open}1{}", "}".repeat(depth))
     };
     let long = "n".repeat(60);
+    let guesses = format!("SecAction \"id:2,phase:1,pass,nolog,ctl:guessRequestBody=On\"\n{rules}");
+    for (documents, expected) in
+        [(1, "none"), (4, "a body with more, longer or deeper parts than are inspected")]
+    {
+        let body = nested(28, &long).repeat(documents);
+        let told = tell(&guesses, &Request::post("text/plain", body.as_bytes()));
+        assert_eq!(told.refusal(), expected, "{documents} documents");
+    }
     for (body, expected) in [
         (nested(20, "address"), "none"),
         (nested(100, "x"), "none"),

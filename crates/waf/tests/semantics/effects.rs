@@ -121,6 +121,37 @@ fn multi_match_looks_before_and_after_each_change() {
 }
 
 #[test]
+fn an_element_whose_name_a_request_made_is_set_anew() {
+    let rules = r#"
+        SecAction "id:1,phase:1,pass,nolog,setvar:'tx.of_%{ARGS.n}=1'"
+        SecAction "id:2,phase:1,pass,nolog,setvar:'tx.OF_%{ARGS.n}=2',setvar:'tx.of_%{ARGS.n}=+5'"
+        SecRule TX:/^of_a$/ "@streq 7" "id:3,phase:1,pass"
+        SecRule &TX:/^of_/ "@eq 1" "id:4,phase:1,pass"
+    "#;
+    check_request(rules, &Request::get("/?n=a"), &[3, 4]);
+}
+
+#[test]
+fn the_name_of_what_matched_is_that_of_the_last() {
+    let rules = "SecRule ARGS \"@streq x\" \"id:1,phase:1,pass,chain\"
+        SecRule MATCHED_VAR_NAME \"@streq ARGS:a\"";
+    check_request(rules, &Request::get("/?b=x&a=x"), &[1]);
+    check_request(rules, &Request::get("/?a=x&b=x"), &[]);
+    let any = rules.replace("MATCHED_VAR_NAME", "MATCHED_VARS_NAMES");
+    check_request(&any, &Request::get("/?a=x&b=x"), &[1]);
+}
+
+#[test]
+fn what_stands_between_two_transformations_is_looked_at() {
+    for (actions, expected) in [("multiMatch,", &[1][..]), ("", &[])] {
+        let rules = format!(
+            "SecRule ARGS \"@rx attack\" \"id:1,phase:1,pass,t:none,{actions}t:urlDecode,t:length\""
+        );
+        check_request(&rules, &Request::get("/?a=%2561ttack"), expected);
+    }
+}
+
+#[test]
 fn names_of_headers_and_of_tx_are_the_same_in_any_case_and_arguments_are_not() {
     let rules = r#"
         SecAction "id:9,phase:1,pass,nolog,setvar:tx.Score=5"

@@ -145,3 +145,15 @@ fn actions_of_a_rule_are_updated() {
         assert!(load(&format!("{rules}\nSecRuleUpdateActionById {update}")).is_err(), "{update}");
     }
 }
+
+#[test]
+fn what_is_taken_from_a_rule_is_not_counted_by_it() {
+    let rules = r#"
+        SecAction "id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:a"
+        SecRule &ARGS "@eq 1" "id:2,phase:1,pass"
+        SecRule &ARGS "@eq 1" "id:3,phase:1,pass"
+    "#;
+    check(rules, "/?a=x&b=x", &[2]);
+    check(rules, "/?b=x", &[2, 3]);
+    check(rules, "/?a=x", &[3]);
+}

@@ -84,6 +84,26 @@ fn steps_are_bounded() {
 }
 
 #[test]
+fn a_text_that_is_compared_counts_as_steps() {
+    let value = |count: usize| format!("{0}-{0}z", "a".repeat(count));
+    check(r"^(a+)-(?:(?=\1)){400}a*z", &value(5), Some(true));
+    check(r"^(a+)-(?:(?=\1)){400}a*z", &value(3_000), None);
+}
+
+#[test]
+fn the_space_of_an_attempt_is_bounded() {
+    // A bit for each choice at each byte would be too many.
+    let choices = compile("^(?:a?){1000}x*(?=b)c");
+    let (open, steps) = try_out(&choices, &[&b"x".repeat(70_000)[..], b"c"].concat());
+    assert_eq!((open, steps), (None, 0));
+    assert_eq!(try_out(&choices, b"xc").0, Some(false));
+    // So are the groups to go back to.
+    let groups = |count: usize| format!("{}d", "ab".repeat(count));
+    check("^(?:(a)|(b))*(?=c)d", &groups(1_000), Some(false));
+    check("^(?:(a)|(b))*(?=c)d", &groups(500_000), None);
+}
+
+#[test]
 fn what_cannot_match_costs_no_steps() {
     let pattern = compile(r"(\w+)=\1");
     assert_eq!(try_out(&pattern, &b"a".repeat(100_000)), (Some(false), 0));
