@@ -30,6 +30,8 @@ mod fixture;
 mod vectors;
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod chance;
 
 use std::sync::Arc;
 
@@ -48,6 +50,11 @@ pub(crate) use crate::operator::needs::Needs;
 pub(crate) use crate::operator::number::{Relation, read as read_number};
 pub(crate) use crate::operator::pattern::Groups;
 pub(crate) use crate::operator::selector::compile_selector;
+#[cfg(test)]
+pub(crate) use crate::operator::{
+    chance::{expression, value},
+    fixture::Dice,
+};
 
 /// An operator, compiled.
 #[derive(Debug)]

@@ -24,6 +24,8 @@ mod response;
 mod coverage;
 #[cfg(test)]
 mod shortcuts;
+#[cfg(test)]
+mod chance;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use crate::transaction::groups::Groups;
 use crate::transaction::mask::mask_told;
 use crate::transaction::matched::{Match, Seen, tell};
 use crate::transaction::overrun::Overrun;
-use crate::transaction::resolve::{contains, resolve};
+use crate::transaction::resolve::{contains, leave_out, resolve};
 use crate::transaction::state::State;
 use crate::transaction::tx::TxValue;
 use crate::transaction::values::ValueId;
@@ -118,7 +118,11 @@ impl Run<'_> {
         let mut items = std::mem::take(&mut self.scratch.items);
         items.clear();
         match condition.group {
-            Some(group) => self.gather(group, condition, &mut items),
+            Some(group) => {
+                self.gather(group, condition, &mut items);
+                let kept = leave_out(at.number, self.rules, self.state, &mut items);
+                items.truncate(kept);
+            }
             None => resolve(&condition.targets, at.number, self.rules, self.state, &mut items),
         }
         let mut is_match = false;
@@ -194,7 +198,7 @@ impl Run<'_> {
                 || is_candidate(values.candidates(item.value, &self.rules.gate), gated)
         });
         let is_candidate = is_candidate && condition.may_match(values.present(item.value));
-        if !is_candidate && !condition.is_negated || self.is_left_out(at, condition, item) {
+        if !is_candidate && !condition.is_negated || self.is_left_out(condition, item) {
             return false;
         }
         if let Some(argument) = &condition.argument {
@@ -236,18 +240,14 @@ impl Run<'_> {
         effort.is_undecided
     }
 
-    /// Whether the rule does not look at an item of its group.
-    fn is_left_out(&self, at: At, condition: &Condition, item: Item) -> bool {
+    /// Whether the condition does not look at an item of its group.
+    fn is_left_out(&self, condition: &Condition, item: Item) -> bool {
         let (rules, state) = (self.rules, &*self.state);
         if condition.group.is_none() {
             // They were left out when the items were found.
             return false;
         }
         condition.targets.excluded.iter().any(|element| contains(element, item, rules, state))
-            || state.curtailed.contains(at.number)
-                && state
-                    .exclusions(rules, at.number)
-                    .any(|element| contains(element, item, rules, state))
     }
 
     /// A value that matches, from `start` on: what the link does about it is done at once.

@@ -46,12 +46,12 @@ fn load(crs: &Path) -> RuleSet {
     RuleSet::compile(&tree, &Disk, &skip).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-#[derive(Clone, Default)]
-struct Request {
-    method: Vec<u8>,
-    target: Vec<u8>,
-    headers: Vec<(Vec<u8>, Vec<u8>)>,
-    body: Vec<u8>,
+#[derive(Debug, Clone, Default)]
+pub(super) struct Request {
+    pub(super) method: Vec<u8>,
+    pub(super) target: Vec<u8>,
+    pub(super) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Request {
@@ -145,13 +145,13 @@ impl Dice {
 }
 
 #[derive(Debug, PartialEq)]
-struct Told {
+pub(super) struct Told {
     verdicts: Vec<Verdict>,
-    matches: Vec<Match>,
+    pub(super) matches: Vec<Match>,
     scores: [Option<i64>; 4],
 }
 
-fn judge(rules: &Arc<RuleSet>, request: &Request) -> Told {
+pub(super) fn judge(rules: &Arc<RuleSet>, request: &Request) -> Told {
     let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let connection = Connection { client: address(1), server: address(2), id: b"1", time: 1 };
     let mut transaction = Transaction::new(Arc::clone(rules), &connection);

@@ -157,3 +157,19 @@ fn what_is_taken_from_a_rule_is_not_counted_by_it() {
     check(rules, "/?b=x", &[2, 3]);
     check(rules, "/?a=x", &[3]);
 }
+
+#[test]
+fn what_a_rule_takes_from_itself_it_has_looked_at() {
+    // Of a variable whose values are shared with other rules, and of one that rules change.
+    for (target, sets) in [("ARGS", ""), ("TX:/^[ab]$/", "setvar:tx.a=x,setvar:tx.b=x,")] {
+        let variable = target.split(':').next().unwrap();
+        let rules = format!(
+            "SecAction \"id:1,phase:1,{sets}pass,nolog\"
+             SecRule {target} \"@streq x\" \"id:2,phase:1,pass,\
+                 ctl:ruleRemoveTargetById=2;{variable}\""
+        );
+        let told = tell(&rules, &Request::get("/?a=x&b=x"));
+        let [matched] = told.transaction.matches() else { panic!("one matches") };
+        assert_eq!(matched.hits.len(), 2, "{target}");
+    }
+}
