@@ -331,6 +331,68 @@ mod tests {
         }
     }
 
+    /// Where pieces begin and end in a value, if all guesses are right.
+    fn edges(length: usize) -> Vec<usize> {
+        let (mut edges, mut at, mut most) = (Vec::new(), 0, FIRST);
+        loop {
+            let steps = most.min((length - at + (LANES - 1) * AHEAD) / LANES);
+            if steps < LEAST {
+                return edges;
+            }
+            let starts = (0..LANES).map(|lane| at + lane * (steps - AHEAD));
+            edges.extend(starts.flat_map(|start| [start, start + AHEAD, start + steps]));
+            at += LANES * (steps - AHEAD) + AHEAD;
+            most = MOST.min(2 * most);
+        }
+    }
+
+    #[test]
+    fn a_match_is_found_at_every_edge_of_a_piece() {
+        let whole = LANES * (FIRST - AHEAD) + AHEAD;
+        for written in ["bar", "foo.*bar", r"\bbar\b", "(?m)^bar$", r"bar\z", "o{9}|r\n", "r$"] {
+            let mut pattern = Pattern::new(written);
+            for length in [LANES * LEAST, LANES * LEAST + 1, whole - 1, whole, whole + 1, 6_000] {
+                let mut plain = vec![b'-'; length];
+                plain[..3].copy_from_slice(b"foo");
+                for edge in edges(length) {
+                    for text in [&b"\nbar\n"[..], b"ooooooooo"] {
+                        let first = edge.saturating_sub(text.len() + 1);
+                        for at in first..=(edge + 1).min(length - text.len()) {
+                            let mut value = plain.clone();
+                            value[at..at + text.len()].copy_from_slice(text);
+                            assert!(pattern.check(&value, 0), "{written}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_no_state_goes_on_nothing_is_found_out() {
+        let mut dice = Dice::new(6);
+        for written in ["foo.*bar", "bar", r"\bbar"] {
+            let config = dfa::Config::new().quit(b'q', true);
+            let Pattern { dfa, caches: [mut of_lanes, mut of_one], .. } =
+                Pattern::with(written, config);
+            let mut told = 0;
+            for _ in 0..300 {
+                let mut value = vec![b'-'; LANES * LEAST + dice.roll(3_000)];
+                for text in [&b"foo"[..], b"bar", b"q"] {
+                    let at = dice.roll(value.len() - 3);
+                    value[at..at + text.len()].copy_from_slice(text);
+                }
+                let input = Input::new(&value).earliest(dice.roll(2) == 0);
+                let found = end(&dfa, &mut of_lanes, &input).ok();
+                let expected = dfa.try_search_fwd(&mut of_one, &input).ok();
+                let expected = expected.map(|half| half.map(|half| half.offset()));
+                assert_eq!(found, expected, "{written}: {}", value.escape_ascii());
+                told += usize::from(found.is_some());
+            }
+            assert!((10..290).contains(&told), "{written}: {told}");
+        }
+    }
+
     #[test]
     fn what_does_not_suit_is_left_to_others() {
         let value = b"-".repeat(5_000);
@@ -339,6 +401,8 @@ mod tests {
             end(&dfa, &mut cache, &input).is_err()
         };
         assert!(!is_left("ab", Input::new(&value)));
+        assert!(!is_left("ab", Input::new(&value[..LANES * LEAST])));
+        assert!(is_left("ab", Input::new(&value[..LANES * LEAST - 1])));
         assert!(is_left("ab", Input::new(&value).range(..4_000)));
         assert!(is_left("ab", Input::new(&value).range(4_900..)));
         assert!(is_left("ab", Input::new(&value).anchored(Anchored::Yes)));

@@ -345,14 +345,27 @@ fn pieces(text: &[u8]) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operator::Dice;
 
     fn found(texts: &[&[u8]], value: &[u8]) -> Vec<u32> {
+        found_by(&Finder::new(texts.iter().copied()), value)
+    }
+
+    fn found_by(finder: &Finder, value: &[u8]) -> Vec<u32> {
         let mut found = Vec::new();
-        let finder = Finder::new(texts.iter().copied());
         let is_known = |found: &Vec<u32>, number| found.contains(&number);
         finder.find(value, &mut found, is_known, |found, number| found.push(number));
         found.sort_unstable();
         found
+    }
+
+    /// The same by a look for each.
+    fn expected(texts: &[Vec<u8>], value: &[u8]) -> Vec<u32> {
+        let lower = value.to_ascii_lowercase();
+        let stands = |text: &[u8]| memchr::memmem::find(&lower, text).is_some();
+        let all = (0..).zip(texts);
+        let there = all.filter(|(_, text)| stands(text.get(..LENGTH).unwrap_or(text)));
+        there.map(|(number, _)| number).collect()
     }
 
     #[test]
@@ -419,5 +432,74 @@ mod tests {
         ] {
             assert_eq!(found(&texts, value), expected, "{}", value.escape_ascii());
         }
+    }
+
+    #[test]
+    fn texts_stand_at_every_place_of_a_value() {
+        let long: Vec<u8> = (0..LENGTH + 6).map(|at| b"long of-\xe9"[at * at % 9]).collect();
+        let mut texts: Vec<Vec<u8>> =
+            [&b"ab"[..], b"\xff\x80", b"abc", b"q\0z", b"wxyz", b"\xe4\xf6\xfc\xdf", b"select"]
+                .map(<[u8]>::to_vec)
+                .to_vec();
+        texts.extend([long[..LENGTH - 1].to_vec(), long[..LENGTH].to_vec(), long]);
+        let finder = Finder::new(texts.iter().map(Vec::as_slice));
+        // Of the last each place begins and ends something.
+        for filler in [&b"-"[..], b"\0", b"ab xyz", b"wxwxzzyz"] {
+            let plain = filler.repeat(3 * BLOCK / filler.len() + 1);
+            for text in &texts {
+                for (at, length) in (0..=plain.len() - text.len()).map(|at| (at, text.len())) {
+                    let mut value = plain.clone();
+                    value[at..at + length].copy_from_slice(&text.to_ascii_uppercase());
+                    let there = expected(&texts, &value);
+                    assert_eq!(found_by(&finder, &value), there, "{}", value.escape_ascii());
+                    value.truncate(at + length);
+                    let there = expected(&texts, &value);
+                    assert_eq!(found_by(&finder, &value), there, "{}", value.escape_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn thousands_of_texts_are_told_apart() {
+        let mut dice = Dice::new(9);
+        // More bytes than there are classes, pieces that many have, and texts within others.
+        let mut texts: Vec<Vec<u8>> = Vec::new();
+        for number in 0..3_000 {
+            let length = 2 + dice.roll([2, 4, 9, 80][number % 4]);
+            let mut text: Vec<u8> = match texts.get(dice.roll(2 * number + 1)) {
+                Some(other) => other[dice.roll(other.len())..].to_vec(),
+                None => Vec::new(),
+            };
+            while text.len() < length {
+                text.push(if number % 3 == 0 { dice.byte() } else { b"aeinst -_/"[dice.roll(10)] });
+            }
+            text.make_ascii_lowercase();
+            texts.push(text);
+        }
+        let finder = Finder::new(texts.iter().map(Vec::as_slice));
+        let mut all = 0;
+        for round in 0..150 {
+            let length = dice.roll([3, BLOCK + 3, 4 * BLOCK, 4_000][round % 4]);
+            let (often, few) = (dice.roll(4), 1 + dice.roll(texts.len()));
+            let mut value = Vec::new();
+            while value.len() < length {
+                let mut text = texts[dice.roll(few)].clone();
+                match dice.roll(4) {
+                    0 => text.make_ascii_uppercase(),
+                    1 => text.truncate(dice.roll(text.len())),
+                    2 => drop(text.remove(dice.roll(text.len()))),
+                    _ => {}
+                }
+                let between = (0..often * dice.roll(9)).map(|_| dice.byte());
+                value.extend(between.collect::<Vec<_>>());
+                value.extend(text);
+            }
+            value.truncate(length);
+            let there = expected(&texts, &value);
+            assert_eq!(found_by(&finder, &value), there, "{}", value.escape_ascii());
+            all += there.len();
+        }
+        assert!(all > 10_000, "{all}");
     }
 }

@@ -30,6 +30,8 @@ pub(crate) use chain::{Chain, ChainId, Step};
 use compile::PHASES;
 pub(crate) use effect::{Change, Ctl, Effect, Key};
 pub(crate) use gate::{Block, Gate, add_all, contains as is_candidate, insert as add_candidate};
+#[cfg(test)]
+pub(crate) use gate::{Gated, Needed};
 use group::Grouping;
 pub(crate) use group::{ElementId, GroupId, SourceId};
 pub use logs::Logs;

@@ -253,7 +253,11 @@ impl Texts {
 
 #[cfg(test)]
 mod tests {
+    use memchr::memmem;
+
     use super::*;
+    use crate::operator::{Dice, Needs};
+    use crate::rules::{Gated, Needed, is_candidate};
 
     #[test]
     fn equal_bytes_are_one_value() {
@@ -286,5 +290,114 @@ mod tests {
         assert_eq!(values.transform(plain, &chain), plain);
         assert_eq!(values.transform(upper, &chain), plain);
         assert_eq!(values.transform(upper, &chain), plain);
+    }
+
+    /// What an operator needs, and whether a value has it, as it is told in words.
+    struct Need {
+        gated: Gated,
+        literals: Vec<&'static [u8]>,
+        bytes: ByteSet,
+        min_len: usize,
+    }
+
+    impl Need {
+        fn is_met(&self, value: &[u8]) -> bool {
+            let lower = value.to_ascii_lowercase();
+            let is_there = match (self.literals.as_slice(), self.bytes.is_empty()) {
+                ([], true) => true,
+                ([], false) => self.bytes.any(value),
+                (literals, _) => literals.iter().any(|text| memmem::find(&lower, text).is_some()),
+            };
+            // Longer ones are not told apart.
+            is_there && (value.len() >= 24 || value.len() >= self.min_len)
+        }
+    }
+
+    const TEXTS: [&[u8]; 10] = [
+        b"ab",
+        b"abc",
+        b"\xff\0",
+        b"select",
+        b"union",
+        b"0x",
+        b"on",
+        b"\xe9\x80a",
+        b"bcab",
+        b"lect",
+    ];
+
+    fn needs(dice: &mut Dice, needed: &mut Needed) -> Need {
+        let (mut literals, mut bytes) = (Vec::new(), ByteSet::EMPTY);
+        match dice.roll(5) {
+            0..=2 => {
+                literals.extend((0..=dice.roll(3)).map(|_| TEXTS[dice.roll(TEXTS.len())]));
+                literals.sort();
+                literals.dedup();
+            }
+            3 => bytes = ByteSet::EMPTY.with(dice.byte()).with(b"aB'\xff"[dice.roll(4)]),
+            _ => {}
+        }
+        let min_len = [1, 1 + dice.roll(30)][dice.roll(2)];
+        let gated = needed.add(Needs {
+            literals: (!literals.is_empty())
+                .then(|| literals.iter().map(|text| text.to_vec()).collect()),
+            bytes: (!bytes.is_empty()).then(|| bytes.words()),
+            each: Vec::new(),
+            min_len,
+        });
+        Need { gated: gated.expect("it needs a byte"), literals, bytes, min_len }
+    }
+
+    #[test]
+    fn a_value_may_match_whatever_needs_no_more_than_it_has() {
+        let mut dice = Dice::new(4);
+        let mut values = Values::default();
+        for (count, large) in [(3, 0), (500, 0), (513, 40_000), (1_300, 40_000)] {
+            let mut needed = Needed::default();
+            let all: Vec<Need> = (0..count).map(|_| needs(&mut dice, &mut needed)).collect();
+            let gate = needed.build();
+            let steps = [
+                Transformation::Lowercase,
+                Transformation::Uppercase,
+                Transformation::RemoveNulls,
+                Transformation::Lowercase,
+                Transformation::UrlDecode,
+            ];
+            let chain = Chain::new(&steps, &mut Vec::new());
+            values.begin(steps.len());
+            let mut made = Vec::new();
+            for round in 0..60 {
+                let length = dice.roll([3, 24, 40, 90, large.max(1)][round % 5]);
+                let mut bytes = Vec::new();
+                while bytes.len() < length {
+                    match dice.roll(3) {
+                        0 => bytes.push(dice.byte()),
+                        1 => bytes.extend(TEXTS[dice.roll(TEXTS.len())].to_ascii_uppercase()),
+                        _ => bytes.extend_from_slice(TEXTS[dice.roll(TEXTS.len())]),
+                    }
+                }
+                bytes.truncate(length);
+                let mut id = values.intern(&bytes);
+                made.push(id);
+                for step in &chain.steps {
+                    // What it was made of may be judged before it, after it, or not at all.
+                    if dice.roll(2) == 0 {
+                        values.candidates(id, &gate);
+                    }
+                    id = values.step(id, step);
+                    made.push(id);
+                }
+            }
+            while !made.is_empty() {
+                let id = made.swap_remove(dice.roll(made.len()));
+                let row = values.candidates(id, &gate).to_vec();
+                let value = values.bytes(id);
+                for need in &all {
+                    let is_there = is_candidate(&row, need.gated);
+                    let about = (need.literals.as_slice(), need.bytes, need.min_len);
+                    assert_eq!(is_there, need.is_met(value), "{about:?} {}", value.escape_ascii());
+                }
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ const VALUES: usize = 2_000;
 const MAX_PIECES: u64 = 24;
 
 /// What some transformation reads as more than a plain byte.
-const PIECES: [&[u8]; 56] = [
+pub(super) const PIECES: [&[u8]; 56] = [
     b"%",
     b"%4",
     b"%41",
@@ -69,10 +69,10 @@ const PIECES: [&[u8]; 56] = [
 ];
 
 /// A generator that starts the same each time (Marsaglia's xorshift).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

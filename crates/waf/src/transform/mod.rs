@@ -22,6 +22,8 @@ mod whitespace;
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod reference;
 
 use std::{borrow::Cow, error::Error, fmt, str::FromStr};
 
