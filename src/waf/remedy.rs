@@ -49,12 +49,21 @@ impl Remedy {
                 return Some(Remedy { exclude, after: found });
             }
             exclude = search.next(exclude, &found)?;
-            let mut config = config.clone();
-            config.exclude.extend(exclude.iter().cloned());
-            match Profile::new(&config, shelf) {
+            let with = |exclude: &[Exclude]| {
+                let mut config = config.clone();
+                config.exclude.extend(exclude.iter().cloned());
+                config
+            };
+            match Profile::new(&with(&exclude), shelf) {
                 Ok(profile) => found = Arc::new(profile?).explain(whole),
-                // What the engine does not take is left out again, and not tried twice.
-                Err(_) => exclude.retain(|one| !search.is_last(one)),
+                Err(_) => {
+                    exclude.retain(|one| !search.is_last(one));
+                    // What the engine does not take is not tried twice, and the others are.
+                    let is_taken = |one: &Exclude| {
+                        Profile::new(&with(std::slice::from_ref(one)), shelf).is_ok()
+                    };
+                    search.forget(is_taken);
+                }
             }
         }
         None
@@ -94,22 +103,31 @@ impl Search {
         (is_new && exclude.len() <= MOST).then_some(exclude)
     }
 
+    /// Forgets those of the last round that are to be tried again.
+    fn forget(&mut self, mut is_again: impl FnMut(&Exclude) -> bool) {
+        self.tried.retain(|(one, round)| *round == Round::Before || !is_again(one));
+    }
+
     fn is_last(&self, exclude: &Exclude) -> bool {
         self.tried.iter().any(|(tried, round)| tried == exclude && *round == Round::Last)
     }
 
-    /// The narrowest exclusion that was not tried yet.
+    /// The narrowest exclusion that was not tried yet; none if one of this round may be enough.
     fn narrowest(&self, rule: u32, name: Option<&[u8]>) -> Option<Exclude> {
         let text = |bytes| str::from_utf8(bytes).ok();
         let whole = name.and_then(|name| text(name.split(|byte| *byte == b':').next()?));
         let exact = name.and_then(text).map(target);
         let targets = exact.into_iter().chain(whole.map(str::to_owned)).map(Some);
-        let mut forms = targets.chain([None]).map(|target| {
+        let forms = targets.chain([None]).map(|target| {
             let path_prefix = self.path.clone();
             Exclude::Part(Part { rule: Some(rule), tag: None, target, path_prefix })
         });
-        forms
-            .find(|form| form.check().is_ok() && !self.tried.iter().any(|(tried, _)| tried == form))
+        let forms: Vec<_> = forms.collect();
+        if forms.iter().any(|form| self.is_last(form)) {
+            return None;
+        }
+        let is_new = |form: &Exclude| !self.tried.iter().any(|(tried, _)| tried == form);
+        forms.into_iter().find(|form| form.check().is_ok() && is_new(form))
     }
 }
 
@@ -301,6 +319,55 @@ mod tests {
         let (_dir, profile) = own("SecRule ARGS \"@contains attack\" \"id:7,phase:1,deny,log\"\n");
         check(&profile, "/?a%7Cb=attack", &["{ rule: 7, target: \"ARGS\" }"]);
         check(&profile, "/?a=attack", &["{ rule: 7, target: \"ARGS:a\" }"]);
+    }
+
+    #[test]
+    fn a_wider_exclusion_stands_for_those_that_were_not_enough() {
+        let rules = "SecRule ARGS:c \"@contains attack\" \"id:8,phase:1,deny,log\"\n\
+            SecRule ARGS \"@contains attack\" \"id:7,phase:1,deny,log\"\n";
+        let (_dir, profile) = own(rules);
+        let (c, all) = ("{ rule: 8, target: \"ARGS:c\" }", "{ rule: 7, target: \"ARGS\" }");
+        // Names that an exclusion takes for an expression: it matches another, or is none.
+        check(&profile, "/?%2F%5Eb%24%2F=attack", &[all]);
+        check(&profile, "/?%2F%5Eb%24%2F=attack&a=attack", &[all]);
+        check(&profile, "/?%2F%5Eb%24%2F=attack&c=attack", &[c, all]);
+        check(&profile, "/?%2F(%2F=attack", &[all]);
+        check(&profile, "/?%2F(%2F=attack&c=attack", &[c, all]);
+        // One for all of them, and no wider.
+        check(&profile, "/?%2F%5Eb%24%2F=attack&%2F%5Ed%24%2F=attack", &[all]);
+        check(&profile, "/?a=attack&a=attack", &["{ rule: 7, target: \"ARGS:a\" }"]);
+        let elements = "{ rule: 7, target: \"ARGS:/^json[.]a[.][0-9]+$/\" }";
+        check(&profile, "/?json.a.0=attack&json.a.1=attack", &[elements]);
+    }
+
+    #[test]
+    fn what_is_refused_beside_another_exclusion_makes_that_no_wider() {
+        let rules = ["a", "b"].map(|word| {
+            let id = word.as_bytes()[0];
+            format!(
+                "SecRule ARGS \"@contains {word}\" \"id:{id},phase:1,pass,log,\
+                 setvar:tx.anomaly_score=+3\"\n"
+            )
+        });
+        let rules = [
+            "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=3\"\n",
+            &rules.concat(),
+            "SecRule TX:anomaly_score \"@ge %{tx.inbound_anomaly_score_threshold}\" \
+             \"id:9,phase:1,deny,log\"\n",
+        ];
+        let (_dir, profile) = own(&rules.concat());
+        let (a, b) = ("{ rule: 97, target: \"ARGS\" }", "{ rule: 98, target: \"ARGS:x\" }");
+        check(&profile, "/?%2F(%2F=a&x=b", &[a, b]);
+    }
+
+    #[test]
+    fn nobody_writes_more_exclusions_than_a_few_dozen() {
+        let (_dir, profile) = own("SecRule ARGS \"@contains attack\" \"id:7,phase:1,deny,log\"\n");
+        for (count, expected) in [(MOST, Some(MOST)), (MOST + 1, None)] {
+            let args: Vec<_> = (0..count).map(|number| format!("n{number}=attack")).collect();
+            let found = remedy(&profile, &format!("/?{}", args.join("&")));
+            assert_eq!(found.map(|exclude| exclude.len()), expected, "{count} arguments");
+        }
     }
 
     #[test]
