@@ -631,12 +631,18 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(&plain).expect("compressed");
         let gzip = encoder.finish().expect("compressed");
-        for (coding, body, held, judged) in [
-            ("identity", &plain, 2 * plain.len(), 2 * plain.len()),
-            ("gzip", &gzip, gzip.len(), gzip.len() + plain.len()),
+        // Who only detects has let a piece go before it is judged, and the rest when it ends.
+        for (mode, coding, body, held, judged) in [
+            (Mode::Block, "identity", &plain, 2 * plain.len(), 2 * plain.len()),
+            (Mode::Block, "gzip", &gzip, gzip.len(), gzip.len() + plain.len()),
+            (Mode::Detect, "identity", &plain, plain.len(), 0),
+            (Mode::Detect, "gzip", &gzip, gzip.len(), 0),
         ] {
+            let about = (mode, coding);
+            let is_held = mode == Mode::Block;
+            let step = if is_held { Step::Wait } else { Step::Pass };
             let memory = Arc::new(Memory::default());
-            let mut inspection = begun(profile(RULES));
+            let mut inspection = begun(Profile { mode, ..profile(RULES) });
             inspection.expect(Coming::Nothing, &memory, None).expect("a good request");
             let headers = HeaderMap::from_iter([
                 (header::CONTENT_TYPE, HeaderValue::from_static("text/html")),
@@ -644,13 +650,14 @@ mod tests {
             ]);
             let (status, version) = (StatusCode::OK, Version::HTTP_11);
             let answered = Answered { status, version, headers: &headers, body: Coming::Some };
-            assert_eq!(inspection.answer_head(&answered), Ok(Step::Wait));
-            assert_eq!(inspection.answer_piece(body), Ok(Step::Wait));
-            assert_eq!(memory.used(), held, "{coding}");
+            assert_eq!(inspection.answer_head(&answered), Ok(step));
+            assert_eq!(inspection.answer_piece(body), Ok(step));
+            assert_eq!(memory.used(), held, "{about:?}");
             inspection.answer_end().expect("a good answer");
-            assert_eq!(memory.used(), judged, "{coding}");
-            assert_eq!(inspection.answer_kept(), *body);
-            assert_eq!(memory.used(), 0, "{coding}");
+            assert_eq!(memory.used(), judged, "{about:?}");
+            let kept = if is_held { body.as_slice() } else { &[] };
+            assert_eq!(inspection.answer_kept(), kept);
+            assert_eq!(memory.used(), 0, "{about:?}");
         }
     }
 }
