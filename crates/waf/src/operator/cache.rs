@@ -163,9 +163,32 @@ mod tests {
             for pattern in &patterns {
                 let value: Vec<u8> = (0..length).map(|_| b'a' + dice.byte() % 4).collect();
                 pattern.is_match(&value, &mut cache);
-                assert!(cache.bytes() <= BYTES + (1 << 20), "{}", cache.bytes());
+                assert!(cache.bytes <= BYTES, "{}", cache.bytes);
+                let counted: usize = cache.entries.iter().flatten().map(|entry| entry.bytes).sum();
+                assert_eq!(cache.bytes, counted);
             }
         }
+    }
+
+    #[test]
+    fn what_is_in_use_is_kept_when_room_is_made() {
+        let pattern = |number| {
+            let pattern = Pattern::compile(b"a+b", Groups::Whole, number).unwrap();
+            Arc::new(pattern)
+        };
+        let patterns: Vec<_> = (0..3).map(pattern).collect();
+        let mut cache = Cache::new();
+        let kept = |cache: &Cache| cache.entries.iter().map(Option::is_some).collect::<Vec<_>>();
+        for pattern in &patterns {
+            pattern.is_match(b"ab", &mut cache);
+        }
+        cache.make_room();
+        assert_eq!(kept(&cache), [true; 3]);
+        patterns[1].is_match(b"ab", &mut cache);
+        cache.make_room();
+        assert_eq!(kept(&cache), [false, true, false]);
+        cache.make_room();
+        assert_eq!((kept(&cache), cache.bytes), (vec![false; 3], 0));
     }
 
     #[test]
@@ -181,11 +204,21 @@ mod tests {
 
     #[test]
     fn patterns_of_one_number_do_not_share_a_cache() {
-        let mut cache = Cache::new();
-        for (text, expected) in [("b+c?d", false), ("a+c?d", true), ("(a|c)+d", true)] {
-            let pattern = Arc::new(Pattern::compile(text.as_bytes(), Groups::All, 3).unwrap());
-            assert_eq!(pattern.is_match(b"acd", &mut cache), expected);
-            assert_eq!(pattern.find(b"acd", 0, &mut cache).is_some(), expected);
+        let pattern =
+            |text: &str| Arc::new(Pattern::compile(text.as_bytes(), Groups::All, 3).unwrap());
+        let told = |pattern: &Arc<Pattern>, cache: &mut Cache| {
+            [&b"acd"[..], b"bcd", b"aad", b"ccd", b"cxd", b"d"].map(|value| {
+                let found = pattern.find(value, 0, cache).map(|found| found.whole());
+                (pattern.is_match(value, cache), found)
+            })
+        };
+        let patterns = ["b+c?d", "a+c?d", "(a|c)+d", "c.d", "[^a]+d", "a*d$"].map(pattern);
+        for first in &patterns {
+            for second in &patterns {
+                let mut cache = Cache::new();
+                told(first, &mut cache);
+                assert_eq!(told(second, &mut cache), told(second, &mut Cache::new()));
+            }
         }
     }
 }

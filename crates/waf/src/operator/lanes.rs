@@ -426,6 +426,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_counts_on_in_the_next_piece() {
+        let mut dice = Dice::new(5);
+        for written in ["a(?:[^a]{2})*b", "a(?:[^a]{3})*b", "a(?:[^a]{5})*b$"] {
+            let mut pattern = Pattern::new(written);
+            for _ in 0..6_000 {
+                let mut value = vec![b'-'; LANES * LEAST + dice.roll(900)];
+                value[dice.roll(20)] = b'a';
+                for _ in 0..dice.roll(4) {
+                    let at = dice.roll(value.len());
+                    value[at] = b"abb"[dice.roll(3)];
+                }
+                assert!(pattern.check(&value, 0), "{written}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_dropped_on_the_way_is_left_to_others() {
         let mut pattern =
             Pattern::with("a.{9}(b).{7}c", dfa::Config::new().cache_capacity(200_000));

@@ -71,10 +71,11 @@ struct Entry {
 struct Place {
     end: usize,
     last: u32,
-    /// Up to here was looked ahead, from `block` on: for each of these bytes a bit, the first one
-    /// highest, that says whether a piece may end there which was not looked for yet.
+    /// Up to here was looked ahead, from `block` on.
     read: usize,
     block: usize,
+    /// For each of these bytes a bit, the first one highest, that says whether a piece may end there
+    /// which was not looked for yet.
     ahead: u64,
     /// The class of the last byte that was read.
     class: usize,
@@ -442,6 +443,8 @@ mod tests {
                 .map(<[u8]>::to_vec)
                 .to_vec();
         texts.extend([long[..LENGTH - 1].to_vec(), long[..LENGTH].to_vec(), long]);
+        // Only the last piece of the first is no other's.
+        texts.extend([[&b"-".repeat(LENGTH - 4)[..], b"z7q!"].concat(), b"---z7q".to_vec()]);
         let finder = Finder::new(texts.iter().map(Vec::as_slice));
         // Of the last each place begins and ends something.
         for filler in [&b"-"[..], b"\0", b"ab xyz", b"wxwxzzyz"] {

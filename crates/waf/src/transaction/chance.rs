@@ -54,7 +54,9 @@ const STEPS: [&str; 16] = [
     "trim",
     "none",
 ];
-const ACTIONS: [&str; 10] = [
+const ACTIONS: [&str; 12] = [
+    "multiMatch",
+    "multiMatch",
     "multiMatch",
     "capture",
     "setvar:tx.t%{ARGS.b}=%{MATCHED_VAR}",
@@ -137,7 +139,7 @@ fn some_value(dice: &mut Dice) -> Vec<u8> {
         let mut word = word.as_bytes().to_vec();
         match dice.roll(4) {
             0 => word.make_ascii_uppercase(),
-            1 => word = escaped(&word),
+            1 => word = word.iter().flat_map(|byte| format!("%{byte:02x}").into_bytes()).collect(),
             _ => {}
         }
         value.splice(at..end, word);

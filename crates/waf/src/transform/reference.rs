@@ -158,8 +158,10 @@ fn digit(byte: u8) -> i32 {
     }
 }
 
-/// What stands behind a backslash: the byte, and how many it is written with.
-fn escapes(value: &[u8], read: fn(&[u8], usize) -> Option<(u8, usize)>) -> Vec<u8> {
+/// What stands behind the backslash before a place: the byte, and how many it is written with.
+type Escape = fn(&[u8], usize) -> Option<(u8, usize)>;
+
+fn escapes(value: &[u8], read: Escape) -> Vec<u8> {
     let (mut out, mut at) = (Vec::new(), 0);
     while at < value.len() {
         if value[at] != b'\\' || at + 1 == value.len() {

@@ -103,3 +103,23 @@ pub(super) fn check(change: impl Fn(&[u8]) -> Cow<'_, [u8]>, input: &[u8], expec
     let is_borrowed = matches!(found, Cow::Borrowed(_));
     assert_eq!(is_borrowed, input == expected, "{} is borrowed", shown.0);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_goes_from_every_place_of_a_piece() {
+        for length in [PIECE, 3 * PIECE, 3 * PIECE + 1] {
+            // The first piece begins with what goes.
+            let mut value = vec![b'a'; length];
+            value[0] = 0;
+            let expected = vec![b'a'; length - 2];
+            for at in 1..length {
+                value[at] = 0;
+                check(|value| remove(value, |byte| byte == 0), &value, &expected);
+                value[at] = b'a';
+            }
+        }
+    }
+}
