@@ -312,6 +312,9 @@ mod tests {
         let q = "{ rule: 7, target: \"ARGS:q\", path_prefix: \"/a\" }";
         check(&profile, "/a/12/b?q=attack", &[q, uri]);
         check(&profile, "/closed", &["{ rule: 8, path_prefix: \"/closed\" }"]);
+        let (_dir, profile) = own("SecRule ARGS|TX:tidegate_path \"@contains attack\" \
+            \"id:7,phase:1,deny,log\"\n");
+        check(&profile, "/attack?q=attack", &["{ rule: 7, path_prefix: \"/attack\" }"]);
     }
 
     #[test]
@@ -333,6 +336,9 @@ mod tests {
         check(&profile, "/?%2F%5Eb%24%2F=attack&c=attack", &[c, all]);
         check(&profile, "/?%2F(%2F=attack", &[all]);
         check(&profile, "/?%2F(%2F=attack&c=attack", &[c, all]);
+        // Of a name that begins like another one's nothing is said.
+        let [ab, a] = ["ab", "a"].map(|name| format!("{{ rule: 7, target: \"ARGS:{name}\" }}"));
+        check(&profile, "/?ab=attack&a=attack", &[&ab, &a]);
         // One for all of them, and no wider.
         check(&profile, "/?%2F%5Eb%24%2F=attack&%2F%5Ed%24%2F=attack", &[all]);
         check(&profile, "/?a=attack&a=attack", &["{ rule: 7, target: \"ARGS:a\" }"]);

@@ -189,6 +189,11 @@ mod tests {
         assert_eq!(kept(&cache), [false, true, false]);
         cache.make_room();
         assert_eq!((kept(&cache), cache.bytes), (vec![false; 3], 0));
+        // As if all were large: where it is too little, what is in use goes as well.
+        patterns[0].is_match(b"ab", &mut cache);
+        cache.bytes += BYTES;
+        cache.make_room();
+        assert_eq!((kept(&cache), cache.bytes), (Vec::new(), 0));
     }
 
     #[test]
