@@ -46,7 +46,7 @@ pub(crate) fn validate(disk: &Disk, n: u32, found: &Record, validated: u32) -> R
     disk.rewrite_meta(&key(n), found.created(), created, LATE, meta, labels(n))
 }
 
-fn created(version: u32) -> Moment {
+pub(crate) fn created(version: u32) -> Moment {
     NOW.after(Duration::from_millis(u64::from(version)))
 }
 

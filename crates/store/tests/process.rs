@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use tidegate_store::disk::Skipped;
 
-use crate::objects::{ONLY_AT_A_FLUSH, entry, key, open, record, validate, version};
+use crate::objects::{ONLY_AT_A_FLUSH, created, entry, key, open, record, validate, version};
 
 const DIRECTORY: &str = "TIDEGATE_STORE_TEST_DIRECTORY";
 const PLAN: &str = "TIDEGATE_STORE_TEST_PLAN";
@@ -133,6 +133,7 @@ fn works_to_a_plan() {
 async fn work(directory: &Path, plan: &Plan) {
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let disk = open(directory, plan.capacity, plan.segment, ONLY_AT_A_FLUSH);
+    disk.notice(created(plan.version));
     let mut skipped = 0;
     for step in 0..plan.steps {
         let n = random.u32(..plan.keys / plan.parts) * plan.parts + plan.part;
@@ -161,9 +162,10 @@ async fn work(directory: &Path, plan: &Plan) {
             _ => {}
         }
         if last || random.u8(..16) == 0 {
-            disk.flush().await.unwrap();
+            let flushed = disk.flush().await;
             let before = std::mem::replace(&mut skipped, disk.figures().skipped);
-            println!("{}", if skipped == before { "flushed" } else { "skipped" });
+            let all = flushed.is_ok() && skipped == before;
+            println!("{}", if all { "flushed" } else { "skipped" });
         }
         if step == plan.steps / 2 && plan.steps < u32::MAX {
             disk.retire().unwrap();

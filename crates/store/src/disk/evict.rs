@@ -63,7 +63,7 @@ impl Writer {
         let mut patience = PATIENCE;
         // Each turn removes a segment.
         while self.platter.size() > most || self.platter.crowded() {
-            if !self.take_lease() {
+            if !self.take_lease()? {
                 // The process that evicts will; until then this one may take the spare.
                 let over = self.platter.size() > most + 2 * segment;
                 return if over { Err(Trouble::Full) } else { Ok(()) };
@@ -79,7 +79,7 @@ impl Writer {
     /// Evicts so many segments at once, because the device has no room.
     pub(crate) fn free(&mut self, segments: usize) -> Result<(), Trouble> {
         for _ in 0..segments {
-            if !self.take_lease() {
+            if !self.take_lease()? {
                 break;
             }
             let Some(victim) = self.platter.victim() else { break };
@@ -122,8 +122,13 @@ impl Writer {
                 // It is none, or there was no room to carry it.
                 Ok(false) | Err(Trouble::Full) => {}
             }
-            let fate = judge(&spot, queue, Care::Drop, older, now_s);
-            if fate != Fate::Bury || self.bury_spot(&spot).is_err() {
+            if judge(&spot, queue, Care::Drop, older, now_s) == Fate::Bury {
+                self.platter.holdings.uproot(&spot);
+                // Without room the tomb is owed, as is that of what was removed meanwhile.
+                if let Err(Trouble::Out) = self.bury(spot.tag) {
+                    return Err(Trouble::Out);
+                }
+            } else {
                 self.platter.holdings.forget(&spot);
             }
             self.platter.counters.evicted_objects.one();
@@ -168,12 +173,6 @@ impl Writer {
         self.platter.counters.carried.one();
         self.platter.counters.carried_bytes.add(header.record_len());
         Ok(true)
-    }
-
-    /// Buries what is about to go, unless it has changed meanwhile.
-    fn bury_spot(&mut self, spot: &Spot) -> Result<(), Trouble> {
-        self.platter.holdings.entomb(spot.tag, |known| known.lies(spot.segment, spot.at));
-        self.bury(spot.tag)
     }
 }
 

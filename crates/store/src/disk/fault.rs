@@ -74,9 +74,12 @@ pub(crate) struct Device {
     broken: std::sync::Arc<Broken>,
 }
 
+#[cfg(test)]
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// What is wrong with a device, in tests.
 #[cfg(test)]
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Broken {
     pub(crate) reads: std::sync::atomic::AtomicI32,
     /// So many reads succeed before that.
@@ -84,6 +87,9 @@ pub(crate) struct Broken {
     pub(crate) writes: std::sync::atomic::AtomicI32,
     /// Nothing is ever in memory already.
     pub(crate) slow: std::sync::atomic::AtomicBool,
+    /// Happens while the next record is written, or copied.
+    pub(crate) in_a_record: parking_lot::Mutex<Option<Meanwhile>>,
+    pub(crate) in_a_copy: parking_lot::Mutex<Option<Meanwhile>>,
     /// Files that cannot be read, by their inodes.
     pub(crate) files: parking_lot::Mutex<Vec<u64>>,
 }
@@ -97,6 +103,10 @@ impl Device {
     pub(crate) fn writing(&self) -> Result<(), Errno> {
         Ok(())
     }
+
+    pub(crate) fn writes_record(&self) {}
+
+    pub(crate) fn copies(&self) {}
 
     pub(crate) fn slow(&self) -> bool {
         false
@@ -125,6 +135,26 @@ impl Device {
         self.broken.writes.store(0, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Is done once, while the next record is written.
+    pub(crate) fn in_a_record(&self, meanwhile: impl FnOnce() + Send + 'static) {
+        *self.broken.in_a_record.lock() = Some(Box::new(meanwhile));
+    }
+
+    /// Is done once, while the next record is copied.
+    pub(crate) fn in_a_copy(&self, meanwhile: impl FnOnce() + Send + 'static) {
+        *self.broken.in_a_copy.lock() = Some(Box::new(meanwhile));
+    }
+
+    pub(crate) fn writes_record(&self) {
+        let meanwhile = self.broken.in_a_record.lock().take();
+        meanwhile.into_iter().for_each(|meanwhile| meanwhile());
+    }
+
+    pub(crate) fn copies(&self) {
+        let meanwhile = self.broken.in_a_copy.lock().take();
+        meanwhile.into_iter().for_each(|meanwhile| meanwhile());
+    }
+
     pub(crate) fn slow_down(&self) {
         self.broken.slow.store(true, std::sync::atomic::Ordering::Relaxed);
     }
@@ -148,6 +178,13 @@ impl Device {
 
     pub(crate) fn slow(&self) -> bool {
         self.broken.slow.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+impl std::fmt::Debug for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broken").field("reads", &self.reads).field("writes", &self.writes).finish()
     }
 }
 

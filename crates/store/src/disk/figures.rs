@@ -47,6 +47,8 @@ pub struct Figures {
     pub reads_refused: u64,
     /// Records dropped because a checksum did not fit.
     pub damaged: u64,
+    /// Removals that are still to be written: a crash would undo them.
+    pub owed: u64,
     /// Times that the device had no room.
     pub full: u64,
     /// Errors of the device or its file system.

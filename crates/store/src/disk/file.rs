@@ -100,6 +100,7 @@ impl File {
     /// Writes a head and the body after it.
     pub(crate) fn write_record(&self, head: &[u8], body: &[Bytes], at: u64) -> Result<(), Errno> {
         self.device.writing()?;
+        self.device.writes_record();
         let mut at = at;
         let parts = std::iter::once(head).chain(body.iter().map(AsRef::as_ref));
         let parts: Vec<&[u8]> = parts.filter(|part| !part.is_empty()).collect();
@@ -131,6 +132,7 @@ impl File {
     ) -> Result<(), Errno> {
         source.device.reading(&source.fd)?;
         self.device.writing()?;
+        self.device.copies();
         let (mut from, mut to, end) = (from, to, from + len);
         while from < end {
             let left = usize::try_from(end - from).unwrap_or(usize::MAX).min(COPIED);

@@ -51,7 +51,7 @@ impl Holdings {
         Some((segment, spot))
     }
 
-    /// Where a record is, tombs too; not a use.
+    /// Where a record is, tombs too unless they are owed; not a use.
     pub(crate) fn locate(&self, tag: u64) -> Option<(Arc<Segment>, Spot)> {
         let spot = self.index.peek(tag)?;
         let segment = self.segments.read().get(&spot.segment)?.clone();
@@ -77,13 +77,29 @@ impl Holdings {
         self.index.lying_in(segment.id).iter().map(line_of).collect()
     }
 
-    /// Makes a tomb of an object if `which` says so; it has no record of its own yet.
+    /// Makes a tomb of an object if `which` says so; its record is owed.
     pub(crate) fn entomb(&self, tag: u64, which: impl FnOnce(&Spot) -> bool) -> bool {
         let entombed = self.index.entomb(tag, which);
         if let Some(old) = entombed {
             self.lose(&old);
         }
         entombed.is_some()
+    }
+
+    /// Hides all of a key with a stamp up to this one; see [`Index::hide`].
+    pub(crate) fn hide(&self, tag: u64, stamp: u64) -> bool {
+        let hidden = self.index.hide(tag, stamp);
+        if let Some(Some(old)) = hidden {
+            self.lose(&old);
+        }
+        hidden.is_some()
+    }
+
+    /// What lies there is about to go, and what it hides is to stay hidden.
+    pub(crate) fn uproot(&self, spot: &Spot) {
+        if self.index.uproot(spot) {
+            self.lose(spot);
+        }
     }
 
     /// Points to the copy of a record, unless the key has a newer one by now.
@@ -104,7 +120,12 @@ impl Holdings {
     fn count(&self, segment: &Segment, len: u32, put: Put) {
         match put {
             Put::New => segment.gain(len),
-            Put::Older => {}
+            // It has to stay for as long as this one is there.
+            Put::Older(newer) => {
+                if let Some(newer) = self.segments.read().get(&newer.segment) {
+                    newer.reach(segment.name.seq);
+                }
+            }
             Put::Replaced(old) => {
                 segment.gain(len);
                 self.lose(&old);
@@ -143,5 +164,39 @@ fn spot_of(segment: &Segment, line: &Line) -> Spot {
         frequency: 0,
         tomb,
         shadows: tomb,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fault::Device;
+    use super::super::file::File;
+    use super::super::name::{Name, Queue};
+    use super::*;
+
+    fn segment(holdings: &Holdings, seq: u64) -> Arc<Segment> {
+        let memory = rustix::fs::memfd_create("segment", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let file = File::new(memory, Device::default());
+        let name = Name { seq, writer: 1, queue: Queue::Main };
+        let segment = Arc::new(Segment::new(holdings.number(), name, 0, file, 4096));
+        holdings.add(segment.clone());
+        segment
+    }
+
+    fn line(tag: u64, stamp: u64, kind: Kind) -> Line {
+        let created = Moment::default();
+        Line { tag, stamp, at: 1, len: 2, keep_until: 0, kind, created }
+    }
+
+    #[test]
+    fn a_record_reaches_the_older_ones_of_its_key_that_are_seen_later() {
+        let holdings = Holdings::new();
+        let newer = segment(&holdings, 3);
+        newer.seal(4096, 3);
+        holdings.publish(&newer, &line(7, 20, Kind::Tomb));
+        holdings.publish(&segment(&holdings, 5), &line(7, 10, Kind::Object));
+        assert_eq!(newer.until(), 5);
+        holdings.publish_all(&segment(&holdings, 9), vec![line(7, 11, Kind::Object)]);
+        assert_eq!(newer.until(), 9);
     }
 }

@@ -17,8 +17,8 @@ pub(crate) struct Index {
 pub(crate) enum Put {
     New,
     Replaced(Spot),
-    /// The index knows a newer record of the key.
-    Older,
+    /// The index knows this newer one of the key.
+    Older(Spot),
 }
 
 impl Index {
@@ -89,17 +89,55 @@ impl Index {
         }
     }
 
-    /// Makes a tomb of an object if `which` says so, and tells what it was before. The tomb
-    /// stays where the object is until its own record is written.
+    /// Makes a tomb of an object if `which` says so, and tells what it was before. The tomb is
+    /// owed until its own record is written.
     pub(crate) fn entomb(&self, tag: u64, which: impl FnOnce(&Spot) -> bool) -> Option<Spot> {
         let mut shard = self.shard(tag).write();
         let known = shard.get(tag)?.spot();
         if known.tomb || !which(&known) {
             return None;
         }
-        let stamp = known.stamp.saturating_add(1);
-        shard.insert(Spot { tomb: true, shadows: true, len: 0, stamp, ..known });
+        shard.insert(Spot::tomb(tag, known.stamp.saturating_add(1)));
         Some(known)
+    }
+
+    /// Hides all records of a key with a stamp up to this one, known or not, by a tomb that is
+    /// owed then; tells what was known. `None` if they are hidden already.
+    pub(crate) fn hide(&self, tag: u64, stamp: u64) -> Option<Option<Spot>> {
+        let mut shard = self.shard(tag).write();
+        let known = shard.get(tag).map(Slot::spot);
+        if known.is_some_and(|known| known.stamp >= stamp) {
+            return None;
+        }
+        shard.insert(Spot::tomb(tag, stamp));
+        Some(known)
+    }
+
+    /// Has a tomb be owed for what is still where it was: it is about to go from there.
+    pub(crate) fn uproot(&self, spot: &Spot) -> bool {
+        let mut shard = self.shard(spot.tag).write();
+        match shard.get(spot.tag).map(Slot::spot) {
+            Some(known) if known.lies(spot.segment, spot.at) && known.stamp == spot.stamp => {
+                // A tomb stays what it is; an object is hidden by it.
+                let stamp = spot.stamp.saturating_add(u64::from(!known.tomb));
+                shard.insert(Spot::tomb(spot.tag, stamp));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// How many tombs have no record yet.
+    pub(crate) fn owed(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().owed()).sum()
+    }
+
+    /// The keys of tombs that have no record yet, of one shard that has some. O(its entries).
+    pub(crate) fn some_owed(&self) -> Vec<u64> {
+        let shards = self.shards.iter().map(|shard| shard.read());
+        let owing = shards.into_iter().find(|shard| shard.owed() > 0);
+        let spots = owing.iter().flat_map(|shard| shard.iter());
+        spots.filter(Spot::is_owed).map(|spot| spot.tag).collect()
     }
 
     /// All that lies in a segment. O(all entries).
@@ -145,7 +183,7 @@ fn put(shard: &mut Table, mut spot: Spot) -> Put {
     };
     if known.stamp > spot.stamp {
         shard.insert(Spot { shadows: true, ..known });
-        return Put::Older;
+        return Put::Older(known);
     }
     spot.frequency = spot.frequency.max(known.frequency);
     spot.shadows |= known.shadows || !known.lies(spot.segment, spot.at);
@@ -175,7 +213,7 @@ mod tests {
     fn the_newest_record_of_a_key_counts_in_whatever_order_they_come() {
         let index = Index::new();
         assert_eq!(index.put(spot(7, 20, 1)), Put::New);
-        assert_eq!(index.put(spot(7, 10, 2)), Put::Older);
+        assert!(matches!(index.put(spot(7, 10, 2)), Put::Older(newer) if newer.segment == 1));
         let known = index.peek(7).unwrap();
         assert_eq!((known.segment, known.shadows), (1, true));
         assert!(matches!(index.put(spot(7, 30, 3)), Put::Replaced(old) if old.segment == 1));
@@ -218,7 +256,7 @@ mod tests {
         index.put(spot(7, 20, 1));
         assert_eq!(index.entomb(7, |_| true).map(|spot| spot.segment), Some(1));
         assert_eq!(index.find(7), None);
-        assert_eq!(index.put(spot(7, 20, 2)), Put::Older);
+        assert!(matches!(index.put(spot(7, 20, 2)), Put::Older(_)));
         assert_eq!(index.find(7), None);
         index.put(spot(7, 22, 2));
         assert!(index.find(7).is_some());

@@ -77,12 +77,12 @@ pub(crate) enum Job {
         of: Moment,
         entry: Entry,
     },
-    /// Writes the record of a tomb that the index has already.
+    /// Writes the record of a tomb that the index has already; else that is owed.
     Bury {
         tag: u64,
     },
-    /// Tends, and answers when all that was asked before is done.
-    Flush(oneshot::Sender<()>),
+    /// Tends, and answers when all that was asked before is done, or why removals are not.
+    Flush(oneshot::Sender<Result<(), Skipped>>),
     /// Lists what is in memory for the next start.
     SaveHot(Vec<Hot>, oneshot::Sender<Result<(), HotFault>>),
     /// Reads what was listed so.
@@ -145,7 +145,7 @@ impl Jobs {
     }
 
     /// Nothing of the key that was offered before is written or shown any more. `entomb` makes
-    /// the tomb in the index, and says whether it needs a record.
+    /// the tomb in the index, and says whether it needs a record, which is owed if too much waits.
     pub(crate) fn withdraw(&self, tag: u64, entomb: impl FnOnce() -> bool) {
         let mut state = self.state.lock();
         let mut given_up = 0;

@@ -149,7 +149,7 @@ impl Disk {
         let tag = hash as u64;
         let offered = self.offer(entry, |entry| Job::Write { tag, hash, entry });
         if offered.is_err() {
-            self.withdraw(tag);
+            self.platter.supersede(tag);
         }
         offered
     }
@@ -175,17 +175,24 @@ impl Disk {
         self.offer(entry, |entry| Job::Rewrite { tag, of, entry })
     }
 
-    /// The object is gone at once. After a crash it may be back if that was not written yet.
+    /// The object is gone at once, also where another process has moved it. After a crash it may
+    /// be back if that was not written yet.
     pub fn remove(&self, key: &Key) {
-        self.withdraw(self.tag(key));
+        self.platter.remove(self.tag(key));
+    }
+
+    /// What the disk has of a key, or was to write, is older than what is about to be written.
+    pub(crate) fn supersede(&self, key: &Key) {
+        self.platter.supersede(self.tag(key));
     }
 
     /// Waits until all that was asked before is done, and the directory looked through. It is
-    /// then safe from a crash of the process, though not from one of the machine.
+    /// then safe from a crash of the process, though not from one of the machine. An error says
+    /// why removals are not written, which a crash would undo.
     pub async fn flush(&self) -> Result<(), Skipped> {
         let (reply, answer) = oneshot::channel();
         self.platter.jobs.offer(Job::Flush(reply))?;
-        answer.await.map_err(|_| Skipped::Out)
+        answer.await.unwrap_or(Err(Skipped::Out))
     }
 
     /// Lists what is in memory for the next start, in a private file that takes the place of the
@@ -270,6 +277,7 @@ impl Disk {
             reads_waited: counters.reads_waited.now(),
             reads_refused: counters.reads_refused.now(),
             damaged: counters.damaged.now(),
+            owed: holdings.index.owed() as u64,
             full: counters.full.now(),
             errors: counters.errors.now(),
             outages: counters.outages.now(),
@@ -288,11 +296,6 @@ impl Disk {
             self.platter.counters.skipped.one();
         }
         offered
-    }
-
-    fn withdraw(&self, tag: u64) {
-        let Platter { jobs, holdings, .. } = &*self.platter;
-        jobs.withdraw(tag, || holdings.entomb(tag, |_| true));
     }
 
     fn tag(&self, key: &Key) -> u64 {

@@ -84,6 +84,8 @@ pub(crate) struct Platter {
     pub(crate) outage: Outage,
     /// The file system cannot say what is in memory.
     blind: AtomicBool,
+    /// No other process writes to the directory, as far as was seen.
+    alone: AtomicBool,
     /// The latest moment that anybody told.
     now: AtomicU64,
 }
@@ -108,6 +110,7 @@ impl Platter {
             counters: Counters::default(),
             outage: Outage::default(),
             blind: AtomicBool::new(false),
+            alone: AtomicBool::new(false),
             now: AtomicU64::new(now.millis()),
             options,
         })
@@ -126,6 +129,14 @@ impl Platter {
 
     pub(crate) fn now(&self) -> Moment {
         Moment::from_millis(self.now.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
     }
 
     pub(crate) fn blind(&self) -> bool {
@@ -156,6 +167,21 @@ impl Platter {
         }
     }
 
+    /// What is known of the key is gone, and nothing of it that waits is written any more.
+    pub(crate) fn supersede(&self, tag: u64) {
+        self.jobs.withdraw(tag, || self.holdings.entomb(tag, |_| true));
+    }
+
+    /// The same, and other processes lose what they have as well, though it was not seen here.
+    pub(crate) fn remove(&self, tag: u64) {
+        self.jobs.withdraw(tag, || {
+            let known = self.holdings.entomb(tag, |_| true);
+            // Nothing was created after now.
+            let now = self.now().millis() << 16 | 0xffff;
+            !self.alone() && self.holdings.hide(tag, now) || known
+        });
+    }
+
     /// The record there is not what was written: it is never offered again.
     pub(crate) fn damaged(&self, spot: &Spot) -> DiskFault {
         if self.drop_object(spot) {
@@ -179,7 +205,7 @@ impl Platter {
         // Eviction may have copied it meanwhile: with all that is wrong with it.
         let dropped = self.holdings.entomb(spot.tag, |known| known.stamp == spot.stamp);
         if dropped {
-            // Without its tomb it is found out once more after the next start.
+            // What is not offered is owed, until the directory is looked through.
             self.jobs.offer(Job::Bury { tag: spot.tag }).ok();
         }
         dropped

@@ -59,6 +59,11 @@ impl Segment {
         self.sealed.store(true, Ordering::Release);
     }
 
+    /// An older record of a key that is in here is in the segment with that number.
+    pub(crate) fn reach(&self, seq: u64) {
+        self.until.fetch_max(seq, Ordering::Relaxed);
+    }
+
     pub(crate) fn include(&self, created: Moment) {
         self.oldest.fetch_min(created.millis(), Ordering::Relaxed);
         self.newest.fetch_max(created.millis(), Ordering::Relaxed);

@@ -49,7 +49,30 @@ pub(crate) struct Spot {
     pub(crate) shadows: bool,
 }
 
+/// Where tombs are that have no record yet: in no segment, so that none takes them with it.
+const NOWHERE: u32 = u32::MAX;
+
 impl Spot {
+    /// Says that there is no object of the key, and has to be written.
+    pub(crate) fn tomb(tag: u64, stamp: u64) -> Self {
+        Self {
+            tag,
+            stamp,
+            segment: NOWHERE,
+            at: 0,
+            len: 0,
+            keep_until: 0,
+            frequency: 0,
+            tomb: true,
+            shadows: true,
+        }
+    }
+
+    /// Whether it is a tomb without a record.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.segment == NOWHERE
+    }
+
     pub(crate) fn lies(&self, segment: u32, at: u32) -> bool {
         self.segment == segment && self.at == at
     }
@@ -110,14 +133,17 @@ pub(crate) struct Table {
     /// Invariant: from its home on, no slot before an entry is free or nearer to its own home.
     slots: Vec<Slot>,
     taken: usize,
+    /// Tombs without a record.
+    owed: usize,
 }
 
 impl Table {
     pub(crate) fn insert(&mut self, spot: Spot) {
-        if let Some(at) = self.position(spot.tag) {
-            if let Some(slot) = self.slots.get_mut(at) {
-                *slot = spot.into();
-            }
+        self.owed += usize::from(spot.is_owed());
+        let known = self.position(spot.tag).and_then(|at| self.slots.get_mut(at));
+        if let Some(slot) = known {
+            self.owed -= usize::from(slot.spot().is_owed());
+            *slot = spot.into();
             return;
         }
         if (self.taken + 1) * 100 > self.slots.len() * FULL {
@@ -131,6 +157,7 @@ impl Table {
         let mut hole = self.position(tag)?;
         let removed = take(self.slots.get_mut(hole)?).spot();
         self.taken -= 1;
+        self.owed -= usize::from(removed.is_owed());
         // Those behind move one nearer to their homes. O(n); a handful of slots.
         loop {
             let next = (hole + 1) % self.slots.len();
@@ -153,6 +180,10 @@ impl Table {
 
     pub(crate) fn len(&self) -> usize {
         self.taken
+    }
+
+    pub(crate) fn owed(&self) -> usize {
+        self.owed
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -14,7 +14,7 @@ use super::footer::{Line, OPENING};
 use super::name::{Name, State};
 use super::outage::MOST_ERRORS;
 use super::platter::Platter;
-use super::record::UNIT;
+use super::record::{Kind, UNIT};
 use super::scan::{self, Scan};
 use super::segment::{Active, Segment};
 
@@ -77,6 +77,11 @@ impl Watch {
         let bad =
             unreadable >= MOST_ERRORS as usize || unreadable > 0 && unreadable == listed.len();
         if bad { Err(Errno::IO) } else { Ok(watch) }
+    }
+
+    /// Whether nobody else was seen to write.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.peers.is_empty()
     }
 
     /// Removes what could not be read: only the process that evicts.
@@ -161,7 +166,7 @@ impl Platter {
         };
         let salt = scan::opening(&file, self.format.store)?;
         match (state, salt) {
-            (State::Sealed, Some(salt)) => self.learn_sealed(name, salt, file),
+            (State::Sealed, Some(salt)) => self.learn_sealed(name, salt, file, until),
             (State::Open, Some(salt)) => self.learn_open(name, salt, file, until),
             _ => {
                 // Not made to the end, or of another store. Whoever makes it holds its lock.
@@ -173,11 +178,18 @@ impl Platter {
         }
     }
 
-    fn learn_sealed(&self, name: &Name, salt: u64, file: File) -> Result<Learned, Errno> {
+    fn learn_sealed(
+        &self,
+        name: &Name,
+        salt: u64,
+        file: File,
+        until: u64,
+    ) -> Result<Learned, Errno> {
         let listing = scan::list(&file, salt)?;
         let size = file.size()?;
         let segment = Arc::new(Segment::new(self.holdings.number(), *name, salt, file, size));
-        segment.seal(size, listing.until);
+        // Its writer may not have seen what was moved by others.
+        segment.seal(size, listing.until.max(until));
         self.holdings.add(segment.clone());
         for line in &listing.lines {
             segment.include(line.created);
@@ -209,7 +221,7 @@ impl Platter {
         let Segment { file, name, salt, .. } = &*peer.segment;
         if self.directory.leads_to(name, State::Sealed, file)? {
             let listing = scan::list(file, *salt)?;
-            peer.segment.seal(file.size()?, listing.until);
+            peer.segment.seal(file.size()?, listing.until.max(until));
             self.show(&peer.segment, listing.lines.get(peer.shown..).unwrap_or_default());
             return Ok(Learned::Settled);
         }
@@ -224,6 +236,10 @@ impl Platter {
         // The last one may still be being written, or be written once more after a failure.
         if let Some(last) = peer.found.lines.pop() {
             peer.found.end = u64::from(last.at) * UNIT;
+            // A tomb is whole as soon as it has a header, and nobody gives it up.
+            if last.kind == Kind::Tomb {
+                self.show(&peer.segment, &[last]);
+            }
         }
         self.show(&peer.segment, peer.found.lines.get(peer.shown..).unwrap_or_default());
         peer.shown = peer.found.lines.len();
@@ -241,6 +257,7 @@ impl Platter {
             // Nothing in it, or no room for the footer.
             Ok(false) | Err(Errno::NOSPC | Errno::DQUOT) => {
                 self.directory.remove(&segment.name, State::Open)?;
+                self.uproot_lines(&segment, active.lines());
                 self.forget_lines(&segment, active.lines());
                 Ok(())
             }
@@ -268,6 +285,16 @@ impl Platter {
             self.holdings.index.sweep(segment.id);
         }
         self.holdings.drop_segment(segment);
+    }
+
+    /// Has tombs be owed for what hides older records and is about to be forgotten.
+    pub(crate) fn uproot_lines(&self, segment: &Segment, lines: &[Line]) {
+        for line in lines {
+            let spot = self.holdings.index.peek(line.tag);
+            if let Some(spot) = spot.filter(|spot| spot.lies(segment.id, line.at) && spot.shadows) {
+                self.holdings.uproot(&spot);
+            }
+        }
     }
 
     fn show(&self, segment: &Segment, lines: &[Line]) {

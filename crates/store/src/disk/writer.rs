@@ -1,7 +1,6 @@
 //! The one thread that writes to a disk: it takes jobs in their order, shows a record when it is
 //! written, and looks after the directory in between.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,11 +14,12 @@ use super::evict::no_room;
 use super::fault::Trouble;
 use super::figures::Health;
 use super::footer::Line;
-use super::jobs::{Entry, Job, Next};
+use super::jobs::{Entry, Job, Next, Skipped};
 use super::name::{Name, Queue};
 use super::platter::Platter;
 use super::record::{Content, Draft, Kind};
 use super::segment::{self, Active, Segment};
+use super::table::Spot;
 use super::tend::Watch;
 
 /// Files of an old generation that are removed at a time.
@@ -27,7 +27,6 @@ const OLD_FILES: usize = 64;
 /// Segments that go when the device has no room.
 pub(crate) const FREED: usize = 2;
 const ATTEMPTS: u32 = 3;
-const MOST_OWED: usize = 65_536;
 
 pub(crate) struct Writer {
     pub(crate) platter: Arc<Platter>,
@@ -37,8 +36,6 @@ pub(crate) struct Writer {
     /// Names this process in the names of segments.
     writer: u64,
     lease: Option<Lease>,
-    /// Tombs in the index that have no record yet.
-    owed: VecDeque<u64>,
     /// Another process is to evict from now on.
     retired: bool,
     /// A segment is being emptied: what is carried over may take the spare one.
@@ -57,13 +54,13 @@ impl Writer {
             watch,
             writer: segment::random(),
             lease: None,
-            owed: VecDeque::new(),
             retired: false,
             evicting: false,
             old: true,
             tended: Instant::now(),
         };
-        writer.take_lease();
+        let taken = writer.take_lease();
+        writer.note(taken.map(drop));
         writer
     }
 
@@ -87,13 +84,25 @@ impl Writer {
     }
 
     /// Whether this process is the one that evicts; it asks for it where nobody is.
-    pub(crate) fn take_lease(&mut self) -> bool {
+    pub(crate) fn take_lease(&mut self) -> Result<bool, Trouble> {
         if self.lease.is_none() && !self.retired {
             // A directory without a lock is one without eviction, until it has one.
-            self.lease = self.platter.directory.lease().ok().flatten();
+            let lease = self.platter.directory.lease().ok().flatten();
+            if lease.is_some() {
+                // What the process before has moved: tombs must not go before it.
+                self.follow()?;
+            }
+            self.lease = lease;
         }
         self.platter.counters.evicts.set(u64::from(self.lease.is_some()));
-        self.lease.is_some()
+        self.platter.set_alone(self.lease.is_some() && self.watch.is_alone());
+        Ok(self.lease.is_some())
+    }
+
+    fn follow(&mut self) -> Result<(), Trouble> {
+        let own: Vec<u32> =
+            [&self.small, &self.main].into_iter().flatten().map(|own| own.segment.id).collect();
+        Ok(self.watch.follow(&self.platter, &own)?)
     }
 
     /// A segment of the queue with room for a record.
@@ -110,9 +119,9 @@ impl Writer {
         Ok(self.active(queue).insert(active))
     }
 
-    /// Writes the record of a tomb that the index has.
+    /// Writes the record of a tomb, if one is owed.
     pub(crate) fn bury(&mut self, tag: u64) -> Result<(), Trouble> {
-        let Some(spot) = self.platter.holdings.index.peek(tag).filter(|spot| spot.tomb) else {
+        let Some(spot) = self.platter.holdings.index.peek(tag).filter(Spot::is_owed) else {
             return Ok(());
         };
         let (segment, line) = self.append_tomb(tag, spot.stamp)?;
@@ -141,14 +150,12 @@ impl Writer {
             }
             // It is validated again when it is found.
             Job::Rewrite { .. } => Ok(()),
-            Job::Bury { tag } => {
-                self.owed.push_back(tag);
-                self.pay()
-            }
+            Job::Bury { tag } if health == Health::Working => self.bury(tag),
+            Job::Bury { .. } => Ok(()),
             Job::Flush(reply) => {
                 self.tend();
                 // Who asked may be gone.
-                reply.send(()).ok();
+                reply.send(self.paid()).ok();
                 Ok(())
             }
             Job::SaveHot(hot, reply) => {
@@ -167,8 +174,7 @@ impl Writer {
             Job::Retire => {
                 self.retired = true;
                 self.lease = None;
-                self.take_lease();
-                Ok(())
+                self.take_lease().map(drop)
             }
         };
         // Whatever was not shown will not be.
@@ -202,7 +208,8 @@ impl Writer {
         }
         let queue = if main || early { Queue::Main } else { Queue::Small };
         // Of what is written for a key the last counts, whatever the clock did meanwhile.
-        let after = known.map_or(0, |(_, spot)| spot.stamp.saturating_add(1));
+        let last = self.platter.holdings.index.peek(tag);
+        let after = last.map_or(0, |spot| spot.stamp.saturating_add(1));
         (queue, (created.millis() << 16).max(after))
     }
 
@@ -219,33 +226,36 @@ impl Writer {
 
     /// A record was written that must never be seen, not after a start either.
     fn bury_unseen(&mut self, tag: u64, stamp: u64) -> Result<(), Trouble> {
-        let (segment, line) = self.append_tomb(tag, stamp.saturating_add(1))?;
-        self.platter.holdings.publish(&segment, &line);
-        Ok(())
+        self.platter.holdings.hide(tag, stamp.saturating_add(1));
+        self.bury(tag)
     }
 
     /// What was to be written is not: what it was to take the place of is not kept either.
-    pub(crate) fn give_up(&mut self, tag: u64) {
-        if self.platter.holdings.entomb(tag, |_| true) {
-            self.owed.push_back(tag);
+    pub(crate) fn give_up(&self, tag: u64) {
+        self.platter.holdings.entomb(tag, |_| true);
+    }
+
+    /// Writes the tombs that are owed.
+    fn pay(&mut self) -> Result<(), Trouble> {
+        loop {
+            let owed = self.platter.holdings.index.some_owed();
+            if owed.is_empty() || self.platter.counters.health() != Health::Working {
+                return Ok(());
+            }
+            for tag in owed {
+                self.bury(tag)?;
+            }
         }
     }
 
-    /// Writes the tombs that could not be written before. Beyond a bound the oldest are given
-    /// up: what they hide may be back after a start.
-    fn pay(&mut self) -> Result<(), Trouble> {
-        while self.owed.len() > MOST_OWED {
-            self.owed.pop_front();
+    /// An error says why tombs are owed.
+    fn paid(&self) -> Result<(), Skipped> {
+        match self.platter.counters.health() {
+            Health::Working => Ok(()),
+            _ if self.platter.holdings.index.owed() == 0 => Ok(()),
+            Health::Full => Err(Skipped::Full),
+            Health::Out => Err(Skipped::Out),
         }
-        while self.platter.counters.health() == Health::Working
-            && let Some(tag) = self.owed.pop_front()
-        {
-            if let Err(trouble) = self.bury(tag) {
-                self.owed.push_front(tag);
-                return Err(trouble);
-            }
-        }
-        Ok(())
     }
 
     fn append_tomb(&mut self, tag: u64, stamp: u64) -> Result<(Arc<Segment>, Line), Trouble> {
@@ -324,6 +334,7 @@ impl Writer {
             Err(errno) => {
                 let name = &active.segment.name;
                 self.platter.directory.remove(name, active.segment.state()).ok();
+                self.platter.uproot_lines(&active.segment, active.lines());
                 self.platter.forget_lines(&active.segment, active.lines());
                 if no_room(errno) { Ok(()) } else { Err(errno.into()) }
             }
@@ -361,10 +372,8 @@ impl Writer {
     }
 
     fn tend_once(&mut self) -> Result<(), Trouble> {
-        let own: Vec<u32> =
-            [&self.small, &self.main].into_iter().flatten().map(|own| own.segment.id).collect();
-        self.watch.follow(&self.platter, &own)?;
-        if self.take_lease() {
+        self.follow()?;
+        if self.take_lease()? {
             self.watch.remove_unreadable(&self.platter)?;
             self.make_room()?;
             if self.old {

@@ -5,6 +5,7 @@ mod room;
 mod faults;
 mod outages;
 mod processes;
+mod removals;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
