@@ -1,7 +1,7 @@
 //! What waits for the thread that writes: bounded in bytes and in number, and nothing that was
 //! removed meanwhile is written or shown.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -114,7 +114,12 @@ pub(crate) struct Jobs {
 
 #[derive(Default)]
 struct Waiting {
-    queue: VecDeque<Job>,
+    /// In their order, each under a number.
+    queue: BTreeMap<u64, Job>,
+    /// Keys of those that write, and their numbers: a removal does not look at all that waits.
+    writes: BTreeSet<(u64, u64)>,
+    /// The number of the next.
+    next: u64,
     bytes: usize,
     /// What is being written, and whether it was removed since.
     current: Option<(u64, bool)>,
@@ -138,8 +143,7 @@ impl Jobs {
         if state.queue.len() >= most || heavy && weight > 0 {
             return Err(Skipped::Busy);
         }
-        state.bytes += weight;
-        state.queue.push_back(job);
+        state.push(job);
         self.wake.notify_one();
         Ok(())
     }
@@ -148,15 +152,7 @@ impl Jobs {
     /// the tomb in the index, and says whether it needs a record, which is owed if too much waits.
     pub(crate) fn withdraw(&self, tag: u64, entomb: impl FnOnce() -> bool) {
         let mut state = self.state.lock();
-        let mut given_up = 0;
-        state.queue.retain(|job| {
-            let withdrawn = job.writes() == Some(tag);
-            if withdrawn {
-                given_up += job.weight();
-            }
-            !withdrawn
-        });
-        state.bytes -= given_up;
+        state.withdraw(tag);
         if let Some((current, removed)) = &mut state.current
             && *current == tag
         {
@@ -164,7 +160,7 @@ impl Jobs {
         }
         let light = state.queue.len() < self.bounds.jobs * LIGHT;
         if entomb() && light && !state.closed {
-            state.queue.push_back(Job::Bury { tag });
+            state.push(Job::Bury { tag });
             self.wake.notify_one();
         }
     }
@@ -175,9 +171,8 @@ impl Jobs {
         if state.queue.is_empty() && !state.closed {
             self.wake.wait_for(&mut state, patience);
         }
-        match state.queue.pop_front() {
+        match state.pop() {
             Some(job) => {
-                state.bytes -= job.weight();
                 state.current = job.writes().map(|tag| (tag, false));
                 Next::Job(job)
             }
@@ -201,6 +196,38 @@ impl Jobs {
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.queue.len(), state.bytes)
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, job: Job) {
+        self.bytes += job.weight();
+        self.writes.extend(job.writes().map(|tag| (tag, self.next)));
+        self.queue.insert(self.next, job);
+        self.next += 1;
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let (number, job) = self.queue.pop_first()?;
+        self.forget(number, &job);
+        Some(job)
+    }
+
+    /// Drops all that writes the key.
+    fn withdraw(&mut self, tag: u64) {
+        while let Some((_, number)) = self.writes.range((tag, 0)..=(tag, u64::MAX)).next().copied()
+            && let Some(job) = self.queue.remove(&number)
+        {
+            self.forget(number, &job);
+        }
+    }
+
+    /// Counts one no more that is off the queue.
+    fn forget(&mut self, number: u64, job: &Job) {
+        self.bytes -= job.weight();
+        if let Some(tag) = job.writes() {
+            self.writes.remove(&(tag, number));
+        }
     }
 }
 
