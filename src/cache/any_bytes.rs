@@ -5,13 +5,13 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::policy::conditional::Stored;
-use super::policy::moment::Moment;
 use super::policy::no_vary_search::Search;
 use super::policy::rules::{Clients, Rules, Strictness};
 use super::policy::strip::{Shown, before_sending, before_storing};
 use super::policy::terms::{Answer, Failure, Terms, Use, judge, judge_stored};
 use super::policy::{encodings, groups, invalidate, merge, validate, vary};
 use super::target::{Scheme, Target};
+use tidegate_store::Moment;
 
 const NOW: Moment = Moment::from_millis(1_795_737_600_000);
 

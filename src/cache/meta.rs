@@ -13,10 +13,9 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use pingora::cache::CacheMeta;
 use pingora::http::ResponseHeader;
-use tidegate_store::{Found, Labels, Meta, Tier};
+use tidegate_store::{Found, Labels, Meta, Moment, Tier, Version};
 
 use super::policy::conditional::Stored;
-use super::policy::moment::Moment;
 use super::policy::rules::Rules;
 use super::policy::storable::Unstored;
 use super::policy::terms::{Answer, Terms, judge_stored};
@@ -222,8 +221,8 @@ impl<'a> Rest<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub head: Arc<Head>,
-    /// When its fill or its last validation began, as the store counts.
-    pub created: tidegate_store::Moment,
+    /// For who finds it valid.
+    pub version: Version,
     /// Since when a purge has it be stale.
     pub stale_since: Option<Moment>,
     pub tier: Tier,
@@ -236,9 +235,9 @@ pub(crate) struct Storable {
     pub labels: Arc<Labels>,
     pub keep_until: Moment,
     /// What the store said before the server was asked.
-    pub began: tidegate_store::Moment,
+    pub began: Moment,
     /// What was validated, where something was.
-    pub of: Option<tidegate_store::Moment>,
+    pub of: Option<Version>,
     /// Who waits until it is on its way.
     pub told: Option<Told>,
 }
@@ -261,8 +260,8 @@ pub(super) fn found(found: &Found<Kept>, is_variant: bool) -> CacheMeta {
 pub(crate) fn seen(found: &Found<Kept>) -> Seen {
     Seen {
         head: found.meta.head.clone(),
-        created: found.created,
-        stale_since: found.stale_since.map(|since| Moment::from_millis(since.millis())),
+        version: found.version(),
+        stale_since: found.stale_since,
         tier: found.tier,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderValue, StatusCode};
-use tidegate_store::{Body, Key, Labels, Moment, Start, Tier};
+use tidegate_store::{Body, Key, Labels, Start, Tier};
 
 use super::meta::{Head, Kept, Place, Seen, Storable, seen};
 use super::slices;
@@ -56,7 +56,7 @@ impl Vault {
         let place = Place { variant: None, created: told.received, provenance: told.received };
         let start = Start {
             key: self.object_name(whole),
-            keep_until: Moment::from_millis(slice.keep_until.millis()),
+            keep_until: slice.keep_until,
             meta: Kept { head, place },
             labels: Labels::clone(&slice.labels),
             length: Some(0),
@@ -70,7 +70,7 @@ impl Vault {
 
     /// Forgets a large object, whose slices are of no use then.
     pub(crate) fn forget_object(&self, whole: &Key) {
-        self.store.remove(&self.object_name(whole));
+        self.store.remove(&self.object_name(whole), now());
     }
 
     /// The bytes of a slice of that version, there or on their way.

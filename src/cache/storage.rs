@@ -23,7 +23,6 @@ use pingora::cache::{
 use pingora::{Error, ErrorType, OrErr, Result};
 use tidegate_store::{Body, Fill, Found, Key, Labels, Moment, Start, Store, Validated};
 
-use super::begun::Begun;
 use super::meta::{self, Head, Kept, Place, Storable};
 use super::passes::Passes;
 use super::slices::Progress;
@@ -38,7 +37,6 @@ pub(crate) struct Vault {
     pub(crate) store: Store<Kept>,
     pub(crate) lock: CacheLock,
     pub(crate) passes: Passes,
-    begun: Begun,
     /// A longer body is not kept.
     pub(crate) longest: u64,
     // Bytes of bodies that are on their way, and how many there may be. A fill
@@ -57,7 +55,6 @@ impl Vault {
         Vault {
             lock: CacheLock::new(LOCK_AGE),
             passes: Passes::default(),
-            begun: Begun::default(),
             longest,
             coming: AtomicU64::new(0),
             most_coming: memory / 2,
@@ -67,11 +64,9 @@ impl Vault {
         }
     }
 
-    /// The moment at which a server is asked, before it is; nothing where another
-    /// request was before at that, and what comes is not to be kept.
-    pub(crate) fn begin(&self, key: &Key) -> Option<Moment> {
-        let at = self.store.stamp(now());
-        self.begun.is_first(key, at).then_some(at)
+    /// The moment at which a server is asked, before it is.
+    pub(crate) fn begin(&self) -> Moment {
+        self.store.stamp(now())
     }
 
     pub(crate) fn has_disks(&self) -> bool {
@@ -203,7 +198,7 @@ impl Storage for Vault {
         }
         let start = Start {
             key: self.named(key)?,
-            keep_until: Moment::from_millis(storable.keep_until.millis()),
+            keep_until: storable.keep_until,
             meta: kept.clone(),
             labels: Labels::clone(&storable.labels),
             length,
@@ -212,7 +207,7 @@ impl Storage for Vault {
         if let Some(told) = &storable.told {
             told.send_replace(Progress::Here);
         }
-        let tag = fill.tag();
+        let tag = fill.id().bits();
         self.readers().insert(tag, reader);
         Ok(Box::new(Miss {
             fill: Some(fill),
@@ -250,7 +245,7 @@ impl Storage for Vault {
             key: self.named(key)?,
             of,
             began: storable.began,
-            keep_until: Moment::from_millis(storable.keep_until.millis()),
+            keep_until: storable.keep_until,
             meta: Kept { head: storable.head.clone(), place: Place::of(meta) },
             labels: Labels::clone(&storable.labels),
         };
@@ -361,7 +356,7 @@ mod tests {
     use pingora::cache::trace::Span;
 
     use super::*;
-    use crate::cache::{Moment as At, StoredHead, storable};
+    use crate::cache::{StoredHead, storable};
 
     fn told(length: Option<u64>) -> CacheMeta {
         let mut headers = HeaderMap::new();
@@ -369,7 +364,7 @@ mod tests {
             let name = HeaderName::from_static("content-length");
             headers.insert(name, HeaderValue::from(length));
         }
-        let at = At::from_millis(now().millis());
+        let at = now();
         let head = Arc::new(StoredHead::new(StatusCode::OK, headers, at, at));
         let keep_until = at.after(Duration::from_secs(60));
         let labels = Arc::default();

@@ -19,7 +19,7 @@ use tidegate_store::Key;
 
 use crate::cache::{
     CacheStatus, Clients, Forward, LOCK_AGE, Looked, Moment, Needed, Place, Profile, Scheme, Seen,
-    StoredHead, Target, Terms, Unstored, Use, Vault, Wishes, simplify, variant,
+    StoredHead, Target, Terms, Unstored, Use, Vault, Wishes, now, simplify, variant,
 };
 use crate::client::Client;
 use crate::listen::Channel;
@@ -53,9 +53,8 @@ pub(super) struct Cached {
     pub(super) looked: Option<Looked>,
     /// It is not for the cache, which is to keep nothing of it.
     is_passed: bool,
-    /// When the server was asked, as the store counts that; where it says nothing, nothing is
-    /// kept.
-    pub(super) began: Option<tidegate_store::Moment>,
+    /// When the server was asked, as the store counts that.
+    pub(super) began: Moment,
     /// When it was sent to the server last.
     pub(super) asked: Moment,
     /// What a 304 said, until it is joined with what is stored.
@@ -161,7 +160,7 @@ impl Cached {
             found: None,
             looked: None,
             is_passed: false,
-            began: None,
+            began: Moment::default(),
             asked: now,
             update: None,
             refreshed: None,
@@ -194,10 +193,6 @@ impl Cached {
         self.is_passed = true;
         ForcedFreshness::ForceMiss
     }
-}
-
-pub(super) fn now() -> Moment {
-    Moment::from_millis(crate::cache::now().millis())
 }
 
 /// Has pingora ask the cache, where the request is for it.
@@ -352,6 +347,6 @@ pub(super) fn ask(session: &Session, ctx: &mut Context, state: &State) -> Result
     {
         return Err(Refusal::NotStored);
     }
-    cached.began = state.vault.begin(&cached.key);
+    cached.began = state.vault.begin();
     Ok(())
 }

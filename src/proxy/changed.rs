@@ -91,7 +91,7 @@ impl Change<'_> {
         let target = Target { path: &head.path, query: head.query, ..*origin };
         let space = space(route, self.client, &self.fields);
         let key = profile.shape.key(&space, &target, &self.fields, &[]);
-        let is_stored = vault.store.remove(&vault.store.key(&key));
+        let is_stored = vault.store.remove(&vault.store.key(&key), cache::now());
         // Others may have what this client's fields do not lead to.
         let has_others = !profile.shape.headers.is_empty() || profile.shape.device;
         (is_stored || has_others).then(|| Place::new(&target, &profile.shape).subject().to_vec())

@@ -13,14 +13,14 @@ use tidegate_store::{Labels, Validated};
 
 use crate::cache::{
     Answer, HeadSays, LASTING, Moment, Seen, Storable, StoredHead, Terms, Unstored, ask_about,
-    ask_for_all, before_storing, by_head, is_about, judge, labels, make_anonymous, refreshed,
+    ask_for_all, before_storing, by_head, is_about, judge, labels, make_anonymous, now, refreshed,
     simplify, storable,
 };
 use crate::listen::STAND_IN;
 use crate::site::State;
 use crate::upstream::headers;
 
-use super::cached::{Cached, Update, now};
+use super::cached::{Cached, Update};
 use super::context::Context;
 use super::slice;
 
@@ -28,8 +28,6 @@ use super::slice;
 const STREAM: &str = "stream";
 /// What is said of one that is too long.
 const TOO_LARGE: &str = "too-large";
-/// What is said where another asked for the same at the same moment.
-const AT_ONCE: &str = "at-once";
 /// What is said of a 304 that is about another response than ours.
 const OF_ANOTHER: &str = "not-about";
 
@@ -106,7 +104,7 @@ async fn heed_head(session: &Session, response: &ResponseHeader, ctx: &Context, 
     match by_head(response.status, &response.headers, &head.headers) {
         HeadSays::Nothing => {}
         HeadSays::Outdates => {
-            state.vault.store.remove(&key);
+            state.vault.store.remove(&key, now());
         }
         HeadSays::Updates => {
             let received = now();
@@ -115,14 +113,13 @@ async fn heed_head(session: &Session, response: &ResponseHeader, ctx: &Context, 
             let merged = refreshed(&head.stored(), request, answer, &cached.profile.rules);
             let Ok(terms) = for_all(merged.terms) else { return };
             let kept = to_store(head.status, merged.headers, received, terms, cached);
-            let Some(began) = cached.began else { return };
             state
                 .vault
                 .refresh(Validated {
                     key,
-                    of: found.seen.created,
-                    began,
-                    keep_until: moment(kept.keep_until),
+                    of: found.seen.version,
+                    began: cached.began,
+                    keep_until: kept.keep_until,
                     meta: kept.head,
                     labels: Labels::clone(&kept.labels),
                 })
@@ -147,10 +144,10 @@ pub(super) fn judge_answer(
     };
     if let Some(update) = cached.update.take() {
         let judged = judge_update(session, update, cached);
-        if !judged.is_cacheable() && cached.began.is_some() {
+        if !judged.is_cacheable() {
             // It is sent once more, to who asked.
             let key = session.cache.maybe_cache_key().and_then(|key| state.vault.named(key).ok());
-            key.map(|key| state.vault.store.remove(&key));
+            key.map(|key| state.vault.store.remove(&key, now()));
         }
         return judged;
     }
@@ -198,10 +195,6 @@ fn judge_new(
             return Err(reason(unstored, status));
         }
     };
-    if cached.began.is_none() {
-        cached.detail = Some(AT_ONCE);
-        return Err(NoCacheReason::Deferred);
-    }
     let length = response.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     let longest = state.vault.longest.min(cached.profile.max_object);
     if length.is_some_and(|length: u64| length > longest) {
@@ -230,20 +223,17 @@ fn judge_update(session: &Session, update: Update, cached: &mut Cached) -> RespC
     let request = &session.req_header().headers;
     let merged = refreshed(&head.stored(), request, answer, &cached.profile.rules);
     match for_all(merged.terms) {
-        Ok(terms) if cached.began.is_some() => {
-            let of = found.seen.created;
+        Ok(terms) => {
             let kept = to_store(head.status, merged.headers, received, terms, cached);
-            let kept = Storable { of: Some(of), ..kept };
+            let kept = Storable { of: Some(found.seen.version), ..kept };
             RespCacheable::Cacheable(storable(kept, received))
         }
-        other => {
-            let unstored = other.err();
-            cached.detail = Some(unstored.map_or(AT_ONCE, Unstored::word));
+        Err(unstored) => {
+            cached.detail = Some(unstored.word());
             let born = found.terms.born();
             let head = StoredHead::new(head.status, merged.headers, received, born);
             cached.refreshed = Some(Arc::new(head));
-            let why = unstored.map(|unstored| reason(unstored, StatusCode::OK));
-            RespCacheable::Uncacheable(why.unwrap_or(NoCacheReason::Deferred))
+            RespCacheable::Uncacheable(reason(unstored, StatusCode::OK))
         }
     }
 }
@@ -285,14 +275,10 @@ pub(super) fn to_store(
         head: Arc::new(head),
         labels: Arc::new(labels),
         keep_until,
-        began: cached.began.unwrap_or_default(),
+        began: cached.began,
         of: None,
         told: None,
     }
-}
-
-fn moment(moment: Moment) -> tidegate_store::Moment {
-    tidegate_store::Moment::from_millis(moment.millis())
 }
 
 /// What those who wait are told: whoever is next asks for all of them, or all

@@ -14,12 +14,12 @@ use tidegate_store::Tier;
 
 use crate::cache::{
     CacheStatus, Forward, Moment, Needed, Shown, Source, Stored, StoredHead, Terms, before_sending,
-    for_not_modified, for_part,
+    for_not_modified, for_part, now,
 };
 
 use crate::log::CacheUse;
 
-use super::cached::{Cached, now};
+use super::cached::Cached;
 use super::context::Context;
 use super::fields;
 use super::keep::head_of;

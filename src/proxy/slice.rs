@@ -9,13 +9,13 @@ use pingora_proxy::Session;
 use tidegate_store::Key;
 
 use crate::cache::{
-    LASTING, Moment, Progress, Seen, Storable, Told, before_storing, brought, judge, storable,
+    LASTING, Moment, Progress, Seen, Storable, Told, before_storing, brought, judge, now, storable,
     version,
 };
 use crate::ranges::Span;
 use crate::site::State;
 
-use super::cached::{Cached, now};
+use super::cached::Cached;
 use super::context::Context;
 use super::keep::{answer, to_store};
 
@@ -147,9 +147,6 @@ fn read(
             return Err(Unfit::Object);
         }
         _ => return Err(Unfit::Answer),
-    }
-    if cached.began.is_none() {
-        return Err(Unfit::Answer);
     }
     let mut fields = response.headers.clone();
     let (span, total) = brought(&fields).ok_or(Unfit::Object)?;

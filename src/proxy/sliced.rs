@@ -19,14 +19,14 @@ use tokio::time::timeout;
 
 use crate::cache::{
     CacheStatus, Cut, Failure, Forward, LOCK_AGE, Needed, Object, Progress, Shown, Slice, Source,
-    Terms, Use, Vault, around, before_sending, for_not_modified, for_part,
+    Terms, Use, Vault, around, before_sending, for_not_modified, for_part, now,
 };
 use crate::log::CacheUse;
 use crate::ranges::{Part, Selection, Span, first_byte, multipart, select};
 use crate::site::State;
 
 use super::answer;
-use super::cached::{Cached, now};
+use super::cached::Cached;
 use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
@@ -63,9 +63,7 @@ async fn find(session: &mut Session, ctx: &Context, vault: &'static Vault) -> Op
     }
     let first = first_byte(&session.req_header().headers)?;
     let (whole, size) = (cached.key.clone(), cached.profile.slice?);
-    if vault.passes.is_unsliced(&whole)
-        || vault.store.find(&whole, crate::cache::now()).await.is_some()
-    {
+    if vault.passes.is_unsliced(&whole) || vault.store.find(&whole, now()).await.is_some() {
         return None;
     }
     let sliced = |object: Object, terms, asked| {

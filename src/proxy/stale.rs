@@ -5,11 +5,10 @@ use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 
 use crate::balance::Outcome;
-use crate::cache::{Failure, Use};
+use crate::cache::{Failure, Use, now};
 use crate::upstream::Failed;
 
 use super::attempt::{may_retry, replay, report};
-use super::cached::now;
 use super::context::{Context, Forward};
 use super::refuse::Refusal;
 

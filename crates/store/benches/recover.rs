@@ -65,6 +65,7 @@ async fn write(path: &Path, objects: u64) {
     for n in 0..objects {
         let entry = Entry {
             key: seed.key(format!("https example.com /{n}").as_bytes()),
+            fill: tidegate_store::FillId::from_bits(0),
             created: NOW,
             keep_until: NOW.after(Duration::from_secs(1_000_000)),
             meta: vec![0; 32],

@@ -21,6 +21,12 @@ impl Moment {
         Self(self.0.saturating_add(millis))
     }
 
+    /// A while before this moment; 1970 at least.
+    pub fn before(self, while_: Duration) -> Self {
+        let millis = u64::try_from(while_.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// How long ago `earlier` was; nothing if it is still to come.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -38,5 +44,7 @@ mod tests {
         assert_eq!(late.after(Duration::MAX), Moment::from_millis(u64::MAX));
         assert_eq!(Moment::from_millis(5).since(Moment::from_millis(7)), Duration::ZERO);
         assert_eq!(Moment::from_millis(7).since(Moment::from_millis(5)), Duration::from_millis(2));
+        assert_eq!(Moment::from_millis(7).before(Duration::from_millis(2)).millis(), 5);
+        assert_eq!(Moment::from_millis(7).before(Duration::MAX).millis(), 0);
     }
 }

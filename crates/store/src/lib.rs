@@ -6,6 +6,7 @@
 
 mod clock;
 mod key;
+mod version;
 mod meta;
 mod labels;
 mod purge;
@@ -28,3 +29,4 @@ pub use purge::{Manner, PurgeFault, PurgeFigures, Target};
 pub use store::{
     Admit, Body, Figures, Fill, Found, Options, Start, Store, Stored, Tier, Validated, Warmed,
 };
+pub use version::{FillId, Version};

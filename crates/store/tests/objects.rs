@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_store::disk::{Disk, DiskFault, Entry, Options, Record, Skipped};
-use tidegate_store::{Key, Labels, Moment, Seed};
+use tidegate_store::{FillId, Key, Labels, Moment, Seed};
 
 pub(crate) const NOW: Moment = Moment::from_millis(1_700_000_000_000);
 const LATE: Moment = Moment::from_millis(1_800_000_000_000);
@@ -30,6 +30,7 @@ pub(crate) fn body(n: u32, version: u32) -> Vec<u8> {
 pub(crate) fn entry(n: u32, version: u32) -> Entry {
     Entry {
         key: key(n),
+        fill: FillId::from_bits(u64::from(version)),
         created: created(version),
         keep_until: LATE,
         meta: [version, version].map(u32::to_le_bytes).concat(),
@@ -43,7 +44,7 @@ pub(crate) fn validate(disk: &Disk, n: u32, found: &Record, validated: u32) -> R
     let version = versions(found)[0];
     let meta = [version, validated].map(u32::to_le_bytes).concat();
     let created = created(validated);
-    disk.rewrite_meta(&key(n), found.created(), created, LATE, meta, labels(n))
+    disk.rewrite_meta(&key(n), found.version(), created, LATE, meta, labels(n))
 }
 
 pub(crate) fn created(version: u32) -> Moment {

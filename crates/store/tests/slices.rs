@@ -39,6 +39,7 @@ async fn read(disk: &Disk, range: Range<u64>, fetched: &mut u64) -> Vec<u8> {
             let body = reference(start..(start + SLICE).min(LENGTH));
             let entry = Entry {
                 key: key.clone(),
+                fill: tidegate_store::FillId::from_bits(0),
                 created: NOW,
                 keep_until: NOW.after(Duration::from_secs(1_000_000)),
                 meta: slice.to_le_bytes().to_vec(),

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use super::dates;
 use super::directives::delta_seconds;
 use super::members::members;
-use super::moment::Moment;
+use tidegate_store::Moment;
 
 /// When the server says that it made a response; when it came, if it does not.
 pub(super) fn made_at(headers: &HeaderMap, received: Moment) -> Moment {

@@ -8,8 +8,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::etag::{Tag, matches_strongly, tags};
-use super::moment::Moment;
 use super::{age, dates};
+use tidegate_store::Moment;
 
 /// A date is a strong validator only if it is that much older than the
 /// response: two versions in the same second have one date (RFC 9110 §8.8.2.2).

@@ -6,11 +6,11 @@ use http::header::{EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
 use super::directives::Span;
-use super::moment::Moment;
 use super::rules::Rules;
 use super::statuses::is_heuristic;
 use super::targeted::Control;
 use super::{age, dates};
+use tidegate_store::Moment;
 
 /// What part of the time since a response changed it is taken to be fresh for
 /// (RFC 9111 §4.2.2 names a tenth), and for how long at most.

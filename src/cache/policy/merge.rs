@@ -6,11 +6,11 @@ use http::{HeaderMap, HeaderName, Method};
 
 use super::conditional::Stored;
 use super::dates;
-use super::moment::Moment;
 use super::rules::{Rules, Strictness};
 use super::storable::Unstored;
 use super::strip::{is_of_the_way, nominated};
 use super::terms::{Answer, Terms, judge};
+use tidegate_store::Moment;
 
 /// Fields that tell how to read the stored body: a 304 has no other body for them.
 const OF_THE_BODY: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];

@@ -3,7 +3,6 @@
 //! Everything here is a function of the fields of messages, the rules of a
 //! profile, and moments that the caller gives.
 
-pub(super) mod moment;
 mod members;
 mod structured;
 mod dates;

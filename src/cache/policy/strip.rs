@@ -9,8 +9,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName};
 
 use super::dates;
-use super::moment::Moment;
 use super::terms::Terms;
+use tidegate_store::Moment;
 
 /// What is about one connection, or about the proxy that a response came through.
 /// Trailers are not stored, so nothing is to announce them.

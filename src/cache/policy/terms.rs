@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::directives::{Directives, MaxStale, Reach, Span, Wishes};
 use super::freshness::Lifetime;
-use super::moment::Moment;
 use super::rules::{Clients, Rules, Strictness};
 use super::statuses::is_failure;
 use super::storable::{Pair, Unstored, has_validator};
 use super::targeted::Control;
 use super::vary::Varying;
 use super::{age, groups};
+use tidegate_store::Moment;
 
 /// How long a response is kept whose server can be asked whether it is good still.
 const ASKED_ABOUT: Duration = Duration::from_secs(7 * 86_400);

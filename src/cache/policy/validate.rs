@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::dates;
 use super::etag::{Tag, matches_strongly, matches_weakly};
-use super::moment::Moment;
+use tidegate_store::Moment;
 
 /// What of a client's request is about its own copy, not about ours.
 const OF_THE_CLIENT: [HeaderName; 6] =

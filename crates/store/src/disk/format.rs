@@ -4,7 +4,7 @@
 use crate::key::Seed;
 
 /// Raised with any change of what segments hold.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADING: &str = "tidegate store";
 
 /// What a generation of segments has in common.
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn another_version_is_another_format() {
-        let text = Format::new(1).encode().replacen("store 1", "store 2", 1);
+        let text = Format::new(1).encode().replacen("store 2", "store 1", 1);
         let (lines, _) = text.split_once("crc").unwrap();
         let text = format!("{lines}crc {:08x}\n", crc32fast::hash(lines.as_bytes()));
         assert!(Format::decode(&text).is_none());

@@ -138,6 +138,7 @@ mod tests {
                 kind: if random.u8(..8) == 0 { Kind::Tomb } else { Kind::Object },
                 hash: u128::from(n),
                 stamp: n,
+                fill: crate::version::FillId::from_bits(3),
                 created: Moment::from_millis(n),
                 keep_until: Moment::from_millis(n),
                 key: b"key",

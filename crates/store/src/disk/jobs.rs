@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::key::Key;
 use crate::labels::Labels;
 use crate::queue::Rank;
+use crate::version::{FillId, Version};
 
 use super::fault::HotFault;
 use super::record::{Content, Draft, Kind};
@@ -23,7 +24,9 @@ const LIGHT: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub key: Key,
-    /// When its fill began.
+    /// What brought the body.
+    pub fill: FillId,
+    /// When its fill, or its last validation, began.
     pub created: Moment,
     /// After it the object is not even good for validation.
     pub keep_until: Moment,
@@ -74,7 +77,7 @@ pub(crate) enum Job {
     /// The object found valid: new metadata before the same body.
     Rewrite {
         tag: u64,
-        of: Moment,
+        of: Version,
         entry: Entry,
     },
     /// Writes the record of a tomb that the index has already; else that is owed.
@@ -238,6 +241,7 @@ impl Entry {
             kind: Kind::Object,
             hash,
             stamp,
+            fill: self.fill,
             created: self.created,
             keep_until: self.keep_until,
             key: self.key.bytes(),
@@ -286,6 +290,7 @@ mod tests {
     fn write(tag: u64, len: usize) -> Job {
         let entry = Entry {
             key: Seed::from_bytes([0; 16]).key(b"k"),
+            fill: FillId::from_bits(0),
             created: Moment::default(),
             keep_until: Moment::default(),
             meta: Vec::new(),

@@ -43,6 +43,7 @@ use tokio::sync::oneshot;
 use crate::clock::Moment;
 use crate::key::Key;
 use crate::labels::Labels;
+use crate::version::Version;
 
 pub use fault::{DiskFault, HotFault, OpenFault};
 pub use figures::{Figures, Health};
@@ -155,12 +156,12 @@ impl Disk {
     }
 
     /// Gives an object that was found valid new metadata and labels. It counts as created when
-    /// the validation began, `created`. Nothing happens unless what is on the disk when it is
-    /// written was created at `of`.
+    /// the validation began, `created`. Nothing happens unless it is `of` that is on the disk when
+    /// it is written.
     pub fn rewrite_meta(
         &self,
         key: &Key,
-        of: Moment,
+        of: Version,
         created: Moment,
         keep_until: Moment,
         meta: Vec<u8>,
@@ -171,7 +172,8 @@ impl Disk {
             return Ok(());
         }
         let body = Vec::new();
-        let entry = Entry { key: key.clone(), created, keep_until, meta, labels, body };
+        let (key, fill) = (key.clone(), of.fill);
+        let entry = Entry { key, fill, created, keep_until, meta, labels, body };
         self.offer(entry, |entry| Job::Rewrite { tag, of, entry })
     }
 
@@ -181,7 +183,7 @@ impl Disk {
         self.platter.remove(self.tag(key));
     }
 
-    /// What the disk has of a key, or was to write, is older than what is about to be written.
+    /// What is known of a key, or waits to be written, is of no use any more.
     pub(crate) fn supersede(&self, key: &Key) {
         self.platter.supersede(self.tag(key));
     }

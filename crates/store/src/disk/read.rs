@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::clock::Moment;
 use crate::key::Key;
 use crate::labels::Labels;
+use crate::version::Version;
 
 use super::fault::DiskFault;
 use super::figures::Health;
@@ -47,6 +48,10 @@ impl Record {
     /// When its fill, or its last validation, began.
     pub fn created(&self) -> Moment {
         self.head.header.created
+    }
+
+    pub fn version(&self) -> Version {
+        self.head.header.version()
     }
 
     pub fn keep_until(&self) -> Moment {

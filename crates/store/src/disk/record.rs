@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::Moment;
 use crate::labels::Labels;
+use crate::version::{FillId, Version};
 
 /// The unit in which records are placed and counted.
 pub(crate) const UNIT: u64 = 64;
@@ -44,6 +45,7 @@ pub(crate) struct Header {
     pub(crate) hash: u128,
     /// Of two records of one key the one with the larger stamp counts.
     pub(crate) stamp: u64,
+    pub(crate) fill: FillId,
     pub(crate) created: Moment,
     pub(crate) keep_until: Moment,
     pub(crate) key_len: u32,
@@ -84,6 +86,7 @@ impl Header {
             subject_len: word(fixed, 72)?,
             tags: word(fixed, 76)?,
             head_crc: word(fixed, 80)?,
+            fill: FillId::from_bits(long(fixed, 84)?),
         };
         if header.bounded() { Ok(header) } else { Err(Malformed) }
     }
@@ -105,7 +108,7 @@ impl Header {
         for part in [self.key_len, self.meta_len, self.subject_len, self.tags, self.head_crc] {
             out.extend_from_slice(&part.to_le_bytes());
         }
-        out.resize(HEADER - 4, 0);
+        out.extend_from_slice(&self.fill.bits().to_le_bytes());
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         let mut fixed = [0; HEADER];
         fixed.copy_from_slice(&out);
@@ -125,6 +128,10 @@ impl Header {
     /// What the record takes in its segment.
     pub(crate) fn record_len(&self) -> u64 {
         (self.head_len() as u64 + self.body_len).next_multiple_of(UNIT)
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        Version { fill: self.fill, created: self.created }
     }
 
     fn blocks(&self) -> usize {
@@ -204,6 +211,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) kind: Kind,
     pub(crate) hash: u128,
     pub(crate) stamp: u64,
+    pub(crate) fill: FillId,
     pub(crate) created: Moment,
     pub(crate) keep_until: Moment,
     pub(crate) key: &'a [u8],
@@ -249,6 +257,7 @@ impl Draft<'_> {
             kind: self.kind,
             hash: self.hash,
             stamp: self.stamp,
+            fill: self.fill,
             created: self.created,
             keep_until: self.keep_until,
             key_len: u32::try_from(self.key.len()).ok()?,
@@ -330,6 +339,7 @@ mod tests {
             kind: Kind::Object,
             hash: 0x0123_4567_89ab_cdef_0011_2233_4455_6677,
             stamp: 42,
+            fill: FillId::from_bits(0x0123_4567_89ab_cdef),
             created: Moment::from_millis(1_000),
             keep_until: Moment::from_millis(9_000),
             key: b"https example.com /a",
@@ -365,6 +375,7 @@ mod tests {
             assert_eq!(head.labels.subject.as_ref(), b"example.com/a");
             assert_eq!(head.labels.tags.as_ref(), [7, 9]);
             assert_eq!(head.header.stamp, 42);
+            assert_eq!(head.header.fill.bits(), 0x0123_4567_89ab_cdef);
             assert_eq!(head.header.created, Moment::from_millis(1_000));
             assert_eq!(head.header.record_len() % UNIT, 0);
             assert!(head.header.record_len() >= bytes.len() as u64);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::Moment;
+use crate::version::Version;
 
 use super::fault::{DiskFault, Trouble};
 use super::footer::Line;
@@ -23,14 +23,14 @@ struct Old {
 }
 
 impl Writer {
-    /// Writes an object anew that was created at `of`, with what an entry without a body says.
-    pub(crate) fn rewrite(&mut self, tag: u64, of: Moment, entry: &Entry) -> Result<(), Trouble> {
+    /// Writes an object anew, with what an entry without a body says.
+    pub(crate) fn rewrite(&mut self, tag: u64, of: Version, entry: &Entry) -> Result<(), Trouble> {
         let known = self.platter.holdings.locate(tag).filter(|(_, spot)| !spot.tomb);
         let Some((segment, spot)) = known else { return Ok(()) };
         // A failure to read is counted where it happened, and is none of writing.
         let head = self.platter.read_head(&segment, &spot, entry.key.bytes());
         let Ok(Some(head)) = head else { return Ok(()) };
-        if head.header.created != of {
+        if head.header.version() != of {
             return Ok(());
         }
         let (queue, stamp) = self.place(tag, entry.created);

@@ -246,6 +246,7 @@ mod tests {
             kind: Kind::Object,
             hash: 1,
             stamp: 1,
+            fill: crate::version::FillId::from_bits(3),
             created: Moment::default(),
             keep_until: Moment::default(),
             key: b"forged",

@@ -265,6 +265,7 @@ pub(crate) mod tests {
             kind: Kind::Object,
             hash: u128::from(n),
             stamp: u64::from(n),
+            fill: crate::version::FillId::from_bits(3),
             created: Moment::from_millis(u64::from(n) + 5),
             keep_until: Moment::from_millis(1_001),
             key,

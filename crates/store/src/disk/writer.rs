@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::clock::Moment;
 use crate::labels::Labels;
+use crate::version::FillId;
 
 use super::directory::Lease;
 use super::evict::no_room;
@@ -265,6 +266,7 @@ impl Writer {
             kind: Kind::Tomb,
             hash: u128::from(tag),
             stamp,
+            fill: FillId::from_bits(0),
             created: now,
             keep_until: Moment::default(),
             key: &[],

@@ -79,6 +79,7 @@ impl<M: Meta> Listed<M> {
         let begun = &self.running.about;
         let about = About {
             key: begun.key.clone(),
+            fill: begun.fill,
             created: begun.created,
             keep_until: begun.keep_until,
             meta: meta.map_or_else(|| begun.meta.clone(), Arc::new),

@@ -25,6 +25,7 @@ use crate::meta::Meta;
 use crate::purge::{Purges, Verdict};
 use crate::queue::{Queue, Queued, Ranked};
 use crate::tune::Tuner;
+use crate::version::{FillId, Version};
 pub(crate) use filling::{Filled, Filling};
 pub(crate) use object::{About, Object, Running};
 use publish::Origin;
@@ -53,7 +54,6 @@ pub(crate) struct Memory<M> {
     // Invariant: what is queued and what fills have taken; at most `capacity`.
     used: AtomicU64,
     limits: Limits,
-    tags: AtomicU64,
     evicted: AtomicU64,
     passed: AtomicU64,
 }
@@ -103,7 +103,6 @@ impl<M: Meta> Memory<M> {
             capacity: size.capacity,
             used: AtomicU64::new(0),
             limits: size.limits,
-            tags: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             passed: AtomicU64::new(0),
         })
@@ -147,17 +146,16 @@ impl<M: Meta> Memory<M> {
         };
         let writer = Writer::new(self.clone(), limits, length);
         let reader = Reader::follow(writer.flow()).expect("it has just begun");
-        let tag = self.tags.fetch_add(1, Ordering::Relaxed);
-        let running = Arc::new(Running::new(about, writer.flow().clone(), tag));
+        let running = Arc::new(Running::new(about, writer.flow().clone()));
         self.shard(&running.about.key).write().add_running(running.clone());
         let taken = if is_held { weight } else { 0 };
         (Filling::new(self.clone(), running, writer, taken), reader)
     }
 
-    /// The fill of that key and tag while it is under way, purged or not.
-    pub(crate) fn follow(&self, key: &Key, tag: u64) -> Option<(Arc<Running<M>>, Reader)> {
+    /// That fill of the key while it is under way, purged or not.
+    pub(crate) fn follow(&self, key: &Key, fill: FillId) -> Option<(Arc<Running<M>>, Reader)> {
         let shard = self.shard(key).read();
-        let running = shard.running_of(key).find(|running| running.tag == tag)?.clone();
+        let running = shard.running_of(key).find(|running| running.about.fill == fill)?.clone();
         drop(shard);
         let reader = Reader::follow(&running.flow)?;
         Some((running, reader))
@@ -176,15 +174,15 @@ impl<M: Meta> Memory<M> {
         self.take(object.weight()) && self.publish(object, Origin::Elsewhere(ticket)).is_some()
     }
 
-    /// Gives an object other metadata, its body as it is; the object created at
-    /// `of` and no other. None if that has gone or was purged.
+    /// Gives an object other metadata, its body as it is; `of` and no other. None
+    /// if that has gone or was purged.
     pub(crate) fn replace_meta(
         &self,
-        of: Moment,
+        of: Version,
         about: About<M>,
     ) -> Option<(Arc<Object<M>>, Ticket)> {
         let held = self.shard(&about.key).read().object(&about.key).cloned();
-        let old = held.filter(|old| old.about.created == of)?;
+        let old = held.filter(|old| old.about.version() == of)?;
         if self.judge(&old) == Verdict::Gone {
             return None;
         }

@@ -10,6 +10,7 @@ use crate::key::Key;
 use crate::labels::Labels;
 use crate::meta::Meta;
 use crate::queue::{MOST_USES, Place, Queued};
+use crate::version::{FillId, Version};
 
 /// What an object costs in the table, the queue, the copies that tune it, and
 /// the names remembered after it has gone.
@@ -23,6 +24,8 @@ const HEAP_BYTES: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct About<M> {
     pub(crate) key: Key,
+    /// What brought, or brings, the body.
+    pub(crate) fill: FillId,
     /// When its fill or its last validation began.
     pub(crate) created: Moment,
     /// Until then it may be of use.
@@ -49,13 +52,15 @@ pub(crate) struct Object<M> {
 pub(crate) struct Running<M> {
     pub(crate) about: About<M>,
     pub(crate) flow: Arc<Flow>,
-    /// Tells fills of one key apart.
-    pub(crate) tag: u64,
     doomed: AtomicBool,
     joined: AtomicU8,
 }
 
 impl<M: Meta> About<M> {
+    pub(crate) fn version(&self) -> Version {
+        Version { fill: self.fill, created: self.created }
+    }
+
     /// Bytes of memory, its own size included.
     pub(crate) fn weight(&self) -> u64 {
         let heap = self.key.bytes().len() + self.meta.weight() + self.labels.weight();
@@ -128,9 +133,9 @@ impl<M> Object<M> {
 }
 
 impl<M> Running<M> {
-    pub(crate) fn new(about: About<M>, flow: Arc<Flow>, tag: u64) -> Self {
+    pub(crate) fn new(about: About<M>, flow: Arc<Flow>) -> Self {
         let (doomed, joined) = (AtomicBool::new(false), AtomicU8::new(0));
-        Self { about, flow, tag, doomed, joined }
+        Self { about, flow, doomed, joined }
     }
 
     /// Nothing of it is to be kept or shared.

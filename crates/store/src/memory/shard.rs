@@ -37,7 +37,7 @@ impl<M> Shard<M> {
         }
         let fit = self.running_of(key).filter(|running| !running.is_doomed());
         let newer = fit.filter(|running| since.is_none_or(|since| running.about.created > since));
-        newer.max_by_key(|running| (running.about.created, running.tag))
+        newer.max_by_key(|running| (running.about.created, running.about.fill))
     }
 
     pub(super) fn add_running(&mut self, running: Arc<Running<M>>) {

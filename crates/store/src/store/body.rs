@@ -9,6 +9,7 @@ use crate::disk::Record;
 use crate::fill::{Broken, Reader, check_range};
 use crate::memory::{Object, Running};
 use crate::purge::Verdict;
+use crate::version::{FillId, Version};
 
 /// So much is read from a disk at once.
 const STEP_BYTES: u64 = 256 << 10;
@@ -16,6 +17,8 @@ const STEP_BYTES: u64 = 256 << 10;
 /// An object that was found.
 pub struct Found<M> {
     pub meta: Arc<M>,
+    /// What brought, or brings, its body.
+    pub fill: FillId,
     /// When its fill or its last validation began.
     pub created: Moment,
     /// Since when a purge has it be stale.
@@ -45,6 +48,7 @@ impl<M> Found<M> {
     pub(super) fn whole(object: &Object<M>, verdict: Verdict) -> Self {
         Self {
             meta: object.about.meta.clone(),
+            fill: object.about.fill,
             created: object.about.created,
             stale_since: stale_since(verdict),
             tier: Tier::Memory,
@@ -55,6 +59,7 @@ impl<M> Found<M> {
     pub(super) fn running(running: &Running<M>, reader: Reader, verdict: Verdict) -> Self {
         Self {
             meta: running.about.meta.clone(),
+            fill: running.about.fill,
             created: running.about.created,
             stale_since: stale_since(verdict),
             tier: Tier::Running,
@@ -62,8 +67,14 @@ impl<M> Found<M> {
         }
     }
 
-    pub(super) fn on_disk(meta: Arc<M>, created: Moment, verdict: Verdict, body: Body) -> Self {
-        Self { meta, created, stale_since: stale_since(verdict), tier: Tier::Disk, body }
+    pub(super) fn on_disk(meta: Arc<M>, version: Version, verdict: Verdict, body: Body) -> Self {
+        let Version { fill, created } = version;
+        Self { meta, fill, created, stale_since: stale_since(verdict), tier: Tier::Disk, body }
+    }
+
+    /// For who finds it valid.
+    pub fn version(&self) -> Version {
+        Version { fill: self.fill, created: self.created }
     }
 }
 

@@ -53,9 +53,10 @@ impl Disks {
 
 /// What is written of an object.
 pub(super) fn entry<M: Meta>(object: &Object<M>) -> Entry {
-    let About { key, created, keep_until, meta, labels } = &object.about;
+    let About { key, fill, created, keep_until, meta, labels } = &object.about;
     Entry {
         key: key.clone(),
+        fill: *fill,
         created: *created,
         keep_until: *keep_until,
         meta: encoded(&**meta),

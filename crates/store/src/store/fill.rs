@@ -8,6 +8,7 @@ use super::Inner;
 use crate::fill::FillFault;
 use crate::memory::{Filled, Filling};
 use crate::meta::Meta;
+use crate::version::FillId;
 
 /// Fills an object. Dropped before [`Fill::finish`], it has failed: every
 /// reader gets an error, and what was there before is there still.
@@ -57,8 +58,7 @@ impl<M: Meta> Fill<M> {
         Ok(Stored { length, is_kept })
     }
 
-    /// Tells fills of one key apart.
-    pub fn tag(&self) -> u64 {
-        self.filling.running().tag
+    pub fn id(&self) -> FillId {
+        self.filling.running().about.fill
     }
 }

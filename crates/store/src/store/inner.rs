@@ -16,6 +16,7 @@ use crate::lately::Lately;
 use crate::memory::{About, Hit, Memory, Object, Size, Ticket};
 use crate::meta::Meta;
 use crate::purge::{Purges, Verdict};
+use crate::version::{FillIds, Version};
 
 /// What a store and its fills share.
 pub(super) struct Inner<M: Meta> {
@@ -23,6 +24,7 @@ pub(super) struct Inner<M: Meta> {
     pub(super) memory: Arc<Memory<M>>,
     pub(super) purges: Arc<Purges>,
     pub(super) disks: Disks,
+    pub(super) fills: FillIds,
     pub(super) longest: u64,
     most_promoted: u64,
     /// Of names that are to be asked for twice.
@@ -58,6 +60,7 @@ impl<M: Meta> Inner<M> {
             memory: Memory::new(size, purges.clone()),
             purges,
             disks,
+            fills: FillIds::new(),
             longest: options.longest,
             most_promoted: options.promoted,
             lately: match options.admit {
@@ -107,7 +110,7 @@ impl<M: Meta> Inner<M> {
         self.deferred.fetch_add(1, Ordering::Relaxed);
         object.defer();
         // Of an older version something may still wait to be written.
-        disk.remove(key);
+        disk.supersede(key);
         false
     }
 
@@ -133,7 +136,7 @@ impl<M: Meta> Inner<M> {
         // not, an older one may be.
         let is_current = is_queued && self.memory.ticket(key) == ticket;
         if !is_current {
-            disk.remove(key);
+            disk.supersede(key);
         }
         is_current
     }
@@ -143,7 +146,8 @@ impl<M: Meta> Inner<M> {
         let meta = Arc::new(meta);
         let on_disk = self.has_valid(&key, of).await;
         let encoded = on_disk.map(|disk| (disk, disks::encoded(&*meta), labels.clone()));
-        let about = About { key: key.clone(), created: began, keep_until, meta, labels };
+        let fill = of.fill;
+        let about = About { key: key.clone(), fill, created: began, keep_until, meta, labels };
         let in_memory = self.memory.replace_meta(of, about);
         match (encoded, &in_memory) {
             (Some((disk, meta, labels)), _) => {
@@ -159,10 +163,11 @@ impl<M: Meta> Inner<M> {
         }
     }
 
-    pub(super) fn remove(&self, key: &Key) -> bool {
+    pub(super) fn remove(&self, key: &Key, now: Moment) -> bool {
         let in_memory = self.memory.remove(key);
         let Some(disk) = self.disks.of(key) else { return in_memory };
         let on_disk = disk.find(key).is_some();
+        disk.notice(now);
         disk.remove(key);
         in_memory || on_disk
     }
@@ -192,20 +197,21 @@ impl<M: Meta> Inner<M> {
         disk.notice(now);
         let ticket = self.memory.ticket(key);
         let record = load(disk, key).await?;
-        let created = record.created();
+        let version = record.version();
+        let Version { fill, created } = version;
         let verdict = self.purges.judge(record.labels(), created);
         if verdict == Verdict::Gone || record.keep_until() < now {
-            disk.remove(key);
+            disk.supersede(key);
             return None;
         }
         let Some(meta) = M::decode(record.meta()) else {
             // Of another version: nobody will ever read it.
-            disk.remove(key);
+            disk.supersede(key);
             return None;
         };
         let meta = Arc::new(meta);
         if record.body_len() > promotion.most {
-            return Some(Found::on_disk(meta, created, verdict, Body::disk(record)));
+            return Some(Found::on_disk(meta, version, verdict, Body::disk(record)));
         }
         // The disk has counted why it cannot be read.
         let parts = Parts::One(record.read(0..record.body_len()).await.ok()?);
@@ -214,23 +220,24 @@ impl<M: Meta> Inner<M> {
         }
         let body = Body::memory(crate::fill::Reader::whole(parts.clone()));
         let (keep_until, labels) = (record.keep_until(), record.labels().clone());
-        let about = About { key: key.clone(), created, keep_until, meta: meta.clone(), labels };
+        let about =
+            About { key: key.clone(), fill, created, keep_until, meta: meta.clone(), labels };
         if self.memory.insert(about, parts, promotion.uses, ticket) {
             self.promoted.fetch_add(1, Ordering::Relaxed);
         }
-        Some(Found::on_disk(meta, created, verdict, body))
+        Some(Found::on_disk(meta, version, verdict, body))
     }
 
     fn promotion(&self) -> Promotion {
         Promotion { most: self.most_promoted, uses: 0 }
     }
 
-    /// The disk that has the object that was created then, unless it was purged.
-    async fn has_valid(&self, key: &Key, of: Moment) -> Option<&Disk> {
+    /// The disk that has the object, unless it was purged.
+    async fn has_valid(&self, key: &Key, of: Version) -> Option<&Disk> {
         let disk = self.disks.of(key)?;
         let record = load(disk, key).await?;
-        let verdict = self.purges.judge(record.labels(), of);
-        (record.created() == of && verdict != Verdict::Gone).then_some(disk)
+        let verdict = self.purges.judge(record.labels(), of.created);
+        (record.version() == of && verdict != Verdict::Gone).then_some(disk)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::labels::Labels;
 use crate::memory::{About, MemoryFigures};
 use crate::meta::Meta;
 use crate::purge::{Manner, PurgeFault, PurgeFigures, Purges, Target, Verdict};
+use crate::version::{FillId, Version};
 pub use body::{Body, Found, Tier};
 pub use fill::{Fill, Stored};
 pub use hot::Warmed;
@@ -76,8 +77,8 @@ pub struct Start<M> {
 #[derive(Debug)]
 pub struct Validated<M> {
     pub key: Key,
-    /// [`Found::created`] of what was validated.
-    pub of: Moment,
+    /// [`Found::version`] of what was validated.
+    pub of: Version,
     /// What [`Store::stamp`] said when its validation began.
     pub began: Moment,
     pub keep_until: Moment,
@@ -166,15 +167,16 @@ impl<M: Meta> Store<M> {
     pub fn begin(&self, start: Start<M>, began: Moment) -> (Fill<M>, Body) {
         let Start { key, keep_until, meta, labels, length } = start;
         let meta = Arc::new(meta);
-        let about = About { key, created: began, keep_until, meta, labels };
+        let fill = self.0.fills.next();
+        let about = About { key, fill, created: began, keep_until, meta, labels };
         let (filling, reader) = self.0.memory.begin(about, length);
         (Fill::new(filling, self.0.clone()), Body::memory(reader))
     }
 
-    /// The fill of that key with that [`Fill::tag`], while it is under way and
-    /// has its beginning.
-    pub fn follow(&self, key: &Key, tag: u64) -> Option<Found<M>> {
-        let (running, reader) = self.0.memory.follow(key, tag)?;
+    /// That fill of the key ([`Fill::id`]), while it is under way and has its
+    /// beginning.
+    pub fn follow(&self, key: &Key, fill: FillId) -> Option<Found<M>> {
+        let (running, reader) = self.0.memory.follow(key, fill)?;
         Some(Found::running(&running, reader, Verdict::Kept))
     }
 
@@ -185,9 +187,10 @@ impl<M: Meta> Store<M> {
     }
 
     /// Forgets an object, and what fills of it that are under way bring; their
-    /// readers read on. False if there was none.
-    pub fn remove(&self, key: &Key) -> bool {
-        self.0.remove(key)
+    /// readers read on. False if there was none. Other processes forget what they
+    /// have of it on the disk that was created before.
+    pub fn remove(&self, key: &Key, now: Moment) -> bool {
+        self.0.remove(key, now)
     }
 
     /// Purges, at once whatever the number of objects; also what is on its

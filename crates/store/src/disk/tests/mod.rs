@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::key::Seed;
+use crate::version::FillId;
 
 const SEGMENT: u64 = 64 * 1024;
 const NOW: Moment = Moment::from_millis(1_700_000_000_000);
@@ -47,6 +48,7 @@ fn entry(n: u32, version: u32, len: usize) -> Entry {
     let body = body(n, version, len);
     Entry {
         key: key(n),
+        fill: FillId::from_bits(u64::from(n)),
         created: NOW.after(Duration::from_secs(u64::from(version))),
         keep_until: NOW.after(Duration::from_secs(1_000_000)),
         meta: version.to_le_bytes().to_vec(),
@@ -56,6 +58,12 @@ fn entry(n: u32, version: u32, len: usize) -> Entry {
         },
         body: body.chunks(5000).map(Bytes::copy_from_slice).collect(),
     }
+}
+
+/// What is seen of an object that was written or found valid as that version.
+fn seen(n: u32, version: u32) -> Version {
+    let Entry { fill, created, .. } = entry(n, version, 0);
+    Version { fill, created }
 }
 
 /// The version and body of an object.

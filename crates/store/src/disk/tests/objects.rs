@@ -104,7 +104,7 @@ async fn a_validated_object_has_new_metadata_and_the_same_body() {
     for n in [1, 2] {
         let meta = b"new".to_vec();
         let Entry { created, keep_until, .. } = later;
-        let of = entry(1, 1, 0).created;
+        let of = seen(n, 1);
         disk.rewrite_meta(&key(n), of, created, keep_until, meta, labels.clone()).unwrap();
         // The same again comes too late.
         let late = b"late".to_vec();
@@ -233,7 +233,7 @@ async fn validated_again_and_again_it_is_the_same_body_whatever_its_length() {
         disk.write(entry(n as u32, 1, len)).unwrap();
         disk.flush().await.unwrap();
         for version in 2..30 {
-            let of = entry(n as u32, version - 1, 0).created;
+            let of = seen(n as u32, version - 1);
             let Entry { key, created, keep_until, labels, .. } = entry(n as u32, version, 0);
             let meta = vec![7; version as usize * 1000];
             disk.rewrite_meta(&key, of, created, keep_until, meta, labels).unwrap();
@@ -261,7 +261,7 @@ async fn a_validation_makes_no_damage_good() {
     let file = std::fs::File::options().write(true).open(file).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &[0; 7], at).unwrap();
     let Entry { key, created, keep_until, labels, meta, .. } = entry(1, 2, 0);
-    let of = entry(1, 1, 0).created;
+    let of = seen(1, 1);
     disk.rewrite_meta(&key, of, created, keep_until, meta, labels).unwrap();
     disk.flush().await.unwrap();
     assert_eq!(disk.figures().rewritten, 1);
@@ -281,7 +281,7 @@ async fn a_validation_of_what_cannot_be_read_costs_the_object_and_no_disk() {
         disk.flush().await.unwrap();
         device.break_reads_after(reads, Errno::IO);
         let Entry { key, created, keep_until, labels, meta, .. } = entry(1, 2, 0);
-        let of = entry(1, 1, 0).created;
+        let of = seen(1, 1);
         disk.rewrite_meta(&key, of, created, keep_until, meta, labels).unwrap();
         disk.flush().await.unwrap();
         device.mend();
@@ -301,7 +301,7 @@ async fn a_validation_that_cannot_be_written_takes_the_disk_out() {
     disk.flush().await.unwrap();
     device.break_writes(Errno::IO);
     let Entry { key, created, keep_until, labels, meta, .. } = entry(1, 2, 0);
-    let of = entry(1, 1, 0).created;
+    let of = seen(1, 1);
     disk.rewrite_meta(&key, of, created, keep_until, meta, labels).unwrap();
     disk.flush().await.unwrap();
     assert_eq!(disk.figures().health, Health::Out);

@@ -80,7 +80,7 @@ async fn though_another_process_found_it_valid_unseen() {
     let home = tempfile::tempdir().unwrap();
     let (evicts, other) = two(home.path(), Device::default()).await;
     let Entry { key: name, created, keep_until, labels, meta, .. } = entry(0, 7, 0);
-    let of = entry(0, 1, 0).created;
+    let of = seen(0, 1);
     evicts.rewrite_meta(&name, of, created, keep_until, meta, labels).unwrap();
     evicts.flush().await.unwrap();
     assert_eq!(evicts.figures().rewritten, 1);

@@ -45,14 +45,14 @@ async fn each_fill_of_a_key_has_readers_of_its_own() {
     second.push("second".into()).unwrap();
     let key = SEED.key(b"a");
     for (filling, expected) in [(&first, "first"), (&second, "second")] {
-        let (_, mut reader) = memory.follow(&key, filling.running().tag).unwrap();
+        let (_, mut reader) = memory.follow(&key, filling.running().about.fill).unwrap();
         assert_eq!(reader.next().await.unwrap().unwrap(), expected);
     }
     // Whoever asks by name gets the newer.
     assert_eq!(found(&memory, "a").unwrap().0, "a 2");
-    let tag = second.running().tag;
+    let fill = second.running().about.fill;
     assert!(matches!(second.finish(None), Ok(Filled::Kept(..))));
-    assert!(memory.follow(&key, tag).is_none());
+    assert!(memory.follow(&key, fill).is_none());
     // The older one ends later, and replaces nothing.
     assert!(matches!(first.finish(None), Ok(Filled::Outdated(5))));
     assert_eq!(found(&memory, "a"), is("a 2", "second"));

@@ -38,11 +38,17 @@ fn at(millis: u64) -> Moment {
 fn about(name: &str, created: u64) -> About<String> {
     About {
         key: SEED.key(name.as_bytes()),
+        fill: FillId::from_bits(created),
         created: at(created),
         keep_until: at(1_000_000),
         meta: Arc::new(format!("{name} {created}")),
         labels: Labels { subject: name.as_bytes().into(), tags: [tag(name.as_bytes())].into() },
     }
+}
+
+/// What is known of the object of that moment.
+fn seen(created: u64) -> Version {
+    Version { fill: FillId::from_bits(created), created: at(created) }
 }
 
 fn fill(memory: &Arc<Memory<String>>, name: &str, created: u64, body: &str) -> Filled<String> {

@@ -55,9 +55,11 @@ fn new_metadata_leaves_the_body_and_what_it_was_used() {
     fill(&memory, "a", 1, "body");
     found(&memory, "a");
     memory.purges.purge(&[Target::All], Manner::Soft, at(5)).unwrap();
-    assert!(memory.replace_meta(at(2), about("a", 9)).is_none(), "not what was validated");
-    assert!(memory.replace_meta(at(1), about("b", 9)).is_none(), "not there");
-    assert!(memory.replace_meta(at(1), about("a", 9)).is_some());
+    assert!(memory.replace_meta(seen(2), about("a", 9)).is_none(), "not what was validated");
+    let another = Version { fill: FillId::from_bits(2), ..seen(1) };
+    assert!(memory.replace_meta(another, about("a", 9)).is_none(), "another at that moment");
+    assert!(memory.replace_meta(seen(1), about("b", 9)).is_none(), "not there");
+    assert!(memory.replace_meta(seen(1), about("a", 9)).is_some());
     let Some(Hit::Whole(object, verdict)) = memory.find(&SEED.key(b"a"), at(0)) else {
         panic!("it is there")
     };
@@ -66,7 +68,7 @@ fn new_metadata_leaves_the_body_and_what_it_was_used() {
     assert_eq!(memory.figures().bytes, object.weight());
     memory.purges.purge(&[Target::All], Manner::Hard, at(20)).unwrap();
     assert!(
-        memory.replace_meta(at(9), about("a", 30)).is_none(),
+        memory.replace_meta(seen(9), about("a", 30)).is_none(),
         "no answer revives what was purged"
     );
 }

@@ -96,7 +96,7 @@ fn threads_find_whole_bodies_of_their_key_within_the_bound() {
                             let of = memory.find(&key, at(0));
                             if let Some(Hit::Whole(object, _)) = of {
                                 let now = clock.fetch_add(1, Ordering::Relaxed);
-                                memory.replace_meta(object.about.created, about(&name, now));
+                                memory.replace_meta(object.about.version(), about(&name, now));
                             }
                         }
                         2..8 => {

@@ -34,7 +34,7 @@ async fn what_is_asked_for_once_is_not_written() {
     fill.push("body".into()).unwrap();
     fill.finish(None).unwrap();
     store.find(&store.key(b"removed/"), at(4)).await.unwrap();
-    store.remove(&store.key(b"removed/"));
+    store.remove(&store.key(b"removed/"), at(1));
     store.flush().await;
     let figures = store.figures();
     assert_eq!((figures.deferred, figures.disks[0].skipped), (4, 0));
@@ -75,9 +75,10 @@ async fn a_validation_is_a_second_use() {
     let store = open(home.path(), &["one"], choosy());
     put(&store, "a/", "body", 1);
     let labels = Labels { subject: (*b"a/").into(), tags: [].into() };
+    let of = store.find(&store.key(b"a/"), at(1)).await.unwrap().version();
     let validated = Validated {
         key: store.key(b"a/"),
-        of: at(1),
+        of,
         began: store.stamp(at(5)),
         keep_until: LATE,
         meta: "new".to_owned(),

@@ -73,13 +73,13 @@ async fn what_was_removed_or_purged_during_its_fill_is_on_no_disk() {
     for fill in [&mut removed, &mut purged] {
         fill.push("body".into()).unwrap();
     }
-    store.remove(&store.key(b"a/"));
+    store.remove(&store.key(b"a/"), at(1));
     store.purge(&[Target::Subject(b"b/")], Manner::Hard, at(1)).unwrap();
     for fill in [removed, purged] {
         assert_eq!(fill.finish(None).unwrap(), Stored { length: 4, is_kept: false });
     }
     put(&store, "c/", "body", 1);
-    assert!(store.remove(&store.key(b"c/")));
+    assert!(store.remove(&store.key(b"c/"), at(1)));
     store.close().await;
     let store = open(home.path(), &["one"], small());
     for name in ["a/", "b/", "c/"] {
@@ -125,8 +125,8 @@ async fn a_validated_object_on_a_disk_has_its_new_metadata() {
     let store = open(home.path(), &["one"], small());
     store.purge(&[Target::All], Manner::Soft, at(10)).unwrap();
     let key = store.key(b"a/");
-    let of = store.find(&key, at(0)).await.unwrap().created;
-    let validated = |of: Moment, meta: &str| Validated {
+    let of = store.find(&key, at(0)).await.unwrap().version();
+    let validated = |of: Version, meta: &str| Validated {
         key: key.clone(),
         of,
         began: store.stamp(at(20)),
@@ -134,14 +134,17 @@ async fn a_validated_object_on_a_disk_has_its_new_metadata() {
         meta: meta.to_owned(),
         labels: Labels { subject: (*b"a/").into(), tags: [].into() },
     };
-    assert!(!store.replace_meta(validated(at(4), "other")).await);
+    assert!(!store.replace_meta(validated(Version { created: at(4), ..of }, "other")).await);
+    // Somebody else was answered at that moment.
+    let another = Version { fill: FillId::from_bits(of.fill.bits() ^ 1), ..of };
+    assert!(!store.replace_meta(validated(another, "another")).await);
     assert!(store.replace_meta(validated(of, "new")).await);
     store.flush().await;
     let now = store.find(&key, at(0)).await.unwrap();
     assert_eq!((now.meta.as_str(), now.created, now.stale_since), ("new", at(20), None));
     assert_eq!(read(now.body).await.unwrap().len(), 10_000);
     store.purge(&[Target::All], Manner::Hard, at(30)).unwrap();
-    assert!(!store.replace_meta(validated(at(20), "revived")).await);
+    assert!(!store.replace_meta(validated(Version { created: at(20), ..of }, "revived")).await);
 }
 
 #[tokio::test]

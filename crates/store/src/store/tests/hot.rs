@@ -86,7 +86,7 @@ async fn what_was_purged_removed_replaced_or_is_too_old_stays_cold() {
     store.save_hot(at(2)).await.unwrap();
     store.purge(&[Target::Subject(b"purged/")], Manner::Hard, at(3)).unwrap();
     store.purge(&[Target::Subject(b"soft/")], Manner::Soft, at(4)).unwrap();
-    store.remove(&store.key(b"removed/"));
+    store.remove(&store.key(b"removed/"), at(1));
     put(&store, "replaced/", "new", 5);
     store.close().await;
     let store = open(home.path(), &["one"], roomy());

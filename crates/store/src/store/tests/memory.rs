@@ -26,7 +26,7 @@ async fn a_fill_has_a_reader_of_its_own_by_its_tag() {
     let (second, _) = store.begin(start(&store, "a/"), store.stamp(at(1)));
     first.push("first".into()).unwrap();
     let key = store.key(b"a/");
-    let found = store.follow(&key, first.tag()).unwrap();
+    let found = store.follow(&key, first.id()).unwrap();
     assert_eq!(found.tier, Tier::Running);
     first.finish(None).unwrap();
     assert_eq!(read(found.body).await.unwrap(), b"first");
@@ -45,7 +45,7 @@ async fn a_validated_object_is_no_longer_stale_by_a_purge_before() {
     let began = store.stamp(at(6));
     let validated = |meta: &str| Validated {
         key: key.clone(),
-        of: found.created,
+        of: found.version(),
         began,
         keep_until: LATE,
         meta: meta.to_owned(),
@@ -60,6 +60,35 @@ async fn a_validated_object_is_no_longer_stale_by_a_purge_before() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_one_body_is_not_written_to_another_of_that_moment() {
+    let store = store();
+    let key = store.key(b"a/");
+    let began = store.stamp(at(5));
+    let mut versions = Vec::new();
+    for body in ["first", "second"] {
+        let (mut fill, _) = store.begin(start(&store, "a/"), began);
+        fill.push(body.into()).unwrap();
+        assert!(fill.finish(Some(body.to_owned())).unwrap().is_kept);
+        versions.push(store.find(&key, at(6)).await.unwrap().version());
+    }
+    assert_eq!(versions[0].created, versions[1].created);
+    for (of, expected) in [(versions[0], "second"), (versions[1], "valid")] {
+        let validated = Validated {
+            key: key.clone(),
+            of,
+            began: store.stamp(at(7)),
+            keep_until: LATE,
+            meta: "valid".to_owned(),
+            labels: Labels { subject: (*b"a/").into(), tags: [].into() },
+        };
+        assert_eq!(store.replace_meta(validated).await, expected == "valid");
+        let found = store.find(&key, at(8)).await.unwrap();
+        assert_eq!((found.meta.as_str(), found.fill), (expected, versions[1].fill));
+        assert_eq!(read(found.body).await.unwrap(), b"second");
+    }
+}
+
+#[tokio::test]
 async fn a_validation_that_began_before_a_purge_does_not_undo_it() {
     let store = store();
     put(&store, "a/", "body", 1);
@@ -68,7 +97,8 @@ async fn a_validation_that_began_before_a_purge_does_not_undo_it() {
     store.purge(&[Target::All], Manner::Soft, at(4)).unwrap();
     let labels = Labels { subject: (*b"a/").into(), tags: [].into() };
     let meta = "new".to_owned();
-    let (of, keep_until) = (at(1), LATE);
+    let of = store.find(&key, at(4)).await.unwrap().version();
+    let keep_until = LATE;
     let validated = Validated { key: key.clone(), of, began, keep_until, meta, labels };
     assert!(store.replace_meta(validated).await);
     assert_eq!(store.find(&key, at(5)).await.unwrap().stale_since, Some(at(4)));

@@ -5,7 +5,7 @@ use super::*;
 /// What is known of a name in the random test.
 #[derive(Clone)]
 struct Newest {
-    created: Moment,
+    version: Version,
     meta: String,
     body: Vec<u8>,
 }
@@ -19,6 +19,7 @@ fn filled(
 ) -> Option<Newest> {
     let created = store.stamp(at(now));
     let (mut fill, _) = store.begin(start(store, name), created);
+    let version = Version { fill: fill.id(), created };
     let mut body = Vec::new();
     for _ in 0..random.usize(0..5) {
         let piece = vec![random.u8(..); random.usize(0..9000)];
@@ -27,7 +28,7 @@ fn filled(
     }
     let meta = format!("{now}");
     let is_kept = random.u8(0..5) > 0 && fill.finish(Some(meta.clone())).unwrap().is_kept;
-    is_kept.then_some(Newest { created, meta, body })
+    is_kept.then_some(Newest { version, meta, body })
 }
 
 /// Any order of events and restarts: a look-up finds the newest that was kept and
@@ -56,7 +57,7 @@ async fn no_order_of_events_and_restarts_shows_what_is_not_the_newest() {
                     }
                 }
                 5 => {
-                    store.remove(&key);
+                    store.remove(&key, at(now));
                     newest[which] = None;
                 }
                 6 => {
@@ -69,11 +70,15 @@ async fn no_order_of_events_and_restarts_shows_what_is_not_the_newest() {
                     let began = store.stamp(at(now));
                     let meta = format!("valid {now}");
                     let labels = Labels { subject: name.as_bytes().into(), tags: [].into() };
-                    let of = known.created;
+                    let of = known.version;
                     let validated =
                         Validated { key, of, began, keep_until: LATE, meta: meta.clone(), labels };
                     if store.replace_meta(validated).await {
-                        newest[which] = Some(Newest { created: began, meta, ..known });
+                        newest[which] = Some(Newest {
+                            version: Version { created: began, ..of },
+                            meta,
+                            ..known
+                        });
                     }
                     store.flush().await;
                 }
@@ -87,7 +92,7 @@ async fn no_order_of_events_and_restarts_shows_what_is_not_the_newest() {
                     hits += 1;
                     let known =
                         newest[which].as_ref().unwrap_or_else(|| panic!("seed {seed} {now}"));
-                    assert_eq!(found.created, known.created, "seed {seed} at {now}");
+                    assert_eq!(found.version(), known.version, "seed {seed} at {now}");
                     assert_eq!(*found.meta, known.meta, "seed {seed} at {now}");
                     let body = read(found.body).await.unwrap();
                     assert!(body == known.body, "seed {seed} at {now}");
