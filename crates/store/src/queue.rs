@@ -37,8 +37,8 @@ pub(crate) struct Place(pub(crate) u32);
 pub(crate) struct Queue<H> {
     nodes: Vec<Node<H>>,
     free: Vec<u32>,
-    small: List,
-    main: List,
+    /// By [`Line`].
+    lists: [List; 2],
     capacity: u64,
     small_percent: u8,
     /// Bytes that the small queue keeps before main is asked for some.
@@ -92,8 +92,7 @@ impl<H: Queued> Queue<H> {
         Self {
             nodes: Vec::new(),
             free: Vec::new(),
-            small: List::default(),
-            main: List::default(),
+            lists: Default::default(),
             capacity,
             small_percent: small,
             small_share: share(capacity, small),
@@ -133,10 +132,7 @@ impl<H: Queued> Queue<H> {
     pub(crate) fn replace(&mut self, place: Place, old: &H, new: H) -> Option<H> {
         let before = self.held(place, old)?.weight();
         let node = &mut self.nodes[place.0 as usize];
-        let list = match node.line {
-            Line::Small => &mut self.small,
-            Line::Main => &mut self.main,
-        };
+        let list = &mut self.lists[node.line as usize];
         list.weight = list.weight - before + new.weight();
         node.handle.replace(new)
     }
@@ -183,11 +179,11 @@ impl<H: Queued> Queue<H> {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.small.count + self.main.count
+        self.lists.iter().map(|list| list.count).sum()
     }
 
     pub(crate) fn weight(&self) -> u64 {
-        self.small.weight + self.main.weight
+        self.lists.iter().map(|list| list.weight).sum()
     }
 
     pub(crate) fn ghosts(&self) -> usize {
@@ -202,9 +198,10 @@ impl<H: Queued> Queue<H> {
 
     /// The object that is judged next.
     fn judged(&self) -> Option<(u32, Line)> {
-        let oldest = match self.small.weight > self.small_share {
-            true => self.small.oldest.or(self.main.oldest),
-            false => self.main.oldest.or(self.small.oldest),
+        let [small, main] = &self.lists;
+        let oldest = match small.weight > self.small_share {
+            true => small.oldest.or(main.oldest),
+            false => main.oldest.or(small.oldest),
         };
         let at = oldest?.get() - 1;
         Some((at, self.nodes[at as usize].line))
@@ -229,10 +226,7 @@ impl<H: Queued> Queue<H> {
     /// Makes an unlinked node the newest of a line.
     fn link(&mut self, at: u32, line: Line) {
         let link = Link::MIN.saturating_add(at);
-        let list = match line {
-            Line::Small => &mut self.small,
-            Line::Main => &mut self.main,
-        };
+        let list = &mut self.lists[line as usize];
         let before = list.newest.replace(link);
         list.oldest.get_or_insert(link);
         list.count += 1;
@@ -249,10 +243,7 @@ impl<H: Queued> Queue<H> {
     fn unlink(&mut self, at: u32) {
         let node = &self.nodes[at as usize];
         let (newer, older) = (node.newer, node.older);
-        let list = match node.line {
-            Line::Small => &mut self.small,
-            Line::Main => &mut self.main,
-        };
+        let list = &mut self.lists[node.line as usize];
         list.count -= 1;
         list.weight -= node.handle.as_ref().map_or(0, Queued::weight);
         match newer {
