@@ -324,3 +324,44 @@ async fn a_stored_part_stands_in_for_a_server_that_is_gone() {
     drop(files);
     check(&part(&edge, Over::H1, "5-9").await, 5, 9, 0);
 }
+
+/// What a player asks for that jumps into a film: whatever its length, that is all it costs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mebibyte_of_ten_gigabytes_takes_two_slices() {
+    const LONG: u64 = 10 << 30;
+    const MEBI: u64 = 1 << 20;
+    let byte = |at: u64| (at / 7) as u8 ^ (at >> 20) as u8;
+    let ranges = Arc::<Mutex<Vec<String>>>::default();
+    let noted = ranges.clone();
+    let origin = Origin::scripted(move |mut conn| {
+        let noted = noted.clone();
+        async move {
+            while let Some(request) = conn.request().await {
+                let range = request.header("range").unwrap().to_owned();
+                noted.lock().unwrap().push(range.clone());
+                let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+                let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
+                let said = format!("content-range: bytes {first}-{last}/{LONG}");
+                let fields = format!("etag: \"v0\"\n{said}\ncache-control: max-age=60");
+                let body: Vec<u8> = (first..=last).map(byte).collect();
+                conn.send(answer("206 Partial Content", &fields, "", body.len())).await;
+                conn.send(&body[..]).await;
+            }
+        }
+    })
+    .await;
+    let edge = start("slice: 1MiB, max_object: 11GiB", &origin);
+    for (over, slice) in BOTH.into_iter().zip([5000, 9000]) {
+        let first = slice * MEBI + 300_000;
+        let last = first + MEBI - 1;
+        let part = part(&edge, over, &format!("{first}-{last}")).await;
+        assert_eq!(part.status, 206);
+        let said = format!("bytes {first}-{last}/{LONG}");
+        assert_eq!(part.header("content-range"), Some(&*said));
+        assert!(part.body.iter().copied().eq((first..=last).map(byte)));
+        let mut asked = std::mem::take(&mut *ranges.lock().unwrap());
+        asked.sort();
+        let slice = |n: u64| format!("bytes={}-{}", n * MEBI, (n + 1) * MEBI - 1);
+        assert_eq!(asked, [slice(first / MEBI), slice(last / MEBI)]);
+    }
+}
