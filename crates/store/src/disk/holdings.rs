@@ -86,13 +86,16 @@ impl Holdings {
         entombed.is_some()
     }
 
-    /// Hides all of a key with a stamp up to this one; see [`Index::hide`].
+    /// Hides all older records of a key; false if they are hidden already.
     pub(crate) fn hide(&self, tag: u64, stamp: u64) -> bool {
-        let hidden = self.index.hide(tag, stamp);
-        if let Some(Some(old)) = hidden {
-            self.lose(&old);
+        match self.index.hide(tag, stamp) {
+            Put::New => true,
+            Put::Older(_) => false,
+            Put::Replaced(old) => {
+                self.lose(&old);
+                true
+            }
         }
-        hidden.is_some()
     }
 
     /// What lies there is about to go, and what it hides is to stay hidden.

@@ -101,16 +101,15 @@ impl Index {
         Some(known)
     }
 
-    /// Hides all records of a key with a stamp up to this one, known or not, by a tomb that is
-    /// owed then; tells what was known. `None` if they are hidden already.
-    pub(crate) fn hide(&self, tag: u64, stamp: u64) -> Option<Option<Spot>> {
+    /// Hides all older records of a key, known or not, by a tomb that is owed then.
+    pub(crate) fn hide(&self, tag: u64, stamp: u64) -> Put {
         let mut shard = self.shard(tag).write();
         let known = shard.get(tag).map(Slot::spot);
-        if known.is_some_and(|known| known.stamp >= stamp) {
-            return None;
+        if let Some(known) = known.filter(|known| known.stamp >= stamp) {
+            return Put::Older(known);
         }
         shard.insert(Spot::tomb(tag, stamp));
-        Some(known)
+        known.map_or(Put::New, Put::Replaced)
     }
 
     /// Has a tomb be owed for what is still where it was: it is about to go from there.
