@@ -8,12 +8,12 @@ use pingora::{ErrorType, OkOrErr, OrErr, Result};
 use pingora_proxy::Session;
 use tidegate_store::{Body, Tier};
 
-use crate::cache::{CacheStatus, Moment, Needed, Shown, Source, Use, before_sending, seen};
+use crate::cache::{CacheStatus, Moment, Needed, Shown, Source, Use, before_sending, now, seen};
 use crate::log::CacheUse;
 use crate::site::State;
 
 use super::answer;
-use super::cached::{Cached, Found, is_for_cache, now, variance};
+use super::cached::{Cached, Found, is_for_cache, variance};
 use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
