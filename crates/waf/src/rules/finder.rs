@@ -11,7 +11,7 @@ use crate::rules::pairs::{BEGIN, CLASS_BITS, CLASSES, FOUR, Pairs, Piece, THREE,
 /// Bytes of a piece.
 const SIZE: usize = 4;
 /// Bytes of a text that are compared.
-const LENGTH: usize = 64;
+pub(super) const LENGTH: usize = 64;
 /// The maps, behind each other, have two to so many bits: pieces of two bytes have one each.
 const FOURS_BITS: u32 = 18;
 const THREES_BITS: u32 = 15;
@@ -23,6 +23,10 @@ const WORDS: usize = BITS / 64;
 const SHARED: usize = 16;
 /// Pieces that are met in a value before they are forgotten once their texts are found.
 const MET: usize = 64;
+/// Of them the last so many, where it is not worth it to forget more.
+const KNOWN: usize = 256;
+/// Bytes for which a map is copied.
+const LONG: usize = 8 << 10;
 
 /// Bytes that are looked at ahead.
 const BLOCK: usize = 64;
@@ -64,6 +68,10 @@ struct Entry {
     /// Where the piece ends in it.
     offset: u16,
     number: u32,
+    /// Up to four bytes of it beside the piece: most texts differ there from a value.
+    beside: u32,
+    mask: u32,
+    is_before: bool,
 }
 
 /// The last bytes of a value up to a place, and what is known of those behind it.
@@ -123,13 +131,24 @@ impl Finder {
         let (mut all_entries, mut texts) = (Vec::new(), Vec::new());
         for (number, text) in (0..).zip(all) {
             // The rarest piece, so that few texts have the same.
-            let rarest = (0..).zip(pieces(text)).min_by_key(|(_, piece)| times.get(piece));
+            let rarest = (0_usize..).zip(pieces(text)).min_by_key(|(_, piece)| times.get(piece));
             let Some((before, piece)) = rarest else { continue };
             let size = text.len().min(SIZE);
             // Texts come from rules, whose size the parser bounds.
             let (start, length) = (texts.len() as u32, text.len() as u16);
             texts.extend_from_slice(text);
-            let entry = Entry { start, length, offset: before + size as u16, number };
+            let offset = before + size;
+            let is_before = before > text.len() - offset;
+            let (beside, mask) = match is_before {
+                true => {
+                    // The first of them is the lowest, and those that are not there are 0.
+                    let missing = SIZE.saturating_sub(before) as u32;
+                    (last(text, before), u32::MAX << (8 * missing))
+                }
+                false => next(text, offset),
+            };
+            let offset = offset as u16;
+            let entry = Entry { start, length, offset, number, beside, mask, is_before };
             all_entries.push((Piece { text: piece, size }, piece, entry));
         }
         let pairs = Pairs::new(all_entries.iter().map(|(piece, ..)| *piece));
@@ -172,12 +191,40 @@ impl Finder {
                 met += 1;
             }
             if met > MET {
-                return self.find_once(value, place, state, is_known, found);
+                return match value.len() - place.end {
+                    0..LONG => self.find_new(value, place, state, is_known, found),
+                    _ => self.find_once(value, place, state, is_known, found),
+                };
             }
         }
     }
 
-    /// The same behind a place: what is known is not looked for again.
+    /// The same behind a place: some of what is known is not looked for again.
+    #[inline(never)]
+    fn find_new<T>(
+        &self,
+        value: &[u8],
+        mut place: Place,
+        state: &mut T,
+        is_known: impl Fn(&T, u32) -> bool,
+        mut found: impl FnMut(&mut T, u32),
+    ) {
+        // Bits of the map, each where its last digits say, if no other is there, and 1 more.
+        let mut known = [0; KNOWN];
+        while let Some(next) = self.next(&self.map, value, place) {
+            place = next;
+            for piece in place.pieces().into_iter().filter(|piece| has(&self.map, piece.bit())) {
+                let bit = piece.bit();
+                if known[bit % KNOWN] != bit + 1
+                    && self.meet(piece, value, place.end, state, &is_known, &mut found)
+                {
+                    known[bit % KNOWN] = bit + 1;
+                }
+            }
+        }
+    }
+
+    /// The same for many bytes, which are worth a map without all that is known.
     #[inline(never)]
     fn find_once<T>(
         &self,
@@ -264,6 +311,7 @@ impl Finder {
             return false;
         };
         let (start, stop) = (start as usize, stop as usize);
+        let (before, (after, _)) = (last(value, end.saturating_sub(piece.size)), next(value, end));
         let mut all_known = true;
         for (at, text) in (start..).zip(self.pieces.get(start..stop).unwrap_or_default()) {
             if *text != piece.text {
@@ -271,6 +319,11 @@ impl Finder {
                 continue;
             }
             let Some(entry) = self.entries.get(at) else { continue };
+            let there = if entry.is_before { before } else { after };
+            if (there ^ entry.beside) & entry.mask != 0 {
+                all_known = all_known && is_known(state, entry.number);
+                continue;
+            }
             if is_known(state, entry.number) {
                 continue;
             }
@@ -318,6 +371,17 @@ fn last(value: &[u8], end: usize) -> u32 {
             .unwrap_or_default()
             .iter()
             .fold(0, |last, byte| last >> 8 | FOLDED[usize::from(*byte)] << 24),
+    }
+}
+
+/// The bytes behind a place, in lower case, the first one lowest; and which of the four are there.
+fn next(value: &[u8], end: usize) -> (u32, u32) {
+    let rest = value.get(end..).unwrap_or_default();
+    match rest.first_chunk::<SIZE>() {
+        Some(four) => (in_lower_case(u32::from_le_bytes(*four)), u32::MAX),
+        None => rest.iter().rev().fold((0, 0), |(next, mask), byte| {
+            (next << 8 | FOLDED[usize::from(*byte)], mask << 8 | 0xff)
+        }),
     }
 }
 
@@ -377,14 +441,17 @@ mod tests {
             (random >> 16) % sides
         };
         for round in 0..2000 {
-            let roll_is_long = round % 100 == 0;
             let mut text = |length: u32| -> Vec<u8> {
                 (0..length).map(|_| b"abAB\0-"[roll(6) as usize]).collect()
             };
             let texts: Vec<Vec<u8>> =
                 [2, 2, 3, 3, 4, 5, 6, 9].map(|length| text(length).to_ascii_lowercase()).into();
-            // Now and then long enough to forget what is found.
-            let value = text(if roll_is_long { 3_000 } else { 40 });
+            // Now and then long enough to forget what is found, or for a map without it.
+            let value = text(match round % 100 {
+                0 => 3_000,
+                1 => 2 * LONG as u32,
+                _ => 40,
+            });
             let lower = value.to_ascii_lowercase();
             let has = |text: &Vec<u8>| lower.windows(text.len()).any(|part| part == text);
             let expected: Vec<u32> =
@@ -397,15 +464,16 @@ mod tests {
     #[test]
     fn long_values_are_looked_through_once_for_each_text() {
         let texts: [&[u8]; 5] = [b"ab", b"abc", b"abcd", b"xabcd", b"bcde"];
-        let filler = b"ab.abc.".repeat(MET);
-        for (end, expected) in [
-            (&b""[..], &[0, 1][..]),
-            (b"abcd", &[0, 1, 2]),
-            (b"abcdXABCDbcd", &[0, 1, 2, 3]),
-            (b"abcde", &[0, 1, 2, 4]),
-        ] {
-            let found = found(&texts, &[&filler, end].concat());
-            assert_eq!(found, expected, "{}", end.escape_ascii());
+        for filler in [b"ab.abc.".repeat(MET), b"ab.abc.".repeat(LONG)] {
+            for (end, expected) in [
+                (&b""[..], &[0, 1][..]),
+                (b"abcd", &[0, 1, 2]),
+                (b"abcdXABCDbcd", &[0, 1, 2, 3]),
+                (b"abcde", &[0, 1, 2, 4]),
+            ] {
+                let found = found(&texts, &[&filler, end].concat());
+                assert_eq!(found, expected, "{}", end.escape_ascii());
+            }
         }
     }
 
