@@ -35,10 +35,9 @@ pub(super) fn remove(value: &[u8]) -> Cow<'_, [u8]> {
 
 /// Takes out the marks of comments, and leaves what stands between them.
 pub(super) fn remove_marks(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite(value, find(value, is_trigger), |mut rest, out| {
+    rewrite(value, find_mark(value), |mut rest, out| {
         loop {
-            let plain = find(rest, is_trigger).unwrap_or(rest.len());
-            let (copied, from) = rest.split_at(plain);
+            let (copied, from) = rest.split_at(find_mark(rest).unwrap_or(rest.len()));
             out.extend_from_slice(copied);
             rest = match from {
                 [] => return,
@@ -52,6 +51,27 @@ pub(super) fn remove_marks(value: &[u8]) -> Cow<'_, [u8]> {
             };
         }
     })
+}
+
+/// Where two bytes are those with which a mark begins.
+fn find_mark(text: &[u8]) -> Option<usize> {
+    let pairs = text.iter().zip(text.iter().skip(1).chain(&[0]));
+    pairs
+        .into_iter()
+        .position(|(first, next)| FIRST[usize::from(*first)] & NEXT[usize::from(*next)] != 0)
+}
+
+/// The first bytes of marks, each with a bit, and which of them a byte may stand behind.
+const FIRST: [u8; 256] = of_pairs([b'/', b'*', b'<', b'-', b'#'], 0);
+const NEXT: [u8; 256] = of_pairs([b'*', b'/', b'!', b'-', b'#'], 1 << 4);
+
+const fn of_pairs(bytes: [u8; 5], others: u8) -> [u8; 256] {
+    let (mut table, mut bit) = ([others; 256], 0);
+    while bit < bytes.len() {
+        table[bytes[bit] as usize] |= 1 << bit;
+        bit += 1;
+    }
+    table
 }
 
 /// Puts a space for each `/*…*/`, whether it ends or not.
@@ -113,6 +133,29 @@ mod tests {
         check(remove_marks, b"/*a*/<!--b-->--c#d", b"abcd");
         check(remove_marks, b"/-*-/", b"/-*-/");
         check(remove_marks, b"//**a", b"/*a");
+    }
+
+    #[test]
+    fn marks_are_removed_wherever_they_stand() {
+        let mut random = 7_u32;
+        for length in 0..400 {
+            let value: Vec<u8> = (0..length % 20)
+                .map(|_| {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    b"/*<!-->#a"[(random >> 16) as usize % 9]
+                })
+                .collect();
+            let (mut rest, mut expected) = (value.as_slice(), Vec::new());
+            while let Some((first, after)) = rest.split_first() {
+                let marks = ["/*", "*/", "<!--", "-->", "--", "#"];
+                let mark = marks.iter().find(|mark| rest.starts_with(mark.as_bytes()));
+                if mark.is_none() {
+                    expected.push(*first);
+                }
+                rest = mark.map_or(after, |mark| rest.split_at(mark.len()).1);
+            }
+            check(remove_marks, &value, &expected);
+        }
     }
 
     #[test]
