@@ -4,11 +4,13 @@
 //! looked for at once: what is not found need not be judged. It never says no to what matches.
 
 use crate::operator::{ByteSet, Needs};
-use crate::rules::finder::Finder;
+use crate::rules::finder::{Finder, LENGTH};
 
 /// Operators, a bit each; a row of them is as many blocks as the rule set needs.
 pub(crate) type Block = [u64; 8];
 
+/// Bytes behind the end of a piece of a value in which a literal may go on that begins in it.
+pub(crate) const SEAM: usize = LENGTH - 1;
 /// Operators of one block.
 const OPERATORS: usize = 512;
 /// Lengths of values that are told apart; what needs more bytes is let through.
@@ -121,11 +123,12 @@ impl Gate {
         }
     }
 
-    /// Adds those that literals tell of and a value with the same letters in another case has.
-    pub(crate) fn of_twin(&self, twin: &[Block], candidates: &mut [Block]) {
-        for ((all, twin), mask) in candidates.iter_mut().zip(twin).zip(&self.by_literals) {
-            for ((all, twin), mask) in all.iter_mut().zip(twin).zip(mask) {
-                *all |= twin & mask;
+    /// Keeps those that literals tell of, for a value that has the literals of the one whose
+    /// candidates they are. That one is as long, or too long for [`Gate::of_length`].
+    pub(crate) fn keep_literals(&self, candidates: &mut [Block]) {
+        for (all, mask) in candidates.iter_mut().zip(&self.by_literals) {
+            for (all, mask) in all.iter_mut().zip(mask) {
+                *all &= mask;
             }
         }
     }

@@ -29,7 +29,9 @@ use crate::parse::{Fault, Faults, Files, Notice, OverLimit, Tree, Warning};
 pub(crate) use chain::{Chain, ChainId, Step};
 use compile::PHASES;
 pub(crate) use effect::{Change, Ctl, Effect, Key};
-pub(crate) use gate::{Block, Gate, add_all, contains as is_candidate, insert as add_candidate};
+pub(crate) use gate::{
+    Block, Gate, SEAM, add_all, contains as is_candidate, insert as add_candidate,
+};
 #[cfg(test)]
 pub(crate) use gate::{Gated, Needed};
 use group::Grouping;

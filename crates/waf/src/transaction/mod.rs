@@ -3,6 +3,7 @@
 //! Fed with heads and pieces of bodies, it says at the end of each phase what becomes of the
 //! request. It reads no clock and no socket.
 
+mod edits;
 mod values;
 mod collections;
 mod tx;

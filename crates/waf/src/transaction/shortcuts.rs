@@ -217,6 +217,52 @@ fn payloads(corpora: &Path, found: &mut Vec<Request>) {
     }
 }
 
+/// Where transformations edit a long value, what they make there is looked for, and so is what
+/// stands at the seams of a body and the value at its end.
+#[test]
+fn edits_of_long_values_are_judged() {
+    let load = || {
+        let mut reader = Reader::new(&Disk, &|_| false);
+        let lists = ["replaceComments", "removeNulls", "lowercase,t:removeNulls", "normalizePath"];
+        let mut text = "SecRuleEngine DetectionOnly\nSecRequestBodyAccess On\n".to_owned();
+        for (number, list) in lists.iter().enumerate() {
+            // Alone, an expression is not worth the gate.
+            for (more, literal) in
+                ["dro pper", "dropper", "a=dropper", "-pper", "x/dropper"].iter().enumerate()
+            {
+                let id = 10 * number + more + 1;
+                text += &format!(
+                    "SecRule ARGS|REQUEST_BODY \"@rx {literal}\" \"id:{id},phase:2,pass,t:{list}\"\n"
+                );
+            }
+        }
+        reader.text(Path::new("rules"), text.as_bytes());
+        let tree = reader.finish().unwrap_or_else(|faults| panic!("{faults}"));
+        RuleSet::compile(&tree, &Disk, &|_| false).unwrap_or_else(|faults| panic!("{faults}"))
+    };
+    let (rules, plain) = (Arc::new(load()), Arc::new(load().without_shortcuts()));
+    let mut dice = Dice(0x5eed_f00d);
+    let mut matched = 0;
+    for round in 0..300 {
+        let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFG. ";
+        let mut body: Vec<u8> =
+            (0..1_500 + dice.roll(1_500)).map(|_| letters[dice.roll(letters.len())]).collect();
+        for _ in 0..=dice.roll(2) {
+            let split =
+                ["dro/*y*/pper", "DRO\0pper", "drop\0\0per", "x/y/../dropper", "x/./dropper"];
+            let at = [0, dice.roll(body.len()), body.len()][dice.roll(3)];
+            body.splice(at..at, split[dice.roll(split.len())].bytes());
+        }
+        body.splice(0..0, *b"a=");
+        let headers = vec![(b"Content-Type".to_vec(), FORM.to_vec())];
+        let request = Request { method: b"POST".to_vec(), target: b"/".to_vec(), headers, body };
+        let (told, expected) = (judge(&rules, &request), judge(&plain, &request));
+        matched += told.matches.len();
+        assert_eq!(told, expected, "{round}: {}", request.body.escape_ascii());
+    }
+    assert!(matched > 600, "{matched}");
+}
+
 #[test]
 fn shortcuts_change_nothing() {
     let (Some(crs), Some(corpora)) = (beside("crs-4.28.0"), beside("libinjection")) else { return };

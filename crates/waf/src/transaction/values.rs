@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::operator::ByteSet;
-use crate::rules::{Block, Chain, Gate, Step};
+use crate::rules::{Block, Chain, Gate, SEAM, Step};
+use crate::transaction::edits::edits;
 use crate::transform::Transformation;
 
 /// A byte string of a transaction; equal strings have equal ids.
@@ -30,6 +32,12 @@ const LONG: usize = 1 << 10;
 /// Bytes of a value that is not worth being copied behind others.
 const LARGE: usize = 32 << 10;
 
+/// Bytes of a value that is looked for at the end of others.
+const LONG_END: usize = 256;
+
+/// Transformations behind each other in which the gate is asked of the value that they began with.
+const SOURCES: usize = 4;
+
 /// Not transformed yet.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -42,12 +50,16 @@ pub(crate) struct Values {
     present: Vec<ByteSet>,
     /// For each a value that has the same letters in another case, itself if none is known.
     twins: Vec<u32>,
+    /// For each one that a transformation made it of first, itself if none did.
+    sources: Vec<u32>,
     /// A row for each value, with a place for what each transformation makes of it.
     transformed: Vec<u32>,
     transformations: usize,
     /// A row for each value, with the operators that it may match.
     candidates: Vec<Block>,
     is_gated: Vec<bool>,
+    /// The longest one that the gate was asked about, if any.
+    longest: u32,
 }
 
 /// The bytes of all values.
@@ -75,10 +87,12 @@ impl Values {
         self.by_bytes.clear();
         self.present.clear();
         self.twins.clear();
+        self.sources.clear();
         self.transformed.clear();
         self.transformations = transformations;
         self.candidates.clear();
         self.is_gated.clear();
+        self.longest = ValueId::EMPTY.0;
         let (empty, zero) = (self.intern(b""), self.intern(b"0"));
         debug_assert_eq!((empty, zero), (ValueId::EMPTY, ValueId::ZERO));
     }
@@ -111,6 +125,7 @@ impl Values {
         self.present.push(ByteSet::in_text(&bytes));
         let id = self.texts.push(bytes);
         self.twins.push(id);
+        self.sources.push(id);
         let Self { by_bytes, hasher, texts, .. } = self;
         by_bytes.insert_unique(hash, id, |id| hasher.hash_one(texts.of(*id)));
         ValueId(id)
@@ -151,12 +166,31 @@ impl Values {
         if let Some(known) = self.transformed.get_mut(place) {
             *known = result.0;
         }
-        if step.transformation == Transformation::Lowercase
+        if let Some(source) = self.sources.get_mut(result.index())
+            && *source == result.0
+            && id.0 < result.0
+        {
+            *source = id.0;
+        }
+        if let Some(other) = self.other_case(id, step)
             && let Some(twin) = self.twins.get_mut(result.index())
         {
-            *twin = id.0;
+            *twin = other;
         }
         result
+    }
+
+    /// A value that has the letters of what a step makes of this one, in another case.
+    fn other_case(&self, id: ValueId, step: &Step) -> Option<u32> {
+        if step.transformation == Transformation::Lowercase {
+            return Some(id.0);
+        }
+        let twin = ValueId(*self.twins.get(id.index())?);
+        if twin == id || !step.transformation.is_blind_to_letters() {
+            return None;
+        }
+        let place = twin.index() * self.transformations + step.number;
+        self.transformed.get(place).copied().filter(|known| *known != UNKNOWN)
     }
 
     /// Whether the gate takes as long for it as a few expressions.
@@ -185,24 +219,60 @@ impl Values {
     }
 
     fn judge(&mut self, index: usize, row: usize, gate: &Gate) {
-        let twin = self.twins.get(index).map_or(index, |twin| *twin as usize);
-        let is_known = twin < index && self.is_gated.get(twin) == Some(&true);
-        // What a transformation made mostly stands behind what it was made of.
-        let Some((before, rows)) = self.candidates.split_at_mut_checked(row) else { return };
-        let candidates = rows.get_mut(..gate.blocks()).unwrap_or_default();
-        let present = self.present.get(index).copied().unwrap_or_default();
-        gate.of_bytes(present, candidates);
-        if is_known {
-            let start = twin * gate.blocks();
-            let twin = before.get(start..start + gate.blocks()).unwrap_or_default();
-            gate.of_twin(twin, candidates);
-        } else {
-            gate.of_literals(self.texts.of(index as u32), candidates);
+        let (known, rest) = self.known_part(index);
+        let edited = if known.is_none() { self.edited(index) } else { None };
+        let known = known.or_else(|| Some(edited.as_ref()?.0));
+        let text = self.texts.of(index as u32);
+        if let Some(known) = known {
+            let start = known * gate.blocks();
+            self.candidates.copy_within(start..start + gate.blocks(), row);
         }
-        gate.of_length(self.texts.of(index as u32).len(), candidates);
+        let candidates = self.candidates.get_mut(row..row + gate.blocks()).unwrap_or_default();
+        gate.keep_literals(candidates);
+        gate.of_bytes(self.present.get(index).copied().unwrap_or_default(), candidates);
+        match edited {
+            None => gate.of_literals(text.get(..rest).unwrap_or(text), candidates),
+            Some((_, places)) => places.into_iter().for_each(|place| {
+                gate.of_literals(text.get(place).unwrap_or(text), candidates);
+            }),
+        }
+        gate.of_length(text.len(), candidates);
         if let Some(is_gated) = self.is_gated.get_mut(index) {
             *is_gated = true;
         }
+        // Not by one that it is the end of.
+        let longest = self.texts.of(self.longest).len();
+        if text.len() > longest + longest / 4 {
+            self.longest = index as u32;
+        }
+    }
+
+    /// Another value whose literals this one has too, and how many bytes at its start have all that
+    /// it has beside them.
+    fn known_part(&self, index: usize) -> (Option<usize>, usize) {
+        let is_gated = |other: &usize| self.is_gated.get(*other) == Some(&true);
+        let twin = self.twins.get(index).map(|twin| *twin as usize);
+        if let Some(twin) = twin.filter(|twin| *twin != index).filter(is_gated) {
+            return (Some(twin), 0);
+        }
+        let (text, end) = (self.texts.of(index as u32), self.texts.of(self.longest));
+        // A body often is a name and the value that was judged before it.
+        let rest = text.len().saturating_sub(end.len()) + SEAM;
+        if end.len() >= LONG_END && rest <= text.len() / 2 && text.ends_with(end) {
+            return (Some(self.longest as usize), rest);
+        }
+        (None, text.len())
+    }
+
+    /// A value that a long one was made of by a few edits, and the places of those. What it has
+    /// more is no harm: the gate says no to less.
+    fn edited(&self, index: usize) -> Option<(usize, Vec<Range<usize>>)> {
+        let text = self.texts.of(index as u32);
+        let source_of = |one: &u32| self.sources.get(*one as usize).copied().filter(|it| it != one);
+        let sources = std::iter::successors(source_of(&(index as u32)), source_of);
+        let is_gated = |one: &u32| self.is_gated.get(*one as usize) == Some(&true);
+        let source = sources.take(SOURCES).find(is_gated).filter(|_| text.len() >= LONG)?;
+        Some((source as usize, edits(self.texts.of(source), text, SEAM)?))
     }
 
     /// The bytes that a value has.

@@ -201,6 +201,23 @@ impl Transformation {
             | Self::UrlEncode => return None,
         })
     }
+
+    /// Whether values that differ in the case of letters alone still do when it is applied.
+    pub(crate) const fn is_blind_to_letters(self) -> bool {
+        matches!(
+            self,
+            Self::CompressWhitespace
+                | Self::RemoveComments
+                | Self::RemoveCommentsChar
+                | Self::RemoveNulls
+                | Self::RemoveWhitespace
+                | Self::ReplaceComments
+                | Self::ReplaceNulls
+                | Self::Trim
+                | Self::TrimLeft
+                | Self::TrimRight
+        )
+    }
 }
 
 impl FromStr for Transformation {
