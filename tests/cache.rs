@@ -6,6 +6,7 @@ mod filling;
 mod hits;
 mod keys;
 mod kept;
+mod pace;
 mod parts;
 mod process;
 mod purge;

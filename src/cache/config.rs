@@ -141,8 +141,7 @@ pub(crate) struct ProfileConfig {
     /// Fetches the next segment of a stream before it is asked for.
     #[schemars(skip)]
     pub prefetch: PrefetchConfig,
-    /// How fast a response is sent to one client.
-    #[schemars(skip)]
+    /// How fast each response is sent.
     pub pace: PaceConfig,
     /// What may be stored for several clients.
     pub policy: Policy,

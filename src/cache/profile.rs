@@ -28,7 +28,7 @@ const LARGEST_BUDGET: u32 = 64;
 
 /// What one of `cache.profiles` comes to.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(test), expect(dead_code, reason = "slices, prefetch and pace are to come"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "prefetch is to come"))]
 pub(crate) struct Profile {
     pub rules: Rules,
     /// Tells rules apart.
@@ -53,7 +53,7 @@ pub(crate) struct Prefetch {
     pub budget: usize,
 }
 
-/// How fast a response is sent to one client.
+/// How fast each response is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// Bytes that are sent at once.

@@ -11,7 +11,6 @@ const NOT_YET: &[&str] = &[
     "listeners[].tls.acme",
     "upstreams.*.discover",
     "cache.profiles.*.prefetch",
-    "cache.profiles.*.pace",
     "routes[].mirror",
 ];
 

@@ -91,9 +91,14 @@ impl H2Answer {
         self.stream.send_informational(response).map_err(lost)
     }
 
-    /// Writes as much of `data` as the client makes room for, and waits until
-    /// that is something; after `ends` there is nothing more. How much it was.
-    pub(super) async fn write_body(&mut self, data: &mut Bytes, ends: bool) -> Result<usize> {
+    /// Writes as much of `data` as the client makes room for, at most `most`, and waits
+    /// until that is something; after `ends` there is nothing more. How much it was.
+    pub(super) async fn write_body(
+        &mut self,
+        data: &mut Bytes,
+        most: usize,
+        ends: bool,
+    ) -> Result<usize> {
         if self.is_ended {
             ::log::debug!("what follows the end of an answer is not sent");
             data.clear();
@@ -109,7 +114,8 @@ impl H2Answer {
             }
             return Ok(0);
         }
-        body.reserve_capacity(data.len());
+        let most = most.min(data.len());
+        body.reserve_capacity(most);
         let room = match poll_fn(|cx| body.poll_capacity(cx)).await {
             Some(room) => room.map_err(lost)?,
             None => {
@@ -117,7 +123,7 @@ impl H2Answer {
                 return Err(Error::explain(ErrorType::WriteError, what).into_down());
             }
         };
-        let piece = data.split_to(room.min(data.len()));
+        let piece = data.split_to(room.min(most));
         let taken = piece.len();
         self.sent += taken;
         self.is_ended = ends && data.is_empty();

@@ -4,9 +4,7 @@
 //! client likes, and writes no interim answers. This one has the deadlines of
 //! the exchange, so that h1 and h2 keep the same promises.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,16 +23,17 @@ use pingora::protocols::http::custom::server::Session;
 use pingora::protocols::http::v1::client::http_req_header_to_wire;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
-use super::connection::{CUT, Exchange, STAND_IN};
+use super::connection::{Exchange, STAND_IN};
 use super::h2::Streams;
 use super::h2_answer::H2Answer;
 use super::h2_body::H2Body;
+use super::h2_wait::{before_deadline, step, turn, unless_cut, within};
 use super::io::LINGER;
 use super::listener::Listener;
 use super::pace::Pace;
-use super::speed::{Least, Speed, TooSlow, Wait};
+use super::speed::{Least, Speed};
 
 /// A request, its answer, and the exchange that they are.
 pub(super) struct H2Stream {
@@ -100,72 +99,6 @@ impl H2Stream {
     }
 }
 
-/// The outcome of one step that the client is waited for, within `patience`
-/// and what it still may owe.
-async fn step<T>(
-    wait: &Wait<'_>,
-    patience: Option<Duration>,
-    late: ErrorType,
-    step: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    match (wait.left(), patience) {
-        (Some(left), patience) if patience.is_none_or(|patience| left < patience) => {
-            let done = timeout(left, step).await;
-            done.unwrap_or_else(|_| Err(Error::because(late, "a stream", TooSlow).into_down()))
-        }
-        (_, patience) => within(patience, late, step).await,
-    }
-}
-
-/// The outcome of `wait`, unless the exchange's deadline passes first.
-async fn before_deadline<T>(
-    exchange: &Exchange,
-    wait: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let mut wait = std::pin::pin!(unless_cut(exchange, wait));
-    loop {
-        // Hooks move the deadline only between two of these waits.
-        let Some(deadline) = exchange.deadline() else {
-            return wait.await;
-        };
-        tokio::select! {
-            biased;
-            outcome = wait.as_mut() => return outcome,
-            () = sleep_until(deadline) => {}
-        }
-        if exchange.expire(Instant::now()) {
-            return Error::e_explain(ErrorType::ReadTimedout, "the exchange stood still");
-        }
-    }
-}
-
-/// The outcome of `wait`, unless it is polled after the exchange was cut.
-async fn unless_cut<T>(exchange: &Exchange, wait: impl Future<Output = Result<T>>) -> Result<T> {
-    let mut wait = std::pin::pin!(wait);
-    std::future::poll_fn(|cx| match wait.as_mut().poll(cx) {
-        Poll::Pending if exchange.is_cut() => Poll::Ready(
-            Error::e_explain(ErrorType::ConnectionClosed, CUT).map_err(Error::into_down),
-        ),
-        other => other,
-    })
-    .await
-}
-
-/// The outcome of `wait` within `patience`, if there is a bound to it.
-async fn within<T>(
-    patience: Option<Duration>,
-    late: ErrorType,
-    wait: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let Some(patience) = patience else {
-        return wait.await;
-    };
-    match timeout(patience, wait).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::explain(late, "the client stood still").into_down()),
-    }
-}
-
 #[async_trait]
 impl Session for H2Stream {
     fn req_header(&self) -> &RequestHeader {
@@ -214,12 +147,18 @@ impl Session for H2Stream {
     async fn write_body(&mut self, mut data: Bytes, end: bool) -> Result<()> {
         let least = self.least(Least::of_answers);
         let (takes, answer, patience) = (&mut self.takes, &mut self.answer, self.write_timeout);
+        let leaving = &self.exchange.leaving;
         let write = async {
             loop {
+                let most = match data.is_empty() {
+                    true => 0,
+                    false => turn(leaving, answer).await?,
+                };
                 let wait = takes.begin(least);
-                let piece = answer.write_body(&mut data, end);
+                let piece = answer.write_body(&mut data, most, end);
                 let taken = step(&wait, patience, ErrorType::WriteTimedout, piece).await?;
                 wait.moved(taken);
+                leaving.sent(taken);
                 if data.is_empty() {
                     return Ok(());
                 }
@@ -227,7 +166,7 @@ impl Session for H2Stream {
         };
         let write = within(self.exchange.left(), ErrorType::WriteTimedout, write);
         let write = unless_cut(&self.exchange, write);
-        match self.exchange.leaving.runs_ahead() {
+        match leaving.runs_ahead() {
             true => write.await,
             false => self.shared.pace.keep(write).await,
         }

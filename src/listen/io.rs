@@ -81,6 +81,8 @@ pub(super) struct EdgeIo {
     // Of the body that is read.
     speed: Speed,
     alarm: Option<Pin<Box<Sleep>>>,
+    // When more of a throttled answer may be written.
+    turn: Option<Pin<Box<Sleep>>>,
 }
 
 impl EdgeIo {
@@ -98,6 +100,7 @@ impl EdgeIo {
             pace: Arc::default(),
             speed: Speed::default(),
             alarm: None,
+            turn: None,
         }
     }
 
@@ -169,6 +172,7 @@ impl EdgeIo {
         self.exchange = None;
         self.digest = None;
         self.alarm = None;
+        self.turn = None;
         self.belongs = Belongs::All;
         self.end = None;
         self.speed = Speed::default();

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use http::HeaderValue;
+use tokio::time::Instant;
+
+use super::throttle::{Throttle, Turn};
 
 /// What the hooks ask of the writes of one exchange.
 #[derive(Debug, Default)]
@@ -11,6 +14,10 @@ pub(crate) struct Leaving {
     gathers: AtomicBool,
     at_once: AtomicBool,
     ahead: AtomicBool,
+    // Whether there is a throttle; and a head, which it is not for.
+    is_throttled: AtomicBool,
+    head_is_due: AtomicBool,
+    throttle: Mutex<Option<Throttle>>,
     date: Mutex<Option<HeaderValue>>,
 }
 
@@ -44,6 +51,40 @@ impl Leaving {
 
     pub(super) fn runs_ahead(&self) -> bool {
         self.ahead.load(Ordering::Acquire)
+    }
+
+    /// Has the body behind the head that is written next leave at this pace: so many
+    /// bytes at once, and so many a second of what follows.
+    pub(crate) fn throttle(&self, burst: u64, rate: u64) {
+        *self.throttle.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Throttle::new(burst, rate));
+        self.head_is_due.store(true, Ordering::Release);
+        self.is_throttled.store(true, Ordering::Release);
+    }
+
+    /// Whether a head is what is written next.
+    pub(super) fn take_head(&self) -> bool {
+        self.is_throttled.load(Ordering::Acquire) && self.head_is_due.swap(false, Ordering::AcqRel)
+    }
+
+    /// How much of a body may be written, or when.
+    pub(super) fn turn(&self) -> Turn {
+        if !self.is_throttled.load(Ordering::Acquire) {
+            return Turn::FREE;
+        }
+        let throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        throttle.as_ref().map_or(Turn::FREE, |throttle| throttle.turn(Instant::now()))
+    }
+
+    /// So much of a body was written.
+    pub(super) fn sent(&self, bytes: usize) {
+        if !self.is_throttled.load(Ordering::Acquire) {
+            return;
+        }
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(throttle) = throttle.as_mut() {
+            throttle.sent(bytes, Instant::now());
+        }
     }
 
     /// Has the head that is written next keep its Date: pingora writes over it,

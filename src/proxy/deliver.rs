@@ -1,6 +1,6 @@
 //! What the client gets, and what is remembered of it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
@@ -50,7 +50,28 @@ pub(super) fn response_head(
     if is_h2 && ctx.encoder.is_some() {
         bare::watch(session);
     }
+    keep_pace(session, ctx);
     Ok(())
+}
+
+/// Has the body leave at the pace that the profile of the cache says.
+fn keep_pace(session: &mut Session, ctx: &Context) {
+    let pace = ctx.cached.as_ref().and_then(|cached| cached.profile.pace);
+    let (Some(pace), Some(exchange)) = (pace, ctx.exchange().filter(|_| !ctx.is_background)) else {
+        return;
+    };
+    exchange.leaving.throttle(pace.burst, pace.rate);
+    let patience = write_timeout(session, ctx);
+    session.set_write_timeout(patience);
+}
+
+/// How long a write to the client may take, but for the end of the exchange. Over h1 one
+/// whose pace is ours has no bound here: it is the socket's, on which nobody waits by our will.
+fn write_timeout(session: &Session, ctx: &Context) -> Option<Duration> {
+    let is_h2 = session.req_header().version == Version::HTTP_2;
+    let is_paced = ctx.cached.as_ref().is_some_and(|cached| cached.profile.pace.is_some());
+    let exchange = ctx.exchange().filter(|_| is_h2 || !is_paced)?;
+    Some(exchange.connection.listener.timeouts.write.0)
 }
 
 /// What every answer has: the request id, the fields of its route or of the
@@ -121,7 +142,7 @@ pub(super) fn hurry(session: &mut Session, ctx: &Context) {
     if let Some(exchange) = ctx.exchange()
         && let Some(left) = exchange.left()
     {
-        let patience = exchange.connection.listener.timeouts.write.0.min(left);
+        let patience = write_timeout(session, ctx).map_or(left, |patience| patience.min(left));
         session.set_write_timeout(Some(patience));
     }
 }

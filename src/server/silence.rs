@@ -5,6 +5,7 @@
 //! every deadline, pingora's too, is on its clock.
 
 mod house;
+mod pace;
 mod rate;
 
 use std::time::Duration;

@@ -303,13 +303,12 @@ fn faults_of_variables_and_includes_name_their_file() {
 }
 
 /// Every key of the contract whose room is not built, and how it is written.
-const NOT_YET: [(&str, &str); 7] = [
+const NOT_YET: [(&str, &str); 6] = [
     ("server.reload_on_change", "server: { reload_on_change: on }"),
     ("log.traces", "log: { traces: { otlp: 'http://a' } }"),
     ("listeners[].tls.acme", "listeners: [{ tls: { acme: { names: [a.example] } } }]"),
     ("upstreams.*.discover", "upstreams: { app: { discover: { dns: a.example, port: 1 } } }"),
     ("cache.profiles.*.prefetch", "cache: { profiles: { app: { prefetch: { link: on } } } }"),
-    ("cache.profiles.*.pace", "cache: { profiles: { app: { pace: { rate: 1MiB/s } } } }"),
     ("routes[].mirror", "routes: [{ mirror: { upstream: a } }]"),
 ];
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -151,6 +152,17 @@ impl Client {
             }
         }
         Some(self.read.drain(..count).collect())
+    }
+
+    /// How many bytes more are there by now.
+    pub(crate) fn at_hand(&mut self) -> usize {
+        while self
+            .stream
+            .read_buf(&mut self.read)
+            .now_or_never()
+            .is_some_and(|read| read.is_ok_and(|count| count > 0))
+        {}
+        self.read.len()
     }
 
     /// Everything up to and with `end`.

@@ -1,6 +1,7 @@
 //! What is written to a client: gathered, so that a head and a small body leave
 //! in one segment, and bounded in time beneath.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 use http::HeaderValue;
 use tokio::io::AsyncWrite;
 
+use super::super::throttle::Turn;
 use super::{Belongs, COALESCE, EdgeIo};
 
 /// Bytes of `Sun, 06 Nov 1994 08:49:37 GMT`.
@@ -54,6 +56,47 @@ impl EdgeIo {
 
     fn is_gathering(&self) -> bool {
         self.exchange.as_ref().is_some_and(|exchange| exchange.leaving.is_gathering())
+    }
+
+    /// How much of a piece may be written at the pace of its answer. What is gathered
+    /// waits for nothing.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        let Some(exchange) = &self.exchange else { return Poll::Ready(usize::MAX) };
+        if self.is_gathering() {
+            return Poll::Ready(usize::MAX);
+        }
+        loop {
+            let at = match exchange.leaving.turn() {
+                Turn::Now(most) => return Poll::Ready(most),
+                Turn::At(at) => at,
+            };
+            let turn = self.turn.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            if turn.deadline() != at {
+                turn.as_mut().reset(at);
+            }
+            ready!(turn.as_mut().poll(cx));
+        }
+    }
+
+    /// Writes as much of a body as may leave now.
+    fn poll_throttled(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.leaving.take_head()) {
+            return self.poll_gather(cx, buf);
+        }
+        self.check_cut()?;
+        let Poll::Ready(most) = self.poll_turn(cx) else {
+            // What may leave does not wait for what may not.
+            return match self.poll_send(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Pending,
+            };
+        };
+        let (piece, _) = buf.split_at(most.min(buf.len()));
+        let written = self.poll_gather(cx, piece);
+        if let (Poll::Ready(Ok(sent)), Some(exchange)) = (&written, &self.exchange) {
+            exchange.leaving.sent(*sent);
+        }
+        written
     }
 
     fn poll_gather(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
@@ -156,7 +199,7 @@ impl AsyncWrite for EdgeIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = self.poll_paced(cx, |me, cx| me.poll_gather(cx, buf));
+        let written = self.poll_paced(cx, |me, cx| me.poll_throttled(cx, buf));
         if let (Some(frames), Poll::Ready(Ok(sent))) = (&mut self.frames, &written) {
             frames.follow_ours(buf.get(..*sent).unwrap_or_default());
         }

@@ -33,6 +33,9 @@ defaults: { waf: off }
 log: { access: { to: off } }
 ";
 
+/// What clients must move, where a test says nothing else.
+const RATE: &str = "200B/s";
+
 /// A proxy on the runtime of the test, and its servers.
 pub(super) struct House {
     listener: Arc<Listener>,
@@ -47,10 +50,10 @@ pub(super) struct House {
 }
 
 impl House {
-    fn new(protocol: &str, server: SocketAddr, rate: &str, tasks: JoinSet<()>) -> House {
+    fn new(site: &str, protocol: &str, server: SocketAddr, tasks: JoinSet<()>) -> House {
         set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
-        let text = SITE.replace("{server}", &server.to_string()).replace("{protocol}", protocol);
-        let text = text.replace("{rate}", rate);
+        let text = site.replace("{server}", &server.to_string()).replace("{protocol}", protocol);
+        let text = text.replace("{rate}", RATE);
         let written = Written::Text { name: "silence".to_owned(), text };
         let metrics = Metrics::new();
         let loaded = written.load().expect("a configuration");
@@ -81,7 +84,20 @@ impl House {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        House::with_h1_at("200B/s", script).await
+        House::with_h1_of(SITE, script).await
+    }
+
+    /// The same, where answers are sent at this pace.
+    pub(super) async fn with_h1_paced<F>(
+        pace: &str,
+        script: impl Fn(TcpStream) -> F + Send + 'static,
+    ) -> House
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let cache = format!("cache: {{ profiles: {{ own: {{ pace: {pace} }} }} }}");
+        let site = SITE.replace("waf: off", "waf: off, cache: own");
+        House::with_h1_of(&format!("{site}{cache}\n"), script).await
     }
 
     /// The same, where clients must move bytes at this rate.
@@ -89,6 +105,13 @@ impl House {
         rate: &str,
         script: impl Fn(TcpStream) -> F + Send + 'static,
     ) -> House
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        House::with_h1_of(&SITE.replace("{rate}", rate), script).await
+    }
+
+    async fn with_h1_of<F>(site: &str, script: impl Fn(TcpStream) -> F + Send + 'static) -> House
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -102,7 +125,7 @@ impl House {
                 connections.spawn(script(stream));
             }
         });
-        House::new("h1", addr, rate, tasks)
+        House::new(site, "h1", addr, tasks)
     }
 
     /// In front of a server of HTTP/2 that says everything again.
@@ -129,7 +152,7 @@ impl House {
                 });
             }
         });
-        House::new("h2c", addr, "200B/s", tasks)
+        House::new(SITE, "h2c", addr, tasks)
     }
 
     /// A client connected to the proxy.
