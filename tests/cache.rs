@@ -8,6 +8,7 @@ mod keys;
 mod kept;
 mod pace;
 mod parts;
+mod prefetch;
 mod process;
 mod purge;
 mod slices;

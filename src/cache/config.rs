@@ -139,7 +139,6 @@ pub(crate) struct ProfileConfig {
     /// What makes two requests different.
     pub key: KeyConfig,
     /// Fetches the next segment of a stream before it is asked for.
-    #[schemars(skip)]
     pub prefetch: PrefetchConfig,
     /// How fast each response is sent.
     pub pace: PaceConfig,
@@ -207,11 +206,11 @@ pub(crate) struct QueryConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PrefetchConfig {
-    /// A regex for paths with one group: the number that the next path has one more of.
+    /// A regex for paths with one group: the number that is one more in the next path.
     pub pattern: Option<String>,
-    /// Fetches what responses name in `Link: rel=prefetch`.
+    /// Fetches what responses name in `Link` with `rel=prefetch`, of their own origin.
     pub link: Switch,
-    /// How many are fetched ahead at once.
+    /// How many are fetched ahead at once, on each route.
     pub budget: u32,
 }
 

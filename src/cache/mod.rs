@@ -9,6 +9,7 @@ mod policy;
 mod key;
 mod place;
 mod slices;
+mod next;
 mod config;
 mod profile;
 mod meta;

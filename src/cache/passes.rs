@@ -104,6 +104,16 @@ impl Passes {
         self.find(slices_of(whole)).is_some()
     }
 
+    /// Remembers that it is fetched before it is asked for; false if that was done lately, whatever
+    /// came of it.
+    pub(crate) fn note_ahead(&self, name: &Key) -> bool {
+        let is_new = self.find(name.hash()).is_none();
+        if is_new {
+            self.note(name.hash(), NoCacheReason::Custom(LASTING));
+        }
+        is_new
+    }
+
     /// Remembers a name; false if it was known.
     pub(super) fn note(&self, hash: u128, reason: NoCacheReason) -> bool {
         let mut part = self.part(hash);

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use http::HeaderName;
 use http::header::{
     HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
+use http::{HeaderMap, HeaderName};
 use regex::Regex;
 
 use super::config::{KeyConfig, PaceConfig, Policy, PrefetchConfig, ProfileConfig, QueryConfig};
 use super::key::{Choice, Pattern, Query, Shape};
+use super::next;
 use super::policy::rules::{Clients, Rules, Strictness};
+use super::target::Target;
 use crate::fault::{Faults, KeyPath};
 use crate::units::{ByteSize, Period};
 
@@ -28,7 +30,6 @@ const LARGEST_BUDGET: u32 = 64;
 
 /// What one of `cache.profiles` comes to.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(test), expect(dead_code, reason = "prefetch is to come"))]
 pub(crate) struct Profile {
     pub rules: Rules,
     /// Tells rules apart.
@@ -45,12 +46,31 @@ pub(crate) struct Profile {
 
 /// What is fetched before it is asked for.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(test), expect(dead_code, reason = "it is to come"))]
 pub(crate) struct Prefetch {
     /// Paths whose next one is known. Invariant: it has one group.
-    pub pattern: Option<Regex>,
-    pub is_by_link: bool,
+    pattern: Option<Regex>,
+    is_by_link: bool,
+    /// How many may be on their way at once.
     pub budget: usize,
+}
+
+impl Prefetch {
+    pub(crate) fn is_off(&self) -> bool {
+        self.pattern.is_none() && !self.is_by_link
+    }
+
+    /// What is asked for after `target`, whose response is at hand: of its origin, paths with
+    /// queries as in a request of a client.
+    pub(crate) fn after(&self, target: &Target<'_>, response: &HeaderMap) -> Vec<String> {
+        let pattern = self.pattern.as_ref();
+        let path = pattern.and_then(|pattern| next::counted_up(pattern, target.path));
+        let by_pattern = path.map(|path| Target { path: &path, ..*target }.to_string());
+        let by_link = match self.is_by_link {
+            true => next::named(response, target),
+            false => Vec::new(),
+        };
+        by_pattern.into_iter().chain(by_link).collect()
+    }
 }
 
 /// How fast each response is sent.
@@ -237,7 +257,9 @@ fn read_pattern(text: &str) -> Result<Regex, String> {
     })?;
     // The whole match is a group of its own.
     if regex.captures_len() != 2 {
-        return Err(format!("`{text}` needs one group: the number that is counted up"));
+        return Err(format!(
+            "`{text}` needs one group, the number that is counted up: `/seg-(\\d+)\\.ts$`"
+        ));
     }
     Ok(regex)
 }
@@ -387,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_pattern_has_one_group() {
-        let group = "needs one group: the number that is counted up";
+        let group = "needs one group, the number that is counted up: `/seg-(\\d+)\\.ts$`";
         for bad in ["a", "(a)(b)"] {
             let what = format!("`{bad}` {group}");
             check(json!({ "prefetch": { "pattern": bad } }), &[("prefetch.pattern", &what)]);

@@ -10,7 +10,6 @@ const NOT_YET: &[&str] = &[
     "log.traces",
     "listeners[].tls.acme",
     "upstreams.*.discover",
-    "cache.profiles.*.prefetch",
     "routes[].mirror",
 ];
 

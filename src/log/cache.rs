@@ -61,12 +61,35 @@ impl CacheUse {
     }
 }
 
+/// What became of a fetch of what no client had asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prefetched {
+    Stored,
+    /// It was there, or came by then.
+    Fresh,
+    NotStored,
+    /// It was not begun, as too many were on their way.
+    OverBudget,
+}
+
+impl Prefetched {
+    fn result(self) -> &'static str {
+        match self {
+            Prefetched::Stored => "stored",
+            Prefetched::Fresh => "fresh",
+            Prefetched::NotStored => "not_stored",
+            Prefetched::OverBudget => "over_budget",
+        }
+    }
+}
+
 /// What requests found, and what is kept.
 #[derive(Debug)]
 pub(crate) struct CacheMetrics {
     requests: [IntCounter; CacheUse::ALL.len()],
     by_result: IntCounterVec,
     fetches: IntCounter,
+    prefetches: IntCounterVec,
     bytes: IntGaugeVec,
     objects: IntGaugeVec,
 }
@@ -98,6 +121,14 @@ impl CacheMetrics {
                 "Fetches beside clients that were sent what was stale.",
             )
             .expect(NAMED_WELL),
+            prefetches: IntCounterVec::new(
+                Opts::new(
+                    "tidegate_cache_prefetches_total",
+                    "Fetches of what clients will ask for next, by what became of them.",
+                ),
+                &["result"],
+            )
+            .expect(NAMED_WELL),
             bytes: gauge("tidegate_cache_size_bytes", "Bytes that are kept.").expect(NAMED_WELL),
             objects: gauge("tidegate_cache_objects", "Responses that are kept.").expect(NAMED_WELL),
         }
@@ -114,6 +145,11 @@ impl CacheMetrics {
         self.fetches.inc();
     }
 
+    /// A fetch of what no client has asked for.
+    pub(crate) fn prefetched(&self, became: Prefetched) {
+        self.prefetches.with_label_values(&[became.result()]).inc();
+    }
+
     /// What memory and disks hold.
     pub(crate) fn set(&self, holdings: [Holding; TIERS.len()]) {
         for (tier, holding) in TIERS.into_iter().zip(holdings) {
@@ -127,6 +163,7 @@ impl CacheMetrics {
         vec![
             Box::new(self.by_result.clone()),
             Box::new(self.fetches.clone()),
+            Box::new(self.prefetches.clone()),
             Box::new(self.bytes.clone()),
             Box::new(self.objects.clone()),
         ]

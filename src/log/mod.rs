@@ -33,7 +33,7 @@ use std::time::SystemTime;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub(crate) use self::cache::{CacheUse, Holding};
+pub(crate) use self::cache::{CacheUse, Holding, Prefetched};
 pub(crate) use self::error_log::{ErrorLog, init};
 pub(crate) use self::limits::RateMetrics;
 pub(crate) use self::logs::Logs;

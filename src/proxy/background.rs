@@ -16,6 +16,7 @@ use crate::site::{Action, State};
 
 use super::act;
 use super::admit;
+use super::ahead;
 use super::cached;
 use super::context::Context;
 use super::fields;
@@ -35,11 +36,15 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     let is_trusted = ctx.site.clients.trust(exchange.connection.peer.ip());
     ctx.exchange = Some(exchange.beside());
     ctx.slice = slice::take(session);
+    ctx.ahead = ahead::take(session);
     ctx.is_background = true;
     ctx.client = Some(Client::nobody(is_trusted));
     ctx.request_id = Some(RequestId::new());
     let request = session.req_header_mut();
     request.set_method(Method::GET);
+    if let Some(next) = &ctx.ahead {
+        ahead::prepare(request, next)?;
+    }
     fields::join_cookies(request)?;
     fields::forget_request_case(request);
     Ok(())
@@ -67,6 +72,10 @@ pub(super) fn admit(
         return Err(NoRoute::Unknown.into());
     }
     ctx.route = Some(route.clone());
+    if let Some(next) = &ctx.ahead {
+        ahead::admit(next, session.req_header_mut(), route)?;
+    }
+    let head = admit::read_head(session.req_header(), strict)?;
     if let Query::Left(left) = route.access.without_proof(head.query) {
         admit::set_query(session.req_header_mut(), left.as_deref(), ctx)?;
     }

@@ -53,6 +53,8 @@ pub(super) struct Cached {
     pub(super) looked: Option<Looked>,
     /// It is not for the cache, which is to keep nothing of it.
     is_passed: bool,
+    /// It is stored, and nobody waits to have it.
+    pub(super) is_there: bool,
     /// When the server was asked, as the store counts that.
     pub(super) began: Moment,
     /// When it was sent to the server last.
@@ -160,6 +162,7 @@ impl Cached {
             found: None,
             looked: None,
             is_passed: false,
+            is_there: false,
             began: Moment::default(),
             asked: now,
             update: None,
@@ -274,7 +277,11 @@ pub(super) fn judge_found(
     if let Some(wish) = &ctx.slice {
         return slice::judge_found(session, meta, wish, cached.arrived);
     }
-    let decided = decide(session, meta, ctx.is_background, cached);
+    let mut decided = decide(session, meta, ctx.is_background, cached);
+    if ctx.ahead.is_some() && matches!(decided, ForcedFreshness::ForceFresh) {
+        cached.is_there = true;
+        decided = cached.pass(Forward::Request);
+    }
     if cached.is_passed {
         // Nobody is waited for, and nobody waits.
         session.cache.set_cache_lock(None, None);
@@ -345,6 +352,10 @@ pub(super) fn ask(session: &Session, ctx: &mut Context, state: &State) -> Result
     let is_for_cache = matches!(session.req_header().method, Method::GET | Method::HEAD);
     if is_heeded && is_for_cache && Wishes::read(&session.req_header().headers).is_only_if_cached()
     {
+        return Err(Refusal::NotStored);
+    }
+    // Another one asks, or nothing of it would be kept.
+    if ctx.ahead.is_some() && !session.cache.enabled() {
         return Err(Refusal::NotStored);
     }
     cached.began = state.vault.begin();

@@ -17,6 +17,7 @@ use crate::site::{Route, Site};
 use crate::upstream::{InUse, Need, Upstream};
 use crate::waf::{Findings, Inspection};
 
+use super::ahead::Next;
 use super::cached::Cached;
 use super::refuse::{Refusal, Told};
 use super::slice::Wish;
@@ -59,6 +60,8 @@ pub(crate) struct Context {
     pub(super) is_background: bool,
     /// The slice that it asks for, if it is for one.
     pub(super) slice: Option<Box<Wish>>,
+    /// What it is for, if a client is to ask for that next.
+    pub(super) ahead: Option<Box<Next>>,
     /// The most bytes of body that may come.
     pub(super) body_limit: u64,
     /// How much of the body rate limits know of.
@@ -180,6 +183,7 @@ impl Context {
             cached: None,
             is_background: false,
             slice: None,
+            ahead: None,
             body_limit: u64::MAX,
             metered: Metered::default(),
             encoder: None,

@@ -16,6 +16,7 @@ use crate::site::State;
 use crate::upstream::headers::VIA;
 use crate::waf;
 
+use super::ahead;
 use super::bare;
 use super::context::{Context, Piece};
 use super::fields;
@@ -186,7 +187,11 @@ pub(super) fn record(session: &Session, error: Option<&Error>, ctx: &mut Context
     exchange.set_recorded();
     if ctx.is_background {
         // No client has asked for it.
-        return state.metrics.cache().fetched();
+        let cache = state.metrics.cache();
+        return match ctx.ahead {
+            Some(_) => cache.prefetched(ahead::outcome(session, error, ctx)),
+            None => cache.fetched(),
+        };
     }
     meter::judge(session, ctx, state);
     let connection = &exchange.connection;

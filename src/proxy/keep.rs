@@ -28,6 +28,8 @@ use super::slice;
 const STREAM: &str = "stream";
 /// What is said of one that is too long.
 const TOO_LARGE: &str = "too-large";
+/// What is said of what a server does not have, and nobody has asked for.
+const TOO_EARLY: &str = "too-early";
 /// What is said of a 304 that is about another response than ours.
 const OF_ANOTHER: &str = "not-about";
 
@@ -46,16 +48,18 @@ pub(super) fn prepare(session: &Session, request: &mut HeaderMap, ctx: &mut Cont
     }
     simplify(request);
     if ctx.is_background {
-        make_anonymous(request, vary_of(cached));
+        make_anonymous(request, &depends_on(cached));
     }
     if let Some(wish) = &ctx.slice {
         slice::prepare(request, wish);
     }
 }
 
-/// What the response depends on that is fetched anew.
-fn vary_of(cached: &Cached) -> &[HeaderName] {
-    cached.found.as_ref().map_or(&[][..], |found| &found.terms.vary)
+/// The fields that a response which is fetched for everybody depends on: what it is named by, and
+/// what one that is stored says.
+fn depends_on(cached: &Cached) -> Vec<HeaderName> {
+    let vary = cached.found.as_ref().map_or(&[][..], |found| &found.terms.vary);
+    cached.profile.shape.headers.iter().chain(vary).cloned().collect()
 }
 
 /// Passes an interim answer on by itself: pingora forgets those that come with
@@ -151,6 +155,11 @@ pub(super) fn judge_answer(
         }
         return judged;
     }
+    if ctx.ahead.is_some() && response.status != StatusCode::OK {
+        // It may be too early for it.
+        cached.detail = Some(TOO_EARLY);
+        return RespCacheable::Uncacheable(NoCacheReason::Deferred);
+    }
     let received = now();
     let request = session.req_header();
     let mut fields = Cow::Borrowed(&request.headers);
@@ -160,7 +169,7 @@ pub(super) fn judge_answer(
     }
     if is_background {
         // As the server was asked.
-        make_anonymous(fields.to_mut(), vary_of(cached));
+        make_anonymous(fields.to_mut(), &depends_on(cached));
     }
     let judged = judge_new(&request.method, &fields, response, received, cached, state);
     let is_long_known = response.headers.contains_key(CONTENT_LENGTH);

@@ -11,6 +11,7 @@
 
 mod act;
 mod admit;
+mod ahead;
 mod answer;
 mod attempt;
 mod background;
@@ -297,6 +298,7 @@ impl ProxyHttp for Conductor {
     ) -> Result<()> {
         self.note_draining(session);
         show::head(session, response, ctx);
+        ahead::begin(session, response, ctx, &self.state);
         withhold::head(session, response, ctx)
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::access::{Access, Seal, Sources};
 use crate::client::Clients;
 use crate::config::{self, Config};
@@ -238,6 +240,7 @@ impl RouteBuilder<'_> {
         if !faults.is_empty() {
             return Err(faults);
         }
+        let ahead = cache.iter().flatten().map(|profile| profile.prefetch.budget).sum();
         let route = || {
             Some(Route {
                 name: name.into(),
@@ -248,6 +251,7 @@ impl RouteBuilder<'_> {
                 limits: limits?,
                 waf: waf?,
                 cache: cache?,
+                ahead: Arc::new(Semaphore::new(ahead)),
                 priority: written.priority.unwrap_or(self.shared.config.defaults.priority),
                 rewrite: rewrite?,
                 headers: headers?,

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::HeaderName;
+use tokio::sync::Semaphore;
 
 use crate::access::{Access, Seal, Verifiers};
 use crate::cache;
@@ -164,6 +165,8 @@ pub(crate) struct Route {
     pub(crate) waf: Option<Arc<Profile>>,
     /// What is kept of its answers, and how long; none where nothing is.
     pub(crate) cache: Option<Arc<cache::Profile>>,
+    /// Who may fetch ahead of the clients now.
+    pub(crate) ahead: Arc<Semaphore>,
     pub(crate) priority: Priority,
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) headers: HeaderRules,

@@ -28,8 +28,8 @@ async fn serve() -> Origin {
                 let last = last.parse::<usize>().unwrap().min(TOTAL - 1);
                 let said = format!("content-range: bytes {first}-{last}/{TOTAL}");
                 let fields = format!("cache-control: max-age=60\netag: \"a\"\n{said}");
-                let part = &body()[first..=last];
-                answer("206 Partial Content", &fields, part, part.len())
+                let part: String = body().drain(first..=last).collect();
+                answer("206 Partial Content", &fields, &part, part.len())
             }
         },
     })
@@ -39,7 +39,7 @@ async fn serve() -> Origin {
 /// An answer that comes, over either protocol.
 enum Coming {
     H1(Client),
-    H2(Box<H2Client>, RecvStream),
+    H2 { _client: Box<H2Client>, body: RecvStream },
 }
 
 impl Coming {
@@ -62,7 +62,7 @@ impl Coming {
                 let (answer, _) = client.open(request.body(()).unwrap(), true).await;
                 let answer = crate::support::within("a head", answer).await.unwrap();
                 assert!(answer.status().as_u16() < 300);
-                Coming::H2(Box::new(client), answer.into_body())
+                Coming::H2 { _client: Box::new(client), body: answer.into_body() }
             }
         }
     }
@@ -71,7 +71,7 @@ impl Coming {
     async fn take(&mut self, count: usize) -> Vec<u8> {
         match self {
             Coming::H1(client) => client.take(count).await,
-            Coming::H2(_, body) => {
+            Coming::H2 { body, .. } => {
                 let mut read = Vec::new();
                 while read.len() < count {
                     read.extend_from_slice(&next(body).await.unwrap().expect("more"));
@@ -85,7 +85,7 @@ impl Coming {
     fn at_hand(&mut self) -> usize {
         match self {
             Coming::H1(client) => client.at_hand(),
-            Coming::H2(_, body) => {
+            Coming::H2 { body, .. } => {
                 let mut count = 0;
                 while let Some(Some(Ok(piece))) = body.data().now_or_never() {
                     count += piece.len();

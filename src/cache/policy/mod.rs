@@ -17,6 +17,7 @@ pub(super) mod vary;
 pub(super) mod groups;
 pub(super) mod storable;
 pub(super) mod terms;
+pub(super) mod links;
 pub(super) mod etag;
 pub(super) mod validate;
 pub(super) mod conditional;

@@ -24,7 +24,7 @@ async fn serve(mut stream: TcpStream) {
 }
 
 /// What is there by now.
-fn at_hand(client: &mut TcpStream) -> Vec<u8> {
+fn at_hand(client: &TcpStream) -> Vec<u8> {
     let mut read = vec![0; 1 << 20];
     let count = client.try_read(&mut read).unwrap_or(0);
     read.truncate(count);
@@ -50,14 +50,14 @@ async fn an_answer_takes_as_long_as_its_pace_says_whatever_a_write_may() {
     let mut house = House::with_h1_paced(PACE, serve).await;
     // From the server, and from the cache.
     for _ in 0..2 {
-        let (mut client, head) = house.ask("").await;
+        let (client, head) = house.ask("").await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         turn().await;
-        let mut read = at_hand(&mut client);
+        let mut read = at_hand(&client);
         check(&read, 0);
         for second in 1..=SECONDS {
             pass_second().await;
-            read.extend(at_hand(&mut client));
+            read.extend(at_hand(&client));
             check(&read, second);
         }
         assert!(read == body());
