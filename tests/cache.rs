@@ -11,6 +11,7 @@ mod parts;
 mod prefetch;
 mod process;
 mod purge;
+mod searched;
 mod slices;
 mod stale;
 mod validation;

@@ -25,6 +25,7 @@ use tidegate_store::{Body, Fill, Found, Key, Labels, Moment, Start, Store, Valid
 
 use super::meta::{self, Head, Kept, Place, Storable};
 use super::passes::Passes;
+use super::searches::Searches;
 use super::slices::Progress;
 
 /// A server that takes longer to begin its answer is no longer waited for by
@@ -37,6 +38,7 @@ pub(crate) struct Vault {
     pub(crate) store: Store<Kept>,
     pub(crate) lock: CacheLock,
     pub(crate) passes: Passes,
+    pub(crate) searches: Searches,
     /// A longer body is not kept.
     pub(crate) longest: u64,
     // Bytes of bodies that are on their way, and how many there may be. A fill
@@ -55,6 +57,7 @@ impl Vault {
         Vault {
             lock: CacheLock::new(LOCK_AGE),
             passes: Passes::default(),
+            searches: Searches::new(now()),
             longest,
             coming: AtomicU64::new(0),
             most_coming: memory / 2,

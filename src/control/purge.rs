@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use serde::{Deserialize, Serialize};
 use tidegate_store::{Manner, Target as Purged};
 
-use crate::cache::{self, Place, Scheme, Target, label_of_tag};
+use crate::cache::{self, Place, Scheme, Target, label_of_searches, label_of_tag};
 use crate::sanitise::{Head, Strict};
 use crate::site::{Site, State};
 
@@ -125,6 +125,9 @@ fn find(what: &What, site: &Site) -> Result<Vec<Found>, String> {
                     found.push(other);
                 }
             }
+            // By any query, what is found by some of them.
+            let searches = label_of_searches(&subject(url, None)?);
+            found.push(Found::Tag(searches));
             Ok(found)
         }
     }
@@ -173,10 +176,18 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_what_responses_are_labelled_by() {
         let one = |subject: &str| Found::Subject(subject.into());
-        check(url("https://A.example:443/x/../y?b=1"), &[one("a.example/y?b=1")]);
+        let by_any_query = |path: &str| Found::Tag(label_of_searches(path.as_bytes()));
+        check(
+            url("https://A.example:443/x/../y?b=1"),
+            &[one("a.example/y?b=1"), by_any_query("a.example/y")],
+        );
         check(
             url("http://a.example:81/y?utm_a=1&b=2"),
-            &[one("a.example:81/y?utm_a=1&b=2"), one("a.example:81/y?b=2")],
+            &[
+                one("a.example:81/y?utm_a=1&b=2"),
+                one("a.example:81/y?b=2"),
+                by_any_query("a.example:81/y?c"),
+            ],
         );
         let after = |prefix: &str| Found::Prefix(prefix.into());
         check(What::Prefix("https://a.example/x".to_owned()), &[after("a.example/x")]);

@@ -21,11 +21,10 @@ use crate::log::Prefetched;
 use crate::route::NoRoute;
 use crate::site::{Route, State};
 
-use super::admit::read_head;
-use super::cached;
 use super::context::Context;
 use super::fields;
 use super::refuse::Refusal;
+use super::searched::with_target;
 
 /// What the names begin with under which is remembered what was fetched: no URI has one.
 const AHEAD: u8 = 0xfd;
@@ -49,15 +48,13 @@ pub(super) fn begin(session: &Session, response: &ResponseHeader, ctx: &Context,
     if cached.profile.prefetch.is_off() || !is_followed(session, response, route) {
         return;
     }
-    let (Some(client), Some(exchange)) = (&ctx.client, ctx.exchange()) else { return };
-    let (request, strict) =
-        (session.req_header(), ctx.site.strict(&exchange.connection.listener.name));
-    let Ok(head) = read_head(request, strict) else { return };
-    let scheme = cached::scheme(client, &request.headers, exchange.connection.channel());
-    let target = cached::target(&head, request, strict, scheme);
-    let space = cached::space(route, client, &request.headers);
-    let of = [&[AHEAD][..], space.as_bytes(), &[0], target.origin().as_bytes()].concat();
-    for next in cached.profile.prefetch.after(&target, &response.headers) {
+    let prefetch = &cached.profile.prefetch;
+    let found = with_target(session.req_header(), ctx, |target, space| {
+        let of = [&[AHEAD][..], space.as_bytes(), &[0], target.origin().as_bytes()].concat();
+        (of, prefetch.after(target, &response.headers))
+    });
+    let Some((of, targets)) = found else { return };
+    for next in targets {
         let Ok(target) = PathAndQuery::try_from(next.as_str()) else { continue };
         let Ok(turn) = route.ahead.clone().try_acquire_owned() else {
             state.metrics.cache().prefetched(Prefetched::OverBudget);

@@ -18,8 +18,8 @@ use pingora_proxy::Session;
 use tidegate_store::Key;
 
 use crate::cache::{
-    CacheStatus, Clients, Forward, LOCK_AGE, Looked, Moment, Needed, Place, Profile, Scheme, Seen,
-    StoredHead, Target, Terms, Unstored, Use, Vault, Wishes, now, simplify, variant,
+    CacheStatus, Clients, Forward, LOCK_AGE, Looked, Moment, Needed, Place, Profile, Scheme,
+    Search, Seen, StoredHead, Target, Terms, Unstored, Use, Vault, Wishes, now, simplify, variant,
 };
 use crate::client::Client;
 use crate::listen::Channel;
@@ -32,6 +32,7 @@ use crate::values::only;
 use super::admit;
 use super::context::Context;
 use super::refuse::Refusal;
+use super::searched;
 use super::slice;
 
 /// How long one who asks for everybody waits for another who does the same.
@@ -42,6 +43,8 @@ pub(super) struct Cached {
     pub(super) profile: Arc<Profile>,
     pub(super) place: Place,
     pub(super) key: Key,
+    /// What its key has of the query, where its server has said what counts.
+    pub(super) search: Option<Arc<Search>>,
     /// When it arrived.
     pub(super) arrived: Moment,
     /// Why it goes on to a server, if it does.
@@ -109,9 +112,18 @@ pub(super) fn wish(
     let scheme = scheme(client, &request.headers, exchange.connection.channel());
     let target = target(&head, request, strict, scheme);
     let space = space(route, client, &request.headers);
-    let key = profile.shape.key(&space, &target, &request.headers, &[]);
-    let (place, key) = (Place::new(&target, &profile.shape), state.vault.store.key(&key));
-    Ok(Some(Cached::new(profile.clone(), place, key)))
+    let (vault, headers) = (state.vault, &request.headers);
+    let place = Place::new(&target, &profile.shape);
+    let cached = match searched::name(profile, &space, &target, headers, vault) {
+        Some((key, search)) => {
+            Cached { search: Some(search), ..Cached::new(profile.clone(), place, key) }
+        }
+        None => {
+            let key = profile.shape.key(&space, &target, headers, &[]);
+            Cached::new(profile.clone(), place, vault.store.key(&key))
+        }
+    };
+    Ok(Some(cached))
 }
 
 /// What a request is for, in the parts that keys are made of. Where servers get
@@ -156,6 +168,7 @@ impl Cached {
             profile,
             place,
             key,
+            search: None,
             arrived: now,
             why: Forward::Bypass,
             detail: None,
@@ -175,9 +188,12 @@ impl Cached {
         }
     }
 
-    /// What is stored is good for; nothing if it may not be stored by this profile.
+    /// What is stored is good for; nothing if it may not be stored by this profile, or has no
+    /// right to its name any more.
     pub(super) fn judge(&self, seen: &Seen, request: &HeaderMap, now: Moment) -> Option<Found> {
-        let terms = self.terms(seen).ok()?;
+        let is_named_so = self.search.is_none()
+            || Search::read(&seen.head.headers).as_ref() == self.search.as_deref();
+        let terms = self.terms(seen).ok().filter(|_| is_named_so)?;
         let good_for = terms.use_for(request, &self.profile.rules, now);
         Some(Found { seen: seen.clone(), terms, good_for })
     }

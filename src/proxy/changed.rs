@@ -5,7 +5,9 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use tidegate_store::{Manner, Target as Purged};
 
-use crate::cache::{self, Place, Target, Vault, changes, invalidated, worthless};
+use crate::cache::{
+    self, Place, Target, Vault, changes, invalidated, label_of_searches, worthless,
+};
 use crate::client::Client;
 use crate::sanitise::{Head, Strict};
 use crate::site::{Site, State};
@@ -92,8 +94,9 @@ impl Change<'_> {
         let space = space(route, self.client, &self.fields);
         let key = profile.shape.key(&space, &target, &self.fields, &[]);
         let is_stored = vault.store.remove(&vault.store.key(&key), cache::now());
-        // Others may have what this client's fields do not lead to.
-        let has_others = !profile.shape.headers.is_empty() || profile.shape.device;
+        // Others may have what this client's fields do not lead to, nor this query.
+        let shape = &profile.shape;
+        let has_others = !shape.headers.is_empty() || shape.device || vault.searches.is_used();
         (is_stored || has_others).then(|| Place::new(&target, &profile.shape).subject().to_vec())
     }
 }
@@ -101,7 +104,8 @@ impl Change<'_> {
 impl Worthless {
     fn purge(&self, vault: &Vault) {
         let subjects = self.subjects.iter().map(|subject| Purged::Subject(subject));
-        let tags = self.tags.iter().map(|tag| Purged::Tag(*tag));
+        let searches = self.subjects.iter().map(|subject| label_of_searches(subject));
+        let tags = self.tags.iter().copied().chain(searches).map(Purged::Tag);
         let targets: Vec<Purged<'_>> = subjects.chain(tags).collect();
         if let Err(error) = vault.store.purge(&targets, Manner::Hard, cache::now()) {
             ::log::error!("a purge is not written down: {error}");

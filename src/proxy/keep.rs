@@ -12,9 +12,9 @@ use pingora_proxy::Session;
 use tidegate_store::{Labels, Validated};
 
 use crate::cache::{
-    Answer, HeadSays, LASTING, Moment, Seen, Storable, StoredHead, Terms, Unstored, ask_about,
-    ask_for_all, before_storing, by_head, is_about, judge, labels, make_anonymous, now, refreshed,
-    simplify, storable,
+    Answer, HeadSays, LASTING, Moment, Search, Seen, Storable, StoredHead, Terms, Unstored,
+    ask_about, ask_for_all, before_storing, by_head, is_about, judge, label_of_searches, labels,
+    make_anonymous, now, refreshed, simplify, storable,
 };
 use crate::listen::STAND_IN;
 use crate::site::State;
@@ -22,6 +22,7 @@ use crate::upstream::headers;
 
 use super::cached::{Cached, Update};
 use super::context::Context;
+use super::searched;
 use super::slice;
 
 /// What is said of an answer that has no end in sight.
@@ -155,6 +156,12 @@ pub(super) fn judge_answer(
         }
         return judged;
     }
+    if !searched::heed(session, response, ctx, state) {
+        return RespCacheable::Uncacheable(NoCacheReason::Deferred);
+    }
+    let Some(cached) = ctx.cached.as_mut() else {
+        return RespCacheable::Uncacheable(NoCacheReason::InternalError);
+    };
     if ctx.ahead.is_some() && response.status != StatusCode::OK {
         // It may be too early for it.
         cached.detail = Some(TOO_EARLY);
@@ -273,10 +280,10 @@ pub(super) fn to_store(
     cached: &Cached,
 ) -> Storable {
     let labels = labels(&cached.place.origin(), &fields);
-    let labels = Labels {
-        subject: cached.place.subject().into(),
-        tags: labels.into_iter().map(|label| label.0).collect(),
-    };
+    let subject = cached.place.subject();
+    let searched = Search::read(&fields).map(|_| label_of_searches(subject));
+    let tags = labels.into_iter().map(|label| label.0).chain(searched).collect();
+    let labels = Labels { subject: subject.into(), tags };
     let keep_until = terms.keep_until();
     let head = StoredHead::new(status, fields, received, terms.born());
     head.note(cached.profile.of, terms);

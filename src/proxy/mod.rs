@@ -32,6 +32,7 @@ mod meter;
 mod persist;
 mod purge;
 mod refuse;
+mod searched;
 mod show;
 mod slice;
 mod sliced;

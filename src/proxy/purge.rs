@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use pingora::http::RequestHeader;
 use tidegate_store::{Manner, Target as Purged};
 
-use crate::cache::{self, Place};
+use crate::cache::{self, Place, label_of_searches};
 use crate::client::Client;
 use crate::respond::Answer;
 use crate::sanitise::{Head, Strict};
@@ -53,7 +53,9 @@ pub(super) async fn purge(
     let vault = state.vault;
     // With disks it is written down, which waits for them.
     let purged = tokio::task::spawn_blocking(move || {
-        vault.store.purge(&[Purged::Subject(place.subject())], manner, cache::now()).map(drop)
+        let subject = place.subject();
+        let targets = [Purged::Subject(subject), Purged::Tag(label_of_searches(subject))];
+        vault.store.purge(&targets, manner, cache::now()).map(drop)
     });
     match purged.await {
         Ok(Ok(())) => Ok(Reply::Answer(told())),

@@ -58,7 +58,8 @@ pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &Stat
 
 async fn find(session: &mut Session, ctx: &Context, vault: &'static Vault) -> Option<Sliced> {
     let cached = ctx.cached.as_ref()?;
-    if !is_for_slices(session, ctx) {
+    // Slices are named by their URI.
+    if cached.search.is_some() || !is_for_slices(session, ctx) {
         return None;
     }
     let first = first_byte(&session.req_header().headers)?;

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::*;
 
 /// Asks for a purge, as an operator does.
-fn purge(edge: &Edge, body: &str) -> Response {
+pub(super) fn purge(edge: &Edge, body: &str) -> Response {
     let mut stream = TcpStream::connect(edge.admin()).unwrap();
     let head = format!(
         "POST /api/cache/purge HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\

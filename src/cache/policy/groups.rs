@@ -37,6 +37,13 @@ pub(crate) fn label_of_tag(tag: &str) -> u64 {
     Label::of_tag(tag.as_bytes()).0
 }
 
+/// The number of responses that say what of their queries does not count: of all that are
+/// found by URLs like the one that `subject` is, but for its query.
+pub(crate) fn label_of_searches(subject: &[u8]) -> u64 {
+    let path = subject.split(|byte| *byte == b'?').next().unwrap_or_default();
+    hash(&[b"search", path])
+}
+
 /// The labels of a response, sorted, each once; at most [`MOST`] count.
 pub(crate) fn labels(origin: &str, response: &HeaderMap) -> Vec<Label> {
     let groups = strings(response, GROUPS).unwrap_or_default();

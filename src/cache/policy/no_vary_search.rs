@@ -1,11 +1,6 @@
 //! Which parameters of a query a response does not depend on: No-Vary-Search
 //! (draft-ietf-httpbis-no-vary-search-04).
 
-#![cfg_attr(
-    not(any(test, fuzzing)),
-    expect(dead_code, reason = "pingora has one key for a request, and no place for a second")
-)]
-
 use http::HeaderMap;
 use percent_encoding::percent_decode;
 
@@ -87,6 +82,25 @@ impl Search {
             frame(&mut reduced, value.as_bytes());
         }
         reduced
+    }
+
+    /// Bytes of all that it names.
+    pub(crate) fn length(&self) -> usize {
+        self.names().map(String::len).sum()
+    }
+
+    /// Appends what it says, such that nothing that follows is a part of it.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        let is_only = matches!(self.parameters, Parameters::Only(_));
+        to.extend_from_slice(&[u8::from(is_only), u8::from(self.is_order_significant)]);
+        let mut names = Vec::new();
+        self.names().for_each(|name| frame(&mut names, name.as_bytes()));
+        frame(to, &names);
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        let (Parameters::AllBut(names) | Parameters::Only(names)) = &self.parameters;
+        names.iter()
     }
 
     fn counts(&self, name: &str) -> bool {
