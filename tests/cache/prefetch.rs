@@ -199,3 +199,22 @@ async fn who_asks_for_what_is_on_its_way_reads_along() {
     assert_eq!(client.take(4).await, b"more");
     assert!(!origin.received_text().replacen("GET /seg-2.ts ", "", 1).contains("GET /seg-2.ts "));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_by_cookie_is_that_of_nobody() {
+    let segments = Segments::new(|request, _| {
+        let whose = request.header("cookie").unwrap_or("nobody").to_owned();
+        ok(&format!("{KEPT}\nvary: cookie"), &whose)
+    })
+    .await;
+    let edge = start(PATTERN, &segments.origin);
+    get(&edge, Over::H1, "/seg-1.ts", "cookie: a=b").await;
+    await_prefetches(&edge, "stored", 1.0);
+    let own = get(&edge, Over::H1, "/seg-2.ts", "cookie: a=b").await;
+    assert_eq!(
+        (said(&own), own.text().as_str()),
+        ("tidegate; fwd=vary-miss; ttl=60; stored", "a=b")
+    );
+    let other = get(&edge, Over::H2, "/seg-2.ts", "").await;
+    assert_eq!((said(&other), other.text().as_str()), ("tidegate; hit; ttl=60", "nobody"));
+}
