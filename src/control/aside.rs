@@ -3,13 +3,13 @@
 
 use std::future::Future;
 
-use futures::FutureExt;
-use tokio::task::{JoinError, JoinHandle, spawn, spawn_blocking};
+use tokio::task::{JoinError, JoinSet};
 
 /// The last piece of one kind of work.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
-    under_way: Option<JoinHandle<()>>,
+    // Invariant: one at most.
+    under_way: JoinSet<()>,
 }
 
 impl Aside {
@@ -17,14 +17,14 @@ impl Aside {
     /// if that broke.
     pub(super) fn begin(&mut self, work: impl FnOnce() + Send + 'static) {
         if self.is_free() {
-            self.under_way = Some(spawn_blocking(work));
+            self.under_way.spawn_blocking(work);
         }
     }
 
     /// As [`Self::begin`], for what waits and does not block.
     pub(super) fn begin_waiting(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         if self.is_free() {
-            self.under_way = Some(spawn(work));
+            self.under_way.spawn(work);
         }
     }
 
@@ -32,22 +32,19 @@ impl Aside {
         if let Some(error) = self.broken() {
             ::log::error!("work beside requests broke off, and is begun again: {error}");
         }
-        self.under_way.is_none()
+        self.under_way.is_empty()
     }
 
     /// Forgets the last piece if it has ended; why, if it did not get to its end.
     fn broken(&mut self) -> Option<JoinError> {
-        let ended = self.under_way.as_mut()?.now_or_never()?;
-        self.under_way = None;
-        ended.err()
+        self.under_way.try_join_next()?.err()
     }
 
     /// Waits for the last piece.
     #[cfg(test)]
     pub(super) async fn done(&mut self) {
-        if let Some(work) = &mut self.under_way {
-            work.await.expect("it does not panic");
-            self.under_way = None;
+        if let Some(work) = self.under_way.join_next().await {
+            work.expect("it does not panic");
         }
     }
 }

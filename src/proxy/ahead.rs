@@ -21,6 +21,7 @@ use crate::log::Prefetched;
 use crate::route::NoRoute;
 use crate::site::{Route, State};
 
+use super::cached::Cached;
 use super::context::Context;
 use super::fields;
 use super::refuse::Refusal;
@@ -45,7 +46,7 @@ pub(super) fn begin(session: &Session, response: &ResponseHeader, ctx: &Context,
     let (Some(cached), Some(route), false) = (&ctx.cached, &ctx.route, ctx.is_background) else {
         return;
     };
-    if cached.profile.prefetch.is_off() || !is_followed(session, response, route) {
+    if cached.profile.prefetch.is_off() || !is_followed(session, response, cached, route) {
         return;
     }
     let prefetch = &cached.profile.prefetch;
@@ -69,7 +70,12 @@ pub(super) fn begin(session: &Session, response: &ResponseHeader, ctx: &Context,
 
 /// Whether what follows is worth a fetch: of what is not kept itself, nor will that be, and what is
 /// for one client alone can be asked for by nobody else.
-fn is_followed(session: &Session, response: &ResponseHeader, route: &Route) -> bool {
+fn is_followed(
+    session: &Session,
+    response: &ResponseHeader,
+    cached: &Cached,
+    route: &Route,
+) -> bool {
     let request = session.req_header();
     let is_whole = request.method == Method::GET
         && response.status == StatusCode::OK
@@ -79,7 +85,7 @@ fn is_followed(session: &Session, response: &ResponseHeader, route: &Route) -> b
         CachePhase::Miss | CachePhase::Expired | CachePhase::Revalidated => {
             session.cache.maybe_cache_meta().is_some()
         }
-        _ => false,
+        _ => cached.told.is_some(),
     };
     let is_for_all =
         !route.access.changes_requests() && !request.headers.contains_key(AUTHORIZATION);

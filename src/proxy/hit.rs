@@ -4,6 +4,7 @@
 
 use http::header::{ACCEPT_RANGES, AGE, RANGE};
 use http::{HeaderValue, Method, StatusCode};
+use pingora::http::ResponseHeader;
 use pingora::{ErrorType, OkOrErr, OrErr, Result};
 use pingora_proxy::Session;
 use tidegate_store::{Body, Tier};
@@ -12,6 +13,7 @@ use crate::cache::{CacheStatus, Moment, Needed, Shown, Source, Use, before_sendi
 use crate::log::CacheUse;
 use crate::site::State;
 
+use super::ahead;
 use super::answer;
 use super::cached::{Cached, Found, is_for_cache, variance};
 use super::context::{Context, Piece};
@@ -34,7 +36,12 @@ pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &Stat
         is_whole_answer(&hit, session, now).then_some(hit)
     });
     match (hit, looked) {
-        (Some(hit), Some(found)) => send(&hit, found.body, now, session, ctx).await.map(|()| true),
+        (Some(hit), Some(found)) => {
+            let response = head(&hit, now, ctx);
+            ahead::begin(session, &response, ctx, state);
+            let length = hit.seen.head.length().unwrap_or(0);
+            send(response, (found.body, length), session, ctx).await.map(|()| true)
+        }
         (_, looked) => {
             cached.looked = Some(looked);
             Ok(false)
@@ -52,13 +59,8 @@ fn is_whole_answer(hit: &Found, session: &Session, now: Moment) -> bool {
         && needed() == Needed::Send
 }
 
-async fn send(
-    hit: &Found,
-    body: Body,
-    now: Moment,
-    session: &mut Session,
-    ctx: &mut Context,
-) -> Result<()> {
+/// The head of the answer, with what the cache has to say in it.
+fn head(hit: &Found, now: Moment, ctx: &mut Context) -> ResponseHeader {
     if let Some(cached) = &mut ctx.cached {
         note(hit, now, cached);
     }
@@ -68,9 +70,16 @@ async fn send(
     if head.status == StatusCode::OK {
         headers.entry(ACCEPT_RANGES).or_insert(HeaderValue::from_static("bytes"));
     }
-    let mut response = fields::response(head.status, headers);
+    fields::response(head.status, headers)
+}
+
+async fn send(
+    mut response: ResponseHeader,
+    (body, length): (Body, u64),
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<()> {
     deliver::response_head(session, &mut response, ctx)?;
-    let length = head.length().unwrap_or(0);
     if length == 0 || session.req_header().method == Method::HEAD {
         return answer::write_whole_head(response, session, ctx).await;
     }
