@@ -196,7 +196,7 @@ async fn a_sticky_client_stays_until_its_server_dies() {
         let answer = Client::ask(edge.addr(), with(&cookie)).await;
         assert_eq!((answer.text(), cookie_of(&answer)), (first.clone(), None));
     }
-    origins[first.parse::<usize>().unwrap()] = None;
+    origins[first.parse::<usize>().unwrap()].take().unwrap().end().await;
     let answer = Client::ask(edge.addr(), with(&cookie)).await;
     let (second, renewed) = (answer.text(), cookie_of(&answer).unwrap());
     assert_ne!((&second, &renewed), (&first, &cookie));

@@ -96,6 +96,14 @@ impl Origin {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
+    /// Ends it; nobody listens any more, and its connections are closed, when this returns.
+    pub(crate) async fn end(mut self) {
+        self.task.abort();
+        assert!((&mut self.task).await.unwrap_err().is_cancelled());
+        // Each of them has it, too.
+        poll("its connections to end", || (Arc::strong_count(&self.seen) == 1).then_some(()));
+    }
+
     /// Waits until this many connections have ended, and all that came on them was read.
     pub(crate) fn await_ended(&self, count: usize) {
         poll(&format!("the end of {count} connections"), || {

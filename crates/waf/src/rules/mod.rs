@@ -9,6 +9,7 @@ mod notice;
 mod effect;
 mod settings;
 mod chain;
+mod folded;
 mod pairs;
 mod finder;
 mod gate;
