@@ -137,7 +137,9 @@ impl Kept {
 
     /// The same with the length of its body; none if it has that.
     pub(super) fn with_length(&self, length: u64) -> Option<Self> {
-        let is_known = self.head.headers.contains_key(CONTENT_LENGTH);
+        // A 204 has no body, and says nothing of one (RFC 9110 §8.6).
+        let is_known = self.head.headers.contains_key(CONTENT_LENGTH)
+            || self.head.status == StatusCode::NO_CONTENT;
         (!is_known).then(|| Kept { head: Arc::new(self.head.with_length(length)), ..self.clone() })
     }
 }

@@ -43,7 +43,7 @@ pub(crate) use self::policy::strip::{
 };
 pub(crate) use self::policy::terms::{Answer, Failure, Terms, Use, judge};
 pub(crate) use self::policy::validate::{
-    Head as HeadSays, ask_about, ask_for_all, by_head, is_about, make_anonymous,
+    Head as HeadSays, ask_about, ask_for_all, by_head, is_about, make_anonymous, make_literal,
 };
 pub(crate) use self::policy::vary::variant;
 pub(crate) use self::profile::Profile;

@@ -46,6 +46,13 @@ enum Found {
     Tag(u64),
 }
 
+/// What is wrong with a purge that names more than one thing: one of them would stay.
+fn one_too_many(body: &[u8]) -> Option<String> {
+    let named: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+    let names: Vec<_> = named.keys().filter(|name| *name != "soft").map(String::as_str).collect();
+    (names.len() > 1).then(|| format!("write one of {}\n", names.join(", ")))
+}
+
 /// Purges; the status, and a line for who asked.
 pub(super) async fn purge(
     body: &[u8],
@@ -61,6 +68,9 @@ pub(super) async fn purge(
             return (StatusCode::UNPROCESSABLE_ENTITY, what);
         }
     };
+    if let Some(what) = one_too_many(body) {
+        return (StatusCode::UNPROCESSABLE_ENTITY, what);
+    }
     let found = match find(&wish.what, site) {
         Ok(found) => found,
         Err(what) => return (StatusCode::UNPROCESSABLE_ENTITY, format!("{what}\n")),

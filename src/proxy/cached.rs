@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
-use http::{HeaderMap, HeaderName, Method};
+use http::header::{HOST, IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pingora::cache::key::HashBinary;
 use pingora::cache::{
     CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness, NoCacheReason, VarianceBuilder,
@@ -30,7 +30,7 @@ use crate::upstream::Need;
 use crate::values::only;
 
 use super::admit;
-use super::context::Context;
+use super::context::{Context, Forward as Sent};
 use super::refuse::Refusal;
 use super::searched;
 use super::slice;
@@ -97,11 +97,11 @@ pub(super) fn wish(
     route: &Route,
     request: &RequestHeader,
     strict: &Strict,
-    ctx: &Context,
+    ctx: &mut Context,
     state: &State,
 ) -> Result<Option<Cached>, Refusal> {
     let (Some(profile), Some(client), Some(exchange), Some(forward)) =
-        (&route.cache, &ctx.client, ctx.exchange(), &ctx.forward)
+        (&route.cache, &ctx.client, &ctx.exchange, &mut ctx.forward)
     else {
         return Ok(None);
     };
@@ -123,7 +123,20 @@ pub(super) fn wish(
             Cached::new(profile.clone(), place, vault.store.key(&key))
         }
     };
+    name_host(&target, headers, forward);
     Ok(Some(cached))
+}
+
+/// Has a server be told the host as the key has it: its answer is for whoever writes
+/// that in another way.
+fn name_host(target: &Target<'_>, request: &HeaderMap, forward: &mut Sent) {
+    let written = request.get(HOST).map(HeaderValue::as_bytes);
+    let is_as_keyed =
+        target.port.is_none() && written.is_none_or(|it| it == target.host.as_bytes());
+    if !is_as_keyed {
+        forward.client_host = target.authority();
+        forward.host.get_or_insert_with(|| forward.client_host.clone());
+    }
 }
 
 /// What a request is for, in the parts that keys are made of. Where servers get
@@ -334,7 +347,9 @@ fn decide(
             cached.pass(Forward::Request)
         }
         Use::Fresh | Use::StaleAsAsked => ForcedFreshness::ForceFresh,
-        Use::Validate if is_head => cached.pass(Forward::Stale),
+        Use::Validate if is_head => {
+            cached.pass(if is_fresh { Forward::Request } else { Forward::Stale })
+        }
         Use::Validate | Use::WhileRevalidating => {
             cached.why = if is_fresh { Forward::Request } else { Forward::Stale };
             ForcedFreshness::ForceExpiredServeStale { expired_at: None }

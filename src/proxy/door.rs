@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 
 use crate::client::{RequestId, X_REQUEST_ID};
 use crate::limit::Offence;
@@ -214,7 +214,7 @@ fn wanted_form(head: &[u8]) -> Form {
     let accept = values(head, b"accept").next();
     let accept = accept.and_then(|value| HeaderValue::from_bytes(value).ok());
     let fields: HeaderMap = accept.into_iter().map(|value| (header::ACCEPT, value)).collect();
-    Form::wanted(&fields)
+    Form::wanted(&fields, Version::HTTP_11)
 }
 
 /// The value of a field that a refused head shows once; for the log alone.

@@ -12,6 +12,7 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::balance::{Ask, Outcome};
+use crate::cache::make_literal;
 use crate::listen::{Exchange, LINGER};
 use crate::upstream::{Failed, Need, Protocol, Upstream, framing, headers};
 use crate::waf::Inspection;
@@ -126,6 +127,9 @@ pub(super) async fn prepare_request(
         headers::identify(fields, client, outgoing, id.to_value());
         if ctx.is_background {
             headers::name_nobody(fields);
+        }
+        if let Some(cached) = &ctx.cached {
+            make_literal(fields, &cached.profile.shape.headers);
         }
         name_host(fields, forward)?;
         if asks_trailers {

@@ -55,7 +55,7 @@ fn is_whole_answer(hit: &Found, session: &Session, now: Moment) -> bool {
     let needed = || head.stored().needed_by(&session.req_header().headers, now);
     matches!(hit.good_for, Use::Fresh | Use::StaleAsAsked)
         && hit.seen.tier != Tier::Running
-        && head.length().is_some()
+        && (head.length().is_some() || head.status == StatusCode::NO_CONTENT)
         && needed() == Needed::Send
 }
 

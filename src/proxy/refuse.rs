@@ -346,7 +346,8 @@ pub(super) async fn send(
     }
     let (site, route) = (ctx.site.clone(), ctx.route.clone());
     let pages = route.as_ref().map_or(&site.defaults.error_pages, |route| &route.error_pages);
-    let form = Form::wanted(&session.req_header().headers);
+    let request = session.req_header();
+    let form = Form::wanted(&request.headers, request.version);
     let id = ctx.request_id.as_ref().map_or("", |id| id.as_ref());
     let answer = refusal.page(id, form, pages);
     answer::write_fixed(answer, work::fixed_fields(refusal), session, ctx).await?;

@@ -18,6 +18,7 @@ use crate::cache::{
 };
 
 use crate::log::CacheUse;
+use crate::ranges::{Selection, select};
 
 use super::cached::Cached;
 use super::context::Context;
@@ -84,11 +85,27 @@ pub(super) fn range(session: &Session, response: &mut ResponseHeader, ctx: &Cont
             stored.continues(&request.headers, now)
         }
     };
+    let range = match length_of(response).map(|length| (select(&request.headers, length), length)) {
+        None => range.clone(),
+        Some((Selection::Whole, _)) => return RangeType::None,
+        Some((Selection::Spans(_), _)) => range.clone(),
+        // Pingora knows other syntax as well, and an end that is before all.
+        Some((Selection::Unsatisfiable, length)) => behind(length),
+    };
     let asked = RequestHeader::build(Method::GET, b"/", Some(1));
     match asked.and_then(|mut asked| asked.insert_header(RANGE, range).map(|()| asked)) {
         Ok(asked) if continues => range_header_filter(&asked, response, Some(MOST_RANGES)),
         _ => RangeType::None,
     }
+}
+
+fn length_of(response: &ResponseHeader) -> Option<u64> {
+    response.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A Range that so many bytes do not have.
+fn behind(length: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("bytes={length}-")).expect("digits are visible ASCII")
 }
 
 /// Puts a stored head in the place of its outline.

@@ -107,3 +107,36 @@ async fn what_is_told_of_who_asks_is_not_shared() {
         assert_eq!(said(&answer), "tidegate; fwd=uri-miss; detail=authorization");
     }
 }
+
+/// A server that says what it was asked for.
+async fn telling() -> Origin {
+    serving(|request| {
+        let of = |name| request.header(name).unwrap_or("none").to_owned();
+        let told = [of("host"), of("x-forwarded-host"), of("x-http-method-override")];
+        ok("cache-control: max-age=60", &told.join(" "))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_asked_for_what_the_key_has() {
+    let origin = telling().await;
+    let edge = start("", &origin);
+    let ask = async |host: &str, path: &str| {
+        let mut client = Client::connect(edge.addr()).await;
+        let fields = "connection: close\r\nx-http-method-override: DELETE\r\nx-original-url: /other";
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{fields}\r\n\r\n")).await;
+        client.response().await
+    };
+    for (index, host) in ["A.example", "a.example.", "a.example:80"].into_iter().enumerate() {
+        let path = format!("/{index}");
+        let first = ask(host, &path).await;
+        assert_eq!(first.text(), "a.example a.example none", "{host}");
+        assert!(said(&ask("a.example", &path).await).starts_with("tidegate; hit"), "{host}");
+    }
+    assert_eq!(ask("a.example:8080", "/x").await.text(), "a.example:8080 a.example:8080 none");
+    // What the key has is what the server is to know.
+    let edge = start("key: { headers: [x-http-method-override] }", &origin);
+    let answer = get(&edge, Over::H2, "/", "x-http-method-override: PUT").await;
+    assert_eq!(answer.text(), "a.example a.example PUT");
+}

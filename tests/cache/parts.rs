@@ -94,3 +94,28 @@ async fn a_body_that_came_in_chunks_has_parts_once_it_is_whole() {
         assert_eq!(whole.header("content-length"), Some("10"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_is_none_gets_all_and_one_of_nothing_is_refused() {
+    let origin = serving(|_| ok("cache-control: max-age=60", "0123456789")).await;
+    let edge = start("", &origin);
+    get(&edge, Over::H1, "/", "").await;
+    for over in BOTH {
+        for (range, status) in [
+            ("bytes=-0", 416),
+            ("bytes=10-", 416),
+            ("bytes=5-2", 200),
+            ("bytes=", 200),
+            ("bytes=a-b", 200),
+            ("bytes=-1", 206),
+        ] {
+            let answer = get(&edge, over, "/", &format!("range: {range}")).await;
+            assert_eq!(answer.status, status, "{range} {over:?}: {answer:?}");
+            let said = answer.header("content-range");
+            let expected = [(206, "bytes 9-9/10"), (416, "bytes */10")];
+            let expected = expected.iter().find(|(of, _)| *of == status).map(|(_, said)| *said);
+            assert_eq!(said, expected, "{range} {over:?}");
+        }
+    }
+    assert_eq!(origin.requests(), 1);
+}

@@ -46,6 +46,26 @@ pub(crate) fn make_anonymous(request: &mut HeaderMap, vary: &[HeaderName]) {
     }
 }
 
+/// Fields by which some servers take a request for another one than its line says.
+const OVERRIDES: [HeaderName; 8] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-host"),
+];
+
+/// Takes from a request what would make it one that its key does not name; fields
+/// that are in the key stay.
+pub(crate) fn make_literal(request: &mut HeaderMap, keyed: &[HeaderName]) {
+    for name in OVERRIDES.iter().filter(|name| !keyed.contains(name)) {
+        request.remove(name);
+    }
+}
+
 /// Whether a 304 is about this stored response (§4.3.4). One without
 /// validators is about what we asked about.
 pub(crate) fn is_about(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
