@@ -1,10 +1,10 @@
 //! In which form a client understands an answer of Tidegate.
 
-use http::HeaderMap;
 use http::header::ACCEPT;
+use http::{HeaderMap, Version};
 
 use crate::encoding::{Weight, weighted};
-use crate::upstream::headers::is_call;
+use crate::upstream::headers::{is_call, is_grpc};
 
 /// How an answer is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,9 @@ impl Form {
     /// The form that suits the client of a request best.
     ///
     /// Programs say that they want JSON; whoever does not say is a person.
-    pub(crate) fn wanted(request: &HeaderMap) -> Form {
-        if is_call(request) {
+    pub(crate) fn wanted(request: &HeaderMap, version: Version) -> Form {
+        // A call needs HTTP/2, but for its form for browsers.
+        if is_call(request) && (version >= Version::HTTP_2 || !is_grpc(request)) {
             return Form::Grpc;
         }
         let html = wish(request, &["text/html"]);
@@ -77,7 +78,7 @@ mod tests {
 
     fn check(accept: &'static str, expected: Form) {
         let request = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        assert_eq!(Form::wanted(&request), expected, "{accept}");
+        assert_eq!(Form::wanted(&request, Version::HTTP_2), expected, "{accept}");
     }
 
     #[test]
@@ -87,7 +88,7 @@ mod tests {
         check("image/avif,image/webp,*/*;q=0.8", Form::Html);
         check("image/png", Form::Html);
         check("", Form::Html);
-        assert_eq!(Form::wanted(&HeaderMap::new()), Form::Html);
+        assert_eq!(Form::wanted(&HeaderMap::new(), Version::HTTP_2), Form::Html);
     }
 
     #[test]
@@ -112,10 +113,15 @@ mod tests {
 
     #[test]
     fn grpc_clients_get_a_status() {
-        let request = HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto")),
-            (ACCEPT, HeaderValue::from_static("application/json")),
-        ]);
-        assert_eq!(Form::wanted(&request), Form::Grpc);
+        for (media_type, over_h1) in
+            [("application/grpc+proto", Form::Problem), ("application/grpc-web", Form::Grpc)]
+        {
+            let request = HeaderMap::from_iter([
+                (CONTENT_TYPE, HeaderValue::from_static(media_type)),
+                (ACCEPT, HeaderValue::from_static("application/json")),
+            ]);
+            assert_eq!(Form::wanted(&request, Version::HTTP_2), Form::Grpc);
+            assert_eq!(Form::wanted(&request, Version::HTTP_11), over_h1);
+        }
     }
 }

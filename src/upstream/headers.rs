@@ -114,14 +114,24 @@ pub(crate) fn tells_who(name: &HeaderName) -> bool {
 /// Whether a message belongs to a call of gRPC, its form for browsers
 /// (gRPC-Web) included, by its content type.
 pub(crate) fn is_call(headers: &HeaderMap) -> bool {
-    has_type(headers, b"application/grpc")
+    has_type(headers, CALL) && is_end(after(headers, CALL), b"+-")
 }
 
 /// Whether a message is gRPC itself, which needs trailers; gRPC-Web has none.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    const PREFIX: &[u8] = b"application/grpc";
-    let value = headers.get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
-    is_call(headers) && value.get(PREFIX.len()).is_none_or(|next| *next != b'-')
+    has_type(headers, CALL) && is_end(after(headers, CALL), b"+")
+}
+
+const CALL: &[u8] = b"application/grpc";
+
+/// The byte behind so much of a content type.
+fn after(headers: &HeaderMap, start: &[u8]) -> Option<u8> {
+    headers.get(CONTENT_TYPE)?.as_bytes().get(start.len()).copied()
+}
+
+/// Whether a name of a type ends before that byte, or goes on in one of these ways.
+fn is_end(next: Option<u8>, ways: &[u8]) -> bool {
+    next.is_none_or(|next| matches!(next, b';' | b' ' | b'\t') || ways.contains(&next))
 }
 
 /// Whether an answer may rightly be silent for long: event streams and calls.
@@ -186,6 +196,8 @@ mod tests {
             ("Application/gRPC+proto", true, true),
             ("application/grpc;x=y", true, true),
             ("application/grpc-web+proto", true, false),
+            ("application/grpc ;x=y", true, true),
+            ("application/grpcx", false, false),
             ("application/json", false, false),
             ("", false, false),
         ] {

@@ -2,7 +2,7 @@
 //!
 //! `json_decode` of what came asks for no type, and what `curl -d` sends is a form by its type. A
 //! body that begins like JSON or XML is read so besides what its type makes of it. It may be none:
-//! a fault is its end, and is told to nobody.
+//! a fault is told to nobody, and what is no JSON from there on is a text.
 
 use crate::body::json::JsonError;
 use crate::body::xml::XmlError;
@@ -10,7 +10,11 @@ use crate::body::{Limits, json, xml};
 use crate::parse::{BodyProcessor, Variable};
 use crate::rules::{ATTRIBUTES, Settings, TEXT};
 use crate::transaction::body::{Unread, json_argument, json_limits};
+use crate::transaction::request::argument;
 use crate::transaction::state::State;
+
+/// The name of what begins like JSON, and is none.
+const UNREAD: &[u8] = b"json";
 
 /// Whether a body is looked at that its type leaves to this processor.
 pub(super) fn is_for(processor: Option<BodyProcessor>, state: &State) -> bool {
@@ -39,10 +43,16 @@ fn read_json(bytes: &[u8], settings: &Settings, state: &mut State) -> Option<Unr
         limits.names_bytes = limits.names_bytes.saturating_sub(names_bytes);
         match read {
             // There is a document before it: each turn goes on.
-            Err(JsonError::Trailing(at)) if at > 0 => rest = rest.get(at..).unwrap_or_default(),
+            Err(JsonError::Trailing(at)) if at > 0 => {
+                rest = rest.get(at..).unwrap_or_default();
+                continue;
+            }
             Err(error) if error.is_bound() => return Some(Unread::new(&error, true)),
-            Ok(()) | Err(_) => return None,
+            // Some servers read what we do not: they take bytes that are no UTF-8, or `NaN`.
+            Err(_) => argument(Variable::ArgsPost, UNREAD, rest, settings, state),
+            Ok(()) => {}
         }
+        return None;
     }
 }
 

@@ -45,6 +45,7 @@ fn a_body_is_read_as_what_it_looks_like_where_rules_ask_for_it() {
         SecRule REQUEST_HEADERS:X-Guess "@streq 1" "id:1,phase:1,pass,nolog,ctl:guessRequestBody=On"
         SecRule ARGS_POST|XML:/*|XML://@* "@streq attack" "id:2,phase:2,pass"
         SecRule REQBODY_ERROR "!@eq 0" "id:3,phase:2,pass"
+        SecRule ARGS_POST:json "@contains attack" "id:4,phase:2,pass"
     "#;
     let escaped = r#"{"a":"\u0061ttack"}"#;
     for (media_type, body, guessed) in [
@@ -54,13 +55,16 @@ fn a_body_is_read_as_what_it_looks_like_where_rules_ask_for_it() {
         ("text/plain", "\u{feff} [\"attack\"]", &[2]),
         // One document behind the other, and what ends early.
         ("text/plain", "{\"a\":1}\n{\"b\":\"attack\"}\n", &[2]),
-        ("text/plain", "{\"a\":\"attack\",", &[2]),
+        ("text/plain", "{\"a\":\"attack\",", &[2, 4]),
+        // What is no JSON some servers read all the same.
+        ("text/plain", "{\"a\":NaN,\"b\":\"attack\"}", &[4]),
+        ("text/plain", "{\"a\":1}\n{b:\"attack\"}", &[4]),
         ("text/plain", "<?xml version=\"1.0\"?><a>attack</a>", &[2]),
         ("text/plain", " <a b=\"attack\"/>", &[2]),
         ("text/plain", "<!DOCTYPE a [<!ENTITY b 'x'>]><a>&b;</a>", &[3]),
         // What is neither is no fault.
         ("text/plain", "<p>attack", &[]),
-        ("text/plain", "{attack}", &[]),
+        ("text/plain", "{attack}", &[4]),
         ("text/plain", "[[[", &[]),
         ("text/plain", "", &[]),
     ] {

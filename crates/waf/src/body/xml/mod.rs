@@ -3,7 +3,7 @@
 //!
 //! By hand, since only well-formedness, text and attributes matter, and every bound is in sight.
 //! There are no entities but the five that XML has itself: a DOCTYPE that could declare others is
-//! refused, and one that only names a type is passed over, as nothing it names is ever fetched.
+//! refused, as one is that has a server fetch others; one that only names a type is passed over.
 
 mod cursor;
 mod encoding;
@@ -40,7 +40,7 @@ pub(crate) enum XmlError {
     Character,
     #[error("xml: an invalid declaration")]
     Declaration,
-    #[error("xml: a document type with declarations of its own")]
+    #[error("xml: a document type with declarations, of its own or elsewhere")]
     DocumentType,
     #[error("xml: an invalid document type")]
     InvalidDocumentType,
@@ -227,8 +227,9 @@ impl<'a> Document<'a> {
             return Err(XmlError::InvalidDocumentType);
         }
         self.cursor.name()?;
+        let mut literals = 0;
         if self.cursor.skip_space() {
-            let literals = match () {
+            literals = match () {
                 () if self.cursor.skip(b"SYSTEM") => 1,
                 () if self.cursor.skip(b"PUBLIC") => 2,
                 () => 0,
@@ -239,13 +240,14 @@ impl<'a> Document<'a> {
             self.cursor.skip_space();
         }
         match self.cursor.next().ok_or(XmlError::Cut)? {
-            b'>' => Ok(()),
-            b'[' => Err(XmlError::DocumentType),
+            b'>' if literals == 0 => Ok(()),
+            // Servers may fetch the one, and do what stands in the other.
+            b'>' | b'[' => Err(XmlError::DocumentType),
             _ => Err(XmlError::InvalidDocumentType),
         }
     }
 
-    /// Passes over the address of a document type, which is never fetched.
+    /// Passes over the name or the address of a document type.
     fn literal(&mut self) -> Result<(), XmlError> {
         let is_separate = self.cursor.skip_space();
         match self.cursor.next().ok_or(XmlError::Cut)? {

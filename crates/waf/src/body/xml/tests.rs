@@ -61,8 +61,9 @@ fn white_space_is_normalized_as_xml_has_it() {
 #[test]
 fn entities_are_never_declared() {
     check("<!DOCTYPE a><a>1</a>", "1", &[]);
-    check("<!DOCTYPE a PUBLIC '-//x>' \"http://x/['\" ><a/>", "", &[]);
     for document in [
+        "<!DOCTYPE a PUBLIC '-//x>' \"http://x/['\" ><a/>",
+        "<!DOCTYPE a SYSTEM \"x'>\"><a/>",
         "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
         "<!DOCTYPE a SYSTEM 'http://x' []><a/>",
         "<!DOCTYPE a[]><a/>",
@@ -83,7 +84,6 @@ fn entities_are_never_declared() {
     check_fault("<!DOCTYPE a><!DOCTYPE a><a/>", XmlError::LateDocumentType);
     check_fault("<a/><!DOCTYPE a>", XmlError::LateDocumentType);
     check_fault("<a><!DOCTYPE a></a>", XmlError::LateDocumentType);
-    check("<!DOCTYPE a SYSTEM \"x'>\"><a/>", "", &[]);
     check_fault("<!DOCTYPE a SYSTEM 'x", XmlError::Cut);
 }
 
