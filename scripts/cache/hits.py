@@ -26,6 +26,7 @@ import argparse
 import http.client
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -45,7 +46,7 @@ ENOUGH_US = 100_000
 LASTS_S = 3600
 MEMORY_MIB = 512
 # Files of each size, one of which is asked for at random.
-MANY = {1 << 10: 20_000, 64 << 10: 512, 1 << 20: 128}
+MANY = {1 << 10: 8_000, 64 << 10: 512, 1 << 20: 128}
 # Memory that holds few of them, yet is to be eight times as large as one.
 LITTLE_MIB = {1 << 10: 1, 64 << 10: 1, 1 << 20: 8}
 PACKAGES = ["nginx", "varnish", "haproxy"]
@@ -147,7 +148,7 @@ def nginx(folder, server):
     '"$http_referer" "$http_user_agent" $request_time $upstream_cache_status $request_id';
   access_log DIR/access.log plain buffer=64k flush=1s;
   sendfile on; tcp_nopush on;
-  open_file_cache max=100000; open_file_cache_valid 1h;
+  open_file_cache max=10000; open_file_cache_valid 1h;
   proxy_cache_path DIR/cache levels=1:2 keys_zone=all:64m max_size=2g inactive=1h;
   server {{
     listen 127.0.0.1:PORT backlog=1024;
@@ -359,6 +360,9 @@ def main():
     missing = [name for name in needed if not shutil.which(name, path=places)]
     if missing:
         fail(f"missing: {', '.join(missing)}; run scripts/setup.sh bench-cache")
+    # nginx keeps each file open that it sends.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     program = built(options.tidegate, "--bin", "tidegate")
     print_machine(program, PACKAGES)
     with tempfile.TemporaryDirectory() as folder:
