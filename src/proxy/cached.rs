@@ -203,12 +203,12 @@ impl Cached {
 
     /// What is stored is good for; nothing if it may not be stored by this profile, or has no
     /// right to its name any more.
-    pub(super) fn judge(&self, seen: &Seen, request: &HeaderMap, now: Moment) -> Option<Found> {
+    pub(super) fn judge(&self, seen: Seen, request: &HeaderMap, now: Moment) -> Option<Found> {
         let is_named_so = self.search.is_none()
             || Search::read(&seen.head.headers).as_ref() == self.search.as_deref();
-        let terms = self.terms(seen).ok().filter(|_| is_named_so)?;
+        let terms = self.terms(&seen).ok().filter(|_| is_named_so)?;
         let good_for = terms.use_for(request, &self.profile.rules, now);
-        Some(Found { seen: seen.clone(), terms, good_for })
+        Some(Found { seen, terms, good_for })
     }
 
     /// What is stored may be used for by this profile, less what was purged.
@@ -327,19 +327,20 @@ fn decide(
     let Some(seen) = meta.extensions().get::<Seen>() else { return ForcedFreshness::ForceMiss };
     let (now, request) = (now(), session.req_header());
     let headers = &request.headers;
-    let Some(found) = cached.judge(seen, headers, now) else { return ForcedFreshness::ForceMiss };
-    let Found { terms, mut good_for, .. } = found;
+    let Some(mut found) = cached.judge(seen.clone(), headers, now) else {
+        return ForcedFreshness::ForceMiss;
+    };
     // Whoever waited for an answer that was asked for later than it has one of its own.
     let has_waited = session.cache.lock_duration().is_some();
-    if good_for == Use::Validate && has_waited && seen.head.received >= cached.arrived {
-        good_for = Use::Fresh;
+    if found.good_for == Use::Validate && has_waited && seen.head.received >= cached.arrived {
+        found.good_for = Use::Fresh;
     }
     let needed = match is_background {
         true => Needed::Send,
         false => seen.head.stored().needed_by(headers, now),
     };
-    let is_fresh = terms.ttl(now) > 0;
-    cached.found = Some(Found { seen: seen.clone(), terms, good_for });
+    let (good_for, is_fresh) = (found.good_for, found.terms.ttl(now) > 0);
+    cached.found = Some(found);
     let is_head = request.method == Method::HEAD;
     match good_for {
         Use::Refuse => cached.pass(Forward::Request),

@@ -10,7 +10,6 @@ use pingora_proxy::Session;
 use tidegate_store::{Body, Tier};
 
 use crate::cache::{CacheStatus, Moment, Needed, Shown, Source, Use, before_sending, now, seen};
-use crate::log::CacheUse;
 use crate::site::State;
 
 use super::ahead;
@@ -19,6 +18,7 @@ use super::cached::{Cached, Found, is_for_cache, variance};
 use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
+use super::show;
 
 /// Answers a request by what is stored; false if it goes the way of all others.
 pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &State) -> Result<bool> {
@@ -32,7 +32,7 @@ pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &Stat
         let (seen, request) = (seen(found), session.req_header());
         let is_variant = |wanted| found.meta.variant() == Some(wanted);
         variance(&seen.head, request, cached).is_none_or(is_variant).then_some(())?;
-        let hit = cached.judge(&seen, &request.headers, now)?;
+        let hit = cached.judge(seen, &request.headers, now)?;
         is_whole_answer(&hit, session, now).then_some(hit)
     });
     match (hit, looked) {
@@ -107,9 +107,5 @@ async fn send_body(
 /// Notes what is said of it in Cache-Status, and in the record.
 fn note(hit: &Found, now: Moment, cached: &mut Cached) {
     let status = CacheStatus { ttl: Some(hit.terms.ttl(now)), ..CacheStatus::new(Source::Stored) };
-    let outcome = match hit.seen.tier {
-        Tier::Disk => CacheUse::Disk,
-        Tier::Memory | Tier::Running => CacheUse::Memory,
-    };
-    cached.told = Some((status, outcome));
+    cached.told = Some((status, show::found_in(hit.seen.tier)));
 }

@@ -205,12 +205,20 @@ pub(super) fn mark(session: &Session, response: &mut HeaderMap, ctx: &mut Contex
     }
 }
 
+/// What the record says of an answer that was stored.
+pub(super) fn found_in(tier: Tier) -> CacheUse {
+    match tier {
+        Tier::Memory => CacheUse::Memory,
+        Tier::Running => CacheUse::Collapsed,
+        Tier::Disk => CacheUse::Disk,
+    }
+}
+
 fn outcome(session: &Session, cached: &Cached, status: &CacheStatus<'_>) -> CacheUse {
     let tier = cached.found.as_ref().map(|found| found.seen.tier);
     match session.cache.phase() {
-        CachePhase::Hit if status.collapsed || tier == Some(Tier::Running) => CacheUse::Collapsed,
-        CachePhase::Hit if tier == Some(Tier::Disk) => CacheUse::Disk,
-        CachePhase::Hit => CacheUse::Memory,
+        CachePhase::Hit if status.collapsed => CacheUse::Collapsed,
+        CachePhase::Hit => tier.map_or(CacheUse::Memory, found_in),
         CachePhase::Stale | CachePhase::StaleUpdating => CacheUse::Stale,
         CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => CacheUse::Revalidated,
         _ if status.stored => CacheUse::Miss,

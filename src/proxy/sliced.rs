@@ -30,6 +30,7 @@ use super::cached::Cached;
 use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
+use super::show;
 use super::slice::Wish;
 
 /// An object that is sent in parts.
@@ -298,9 +299,7 @@ impl Sliced {
         let (source, outcome) = match (self.asked, tier) {
             (Some(why), _) => (Source::Forwarded(why, None), CacheUse::Miss),
             (None, None) => (Source::Forwarded(Forward::Partial, None), CacheUse::Miss),
-            (None, Some(Tier::Disk)) => (Source::Stored, CacheUse::Disk),
-            (None, Some(Tier::Running)) => (Source::Stored, CacheUse::Collapsed),
-            (None, Some(Tier::Memory)) => (Source::Stored, CacheUse::Memory),
+            (None, Some(tier)) => (Source::Stored, show::found_in(tier)),
         };
         let ttl = Some(self.terms.ttl(now()));
         let stored = outcome == CacheUse::Miss;

@@ -222,10 +222,9 @@ async fn servers_of_http2_are_kept_and_asked_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_a_body_says_nothing_of_one() {
-    let origin = serving(|_| {
-        "HTTP/1.1 204 No Content\r\ncache-control: max-age=60\r\n\r\n".to_owned()
-    })
-    .await;
+    let origin =
+        serving(|_| "HTTP/1.1 204 No Content\r\ncache-control: max-age=60\r\n\r\n".to_owned())
+            .await;
     let edge = start("statuses: { 204: 60s }", &origin);
     for (over, expected) in [(Over::H1, "fwd=uri-miss"), (Over::H1, "hit"), (Over::H2, "hit")] {
         let answer = get(&edge, over, "/", "").await;

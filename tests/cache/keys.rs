@@ -124,7 +124,8 @@ async fn a_server_is_asked_for_what_the_key_has() {
     let edge = start("", &origin);
     let ask = async |host: &str, path: &str| {
         let mut client = Client::connect(edge.addr()).await;
-        let fields = "connection: close\r\nx-http-method-override: DELETE\r\nx-original-url: /other";
+        let fields =
+            "connection: close\r\nx-http-method-override: DELETE\r\nx-original-url: /other";
         client.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{fields}\r\n\r\n")).await;
         client.response().await
     };

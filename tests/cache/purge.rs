@@ -57,7 +57,8 @@ async fn a_purge_hits_what_it_names_and_nothing_else() {
             assert_eq!(is_hit(&edge, path).await, expected, "{wish} {path}");
         }
     }
-    for bad in ["", "{}", "{\"url\": \"/x\"}", "{\"all\": false}", "{\"urll\": \"http://a/\"}", TWO] {
+    for bad in ["", "{}", "{\"url\": \"/x\"}", "{\"all\": false}", "{\"urll\": \"http://a/\"}", TWO]
+    {
         assert_eq!(purge(&edge, bad).status, 422, "{bad}");
     }
 }
