@@ -33,7 +33,7 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tidegate_memory::Allocator = tidegate_memory::Allocator;
 
 /// Writes up to this many bytes wait for a flush, as in Tidegate.
 const COALESCE: usize = 4096;

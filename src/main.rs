@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tidegate_memory::Allocator = tidegate_memory::Allocator;
 
 fn main() -> ExitCode {
     tidegate::cli::main()

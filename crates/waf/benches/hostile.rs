@@ -30,7 +30,7 @@ use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
 use crate::clock::cpu;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tidegate_memory::Allocator = tidegate_memory::Allocator;
 
 const KIB: [usize; 5] = [1, 4, 16, 64, 128];
 const ROUNDS: usize = 5;

@@ -21,7 +21,7 @@ use tidegate_waf::{Connection, RequestHead, RuleSet, Transaction, Verdict};
 use crate::clock::cpu;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tidegate_memory::Allocator = tidegate_memory::Allocator;
 
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(60);
