@@ -209,6 +209,20 @@ pub(crate) fn write_address(out: &mut impl BufMut, address: IpAddr) {
     }
 }
 
+/// A host and its port, as an authority has them (RFC 3986 §3.2).
+pub(crate) fn with_port(host: &str, port: u16) -> String {
+    let mut text = String::with_capacity(host.len() + ":65535".len());
+    text.push_str(host);
+    push_port(&mut text, port);
+    text
+}
+
+/// Appends `:port`.
+pub(crate) fn push_port(text: &mut String, port: u16) {
+    text.push(':');
+    text.push_str(itoa::Buffer::new().format(port));
+}
+
 /// The address as bits, its width, and whether it is IPv4.
 fn bits_of(address: IpAddr) -> (u128, u8, bool) {
     match address.to_canonical() {

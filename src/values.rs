@@ -1,15 +1,26 @@
-//! Values that a field may have several of: the only one, and cookies.
+//! Fields as all rooms read them: the only value of several, cookies, and those to be removed.
 //!
 //! How values are found is the same for all rooms. What one does with several,
 //! or with quotes, depends on what it risks: it says so where it reads them.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The one value there is. Of several, servers read one or another: whoever
 /// believed the first could be shown what nobody else sees.
 pub(crate) fn only<T>(values: impl IntoIterator<Item = T>) -> Option<T> {
     let mut values = values.into_iter();
     values.next().filter(|_| values.next().is_none())
+}
+
+/// Removes fields that are seldom there: to look at the length of each name takes less than to
+/// hash one.
+pub(crate) fn remove_rare(headers: &mut HeaderMap, names: &[HeaderName]) {
+    let length = |name: &HeaderName| 1_u64 << (name.as_str().len() % 64);
+    let lengths = names.iter().fold(0, |lengths, name| lengths | length(name));
+    let is_one = |name: &&HeaderName| lengths & length(name) != 0 && names.contains(name);
+    while let Some(name) = headers.keys().find(is_one).cloned() {
+        headers.remove(&name);
+    }
 }
 
 /// The values of all cookies of that name, as they are written (RFC 6265 §4.2.1).
@@ -32,6 +43,16 @@ mod tests {
         for (values, expected) in [(&[][..], None), (&[1], Some(1)), (&[1, 1], None)] {
             assert_eq!(only(values.iter().copied()), expected);
         }
+    }
+
+    #[test]
+    fn rare_fields_are_removed_with_all_their_values() {
+        let field = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let fields = [field("x-a", "1"), field("te", "2"), field("x-a", "3"), field("x-b", "4")];
+        let mut headers = HeaderMap::from_iter(fields);
+        let names = [header::TE, HeaderName::from_static("x-a"), header::AGE];
+        remove_rare(&mut headers, &names);
+        assert_eq!(headers, HeaderMap::from_iter([field("x-b", "4")]));
     }
 
     #[test]

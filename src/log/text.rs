@@ -24,8 +24,8 @@ pub(super) fn cut(field: &[u8]) -> (&[u8], &[u8]) {
 ///
 /// Plain is printable ASCII other than the quote and the backslash.
 pub(super) fn escape(line: &mut Vec<u8>, bytes: &[u8], odd: impl Fn(&mut Vec<u8>, &[u8])) {
-    // Nearly every field is plain, and this loop is one that compilers vectorise.
-    if bytes.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
+    // Nearly every field is.
+    if are_plain(bytes) {
         line.extend_from_slice(bytes);
         return;
     }
@@ -38,7 +38,24 @@ pub(super) fn escape(line: &mut Vec<u8>, bytes: &[u8], odd: impl Fn(&mut Vec<u8>
     }
 }
 
-fn is_plain(byte: u8) -> bool {
+fn are_plain(bytes: &[u8]) -> bool {
+    // The first loop is one that compilers vectorise, the second takes three instructions a byte.
+    let (whole, rest) = bytes.as_chunks::<16>();
+    whole.iter().all(|chunk| chunk.iter().fold(true, |plain, byte| plain & is_plain(*byte)))
+        && rest.iter().all(|byte| PLAIN[usize::from(*byte)])
+}
+
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < plain.len() {
+        plain[byte] = is_plain(byte as u8);
+        byte += 1;
+    }
+    plain
+};
+
+const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
@@ -58,6 +75,17 @@ pub(super) fn padded(line: &mut Vec<u8>, mut number: u64, width: usize) {
         number /= 10;
     }
     line.extend_from_slice(&digits[start.min(LONGEST - width.min(LONGEST))..]);
+}
+
+/// Writes `number` over the digits at the end of `text`.
+fn fill(text: &mut [u8], mut number: u64) {
+    for digit in text.iter_mut().rev() {
+        if number == 0 {
+            return;
+        }
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// Milliseconds with three decimals: `12.345`.
@@ -91,16 +119,20 @@ impl Moment {
 
     /// RFC 3339: `2000-10-10T20:55:36.042Z`.
     pub(super) fn rfc3339(&self, line: &mut Vec<u8>) {
-        padded(line, self.year, 4);
-        line.push(b'-');
-        padded(line, self.month, 2);
-        line.push(b'-');
-        padded(line, self.day, 2);
-        line.push(b'T');
-        self.clock(line);
-        line.push(b'.');
-        padded(line, self.milli, 3);
-        line.push(b'Z');
+        // Every line has one, and whole it costs a third of what its parts would.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (end, number) in [
+            (4, self.year),
+            (7, self.month),
+            (10, self.day),
+            (13, self.hour),
+            (16, self.minute),
+            (19, self.second),
+            (23, self.milli),
+        ] {
+            fill(&mut text[..end], number);
+        }
+        line.extend_from_slice(&text);
     }
 
     /// The Common Log Format's: `10/Oct/2000:20:55:36 +0000`.

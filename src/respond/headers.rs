@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Faults, KeyPath};
 use crate::listen::Channel;
+use crate::values::remove_rare;
 
 /// Fields that tell strangers what software a server runs.
 const REVEALING: [HeaderName; 4] = [
@@ -144,9 +145,7 @@ impl Rules {
     }
 
     pub(crate) fn apply(&self, message: &mut HeaderMap) {
-        for name in &self.remove {
-            message.remove(name);
-        }
+        remove_rare(message, &self.remove);
         for (name, value) in &self.set {
             message.insert(name.clone(), value.clone());
         }

@@ -3,9 +3,12 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, StatusCode};
 
+use crate::values::remove_rare;
+
 /// Fields that old servers send without naming them in Connection.
 const UNNAMED: [HeaderName; 3] =
     [HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), TE];
+const SWITCHING: [HeaderName; 2] = [CONNECTION, UPGRADE];
 
 /// Removes the hop-by-hop fields of a server's response.
 ///
@@ -18,12 +21,9 @@ pub(crate) fn remove_hop_by_hop(status: StatusCode, response: &mut HeaderMap) {
             response.remove(&name);
         }
     }
-    for name in &UNNAMED {
-        response.remove(name);
-    }
+    remove_rare(response, &UNNAMED);
     if !switches {
-        response.remove(&CONNECTION);
-        response.remove(&UPGRADE);
+        remove_rare(response, &SWITCHING);
     }
 }
 
@@ -31,7 +31,10 @@ pub(crate) fn remove_hop_by_hop(status: StatusCode, response: &mut HeaderMap) {
 /// ends: no server may take these away from whoever reads the body.
 fn nominated(response: &HeaderMap) -> Vec<HeaderName> {
     let lines = response.get_all(CONNECTION).into_iter().filter_map(|line| line.to_str().ok());
-    let names = lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse().ok());
+    let options = lines.flat_map(|line| line.split(',')).map(str::trim);
+    // What nearly every server says names no field that is not removed anyway.
+    let is_about_it = |option: &&str| ["keep-alive", "close"].contains(option);
+    let names = options.filter(|option| !is_about_it(option)).filter_map(|name| name.parse().ok());
     names.filter(|name| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING).collect()
 }
 

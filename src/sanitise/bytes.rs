@@ -38,6 +38,9 @@ impl ByteSet {
 /// The bytes of a token (RFC 9110 §5.6.2).
 pub(super) static TOKEN: ByteSet = ByteSet::visible_without(b"\"(),/:;<=>?@[\\]{}");
 
+/// The bytes of a host's name: letters, digits, `-`, `.`, and `_`, which names have in practice.
+pub(super) static NAME: ByteSet = ByteSet::visible_without(b"!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
+
 /// The bytes that may be written in a path: RFC 3986 §3.3, and `[`, `]`, `^`
 /// and `|`, which browsers do not escape.
 pub(super) static PATH: ByteSet = ByteSet::visible_without(b"\"#<>?\\`{}");
@@ -73,6 +76,10 @@ mod tests {
 
     #[test]
     fn sets_are_those_of_the_standards() {
+        assert_eq!(
+            members(&NAME),
+            "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+        );
         assert_eq!(
             members(&TOKEN),
             "!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz|~"

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
+use super::bytes::NAME;
 use super::malformed::Malformed;
 
 /// The longest name that DNS can hold.
@@ -66,15 +67,11 @@ pub(crate) fn host_and_port(text: &[u8]) -> Option<(Cow<'_, str>, Option<u16>)> 
 /// The name without its trailing dot.
 fn read_name(name: &str) -> Result<&str, Malformed> {
     let name = name.strip_suffix('.').unwrap_or(name);
-    let mut before = b'.';
-    for byte in name.bytes() {
-        match byte {
-            b'.' if before == b'.' => return Err(Malformed::Host),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => before = byte,
-            _ => return Err(Malformed::Host),
-        }
-    }
-    if before == b'.' || name.len() > MAX_NAME {
+    let bytes = name.as_bytes();
+    let has_empty_label = bytes.first() == Some(&b'.')
+        || bytes.last() == Some(&b'.')
+        || bytes.windows(2).any(|pair| pair == b"..");
+    if !NAME.covers(bytes) || has_empty_label || name.len() > MAX_NAME {
         return Err(Malformed::Host);
     }
     Ok(name)

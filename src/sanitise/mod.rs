@@ -20,6 +20,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use self::host::Authority;
+use crate::networks::with_port;
 
 pub(crate) use self::bytes::is_token;
 pub(crate) use self::framing::{Body, judge};
@@ -71,7 +72,7 @@ impl Head<'_> {
     /// The host with its port, if that was written.
     pub(crate) fn host_and_port(&self) -> String {
         match self.port {
-            Some(port) => format!("{}:{port}", self.host),
+            Some(port) => with_port(&self.host, port),
             None => self.host.to_string(),
         }
     }

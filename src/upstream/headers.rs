@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::client::{Client, Outgoing, X_REQUEST_ID};
 use crate::sanitise::{are_one_name, is_forwarding_name};
+use crate::values::remove_rare;
 
 /// Fields that only a trusted proxy may set; from others they are a lie.
 const ONLY_TRUSTED: [HeaderName; 3] = [
@@ -47,9 +48,7 @@ pub(crate) fn clean<'a, R>(request: &mut HeaderMap, ruled: impl Fn() -> R)
 where
     R: Iterator<Item = &'a HeaderName>,
 {
-    for name in &NOT_FOR_SERVERS {
-        request.remove(name);
-    }
+    remove_rare(request, &NOT_FOR_SERVERS);
     if !request.keys().any(may_be_twin) && !ruled().any(may_be_twin) {
         return;
     }

@@ -181,8 +181,14 @@ impl EdgeIo {
 /// Writes a date over that of a head, where both are of the one form that is
 /// written today.
 fn put_date(head: &mut [u8], date: &[u8]) {
-    const NAME: &[u8] = b"\r\ndate: ";
-    let place = head.windows(NAME.len()).position(|part| part.eq_ignore_ascii_case(NAME));
+    const NAME: &[u8] = b"date: ";
+    let is_name = |at: &usize| {
+        let (before, from) = head.split_at(*at);
+        before.ends_with(b"\r\n")
+            && from.get(..NAME.len()).is_some_and(|it| it.eq_ignore_ascii_case(NAME))
+    };
+    // Most bytes of a head are passed over by the dozen.
+    let place = memchr::memchr2_iter(b'D', b'd', head).find(is_name);
     let Some(start) = place.map(|at| at + NAME.len()) else { return };
     let end = start + date.len();
     if date.len() == FIXDATE
