@@ -308,8 +308,8 @@ impl Access {
         }
     }
 
-    /// Whether a request that may pass is another one then.
-    pub(crate) fn changes_requests(&self) -> bool {
+    /// Whether it matters who asks: a request that may pass is another one then.
+    pub(crate) fn has_credentials(&self) -> bool {
         self.rules.as_ref().is_some_and(|rules| rules.credentials.is_some())
     }
 

@@ -25,6 +25,7 @@ use super::slices::Told;
 /// one is a miss.
 const VERSION: u8 = 1;
 /// What a field costs in a map, besides its bytes.
+const FIELDS_TO_COME: usize = 6;
 const FIELD: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 16;
 
 /// The head of a response, less what no store may keep.
@@ -36,6 +37,8 @@ pub(crate) struct Head {
     pub received: Moment,
     /// When its age was zero.
     pub born: Moment,
+    /// The length of the body, if it is said.
+    pub length: Option<u64>,
     // By the rules that asked last; others judge it anew.
     judged: ArcSwapOption<Judged>,
 }
@@ -49,11 +52,15 @@ struct Judged {
 impl Head {
     pub(crate) fn new(
         status: StatusCode,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         received: Moment,
         born: Moment,
     ) -> Self {
-        Head { status, headers, received, born, judged: ArcSwapOption::empty() }
+        // Each client's copy gets a few fields more, and has the room that this one has.
+        headers.reserve(FIELDS_TO_COME);
+        let length =
+            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        Head { status, headers, received, born, length, judged: ArcSwapOption::empty() }
     }
 
     /// What it may be used for by these rules; `of` tells rules apart.
@@ -78,11 +85,6 @@ impl Head {
     pub(crate) fn note(&self, of: u64, terms: Terms) {
         let terms = Ok(Arc::new(terms));
         self.judged.store(Some(Arc::new(Judged { rules: of, terms })));
-    }
-
-    /// The length of the body, if it is said.
-    pub(crate) fn length(&self) -> Option<u64> {
-        self.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
     /// What conditions of requests are held against.
@@ -132,7 +134,7 @@ impl Kept {
 
     /// The length of the body, if it is said.
     pub(super) fn length(&self) -> Option<u64> {
-        self.head.length()
+        self.head.length
     }
 
     /// The same with the length of its body; none if it has that.

@@ -2,6 +2,7 @@
 
 use super::key::Shape;
 use super::target::{Scheme, Target};
+use crate::networks::push_port;
 
 /// A host and what is asked of it: all variants of a response share it, and those
 /// of both schemes.
@@ -22,7 +23,7 @@ impl Place {
         subject.push_str(target.host);
         let port = target.port();
         if port != (Target { port: None, ..*target }).port() {
-            subject.push_str(&format!(":{port}"));
+            push_port(&mut subject, port);
         }
         let path_at = subject.len();
         subject.push_str(target.path);
@@ -35,6 +36,11 @@ impl Place {
 
     pub(crate) fn subject(&self) -> &[u8] {
         self.subject.as_bytes()
+    }
+
+    /// The host, and the port if it is not that of the scheme: what all ways of writing it mean.
+    pub(crate) fn authority(&self) -> String {
+        self.subject.split_at(self.path_at).0.to_owned()
     }
 
     /// `https://example.com:443`: the site that the response is of.
@@ -53,6 +59,7 @@ mod tests {
     fn check(target: &Target<'_>, subject: &str, origin: &str) {
         let place = Place::new(target, &Shape::default());
         assert_eq!(place.subject(), subject.as_bytes());
+        assert_eq!(place.authority(), subject.split('/').next().unwrap_or_default());
         assert_eq!(place.origin(), origin);
     }
 

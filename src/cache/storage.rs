@@ -77,8 +77,8 @@ impl Vault {
     }
 
     /// What is stored under `key`.
-    pub(crate) async fn look_up(&self, key: &Key) -> Looked {
-        self.store.find(key, now()).await
+    pub(crate) async fn look_up(&self, key: &Key, now: Moment) -> Looked {
+        self.store.find(key, now).await
     }
 
     /// What pingora is to find a response under that the store has under `key`.
@@ -164,7 +164,7 @@ impl Storage for Vault {
     ) -> Result<Option<(CacheMeta, HitHandler)>> {
         let found = match before(key) {
             Some(looked) => looked,
-            None => self.look_up(&self.named(key)?).await,
+            None => self.look_up(&self.named(key)?, now()).await,
         };
         let Some(found) = found else { return Ok(None) };
         let meta = meta::found(&found, key.get_variance_key().is_some());

@@ -50,14 +50,6 @@ impl Target<'_> {
         self.port.unwrap_or_else(|| self.scheme.port())
     }
 
-    /// The host, and the port if it is not that of the scheme: what all ways of writing it mean.
-    pub(crate) fn authority(&self) -> String {
-        match self.port() {
-            port if port == self.scheme.port() => self.host.to_owned(),
-            port => format!("{}:{port}", self.host),
-        }
-    }
-
     /// `https://example.com:443`: the site that may speak for this URI (RFC 9110 §4.3.1).
     pub(crate) fn origin(&self) -> String {
         format!("{}://{}:{}", self.scheme.name(), self.host, self.port())

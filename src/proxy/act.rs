@@ -41,6 +41,7 @@ pub(super) fn act(
             let target = rewrite.and_then(|rewrite| rewrite.target(head, found));
             let host = rewrite.and_then(Rewrite::host).map(str::to_owned);
             let upstream = targets.choose().clone();
+            let began = ctx.exchange().map_or_else(Instant::now, |exchange| exchange.began());
             ctx.forward = Some(Forward {
                 need: need(head, version, &upstream),
                 upstream,
@@ -52,7 +53,7 @@ pub(super) fn act(
                 attempts: 0,
                 stale: 0,
                 failures: Vec::new(),
-                began: Instant::now(),
+                began,
                 connect: None,
                 first_byte: None,
                 status: None,

@@ -23,7 +23,7 @@ use crate::upstream::Need;
 use super::act::{act, may_be_call};
 use super::answer::{self, Reply};
 use super::background;
-use super::cached;
+use super::cached::{self, Named};
 use super::context::Context;
 use super::fields;
 use super::inspect;
@@ -120,9 +120,11 @@ pub(super) async fn admit(
     inspect::head(route, &head, request, ctx)?;
 
     let answer = act(route, &found, &head, sent, request.version, ctx)?;
+    let named = route.cache.is_some().then(|| Named::of(&head, request, strict));
     be_patient(route, &exchange, session, ctx);
     settle(session, route, strict, ctx)?;
-    ctx.cached = cached::wish(route, session.req_header(), strict, ctx, state)?;
+    let wished = named.and_then(|it| cached::wish(route, &it, session.req_header(), ctx, state));
+    ctx.cached = wished;
     ctx.slot = find_slot(route, session, ctx)?;
     Ok(answer)
 }
@@ -172,6 +174,9 @@ async fn check_access(
     exchange: &Exchange,
     ctx: &Context,
 ) -> Result<Granted, Refusal> {
+    if !route.access.has_credentials() {
+        return Ok(Granted::default());
+    }
     let asked = Asked {
         head,
         client: ctx.client.as_ref().ok_or(Refusal::Internal)?,
@@ -284,7 +289,7 @@ pub(super) fn drop_fields(request: &mut RequestHeader, strict: &Strict) {
 
 /// Makes the request say what was granted, for all who look at it from here on.
 pub(super) fn grant(request: &mut RequestHeader, route: &Route, granted: &Granted) {
-    if !route.guarded.is_empty() || route.access.changes_requests() {
+    if !route.guarded.is_empty() || route.access.has_credentials() {
         fields::change_request(request, |fields| {
             for name in &route.guarded {
                 fields.remove(name);

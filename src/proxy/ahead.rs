@@ -88,7 +88,7 @@ fn is_followed(
         _ => cached.told.is_some(),
     };
     let is_for_all =
-        !route.access.changes_requests() && !request.headers.contains_key(AUTHORIZATION);
+        !route.access.has_credentials() && !request.headers.contains_key(AUTHORIZATION);
     is_whole && is_kept && is_for_all
 }
 

@@ -17,7 +17,7 @@ use crate::site::{Action, State};
 use super::act;
 use super::admit;
 use super::ahead;
-use super::cached;
+use super::cached::{self, Named};
 use super::context::Context;
 use super::fields;
 use super::refuse::Refusal;
@@ -83,9 +83,10 @@ pub(super) fn admit(
     let (route, found) = site.find(&head)?;
     let request = session.req_header();
     let sent = head.target(&request.uri, strict);
+    let named = Named::of(&head, request, strict);
     act::act(route, &found, &head, sent, request.version, ctx)?;
     admit::grant(session.req_header_mut(), route, &Granted::default());
-    ctx.cached = cached::wish(route, session.req_header(), strict, ctx, state)?;
+    ctx.cached = cached::wish(route, &named, session.req_header(), ctx, state);
     slice::name(ctx);
     Ok(())
 }

@@ -3,11 +3,12 @@
 //! Pingora walks from look-up to server; here it is told what each find is good
 //! for, and by whom a request is to be answered that is not for the cache.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HOST, IF_MATCH, IF_UNMODIFIED_SINCE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::{HeaderMap, HeaderName, Method};
 use pingora::cache::key::HashBinary;
 use pingora::cache::{
     CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness, NoCacheReason, VarianceBuilder,
@@ -29,8 +30,7 @@ use crate::site::{Route, State};
 use crate::upstream::Need;
 use crate::values::only;
 
-use super::admit;
-use super::context::{Context, Forward as Sent};
+use super::context::Context;
 use super::refuse::Refusal;
 use super::searched;
 use super::slice;
@@ -95,26 +95,22 @@ pub(super) struct Update {
 /// a call.
 pub(super) fn wish(
     route: &Route,
+    named: &Named,
     request: &RequestHeader,
-    strict: &Strict,
-    ctx: &mut Context,
+    ctx: &Context,
     state: &State,
-) -> Result<Option<Cached>, Refusal> {
-    let (Some(profile), Some(client), Some(exchange), Some(forward)) =
-        (&route.cache, &ctx.client, &ctx.exchange, &mut ctx.forward)
-    else {
-        return Ok(None);
-    };
+) -> Option<Cached> {
+    let (profile, client) = (route.cache.as_ref()?, ctx.client.as_ref()?);
+    let (exchange, forward) = (ctx.exchange.as_ref()?, ctx.forward.as_ref()?);
     if forward.need != Need::Exchange {
-        return Ok(None);
+        return None;
     }
-    let head = admit::read_head(request, strict)?;
-    let scheme = scheme(client, &request.headers, exchange.connection.channel());
-    let target = target(&head, request, strict, scheme);
-    let space = space(route, client, &request.headers);
     let (vault, headers) = (state.vault, &request.headers);
+    let scheme = scheme(client, headers, exchange.connection.channel());
+    let target = named.target(request, scheme);
+    let space = space(route, client, headers);
     let place = Place::new(&target, &profile.shape);
-    let cached = match searched::name(profile, &space, &target, headers, vault) {
+    Some(match searched::name(profile, &space, &target, headers, vault) {
         Some((key, search)) => {
             Cached { search: Some(search), ..Cached::new(profile.clone(), place, key) }
         }
@@ -122,41 +118,57 @@ pub(super) fn wish(
             let key = profile.shape.key(&space, &target, headers, &[]);
             Cached::new(profile.clone(), place, vault.store.key(&key))
         }
-    };
-    name_host(&target, headers, forward);
-    Ok(Some(cached))
+    })
 }
 
-/// Has a server be told the host as the key has it: its answer is for whoever writes
-/// that in another way.
-fn name_host(target: &Target<'_>, request: &HeaderMap, forward: &mut Sent) {
-    let written = request.get(HOST).map(HeaderValue::as_bytes);
-    let is_as_keyed =
-        target.port.is_none() && written.is_none_or(|it| it == target.host.as_bytes());
-    if !is_as_keyed {
-        forward.client_host = target.authority();
-        forward.host.get_or_insert_with(|| forward.client_host.clone());
+/// What a head says that keys are made of, for when its request has been changed.
+pub(super) struct Named {
+    host: Box<str>,
+    port: Option<u16>,
+    // Where it is another than was written.
+    path: Option<Box<str>>,
+}
+
+impl Named {
+    pub(super) fn of(head: &Head<'_>, request: &RequestHeader, strict: &Strict) -> Self {
+        let path = path(head, request, strict);
+        let is_written = path == request.uri.path();
+        Named {
+            host: (&*head.host).into(),
+            port: head.port,
+            path: (!is_written).then(|| path.into()),
+        }
+    }
+
+    fn target<'a>(&'a self, request: &'a RequestHeader, scheme: Scheme) -> Target<'a> {
+        let uri = &request.uri;
+        let path = self.path.as_deref().unwrap_or_else(|| uri.path());
+        Target { scheme, host: &self.host, port: self.port, path, query: uri.query() }
     }
 }
 
-/// What a request is for, in the parts that keys are made of. Where servers get
-/// the path as it was written, that is another one than its normal form.
+/// What a request is for, in the parts that keys are made of.
 pub(super) fn target<'a>(
     head: &'a Head<'_>,
     request: &'a RequestHeader,
     strict: &Strict,
     scheme: Scheme,
 ) -> Target<'a> {
-    let path = match strict.path {
-        PathForm::Normal => &*head.path,
-        PathForm::Raw => request.uri.path(),
-    };
+    let path = path(head, request, strict);
     Target { scheme, host: &head.host, port: head.port, path, query: request.uri.query() }
+}
+
+/// Where servers get the path as it was written, that is another one than its normal form.
+fn path<'a>(head: &'a Head<'_>, request: &'a RequestHeader, strict: &Strict) -> &'a str {
+    match strict.path {
+        PathForm::Normal => &head.path,
+        PathForm::Raw => request.uri.path(),
+    }
 }
 
 /// The scheme that the server is told: a proxy that is trusted may know better.
 pub(super) fn scheme(client: &Client, request: &HeaderMap, channel: Channel) -> Scheme {
-    let told = only(request.get_all("x-forwarded-proto")).filter(|_| client.peer_trusted);
+    let told = client.peer_trusted.then(|| only(request.get_all("x-forwarded-proto"))).flatten();
     let told = told.map(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
     match told.unwrap_or(channel == Channel::Tls) {
         true => Scheme::Https,
@@ -166,11 +178,11 @@ pub(super) fn scheme(client: &Client, request: &HeaderMap, channel: Channel) -> 
 
 /// What tells requests for one URI apart besides: the route, and the host that
 /// a trusted proxy says it was asked for.
-pub(super) fn space(route: &Route, client: &Client, request: &HeaderMap) -> String {
-    let host = request.get("x-forwarded-host").filter(|_| client.peer_trusted);
+pub(super) fn space<'a>(route: &'a Route, client: &Client, request: &HeaderMap) -> Cow<'a, str> {
+    let host = client.peer_trusted.then(|| request.get("x-forwarded-host")).flatten();
     match host {
-        None => route.name.to_string(),
-        Some(host) => format!("{}\0{}", route.name, host.as_bytes().escape_ascii()),
+        None => Cow::Borrowed(&*route.name),
+        Some(host) => Cow::Owned(format!("{}\0{}", route.name, host.as_bytes().escape_ascii())),
     }
 }
 

@@ -41,18 +41,39 @@ pub(super) fn response_head(
     let status = response.status;
     fields::change_response(response, |headers| {
         remove_hop_by_hop(status, headers);
-        headers.append(header::VIA, VIA);
         let lease = ctx.forward.as_ref().and_then(|forward| forward.lease.as_ref());
         if let Some(cookie) = lease.and_then(|lease| lease.sticky_cookie(channel(ctx))) {
             headers.append(header::SET_COOKIE, cookie);
         }
-        finish_head(session, status, headers, ctx)
+        pass_on(session, status, headers, ctx)
     })?;
     if is_h2 && ctx.encoder.is_some() {
         bare::watch(session);
     }
     keep_pace(session, ctx);
     Ok(())
+}
+
+/// The head of a stored answer, which has nothing of a connection in it.
+pub(super) fn stored_head(
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Context,
+) -> Result<()> {
+    let status = response.status;
+    fields::change_response(response, |headers| pass_on(session, status, headers, ctx))?;
+    keep_pace(session, ctx);
+    Ok(())
+}
+
+fn pass_on(
+    session: &mut Session,
+    status: StatusCode,
+    headers: &mut HeaderMap,
+    ctx: &mut Context,
+) -> Result<()> {
+    headers.append(header::VIA, VIA);
+    finish_head(session, status, headers, ctx)
 }
 
 /// Has the body leave at the pace that the profile of the cache says.

@@ -119,7 +119,10 @@ pub(super) async fn prepare_request(
     let asked = &session.req_header().headers;
     // Over h1 the field would need `Connection: TE`, and has no trailers to ask for.
     let asks_trailers = forward.upstream.protocol() != Protocol::H1 && headers::is_grpc(asked);
-    let outgoing = client.outgoing(asked, &forward.client_host, exchange.connection.channel());
+    // As the key has it: the answer is for whoever writes it in another way.
+    let keyed = ctx.cached.as_ref().map(|cached| cached.place.authority());
+    let client_host = keyed.as_deref().unwrap_or(&forward.client_host);
+    let outgoing = client.outgoing(asked, client_host, exchange.connection.channel());
     let waits_for_continue = fields::change_request(request, |fields| {
         headers::clean(fields, || route.headers.request.names().chain(&route.guarded));
         // Pingora has removed what the client named in `Connection`.
@@ -131,7 +134,7 @@ pub(super) async fn prepare_request(
         if let Some(cached) = &ctx.cached {
             make_literal(fields, &cached.profile.shape.headers);
         }
-        name_host(fields, forward)?;
+        name_host(fields, forward, keyed.as_deref())?;
         if asks_trailers {
             fields.insert(header::TE, HeaderValue::from_static("trailers"));
         }
@@ -167,10 +170,11 @@ fn await_answer(exchange: &Exchange, forward: &Forward) {
     });
 }
 
-/// Writes the Host that a rewrite asks for, that the client named elsewhere, or
-/// for want of one (HTTP/1.0) the server's own (RFC 9112 §3.2).
-fn name_host(fields: &mut HeaderMap, forward: &Forward) -> Result<()> {
-    let host = match (&forward.host, &forward.lease) {
+/// Writes the Host that a rewrite asks for, that a key has, that the client named
+/// elsewhere, or for want of one (HTTP/1.0) the server's own (RFC 9112 §3.2).
+fn name_host(fields: &mut HeaderMap, forward: &Forward, keyed: Option<&str>) -> Result<()> {
+    let keyed = keyed.filter(|host| !host.is_empty());
+    let host = match (forward.host.as_deref().or(keyed), &forward.lease) {
         (Some(host), _) => host,
         (None, _) if fields.contains_key(header::HOST) => return Ok(()),
         // A request of HTTP/2 names its host in the target, which is cut.

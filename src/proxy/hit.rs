@@ -26,7 +26,7 @@ pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &Stat
         return Ok(false);
     }
     let Some(cached) = ctx.cached.as_mut() else { return Ok(false) };
-    let looked = state.vault.look_up(&cached.key).await;
+    let looked = state.vault.look_up(&cached.key, cached.arrived).await;
     let now = now();
     let hit = looked.as_ref().and_then(|found| {
         let (seen, request) = (seen(found), session.req_header());
@@ -39,7 +39,7 @@ pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &Stat
         (Some(hit), Some(found)) => {
             let response = head(&hit, now, ctx);
             ahead::begin(session, &response, ctx, state);
-            let length = hit.seen.head.length().unwrap_or(0);
+            let length = hit.seen.head.length.unwrap_or(0);
             send(response, (found.body, length), session, ctx).await.map(|()| true)
         }
         (_, looked) => {
@@ -55,7 +55,7 @@ fn is_whole_answer(hit: &Found, session: &Session, now: Moment) -> bool {
     let needed = || head.stored().needed_by(&session.req_header().headers, now);
     matches!(hit.good_for, Use::Fresh | Use::StaleAsAsked)
         && hit.seen.tier != Tier::Running
-        && (head.length().is_some() || head.status == StatusCode::NO_CONTENT)
+        && (head.length.is_some() || head.status == StatusCode::NO_CONTENT)
         && needed() == Needed::Send
 }
 
@@ -79,7 +79,7 @@ async fn send(
     session: &mut Session,
     ctx: &mut Context,
 ) -> Result<()> {
-    deliver::response_head(session, &mut response, ctx)?;
+    deliver::stored_head(session, &mut response, ctx)?;
     if length == 0 || session.req_header().method == Method::HEAD {
         return answer::write_whole_head(response, session, ctx).await;
     }

@@ -100,7 +100,7 @@ async fn find(session: &mut Session, ctx: &Context, vault: &'static Vault) -> Op
 /// Whether a request may be answered by what is asked for in nobody's name.
 fn is_for_slices(session: &mut Session, ctx: &Context) -> bool {
     let is_judged = ctx.inspection.as_ref().is_some_and(|it| it.judges_answer());
-    let tells_who = ctx.route.as_ref().is_none_or(|route| route.access.changes_requests());
+    let tells_who = ctx.route.as_ref().is_none_or(|route| route.access.has_credentials());
     let request = session.req_header();
     let has_other_terms = [IF_MATCH, IF_UNMODIFIED_SINCE, AUTHORIZATION]
         .iter()

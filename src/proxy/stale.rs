@@ -16,7 +16,7 @@ use super::refuse::Refusal;
 pub(super) fn goes_while_fetched(ctx: &Context) -> bool {
     let found = ctx.cached.as_ref().and_then(|cached| cached.found.as_ref());
     // Who asks for everybody can prove to be nobody.
-    let is_for_all = ctx.route.as_ref().is_some_and(|route| !route.access.changes_requests());
+    let is_for_all = ctx.route.as_ref().is_some_and(|route| !route.access.has_credentials());
     !ctx.is_background
         && is_for_all
         && found.is_some_and(|found| found.good_for == Use::WhileRevalidating)

@@ -1,6 +1,6 @@
 //! From what was written to what runs; every fault of the file is found here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -374,7 +374,7 @@ fn under<T>(key: &str, result: Result<T, Faults>) -> Result<T, Faults> {
     result.map_err(|found| found.under(key))
 }
 
-fn strict_by_listener(listeners: &[config::Listener]) -> HashMap<Arc<str>, Strict> {
+fn strict_by_listener(listeners: &[config::Listener]) -> BTreeMap<Arc<str>, Strict> {
     let named = listeners.iter().filter_map(|listener| {
         let address: std::net::SocketAddr = listener.address.parse().ok()?;
         Some((Arc::from(address.to_string()), listener.strict))

@@ -17,7 +17,6 @@ mod profiles;
 mod state;
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +68,7 @@ pub(crate) struct Site {
     pub(crate) config: Config,
     /// Whether any route has a cache.
     caches: bool,
-    strict: HashMap<Arc<str>, Strict>,
+    strict: BTreeMap<Arc<str>, Strict>,
     lenient: Strict,
 }
 

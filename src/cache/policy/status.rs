@@ -1,7 +1,5 @@
 //! What the cache did, as clients and operators read it: Cache-Status (RFC 9211).
 
-use std::fmt::{self, Write as _};
-
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 const FIELD: HeaderName = HeaderName::from_static("cache-status");
@@ -81,58 +79,55 @@ impl CacheStatus<'_> {
 
     /// Adds it to a response, after what caches nearer to the server said (§2).
     pub(crate) fn add_to(&self, response: &mut HeaderMap) {
-        let mut text = String::with_capacity(USUAL_LENGTH);
-        _ = write!(text, "{self}");
-        let value = HeaderValue::try_from(text).expect("structured fields are ASCII");
+        let value = HeaderValue::try_from(self.text()).expect("structured fields are ASCII");
         response.append(FIELD, value);
     }
-}
 
-impl fmt::Display for CacheStatus<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)?;
+    fn text(&self) -> String {
+        let mut text = String::with_capacity(USUAL_LENGTH);
+        text.push_str(NAME);
         match self.source {
-            Source::Stored => f.write_str("; hit")?,
+            Source::Stored => text.push_str("; hit"),
             Source::Forwarded(why, status) => {
-                write!(f, "; fwd={}", why.token())?;
+                text.extend(["; fwd=", why.token()]);
                 if let Some(status) = status {
-                    write!(f, "; fwd-status={}", status.as_u16())?;
+                    text.extend(["; fwd-status=", status.as_str()]);
                 }
             }
         }
         if let Some(ttl) = self.ttl {
-            write!(f, "; ttl={ttl}")?;
+            text.extend(["; ttl=", itoa::Buffer::new().format(ttl)]);
         }
         // These two are about a request that went on (§2.4, §2.6).
         if self.source != Source::Stored {
             for (is_so, name) in [(self.stored, "stored"), (self.collapsed, "collapsed")] {
                 if is_so {
-                    write!(f, "; {name}")?;
+                    text.extend(["; ", name]);
                 }
             }
         }
         if let Some(key) = self.key {
-            f.write_str("; key=")?;
-            write_string(f, key)?;
+            text.push_str("; key=");
+            push_string(&mut text, key);
         }
-        match self.detail {
-            Some(detail) => write!(f, "; detail={detail}"),
-            None => Ok(()),
+        if let Some(detail) = self.detail {
+            text.extend(["; detail=", detail]);
         }
+        text
     }
 }
 
 /// Writes a String of structured fields; what cannot stand in one is a `?`.
-fn write_string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    f.write_char('"')?;
-    for c in text.chars().take(LONGEST_KEY) {
+fn push_string(text: &mut String, said: &str) {
+    text.push('"');
+    for c in said.chars().take(LONGEST_KEY) {
         match c {
-            '"' | '\\' => write!(f, "\\{c}")?,
-            ' '..='~' => f.write_char(c)?,
-            _ => f.write_char('?')?,
+            '"' | '\\' => text.extend(['\\', c]),
+            ' '..='~' => text.push(c),
+            _ => text.push('?'),
         }
     }
-    f.write_char('"')
+    text.push('"');
 }
 
 #[cfg(test)]
@@ -140,7 +135,7 @@ mod tests {
     use super::*;
 
     fn check(status: &CacheStatus<'_>, expected: &str) {
-        assert_eq!(status.to_string(), expected);
+        assert_eq!(status.text(), expected);
     }
 
     #[test]
@@ -185,7 +180,7 @@ mod tests {
             "tidegate; hit; key=\"https://example.com/\\\"a\\\\?\"",
         );
         let long = "x".repeat(LONGEST_KEY + 1);
-        let shown = CacheStatus { key: Some(&long), ..hit }.to_string();
+        let shown = CacheStatus { key: Some(&long), ..hit }.text();
         assert_eq!(shown.len(), "tidegate; hit; key=\"\"".len() + LONGEST_KEY);
     }
 

@@ -8,6 +8,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName};
 
+use crate::values::remove_rare;
+
 use super::dates;
 use super::terms::Terms;
 use tidegate_store::Moment;
@@ -53,9 +55,7 @@ pub(super) fn remove_of_the_way(response: &mut HeaderMap) {
     for name in nominated(response) {
         response.remove(&name);
     }
-    for name in &OF_THE_WAY {
-        response.remove(name);
-    }
+    remove_rare(response, &OF_THE_WAY);
 }
 
 /// Takes from a stored response what this client is not to see.
