@@ -151,30 +151,49 @@ async fn a_server_is_not_asked_twice_while_another_is_up() {
         servers: [{ address: '{0}', weight: 1000 }, '{1}'] }";
     let edge = app::start(app, &[("0", &bad.addr), ("1", &good.addr)]);
     assert_eq!(statuses(&edge, 30, GET).await, [200; 30]);
-    drop(edge);
-    // A lone server is asked again.
-    let seen = bad.requests();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_server_is_asked_again_unless_it_has_answered() {
+    let bad = Origin::answering(UNAVAILABLE).await;
     let edge = app::start("{ servers: ['{0}'] }", &[("0", &bad.addr)]);
     assert_eq!(Client::ask(edge.addr(), GET).await.status, 503);
-    assert_eq!(bad.requests() - seen, 2);
+    assert_eq!(bad.requests(), 1);
+    assert_eq!(attempts(&edge.stop()), [1]);
+
+    let silent = silent().await;
+    let app = "{ servers: ['{0}'], timeouts: { first_byte: 500ms } }";
+    let edge = app::start(app, &[("0", &silent.addr)]);
+    assert_eq!(Client::ask(edge.addr(), GET).await.status, 504);
+    assert_eq!(silent.requests(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_out_are_not_asked_for_a_better_answer() {
+    let [bad, worse] = [Origin::answering(UNAVAILABLE).await, Origin::answering(UNAVAILABLE).await];
+    let app = "{ servers: ['{0}', '{1}'], outlier: { errors: 1, eject: 1h } }";
+    let edge = app::start(app, &[("0", &bad.addr), ("1", &worse.addr)]);
+    assert_eq!(statuses(&edge, 3, GET).await, [503; 3]);
+    assert_eq!(attempts(&edge.stop()), [2, 1, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_stay_within_their_budget() {
-    let bad = Origin::answering(UNAVAILABLE).await;
-    let edge = app::start("{ servers: ['{0}'] }", &[("0", &bad.addr)]);
+    let [bad, worse] = [Origin::answering(UNAVAILABLE).await, Origin::answering(UNAVAILABLE).await];
+    let app = "{ servers: ['{0}', '{1}'], outlier: ~ }";
+    let edge = app::start(app, &[("0", &bad.addr), ("1", &worse.addr)]);
     assert_eq!(statuses(&edge, 50, GET).await, [503; 50]);
     // Ten are free, and a fifth of the requests of the last ten seconds; on a
     // machine so slow that this takes longer, ten more are.
-    let retries = bad.requests() - 50;
+    let retries = bad.requests() + worse.requests() - 50;
     assert!((20..=30).contains(&retries), "{retries}");
     drop(edge);
 
-    let bad = Origin::answering(UNAVAILABLE).await;
-    let app = "{ servers: ['{0}'], retries: { budget: 0% } }";
-    let edge = app::start(app, &[("0", &bad.addr)]);
+    let seen = bad.requests() + worse.requests();
+    let app = "{ servers: ['{0}', '{1}'], outlier: ~, retries: { budget: 0% } }";
+    let edge = app::start(app, &[("0", &bad.addr), ("1", &worse.addr)]);
     assert_eq!(statuses(&edge, 10, GET).await, [503; 10]);
-    assert_eq!(bad.requests(), 10);
+    assert_eq!(bad.requests() + worse.requests() - seen, 10);
 }
 
 /// Closes each connection when its second request comes, as a server does

@@ -76,6 +76,13 @@ impl Members {
         (is_up && !ask.tried.contains(&id)).then_some(at)
     }
 
+    /// Whether there is one that is none of `tried`, up and not busy.
+    pub(super) fn has_other(&self, tried: &[ServerId], now: Instant) -> bool {
+        self.list.iter().any(|Member { server, .. }| {
+            !tried.contains(&server.id()) && self.is_up(server, now) && !self.is_busy(server)
+        })
+    }
+
     /// The best servers to choose from; never an empty set.
     ///
     /// A server not tried before comes before any that was, then a primary
@@ -101,6 +108,10 @@ impl Members {
         self.rules.has_checks && server.verdict.is_healthy()
     }
 
+    fn is_busy(&self, server: &Server) -> bool {
+        self.rules.max_per_server.is_some_and(|most| server.in_flight() >= most)
+    }
+
     fn best(
         &self,
         ask: &Ask<'_>,
@@ -114,7 +125,7 @@ impl Members {
             if !is_up(&member.server) {
                 continue;
             }
-            if self.rules.max_per_server.is_some_and(|most| member.server.in_flight() >= most) {
+            if self.is_busy(&member.server) {
                 none = NoServer::AllBusy;
                 continue;
             }

@@ -20,7 +20,7 @@ use super::members::{MAX_SERVERS, Member, Members, Rules};
 use super::names::{self, Answer, Found, Resolver};
 use super::server::Server;
 use super::status::ServerStatus;
-use super::{Ask, NoServer};
+use super::{Ask, NoServer, ServerId};
 use crate::fault::{Faults, KeyPath};
 
 /// The servers of one upstream.
@@ -74,6 +74,11 @@ impl Pool {
     /// Chooses the server of one attempt.
     pub(crate) fn pick(&self, ask: &Ask<'_>) -> Result<Lease, NoServer> {
         Lease::pick(&self.members.load(), ask)
+    }
+
+    /// Whether a request that `tried` some can be answered by another one.
+    pub(crate) fn has_other(&self, tried: &[ServerId]) -> bool {
+        self.members.load().has_other(tried, Instant::now())
     }
 
     pub(crate) fn status(&self) -> Vec<ServerStatus> {
@@ -294,12 +299,12 @@ mod tests {
     use tokio::time::{advance, timeout};
 
     use super::*;
+    use crate::balance::Outcome;
     use crate::balance::config::{Health, HttpCheck, ServerConfig, TcpCheck};
     use crate::balance::trial::{
         CLIENT, counts, even, number, numbers, pick, pick_again, pick_with_cookie, pool, weighted,
         with_backup,
     };
-    use crate::balance::{Outcome, ServerId};
     use crate::listen::Channel;
     use crate::units::{Period, Share};
 
@@ -347,6 +352,22 @@ mod tests {
             let lease = pick_again(&pool, &[one, two, backup]).expect("up");
             assert_ne!(lease.server().id(), backup);
         }
+    }
+
+    #[test]
+    fn another_server_is_one_that_is_up_and_not_busy() {
+        let config = Config { max_per_server: 1, ..with_backup(even(Balance::RoundRobin, 2)) };
+        let pool = pool(&checked(config));
+        let (one, two, backup) = (id(&pool, 1), id(&pool, 2), id(&pool, 3));
+        assert!(pool.has_other(&[one, two]));
+        assert!(!pool.has_other(&[one, two, backup]));
+        assert!(pool.has_other(&[one, backup]));
+        fell(&pool, &[2]);
+        assert!(!pool.has_other(&[one, backup]));
+        assert!(pool.has_other(&[two, backup]));
+        let busy = pick(&pool).expect("up");
+        assert_eq!(busy.server().id(), one);
+        assert!(!pool.has_other(&[two, backup]));
     }
 
     #[test]

@@ -146,8 +146,11 @@ pub(super) fn report(forward: &mut Forward, outcome: Outcome) {
     }
 }
 
+/// A server that has answered would say the same again: only another one is asked.
 pub(super) fn may_retry(forward: &Forward, failed: Failed, replay: Replay) -> bool {
+    let is_answer = matches!(failed, Failed::Status(_));
     forward.upstream.retries.allow(failed, forward.attempts, replay)
+        && (!is_answer || forward.upstream.pool.has_other(&forward.tried))
         && forward.upstream.budget.retry()
 }
 
