@@ -50,7 +50,7 @@ trap 'exit 143' TERM
 if [ -z "$suite" ]; then
   suite=$(readlink -m "${CARGO_TARGET_DIR:-target}")/conformance/$SUITE
   if [ ! -d "$suite" ]; then
-    npm pack --silent --pack-destination "$dir" "http-cache-tests@$SUITE" > /dev/null ||
+    npm pack --silent --fetch-retries 0 --pack-destination "$dir" "http-cache-tests@$SUITE" > /dev/null ||
       fail "npm does not give http-cache-tests $SUITE"
     echo "$SHA512  $dir/http-cache-tests-$SUITE.tgz" | sha512sum --status -c - ||
       fail "http-cache-tests $SUITE is not what it was"
