@@ -15,7 +15,7 @@ CARGO_DENY=0.20.2
 # Programs, or files by their paths, and the Debian packages that have them.
 BUILD=(cc=gcc make=make cmake=cmake)
 TEST=(nginx=nginx-light curl=curl openssl=openssl wrk=wrk h2load=nghttp2-client
-  shellcheck=shellcheck apache2=apache2-bin haproxy=haproxy node=nodejs npm=npm gunicorn=gunicorn
+  shellcheck=shellcheck apache2=apache2-bin haproxy=haproxy node=nodejs gunicorn=gunicorn
   uvicorn=uvicorn chromium=chromium python3=python3 "g++=g++"
   /usr/include/modsecurity/modsecurity.h=libmodsecurity-dev
   /usr/share/modsecurity-crs/owasp-crs.load=modsecurity-crs)
