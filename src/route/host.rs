@@ -76,7 +76,8 @@ impl Hosts {
 
     /// The routes that a host may use, the most specific host first.
     pub(super) fn levels<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Paths> {
-        let parents = std::iter::successors(parent(host), |name| parent(name));
+        let first = if self.wildcards.is_empty() { None } else { parent(host) };
+        let parents = std::iter::successors(first, |name| parent(name));
         let wildcards = parents.filter_map(|name| self.wildcards.get(name));
         self.exact.get(host).into_iter().chain(wildcards).chain([&self.any])
     }
