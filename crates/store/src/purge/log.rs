@@ -35,6 +35,8 @@ pub(super) struct Log {
     path: PathBuf,
     file: File,
     read: u64,
+    /// There was something that cannot be read, and it is there still.
+    is_spoilt: bool,
 }
 
 /// What was read.
@@ -47,7 +49,7 @@ pub(super) struct Read {
 
 impl Log {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: open(path)?, read: 0 })
+        Ok(Self { path: path.to_owned(), file: open(path)?, read: 0, is_spoilt: false })
     }
 
     /// Reads what was added since the last time; by whomever.
@@ -59,6 +61,20 @@ impl Log {
             self.read = 0;
         }
         self.read_on()
+    }
+
+    /// Whether there is something to read, as far as the file itself says. Never waits.
+    pub(super) fn has_news(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| {
+            // Another file has its name by now.
+            let is_replaced = file.nlink() == 0;
+            is_replaced || file.len() - file.len() % RECORD_BYTES as u64 != self.read
+        })
+    }
+
+    /// True once after something could not be read.
+    pub(super) fn take_spoilt(&mut self) -> bool {
+        std::mem::take(&mut self.is_spoilt)
     }
 
     /// Adds records, and waits until the disk has them.
@@ -113,6 +129,7 @@ impl Log {
         let mut found = Read::default();
         if whole < self.read || whole - self.read > MOST_BYTES {
             self.read = whole;
+            self.is_spoilt = true;
             found.unreadable = true;
             return Ok(found);
         }
@@ -126,6 +143,7 @@ impl Log {
             }
         }
         self.read = whole;
+        self.is_spoilt |= found.unreadable;
         Ok(found)
     }
 

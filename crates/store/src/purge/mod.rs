@@ -65,6 +65,10 @@ pub(crate) struct Purges {
     // One higher with each change of the table; zero while nothing was purged.
     generation: AtomicU64,
     table: RwLock<Table>,
+    // When it was looked last for what others have purged.
+    looked: AtomicU64,
+    // What is read of the files; not held while a disk writes.
+    tails: Mutex<Vec<Log>>,
     // Held during a purge, so that purges come one after the other.
     logs: Mutex<Vec<Log>>,
 }
@@ -86,6 +90,8 @@ impl Purges {
             latest: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             table: RwLock::new(Table::new(most)),
+            looked: AtomicU64::new(u64::MAX),
+            tails: Mutex::new(Vec::new()),
             logs: Mutex::new(Vec::new()),
         }
     }
@@ -97,8 +103,8 @@ impl Purges {
     /// created until `now` is gone then.
     pub(crate) fn open(paths: &[PathBuf], most: usize, now: Moment) -> Result<Self, PurgeFault> {
         let purges = Self::in_memory(most);
-        {
-            let mut logs = purges.logs.lock();
+        for logs in [&purges.tails, &purges.logs] {
+            let mut logs = logs.lock();
             for path in paths {
                 logs.push(Log::open(path).map_err(|source| PurgeFault::at(path, source))?);
             }
@@ -109,18 +115,40 @@ impl Purges {
 
     /// Learns what others have purged since; how many records were new.
     ///
-    /// Reads files: a system call for each if there is nothing new.
+    /// Reads files, and writes anew those that are damaged.
     pub(crate) fn refresh(&self, now: Moment) -> Result<usize, PurgeFault> {
-        let mut logs = self.logs.lock();
         let mut found = 0;
         let mut first_fault = None;
-        for log in logs.iter_mut() {
+        let mut spoilt = Vec::new();
+        for (place, log) in self.tails.lock().iter_mut().enumerate() {
             match self.read(log, now) {
                 Ok(new) => found += new,
                 Err(fault) => first_fault = first_fault.or(Some(fault)),
             }
+            if log.take_spoilt() {
+                spoilt.push(place);
+            }
+        }
+        for place in spoilt {
+            // Written without what cannot be read, or each start would purge all.
+            if let Some(Err(fault)) = self.logs.lock().get_mut(place).map(|log| self.compact(log)) {
+                first_fault = first_fault.or(Some(fault));
+            }
         }
         first_fault.map_or(Ok(found), Err)
+    }
+
+    /// The same for who looks for an object at that moment, if there is anything new: a system
+    /// call for each file, once a millisecond.
+    pub(crate) fn catch_up(&self, now: Moment) {
+        if self.looked.load(Ordering::Relaxed) == now.millis() {
+            return;
+        }
+        self.looked.store(now.millis(), Ordering::Relaxed);
+        for log in self.tails.lock().iter_mut().filter(|log| log.has_news()) {
+            // What is wrong with it the next refresh tells.
+            self.read(log, now).ok();
+        }
     }
 
     /// The moment at which an object counts as created whose fill begins now.
@@ -222,8 +250,6 @@ impl Purges {
         if unreadable {
             let all = Record { mark: Mark::All, manner: Manner::Hard, at: self.stamp(now) };
             self.apply(&[all]);
-            // Written without what cannot be read, or each start would purge all.
-            self.compact(log)?;
         }
         Ok(records.len())
     }
@@ -328,6 +354,37 @@ mod tests {
         assert_eq!(other.refresh(at(11)).unwrap(), 1);
         assert_eq!(other.judge(&page(b"a/"), at(9)), Verdict::Gone);
         assert_eq!(other.refresh(at(12)).unwrap(), 0);
+    }
+
+    #[test]
+    fn who_looks_for_an_object_learns_of_purges_that_are_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = [directory.path().join("purge.log")];
+        let one = Purges::open(&paths, 100, at(1)).unwrap();
+        let other = Purges::open(&paths, 100, at(1)).unwrap();
+        let purged = |now: u64| other.judge(&page(b"a/"), at(now)) == Verdict::Gone;
+        other.catch_up(at(9));
+        assert!(!purged(9));
+        one.purge(&[Target::Tag(7)], Manner::Hard, at(10)).unwrap();
+        other.catch_up(at(9));
+        assert!(!purged(9), "it has looked in that millisecond");
+        other.catch_up(at(10));
+        assert!(purged(9));
+        // So many that the file is written anew.
+        let targets: Vec<_> = (0..50).map(Target::Tag).collect();
+        for now in 20..100 {
+            one.purge(&targets, Manner::Hard, at(now)).unwrap();
+            other.catch_up(at(now));
+            assert!(purged(now), "{now}");
+        }
+        // What cannot be read may be any purge; it is cut out when there is time.
+        std::fs::write(&paths[0], [1; 100 * 64]).unwrap();
+        assert!(!purged(200));
+        other.catch_up(at(200));
+        assert!(purged(200));
+        assert_eq!(other.refresh(at(201)).unwrap(), 0);
+        let next = Purges::open(&paths, 100, at(300)).unwrap();
+        assert_eq!(next.judge(&page(b"c/"), at(250)), Verdict::Kept);
     }
 
     #[test]

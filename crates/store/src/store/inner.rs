@@ -77,6 +77,7 @@ impl<M: Meta> Inner<M> {
     }
 
     pub(super) async fn find(&self, key: &Key, now: Moment) -> Option<Found<M>> {
+        self.purges.catch_up(now);
         let (count, found) = match self.memory.find(key, now) {
             Some(Hit::Whole(object, verdict)) => {
                 if object.is_deferred() {
