@@ -3,6 +3,7 @@
 //! ```text
 //! FORMAT                  what the generation was written by
 //! LOCK                    locked by the one process that evicts
+//! GUESTS                  locked by each of the others, so that it knows of them at once
 //! seg/<aa>/<name>         segments, see `name.rs`
 //! hot.lst                 what was in memory, see `hot.rs`
 //! old-<store>/            a generation that cannot be read, until it is removed
@@ -23,6 +24,7 @@ use super::name::{Name, State};
 
 const SEGMENTS: &str = "seg";
 const OLD: &str = "old-";
+const GUESTS: &str = "GUESTS";
 /// A format is shorter.
 const LONGEST_FORMAT: usize = 1024;
 /// What a device is proven by.
@@ -40,6 +42,13 @@ pub(crate) struct Directory {
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// Locked; closing it gives up the lock.
+    _lock: OwnedFd,
+}
+
+/// While it lives the process that evicts knows that it is not alone.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    /// Locked, as others may have it too; closing it gives up the lock.
     _lock: OwnedFd,
 }
 
@@ -177,13 +186,19 @@ impl Directory {
 
     /// `None` while another process holds it.
     pub(crate) fn lease(&self) -> Result<Option<Lease>, Errno> {
-        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&self.root, "LOCK", flags, Mode::RUSR | Mode::WUSR)?;
-        match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lease { _lock: fd })),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(errno),
-        }
+        Ok(lock_alone(self.lock_file("LOCK")?)?.map(|lock| Lease { _lock: lock }))
+    }
+
+    /// For who has no lease, and who is about to give it up.
+    pub(crate) fn guest(&self) -> Result<Guest, Errno> {
+        let lock = self.lock_file(GUESTS)?;
+        // Who looks for guests has it for two system calls.
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockShared))?;
+        Ok(Guest { _lock: lock })
+    }
+
+    pub(crate) fn has_guests(&self) -> Result<bool, Errno> {
+        Ok(lock_alone(self.lock_file(GUESTS)?)?.is_none())
     }
 
     /// Removes up to `limit` files of older generations; false when none is left.
@@ -208,6 +223,11 @@ impl Directory {
             rustix::fs::unlinkat(&self.root, old, AtFlags::REMOVEDIR)?;
         }
         Ok(false)
+    }
+
+    fn lock_file(&self, name: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.root, name, flags, Mode::RUSR | Mode::WUSR)
     }
 
     fn make(&self, name: &str, bytes: &[u8]) -> Result<File, Errno> {
@@ -265,6 +285,15 @@ fn current(root: &OwnedFd, slice: u32) -> Result<Format, Errno> {
 fn folder<P: rustix::path::Arg>(at: impl AsFd, path: P) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(at, path, flags, Mode::empty())
+}
+
+/// `None` if somebody else has it.
+fn lock_alone(file: OwnedFd) -> Result<Option<OwnedFd>, Errno> {
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn made(result: Result<(), Errno>) -> Result<(), Errno> {
@@ -349,6 +378,20 @@ mod tests {
         assert!(two.lease().unwrap().is_none());
         drop(lease);
         assert!(two.lease().unwrap().is_some());
+    }
+
+    #[test]
+    fn guests_are_known_while_they_are_there() {
+        let home = tempfile::tempdir().unwrap();
+        let (one, _) = open(home.path(), 1);
+        let (two, _) = open(home.path(), 1);
+        assert!(!one.has_guests().unwrap());
+        let guests = [two.guest().unwrap(), two.guest().unwrap()];
+        for guest in guests {
+            assert!(one.has_guests().unwrap());
+            drop(guest);
+        }
+        assert!(!one.has_guests().unwrap());
     }
 
     #[test]

@@ -92,9 +92,10 @@ impl Disk {
         options.segment_size()?;
         let readers = options.readers.max(1);
         let (directory, format) = Directory::open(path, options.slice, device)?;
+        let guest = directory.guest().map_err(OpenFault::io("locking GUESTS"))?;
         let platter = Arc::new(Platter::new(options, directory, format, now)?);
         let watch = Watch::recover(&platter).map_err(OpenFault::io("reading the segments"))?;
-        let writer = Writer::new(platter.clone(), watch);
+        let writer = Writer::new(platter.clone(), watch, guest);
         let (end, ended) = oneshot::channel();
         start("store-write", move || {
             writer.run();
@@ -177,10 +178,11 @@ impl Disk {
         self.offer(entry, |entry| Job::Rewrite { tag, of, entry })
     }
 
-    /// The object is gone at once, also where another process has moved it. After a crash it may
-    /// be back if that was not written yet.
-    pub fn remove(&self, key: &Key) {
-        self.platter.remove(self.tag(key));
+    /// The object is gone at once, also where another process has moved it, and for other
+    /// processes when they look through the directory. After a crash it may be back if that was
+    /// not written yet. False if no other process has the directory open.
+    pub fn remove(&self, key: &Key) -> bool {
+        self.platter.remove(self.tag(key))
     }
 
     /// What is known of a key, or waits to be written, is of no use any more.

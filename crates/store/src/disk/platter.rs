@@ -84,8 +84,6 @@ pub(crate) struct Platter {
     pub(crate) outage: Outage,
     /// The file system cannot say what is in memory.
     blind: AtomicBool,
-    /// No other process writes to the directory, as far as was seen.
-    alone: AtomicBool,
     /// The latest moment that anybody told.
     now: AtomicU64,
 }
@@ -110,7 +108,6 @@ impl Platter {
             counters: Counters::default(),
             outage: Outage::default(),
             blind: AtomicBool::new(false),
-            alone: AtomicBool::new(false),
             now: AtomicU64::new(now.millis()),
             options,
         })
@@ -131,12 +128,9 @@ impl Platter {
         Moment::from_millis(self.now.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn alone(&self) -> bool {
-        self.alone.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_alone(&self, alone: bool) {
-        self.alone.store(alone, Ordering::Relaxed);
+    /// Whether no other process has the directory open at this moment.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.counters.evicts.now() == 1 && !self.directory.has_guests().unwrap_or(true)
     }
 
     pub(crate) fn blind(&self) -> bool {
@@ -173,13 +167,16 @@ impl Platter {
     }
 
     /// The same, and other processes lose what they have as well, though it was not seen here.
-    pub(crate) fn remove(&self, tag: u64) {
+    /// False if there are none.
+    pub(crate) fn remove(&self, tag: u64) -> bool {
+        let is_alone = self.is_alone();
         self.jobs.withdraw(tag, || {
             let known = self.holdings.entomb(tag, |_| true);
             // Nothing was created after now.
             let now = self.now().millis() << 16 | 0xffff;
-            !self.alone() && self.holdings.hide(tag, now) || known
+            !is_alone && self.holdings.hide(tag, now) || known
         });
+        !is_alone
     }
 
     /// The record there is not what was written: it is never offered again.

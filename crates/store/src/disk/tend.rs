@@ -79,11 +79,6 @@ impl Watch {
         if bad { Err(Errno::IO) } else { Ok(watch) }
     }
 
-    /// Whether nobody else was seen to write.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.peers.is_empty()
-    }
-
     /// Removes what could not be read: only the process that evicts.
     pub(crate) fn remove_unreadable(&mut self, platter: &Platter) -> Result<(), Errno> {
         for (name, state) in &self.unreadable {

@@ -10,7 +10,7 @@ use crate::clock::Moment;
 use crate::labels::Labels;
 use crate::version::FillId;
 
-use super::directory::Lease;
+use super::directory::{Guest, Lease};
 use super::evict::no_room;
 use super::fault::Trouble;
 use super::figures::Health;
@@ -37,6 +37,8 @@ pub(crate) struct Writer {
     /// Names this process in the names of segments.
     writer: u64,
     lease: Option<Lease>,
+    /// Without the lease, what tells who has it of this process.
+    guest: Option<Guest>,
     /// Another process is to evict from now on.
     retired: bool,
     /// A segment is being emptied: what is carried over may take the spare one.
@@ -47,7 +49,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(platter: Arc<Platter>, watch: Watch) -> Self {
+    pub(crate) fn new(platter: Arc<Platter>, watch: Watch, guest: Guest) -> Self {
         let mut writer = Self {
             platter,
             small: None,
@@ -55,6 +57,7 @@ impl Writer {
             watch,
             writer: segment::random(),
             lease: None,
+            guest: Some(guest),
             retired: false,
             evicting: false,
             old: true,
@@ -96,7 +99,11 @@ impl Writer {
             self.lease = lease;
         }
         self.platter.counters.evicts.set(u64::from(self.lease.is_some()));
-        self.platter.set_alone(self.lease.is_some() && self.watch.is_alone());
+        self.guest = match self.lease {
+            Some(_) => None,
+            // Where that fails it is tried again.
+            None => self.guest.take().or_else(|| self.platter.directory.guest().ok()),
+        };
         Ok(self.lease.is_some())
     }
 
@@ -174,6 +181,8 @@ impl Writer {
             }
             Job::Retire => {
                 self.retired = true;
+                // Before: whoever gets the lease knows of this process.
+                self.guest = self.platter.directory.guest().ok();
                 self.lease = None;
                 self.take_lease().map(drop)
             }

@@ -169,8 +169,8 @@ impl<M: Meta> Inner<M> {
         let Some(disk) = self.disks.of(key) else { return in_memory };
         let on_disk = disk.find(key).is_some();
         disk.notice(now);
-        disk.remove(key);
-        in_memory || on_disk
+        let has_others = disk.remove(key);
+        in_memory || on_disk || has_others
     }
 
     pub(super) fn figures(&self) -> Figures {

@@ -187,8 +187,9 @@ impl<M: Meta> Store<M> {
     }
 
     /// Forgets an object, and what fills of it that are under way bring; their
-    /// readers read on. False if there was none. Other processes forget what they
-    /// have of it on the disk that was created before.
+    /// readers read on. Other processes forget what they have of it on the disk
+    /// that was created before, within seconds; a purge makes that at once, and
+    /// hits their memory too. False if there was none, and there are no others.
     pub fn remove(&self, key: &Key, now: Moment) -> bool {
         self.0.remove(key, now)
     }

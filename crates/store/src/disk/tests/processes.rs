@@ -138,5 +138,5 @@ async fn another_slice_size_starts_empty_and_removes_what_was() {
     disk.flush().await.unwrap();
     let left: Vec<_> =
         std::fs::read_dir(home.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 3, "FORMAT, LOCK and seg, not {left:?}");
+    assert_eq!(left.len(), 4, "FORMAT, GUESTS, LOCK and seg, not {left:?}");
 }

@@ -192,6 +192,42 @@ async fn an_older_version_of_what_is_evicted_without_room_for_a_tomb() {
     assert_eq!(version(&disk, 1).await, Some(1));
 }
 
+/// Nobody has looked through the directory since it wrote.
+#[tokio::test]
+async fn what_a_process_wrote_that_has_just_begun() {
+    let home = tempfile::tempdir().unwrap();
+    let evicts = open(home.path(), 8);
+    let other = open(home.path(), 8);
+    other.write(entry(0, 1, 3000)).unwrap();
+    other.flush().await.unwrap();
+    evicts.notice(entry(0, 1, 0).created);
+    assert!(evicts.remove(&key(0)), "the other may have it");
+    evicts.flush().await.unwrap();
+    other.flush().await.unwrap();
+    assert_eq!(version(&other, 0).await, None);
+    assert_eq!(after_a_restart(vec![other, evicts], home.path(), 0).await, None);
+}
+
+#[tokio::test]
+async fn who_removes_knows_at_once_who_else_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let old = open(home.path(), 8);
+    assert!(!old.remove(&key(0)));
+    let new = open(home.path(), 8);
+    assert!(old.remove(&key(0)) && new.remove(&key(0)));
+    old.retire().unwrap();
+    old.flush().await.unwrap();
+    assert!(old.remove(&key(0)) && new.remove(&key(0)), "nobody evicts");
+    new.flush().await.unwrap();
+    assert!(old.remove(&key(0)) && new.remove(&key(0)), "the new one evicts");
+    old.close().await;
+    assert!(!new.remove(&key(0)));
+    let brief = open(home.path(), 8);
+    assert!(new.remove(&key(0)));
+    brief.close().await;
+    assert!(!new.remove(&key(0)));
+}
+
 /// Eviction asks how far a tomb reaches before it lets go of it.
 #[tokio::test]
 async fn by_a_tomb_that_reaches_what_its_writer_had_not_seen() {
@@ -212,7 +248,7 @@ async fn by_a_tomb_that_reaches_what_its_writer_had_not_seen() {
 async fn a_removal_of_what_nobody_has_leaves_nothing() {
     let home = tempfile::tempdir().unwrap();
     let disk = open(home.path(), 8);
-    disk.remove(&key(0));
+    assert!(!disk.remove(&key(0)));
     disk.flush().await.unwrap();
     assert_eq!((disk.figures().objects, disk.figures().segments), (0, 0));
 }

@@ -3,6 +3,7 @@ mod disks;
 mod hot;
 mod admission;
 mod orders;
+mod others;
 
 use std::path::Path;
 
