@@ -86,6 +86,11 @@ impl Holdings {
         entombed.is_some()
     }
 
+    /// Whether the key has a tomb without a record.
+    pub(crate) fn owes(&self, tag: u64) -> bool {
+        self.index.peek(tag).is_some_and(|spot| spot.is_owed())
+    }
+
     /// Hides all older records of a key; false if they are hidden already.
     pub(crate) fn hide(&self, tag: u64, stamp: u64) -> bool {
         match self.index.hide(tag, stamp) {

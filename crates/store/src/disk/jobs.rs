@@ -152,7 +152,8 @@ impl Jobs {
     }
 
     /// Nothing of the key that was offered before is written or shown any more. `entomb` makes
-    /// the tomb in the index, and says whether it needs a record, which is owed if too much waits.
+    /// the tomb in the index, and says whether it is to get a record soon, which is owed if too
+    /// much waits.
     pub(crate) fn withdraw(&self, tag: u64, entomb: impl FnOnce() -> bool) {
         let mut state = self.state.lock();
         state.withdraw(tag);

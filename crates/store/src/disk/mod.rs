@@ -190,6 +190,11 @@ impl Disk {
         self.platter.supersede(self.tag(key));
     }
 
+    /// The same for who writes what takes its place next.
+    pub(crate) fn give_way(&self, key: &Key) {
+        self.platter.give_way(self.tag(key));
+    }
+
     /// Waits until all that was asked before is done, and the directory looked through. It is
     /// then safe from a crash of the process, though not from one of the machine. An error says
     /// why removals are not written, which a crash would undo.

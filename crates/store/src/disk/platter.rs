@@ -163,7 +163,19 @@ impl Platter {
 
     /// What is known of the key is gone, and nothing of it that waits is written any more.
     pub(crate) fn supersede(&self, tag: u64) {
-        self.jobs.withdraw(tag, || self.holdings.entomb(tag, |_| true));
+        self.jobs.withdraw(tag, || {
+            self.holdings.entomb(tag, |_| true);
+            self.holdings.owes(tag)
+        });
+    }
+
+    /// The same, but what takes its place is offered next, and hides it on the disk as well: until
+    /// that is written a process that ends leaves the old one there, and not nothing.
+    pub(crate) fn give_way(&self, tag: u64) {
+        self.jobs.withdraw(tag, || {
+            self.holdings.entomb(tag, |_| true);
+            false
+        });
     }
 
     /// The same, and other processes lose what they have as well, though it was not seen here.
@@ -171,10 +183,12 @@ impl Platter {
     pub(crate) fn remove(&self, tag: u64) -> bool {
         let is_alone = self.is_alone();
         self.jobs.withdraw(tag, || {
-            let known = self.holdings.entomb(tag, |_| true);
-            // Nothing was created after now.
-            let now = self.now().millis() << 16 | 0xffff;
-            !is_alone && self.holdings.hide(tag, now) || known
+            self.holdings.entomb(tag, |_| true);
+            if !is_alone {
+                // Nothing was created after now.
+                self.holdings.hide(tag, self.now().millis() << 16 | 0xffff);
+            }
+            self.holdings.owes(tag)
         });
         !is_alone
     }

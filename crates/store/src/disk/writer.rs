@@ -216,9 +216,11 @@ impl Writer {
         if early {
             self.platter.counters.ghost_hits.one();
         }
-        let queue = if main || early { Queue::Main } else { Queue::Small };
-        // Of what is written for a key the last counts, whatever the clock did meanwhile.
         let last = self.platter.holdings.index.peek(tag);
+        // What takes the place of another was asked for twice.
+        let again = last.is_some_and(|spot| spot.is_owed());
+        let queue = if main || early || again { Queue::Main } else { Queue::Small };
+        // Of what is written for a key the last counts, whatever the clock did meanwhile.
         let after = last.map_or(0, |spot| spot.stamp.saturating_add(1));
         (queue, (created.millis() << 16).max(after))
     }

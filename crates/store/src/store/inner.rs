@@ -130,7 +130,7 @@ impl<M: Meta> Inner<M> {
         let Some(disk) = self.disks.of(key) else { return false };
         // What it has is older, and memory may forget the new one before that is written. A
         // look-up that found it before may be moving it into memory.
-        disk.supersede(key);
+        disk.give_way(key);
         let Some(ticket) = self.memory.renew(object, ticket) else { return false };
         let is_queued = disk.write(disks::entry(object)).is_ok();
         // It may have been removed or replaced before it was queued; and if it was

@@ -122,6 +122,42 @@ async fn a_validated_object_has_new_metadata_and_the_same_body() {
 }
 
 #[tokio::test]
+async fn what_takes_the_place_of_another_is_one_record_of_what_was_used() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = open(home.path(), 64);
+    for version in 1..4 {
+        disk.give_way(&key(1));
+        assert!(disk.find(&key(1)).is_none());
+        disk.write(entry(1, version, 1000)).unwrap();
+        disk.flush().await.unwrap();
+    }
+    assert_eq!(version(&disk, 1).await, Some(3));
+    let (segment, spot) = disk.platter.holdings.locate(disk.tag(&key(1))).unwrap();
+    assert_eq!(segment.name.queue, name::Queue::Main);
+    assert_eq!(segment.live(), u64::from(spot.len) * UNIT);
+    // One for each version, and none for a tomb.
+    disk.close().await;
+    let lines: usize = files(home.path(), ".seg").iter().map(|file| lines(file)).sum();
+    assert_eq!(lines, 3);
+    let disk = open(home.path(), 64);
+    // Where nothing comes it is removed all the same.
+    disk.give_way(&key(1));
+    disk.flush().await.unwrap();
+    disk.close().await;
+    assert_eq!(version(&open(home.path(), 64), 1).await, None);
+}
+
+/// How many records a segment has.
+fn lines(file: &Path) -> usize {
+    let opened = std::fs::File::open(file).unwrap();
+    let file = file::File::new(opened.into(), Device::default());
+    let mut opening = [0; footer::OPENING];
+    file.read_at(&mut opening, 0).unwrap();
+    let salt = footer::Opening::decode(&opening).unwrap().salt;
+    scan::list(&file, salt).unwrap().lines.len()
+}
+
+#[tokio::test]
 async fn a_record_of_another_key_is_no_answer() {
     let home = tempfile::tempdir().unwrap();
     let disk = open(home.path(), 64);

@@ -4,6 +4,7 @@ mod hot;
 mod admission;
 mod orders;
 mod others;
+mod endings;
 
 use std::path::Path;
 
