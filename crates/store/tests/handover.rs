@@ -70,7 +70,7 @@ impl Told {
                     self.last.extend(self.since.drain().map(|(key, version)| (key, Some(version))));
                 }
                 Said::Skipped => self.since.clear(),
-                Said::Closed => continue,
+                _ => continue,
             }
             heard += 1;
             if heard == flushes {

@@ -51,13 +51,13 @@ impl Model {
                     }
                     known.settled.append(&mut known.since);
                 }
-                Said::Offers { .. } | Said::Closed => {}
+                _ => {}
             }
         }
         match said {
             Said::Offers { key, version } => self.keys.entry(key).or_default().since.push(version),
             Said::Closed => panic!("it ended before it was killed"),
-            Said::Flushed | Said::Skipped => {}
+            _ => {}
         }
     }
 

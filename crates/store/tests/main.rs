@@ -14,3 +14,4 @@ mod damage;
 mod full;
 mod handover;
 mod slices;
+mod stores;

@@ -2,7 +2,7 @@
 //! program again, with one test that does nothing unless it is told where to write.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use tidegate_store::disk::Skipped;
@@ -35,6 +35,12 @@ pub(crate) struct Plan {
 pub(crate) enum Said {
     /// About to write, or to remove (version 0).
     Offers { key: u32, version: u32 },
+    /// About to say that it is valid, which comes too late if something else did before.
+    Validates { key: u32, version: u32 },
+    /// About to purge what was created until then.
+    Purges { key: u32, until: u32 },
+    /// That is done.
+    Purged { key: u32, until: u32 },
     /// All that was offered since the last time is on the disk.
     Flushed,
     /// Some of it was skipped, or all of it was not.
@@ -50,9 +56,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(directory: &Path, plan: &Plan) -> Self {
+        Self::start_as("process::works_to_a_plan", directory, plan)
+    }
+
+    /// What does the plan is this test, which asks for it by [`told`].
+    pub(crate) fn start_as(test: &str, directory: &Path, plan: &Plan) -> Self {
         let Plan { seed, capacity, segment, version, keys, part, parts, steps, removes } = plan;
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "process::works_to_a_plan", "--nocapture"])
+            .args(["--exact", test, "--nocapture"])
             .env(DIRECTORY, directory)
             .env(
                 PLAN,
@@ -79,9 +90,19 @@ impl Process {
             let Some(said) = line.strip_suffix('\n') else { continue };
             let words: Vec<&str> = said.split(' ').collect();
             match words.as_slice() {
-                ["offers", key, version] => {
+                [word @ ("offers" | "validates"), key, version] => {
                     let (key, version) = (key.parse().unwrap(), version.parse().unwrap());
-                    return Some(Said::Offers { key, version });
+                    return Some(match *word {
+                        "offers" => Said::Offers { key, version },
+                        _ => Said::Validates { key, version },
+                    });
+                }
+                [word @ ("purges" | "purged"), key, until] => {
+                    let (key, until) = (key.parse().unwrap(), until.parse().unwrap());
+                    return Some(match *word {
+                        "purges" => Said::Purges { key, until },
+                        _ => Said::Purged { key, until },
+                    });
                 }
                 ["flushed"] => return Some(Said::Flushed),
                 ["skipped"] => return Some(Said::Skipped),
@@ -110,7 +131,14 @@ impl Process {
 
 #[test]
 fn works_to_a_plan() {
-    let (Ok(directory), Ok(plan)) = (std::env::var(DIRECTORY), std::env::var(PLAN)) else { return };
+    let Some((directory, plan)) = told() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(work(&directory, &plan));
+}
+
+/// What this process is to do, and where, if it was started to do something.
+pub(crate) fn told() -> Option<(PathBuf, Plan)> {
+    let (directory, plan) = (std::env::var_os(DIRECTORY)?, std::env::var(PLAN).ok()?);
     let numbers: Vec<u64> = plan.split(' ').map(|number| number.parse().unwrap()).collect();
     let [seed, capacity, segment, version, keys, part, parts, steps, removes] = numbers[..] else {
         panic!("a plan has nine numbers")
@@ -126,8 +154,7 @@ fn works_to_a_plan() {
         steps: steps as u32,
         removes: removes as u32,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(work(Path::new(&directory), &plan));
+    Some((directory.into(), plan))
 }
 
 async fn work(directory: &Path, plan: &Plan) {

@@ -5,6 +5,7 @@ mod room;
 mod faults;
 mod outages;
 mod processes;
+mod orders;
 mod removals;
 
 use std::collections::HashMap;
