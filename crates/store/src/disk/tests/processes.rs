@@ -93,8 +93,9 @@ async fn what_a_dead_process_left_is_adopted() {
     std::fs::copy(home.path().join("FORMAT"), copied.path().join("FORMAT")).unwrap();
     std::fs::copy(&left, &place).unwrap();
     // And one that was not made to its end.
-    let half =
-        place.to_str().unwrap().replace(".open", ".new").replace("-", "-0").replace("-00", "-0");
+    let (name, _) = name::Name::parse(left.file_name().unwrap().to_str().unwrap()).unwrap();
+    let half = name::Name { writer: name.writer ^ 1, ..name }.path(name::State::New);
+    let half = copied.path().join("seg").join(half);
     std::fs::write(&half, "half").unwrap();
     let adopted = open(copied.path(), 64);
     for n in 0..10 {
@@ -103,6 +104,7 @@ async fn what_a_dead_process_left_is_adopted() {
     assert!(files(copied.path(), ".open").is_empty());
     assert_eq!(files(copied.path(), ".seg").len(), 1);
     assert_eq!(adopted.figures().segments, 1);
+    assert!(!half.exists());
 }
 
 #[tokio::test]
