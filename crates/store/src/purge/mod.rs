@@ -406,6 +406,36 @@ mod tests {
     }
 
     #[test]
+    fn no_damage_of_a_file_brings_back_what_was_purged() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = [directory.path().join("purge.log")];
+        let first = Purges::open(&paths, 100, at(10)).unwrap();
+        for n in 0..20 {
+            let subject = format!("{n}/");
+            first.purge(&[Target::Subject(subject.as_bytes())], Manner::Hard, at(10)).unwrap();
+        }
+        let good = std::fs::read(&paths[0]).unwrap();
+        let mut random = fastrand::Rng::with_seed(8);
+        for round in 0..400 {
+            let mut bytes = good.clone();
+            let place = random.usize(..bytes.len());
+            match random.u8(..3) {
+                0 => bytes[place] ^= 1 << random.u8(..8),
+                1 => bytes[place..].fill(0),
+                // Somebody died while writing.
+                _ => bytes.extend_from_slice(&good[..random.usize(..64)]),
+            }
+            std::fs::write(&paths[0], bytes).unwrap();
+            let next = Purges::open(&paths, 100, at(50)).unwrap();
+            for n in 0..20 {
+                let page = page(format!("{n}/").as_bytes());
+                assert_eq!(next.judge(&page, at(10)), Verdict::Gone, "round {round} {n}");
+            }
+            assert_eq!(next.judge(&page(b"0/"), next.begin(at(60))), Verdict::Kept);
+        }
+    }
+
+    #[test]
     fn its_file_does_not_grow_without_bound() {
         let directory = tempfile::tempdir().unwrap();
         let paths = [directory.path().join("purge.log")];
