@@ -27,6 +27,7 @@ mod hot;
 mod tend;
 mod evict;
 mod rewrite;
+mod tombs;
 mod writer;
 #[doc(hidden)]
 pub mod fuzz;

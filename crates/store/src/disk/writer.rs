@@ -7,20 +7,17 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use crate::clock::Moment;
-use crate::labels::Labels;
-use crate::version::FillId;
 
 use super::directory::{Guest, Lease};
 use super::evict::no_room;
 use super::fault::Trouble;
 use super::figures::Health;
 use super::footer::Line;
-use super::jobs::{Entry, Job, Next, Skipped};
+use super::jobs::{Entry, Job, Next};
 use super::name::{Name, Queue};
 use super::platter::Platter;
-use super::record::{Content, Draft, Kind};
+use super::record::{Content, Draft};
 use super::segment::{self, Active, Segment};
-use super::table::Spot;
 use super::tend::Watch;
 
 /// Files of an old generation that are removed at a time.
@@ -127,16 +124,6 @@ impl Writer {
         Ok(self.active(queue).insert(active))
     }
 
-    /// Writes the record of a tomb, if one is owed.
-    pub(crate) fn bury(&mut self, tag: u64) -> Result<(), Trouble> {
-        let Some(spot) = self.platter.holdings.index.peek(tag).filter(Spot::is_owed) else {
-            return Ok(());
-        };
-        let (segment, line) = self.append_tomb(tag, spot.stamp)?;
-        self.platter.holdings.relocate(&spot, &segment, &line, 0);
-        Ok(())
-    }
-
     fn perform(&mut self, job: Job) {
         let health = self.platter.counters.health();
         let done = match job {
@@ -236,59 +223,11 @@ impl Writer {
         if shown { Ok(()) } else { self.bury_unseen(tag, line.stamp) }
     }
 
-    /// A record was written that must never be seen, not after a start either.
-    fn bury_unseen(&mut self, tag: u64, stamp: u64) -> Result<(), Trouble> {
-        self.platter.holdings.hide(tag, stamp.saturating_add(1));
-        self.bury(tag)
-    }
-
-    /// What was to be written is not: what it was to take the place of is not kept either.
-    pub(crate) fn give_up(&self, tag: u64) {
-        self.platter.holdings.entomb(tag, |_| true);
-    }
-
-    /// Writes the tombs that are owed.
-    fn pay(&mut self) -> Result<(), Trouble> {
-        loop {
-            let owed = self.platter.holdings.index.some_owed();
-            if owed.is_empty() || self.platter.counters.health() != Health::Working {
-                return Ok(());
-            }
-            for tag in owed {
-                self.bury(tag)?;
-            }
-        }
-    }
-
-    /// An error says why tombs are owed.
-    fn paid(&self) -> Result<(), Skipped> {
-        match self.platter.counters.health() {
-            Health::Working => Ok(()),
-            _ if self.platter.holdings.index.owed() == 0 => Ok(()),
-            Health::Full => Err(Skipped::Full),
-            Health::Out => Err(Skipped::Out),
-        }
-    }
-
-    fn append_tomb(&mut self, tag: u64, stamp: u64) -> Result<(Arc<Segment>, Line), Trouble> {
-        let now = self.platter.now();
-        let labels = Labels::default();
-        let draft = Draft {
-            kind: Kind::Tomb,
-            hash: u128::from(tag),
-            stamp,
-            fill: FillId::from_bits(0),
-            created: now,
-            keep_until: Moment::default(),
-            key: &[],
-            meta: &[],
-            labels: &labels,
-            body: Content::Bytes(&[]),
-        };
-        self.append(Queue::Main, &draft)
-    }
-
-    fn append(&mut self, queue: Queue, draft: &Draft<'_>) -> Result<(Arc<Segment>, Line), Trouble> {
+    pub(crate) fn append(
+        &mut self,
+        queue: Queue,
+        draft: &Draft<'_>,
+    ) -> Result<(Arc<Segment>, Line), Trouble> {
         match self.append_once(queue, draft) {
             Err(Trouble::Full) if !self.evicting => {
                 self.platter.counters.full.one();
