@@ -382,7 +382,12 @@ mod tests {
         assert!(!purged(200));
         other.catch_up(at(200));
         assert!(purged(200));
+        one.catch_up(at(200));
         assert_eq!(other.refresh(at(201)).unwrap(), 0);
+        // It has another file by now, and nothing more comes to the old one.
+        other.purge(&[Target::Subject(b"b/")], Manner::Hard, at(210)).unwrap();
+        one.catch_up(at(210));
+        assert_eq!(one.judge(&page(b"b/"), at(205)), Verdict::Gone);
         let next = Purges::open(&paths, 100, at(300)).unwrap();
         assert_eq!(next.judge(&page(b"c/"), at(250)), Verdict::Kept);
     }
