@@ -65,6 +65,17 @@ async fn a_purge_hits_what_is_on_a_disk_and_is_known_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_purge_hits_what_is_on_a_disk_from_before_the_clock_was_set_back() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path(), &["one"], small());
+    put(&store, "a/", "body", 1000);
+    store.close().await;
+    let store = open(home.path(), &["one"], small());
+    store.purge(&[Target::Subject(b"a/")], Manner::Hard, at(500)).unwrap();
+    assert_eq!(found(&store, "a/").await, None);
+}
+
+#[tokio::test]
 async fn what_was_removed_or_purged_during_its_fill_is_on_no_disk() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path(), &["one"], small());
