@@ -76,6 +76,19 @@ async fn a_purge_hits_what_is_on_a_disk_from_before_the_clock_was_set_back() {
 }
 
 #[tokio::test]
+async fn a_purge_is_known_for_as_long_as_a_disk_has_what_it_hit() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path(), &["one"], small());
+    put(&store, "a/", "body", 1);
+    store.close().await;
+    let store = open(home.path(), &["one"], small());
+    store.purge(&[Target::Subject(b"a/")], Manner::Hard, at(5)).unwrap();
+    store.tidy(at(100_000));
+    assert_eq!(store.figures().purges.marks, 1);
+    assert_eq!(found(&store, "a/").await, None);
+}
+
+#[tokio::test]
 async fn what_was_removed_or_purged_during_its_fill_is_on_no_disk() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path(), &["one"], small());

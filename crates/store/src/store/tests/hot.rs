@@ -73,6 +73,25 @@ async fn within_a_budget_what_was_used_comes_first() {
 }
 
 #[tokio::test]
+async fn nothing_that_was_asked_for_since_goes_for_what_was_before() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path(), &["one"], roomy());
+    for n in 0..30 {
+        put(&store, &format!("{n}/"), vec![n as u8; 10_000], 1);
+    }
+    store.save_hot(at(2)).await.unwrap();
+    store.close().await;
+    let store = open(home.path(), &["one"], roomy());
+    let new: Vec<String> = (100..130).map(|n| format!("{n}/")).collect();
+    for name in &new {
+        put(&store, name, vec![1; 10_000], 3);
+    }
+    let warmed = store.warm(u64::MAX, at(4)).await;
+    assert!((1..20).contains(&warmed.objects), "{warmed:?}");
+    assert!(new.iter().all(|name| store.0.memory.holds(&store.key(name.as_bytes()))));
+}
+
+#[tokio::test]
 async fn what_was_purged_removed_replaced_or_is_too_old_stays_cold() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path(), &["one"], roomy());
