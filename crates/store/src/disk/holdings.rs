@@ -180,6 +180,7 @@ mod tests {
     use super::super::fault::Device;
     use super::super::file::File;
     use super::super::name::{Name, Queue};
+    use super::super::record::UNIT;
     use super::*;
 
     fn segment(holdings: &Holdings, seq: u64) -> Arc<Segment> {
@@ -194,6 +195,23 @@ mod tests {
     fn line(tag: u64, stamp: u64, kind: Kind) -> Line {
         let created = Moment::default();
         Line { tag, stamp, at: 1, len: 2, keep_until: 0, kind, created }
+    }
+
+    #[test]
+    fn what_was_moved_counts_where_it_is_and_once() {
+        let holdings = Holdings::new();
+        let (from, to) = (segment(&holdings, 3), segment(&holdings, 4));
+        let object = line(7, 20, Kind::Object);
+        holdings.publish(&from, &object);
+        let known = holdings.index.peek(7).unwrap();
+        for _ in 0..2 {
+            holdings.relocate(&known, &to, &object, 0);
+            assert_eq!((from.live(), to.live()), (0, 2 * UNIT));
+        }
+        holdings.forget(&known);
+        assert!(holdings.index.peek(7).is_some(), "it lies there no more");
+        holdings.forget(&holdings.index.peek(7).unwrap());
+        assert_eq!((holdings.index.len(), to.live()), (0, 0));
     }
 
     #[test]

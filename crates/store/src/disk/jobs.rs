@@ -342,6 +342,15 @@ mod tests {
     }
 
     #[test]
+    fn tombs_wait_beyond_the_bound_of_writes_and_within_one_of_their_own() {
+        let jobs = jobs(2, 9999);
+        for tag in 0..100 {
+            jobs.withdraw(tag, || true);
+        }
+        assert_eq!(jobs.waiting(), (2 * LIGHT, 0));
+    }
+
+    #[test]
     fn what_waits_when_it_closes_is_still_done() {
         let jobs = jobs(9, 9999);
         jobs.offer(write(1, 1)).unwrap();
