@@ -1,17 +1,20 @@
 //! Answers without the server: what is kept, for whom and how long, over both
 //! protocols. Time does not pass: servers say how old their answers are.
 
+mod broken;
 mod changed;
 mod filling;
 mod hits;
 mod keys;
 mod kept;
+mod lifetimes;
 mod pace;
 mod parts;
 mod prefetch;
 mod process;
 mod purge;
 mod searched;
+mod shared;
 mod slices;
 mod stale;
 mod validation;

@@ -76,6 +76,24 @@ async fn a_link_is_good_until_it_expires_and_for_nothing_else() {
     assert_eq!(origin.requests(), 1);
 }
 
+/// Each client has a link of its own: what is kept is found by all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_to_one_file_are_one_in_the_cache_and_a_bad_one_finds_nothing() {
+    let kept = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 1\r\n\r\nx";
+    let origin = Origin::answering(kept).await;
+    let site = SITE.replace("access: { signed", "cache: standard\n    access: { signed");
+    let edge = Edge::start_with(&site, &[("origin", &origin.addr)]);
+    for (later, expected) in [(100, "tidegate; fwd=uri-miss; ttl="), (200, "tidegate; hit; ttl=")] {
+        let target = format!("/media/a.mp4?quality=hd&exp={}", now() + later);
+        let sig = signature("the key of links", &format!("GET {target}"));
+        let answer = ask(&edge, "GET", &format!("{target}&sig={sig}")).await;
+        let said = answer.header("cache-status").unwrap_or_default();
+        assert!(said.starts_with(expected), "{answer:?}");
+        assert_eq!(ask(&edge, "GET", &target).await.status, 403);
+    }
+    assert_eq!(origin.requests(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_have_names_of_the_operators_and_keys_replace_each_other() {
     let origin = Origin::echo().await;

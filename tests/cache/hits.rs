@@ -83,6 +83,7 @@ async fn who_has_it_is_told_so_by_the_cache() {
             ("if-modified-since: Sun, 06 Nov 1994 08:49:36 GMT", 200),
             ("if-none-match: \"b\"\nif-modified-since: Sun, 06 Nov 1994 08:49:37 GMT", 200),
             ("if-match: \"a\"", 200),
+            ("if-unmodified-since: Sun, 06 Nov 1994 08:49:37 GMT", 200),
         ] {
             let answer = get(&edge, over, &path(over), condition).await;
             assert_eq!(answer.status, status, "{condition}");
@@ -98,17 +99,24 @@ async fn who_has_it_is_told_so_by_the_cache() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_wants_another_version_asks_the_server() {
-    let origin = serving(|request| match request.header("if-match") {
-        Some(_) => answer("412 Precondition Failed", "", "", 0),
-        None => ok("cache-control: max-age=60\netag: \"a\"", "x"),
+    let fields = "cache-control: max-age=60\netag: \"a\"
+        last-modified: Sun, 06 Nov 1994 08:49:37 GMT";
+    let origin = serving(move |request| {
+        let conditions = [request.header("if-match"), request.header("if-unmodified-since")];
+        match conditions {
+            [None, None] => ok(fields, "x"),
+            _ => answer("412 Precondition Failed", "", "", 0),
+        }
     })
     .await;
     let edge = start("", &origin);
     for over in BOTH {
         get(&edge, over, &path(over), "").await;
-        let another = get(&edge, over, &path(over), "if-match: \"b\"").await;
-        assert_eq!((another.status, said(&another)), (412, "tidegate; fwd=request"));
-        assert!(said(&get(&edge, over, &path(over), "").await).starts_with("tidegate; hit"));
+        for condition in ["if-match: \"b\"", "if-unmodified-since: Sun, 06 Nov 1994 08:49:36 GMT"] {
+            let another = get(&edge, over, &path(over), condition).await;
+            assert_eq!((another.status, said(&another)), (412, "tidegate; fwd=request"));
+            assert!(said(&get(&edge, over, &path(over), "").await).starts_with("tidegate; hit"));
+        }
     }
 }
 
@@ -143,6 +151,24 @@ async fn clients_have_a_say_only_where_the_profile_says_so() {
     }
     let records = edge.stop();
     assert_eq!(records[0]["refusal"], "not_stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_are_heeded_may_take_what_is_stale() {
+    let origin = numbered("cache-control: max-age=60\nage: 70\netag: \"a\"").await;
+    for (profile, wish, expected) in [
+        ("", "max-stale=20", "tidegate; fwd=stale"),
+        ("client_directives: on", "max-stale=20", "tidegate; hit; ttl=-10"),
+        ("client_directives: on", "max-stale", "tidegate; hit; ttl=-10"),
+        ("client_directives: on", "max-stale=5", "tidegate; fwd=stale"),
+    ] {
+        let edge = start(profile, &origin);
+        for over in BOTH {
+            get(&edge, over, &path(over), "").await;
+            let answer = get(&edge, over, &path(over), &format!("cache-control: {wish}")).await;
+            assert!(said(&answer).starts_with(expected), "{profile} {wish}: {answer:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

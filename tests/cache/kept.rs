@@ -38,6 +38,7 @@ async fn servers_say_what_is_kept() {
         ("cache-control: max-age=0", "not-reusable"),
         ("x-a: b", "not-reusable"),
         ("cache-control: max-age=60\nvary: *", "vary"),
+        ("cache-control: max-age=60\nvary: x-a\nvary: x-b, *", "vary"),
         ("cache-control: max-age=60\nvary: x-forwarded-for", "vary"),
         ("cache-control: max-age=60\nset-cookie: a=b", "set-cookie"),
         ("cache-control: max-age=60, public\nset-cookie: a=b", "kept"),
@@ -58,6 +59,7 @@ async fn who_shows_credentials_shares_only_what_is_for_all() {
         ("cache-control: max-age=60", false),
         ("cache-control: max-age=60, public", true),
         ("cache-control: s-maxage=60", true),
+        ("cache-control: max-age=60, must-revalidate", true),
     ] {
         assert_eq!(keeps("", fields, authorised).await.0, expected, "{fields}");
     }
@@ -81,10 +83,12 @@ async fn errors_are_kept_where_the_profile_or_the_server_says_how_long() {
     ] {
         let origin = serving(move |_| answer("404 Not Found", fields, "none", 4)).await;
         let edge = start(profile, &origin);
-        get(&edge, Over::H1, "/x", "").await;
-        let second = get(&edge, Over::H1, "/x", "").await;
-        assert_eq!(second.status, 404);
-        assert_eq!(said(&second).starts_with("tidegate; hit"), is_kept, "{profile} {fields}");
+        for over in BOTH {
+            get(&edge, over, &path(over), "").await;
+            let second = get(&edge, over, &path(over), "").await;
+            assert_eq!(second.status, 404);
+            assert_eq!(said(&second).starts_with("tidegate; hit"), is_kept, "{profile} {fields}");
+        }
     }
 }
 
@@ -166,6 +170,30 @@ async fn answers_differ_by_the_fields_that_vary_names() {
     }
     let one = get(&edge, Over::H1, "/H1", "accept-language: fr").await;
     assert_eq!(said(&one), "tidegate; fwd=vary-miss; ttl=60; stored");
+}
+
+/// One is not kept: that says nothing of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variant_that_is_not_kept_ends_nothing_for_the_others() {
+    let origin = serving(|request| match request.header("x-a") {
+        Some("private") => ok("cache-control: private\nvary: x-a", "x"),
+        _ => ok("cache-control: max-age=60\nvary: x-a", "x"),
+    })
+    .await;
+    let edge = start("", &origin);
+    for over in BOTH {
+        let ask = async |fields| said(&get(&edge, over, &path(over), fields).await);
+        ask("").await;
+        assert!(ask("").await.starts_with("tidegate; hit"));
+        for _ in 0..3 {
+            assert!(ask("x-a: private").await.contains("fwd="));
+            assert!(ask("").await.starts_with("tidegate; hit"), "{over:?}");
+        }
+        // Another one is kept, at the latest when it is known that not all are unfit.
+        ask("x-a: 1").await;
+        ask("x-a: 1").await;
+        assert!(ask("x-a: 1").await.starts_with("tidegate; hit"), "{over:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,9 @@ use super::*;
 async fn is_one(profile: &str, first: (&str, &str), second: (&str, &str)) -> bool {
     let origin = numbered("cache-control: max-age=60").await;
     let edge = start(profile, &origin);
+    // Whatever each of them speaks.
     get(&edge, Over::H1, first.0, first.1).await;
-    let answer = get(&edge, Over::H1, second.0, second.1).await;
+    let answer = get(&edge, Over::H2, second.0, second.1).await;
     said(&answer).starts_with("tidegate; hit")
 }
 

@@ -26,7 +26,8 @@ async fn is_hit(edge: &Edge, path: &str) -> bool {
     said(&get(edge, Over::H1, path, "").await).starts_with("tidegate; hit")
 }
 
-const TAGGED: &str = "cache-control: max-age=60\nsurrogate-key: news home\ncache-tag: sport";
+const TAGGED: &str =
+    "cache-control: max-age=60\nsurrogate-key: news home\ncache-tag: sport\nxkey: culture";
 
 /// One of these would stay.
 const TWO: &str = "{\"url\": \"http://a.example/\", \"all\": true}";
@@ -43,6 +44,7 @@ async fn a_purge_hits_what_it_names_and_nothing_else() {
         ("{\"host\": \"b.example\"}", [true; 4]),
         ("{\"tag\": \"home\"}", [false; 4]),
         ("{\"tag\": \"sport\"}", [false; 4]),
+        ("{\"tag\": \"culture\"}", [false; 4]),
         ("{\"tag\": \"none\"}", [true; 4]),
         ("{\"all\": true}", [false; 4]),
     ] {

@@ -121,14 +121,16 @@ async fn the_answer_to_a_head_tells_of_what_is_stored() {
         answer("200 OK", &fields, if is_head { "" } else { "whole" }, 5)
     })
     .await;
-    let edge = start("", &origin);
-    for path in ["/same", "/new"] {
-        get(&edge, Over::H1, path, "").await;
-        let head = send(&edge, Over::H1, "HEAD", path, "").await;
-        assert_eq!((head.status, said(&head)), (200, "tidegate; fwd=stale"));
+    for over in BOTH {
+        let edge = start("", &origin);
+        for path in ["/same", "/new"] {
+            get(&edge, over, path, "").await;
+            let head = send(&edge, over, "HEAD", path, "").await;
+            assert_eq!((head.status, said(&head)), (200, "tidegate; fwd=stale"));
+        }
+        let same = get(&edge, over, "/same", "").await;
+        assert_eq!(said(&same), "tidegate; hit; ttl=60");
+        let new = get(&edge, over, "/new", "").await;
+        assert!(said(&new).starts_with("tidegate; fwd=uri-miss"), "{new:?}");
     }
-    let same = get(&edge, Over::H1, "/same", "").await;
-    assert_eq!(said(&same), "tidegate; hit; ttl=60");
-    let new = get(&edge, Over::H1, "/new", "").await;
-    assert!(said(&new).starts_with("tidegate; fwd=uri-miss"), "{new:?}");
 }
