@@ -443,6 +443,9 @@ mod tests {
         std::fs::write(home.path().join("seg/stray"), "x").unwrap();
         std::fs::create_dir(home.path().join("seg/zz")).unwrap();
         std::fs::write(home.path().join("seg/zz/stray"), "x").unwrap();
+        // One that lies where it would not be looked for.
+        let elsewhere = name(3).path(State::Sealed).replace("03/", "zz/");
+        std::fs::write(home.path().join("seg").join(elsewhere), "x").unwrap();
         assert_eq!(directory.list().unwrap(), []);
     }
 }

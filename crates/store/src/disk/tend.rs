@@ -17,6 +17,7 @@ use super::platter::Platter;
 use super::record::{Kind, UNIT};
 use super::scan::{self, Scan};
 use super::segment::{Active, Segment};
+use super::table::Spot;
 
 /// Threads that a start reads footers with.
 const MOST_READERS: usize = 8;
@@ -252,7 +253,8 @@ impl Platter {
             // Nothing in it, or no room for the footer.
             Ok(false) | Err(Errno::NOSPC | Errno::DQUOT) => {
                 self.directory.remove(&segment.name, State::Open)?;
-                self.uproot_lines(&segment, active.lines());
+                // What they hide may be read later, at a start.
+                self.uproot_lines(&segment, active.lines(), |_| true);
                 self.forget_lines(&segment, active.lines());
                 Ok(())
             }
@@ -282,11 +284,17 @@ impl Platter {
         self.holdings.drop_segment(segment);
     }
 
-    /// Has tombs be owed for what hides older records and is about to be forgotten.
-    pub(crate) fn uproot_lines(&self, segment: &Segment, lines: &[Line]) {
+    /// Has tombs be owed for what is about to be forgotten, and may hide older records.
+    pub(crate) fn uproot_lines(
+        &self,
+        segment: &Segment,
+        lines: &[Line],
+        may_hide: impl Fn(&Spot) -> bool,
+    ) {
         for line in lines {
             let spot = self.holdings.index.peek(line.tag);
-            if let Some(spot) = spot.filter(|spot| spot.lies(segment.id, line.at) && spot.shadows) {
+            if let Some(spot) = spot.filter(|spot| spot.lies(segment.id, line.at) && may_hide(spot))
+            {
                 self.holdings.uproot(&spot);
             }
         }

@@ -286,7 +286,7 @@ impl Writer {
             Err(errno) => {
                 let name = &active.segment.name;
                 self.platter.directory.remove(name, active.segment.state()).ok();
-                self.platter.uproot_lines(&active.segment, active.lines());
+                self.platter.uproot_lines(&active.segment, active.lines(), |spot| spot.shadows);
                 self.platter.forget_lines(&active.segment, active.lines());
                 if no_room(errno) { Ok(()) } else { Err(errno.into()) }
             }

@@ -192,6 +192,34 @@ async fn an_older_version_of_what_is_evicted_without_room_for_a_tomb() {
     assert_eq!(version(&disk, 1).await, Some(1));
 }
 
+/// The end of its segment cannot be written, so that what lies there goes.
+#[tokio::test]
+async fn an_older_version_of_what_a_killed_process_left_without_room() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = open(home.path(), 64);
+    disk.write(entry(0, 1, 1000)).unwrap();
+    for n in 1..40 {
+        disk.write(entry(n, 1, 3000)).unwrap();
+    }
+    disk.write(entry(0, 2, 1000)).unwrap();
+    disk.write(entry(40, 1, 1000)).unwrap();
+    disk.flush().await.unwrap();
+    let left = tempfile::tempdir().unwrap();
+    for file in files(home.path(), "").into_iter().chain([home.path().join("FORMAT")]) {
+        let place = left.path().join(file.strip_prefix(home.path()).unwrap());
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::copy(&file, &place).unwrap();
+    }
+    let device = Device::default();
+    device.break_writes(Errno::NOSPC);
+    let next = Disk::open_on(left.path(), options(64), NOW, device.clone()).unwrap();
+    assert_eq!(version(&next, 0).await, None);
+    assert_eq!(version(&next, 1).await, Some(1), "the segment of the older version is there");
+    device.mend();
+    next.flush().await.unwrap();
+    assert_eq!(after_a_restart(vec![next], left.path(), 0).await, None);
+}
+
 /// Nobody has looked through the directory since it wrote.
 #[tokio::test]
 async fn what_a_process_wrote_that_has_just_begun() {
