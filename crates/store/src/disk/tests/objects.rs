@@ -286,6 +286,20 @@ async fn validated_again_and_again_it_is_the_same_body_whatever_its_length() {
     assert!(figures.rewritten_bytes > 28 * 900_000, "{figures:?}");
 }
 
+/// Half of its hash is what the index knows a key by.
+#[tokio::test]
+async fn a_validation_is_of_no_other_key_with_the_same_half_of_its_hash() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = open(home.path(), 64);
+    disk.write(entry(1, 1, 1000)).unwrap();
+    disk.flush().await.unwrap();
+    let (tag, of) = (disk.tag(&key(1)), seen(1, 1));
+    let other = Entry { fill: of.fill, ..entry(2, 7, 0) };
+    assert!(disk.platter.jobs.offer(Job::Rewrite { tag, of, entry: other }).is_ok());
+    disk.flush().await.unwrap();
+    assert_eq!((version(&disk, 1).await, disk.figures().rewritten), (Some(1), 0));
+}
+
 #[tokio::test]
 async fn a_validation_makes_no_damage_good() {
     let home = tempfile::tempdir().unwrap();
