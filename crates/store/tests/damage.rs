@@ -43,8 +43,16 @@ fn damage(random: &mut fastrand::Rng, files: &[PathBuf]) -> String {
     let len = random.usize(..20_000).min(bytes.len() - at);
     let what = match random.u8(..8) {
         0..3 => {
+            let places = (0..bytes.len()).step_by(64);
+            let heads: Vec<usize> = places.filter(|at| bytes[*at..].starts_with(b"TGr1")).collect();
             for _ in 0..random.usize(1..6) {
-                let at = random.usize(..bytes.len().max(1));
+                // Heads are few bytes of all.
+                let at_head = random.bool();
+                let head = random.choice(&heads).filter(|_| at_head);
+                let at = match head {
+                    Some(head) => head + random.usize(..200),
+                    None => random.usize(..bytes.len().max(1)),
+                };
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte ^= 1 << random.u8(..8);
                 }
