@@ -319,7 +319,9 @@ pub(super) fn judge_found(
         return slice::judge_found(session, meta, wish, cached.arrived);
     }
     let mut decided = decide(session, meta, ctx.is_background, cached);
-    if ctx.ahead.is_some() && matches!(decided, ForcedFreshness::ForceFresh) {
+    if ctx.is_background && matches!(decided, ForcedFreshness::ForceFresh) {
+        // It ends before a server is asked. Pingora would have it keep the right to fill what it
+        // was begun for, which it calls a fault of ours.
         cached.is_there = true;
         decided = cached.pass(Forward::Request);
     }
@@ -398,8 +400,8 @@ pub(super) fn ask(session: &Session, ctx: &mut Context, state: &State) -> Result
     {
         return Err(Refusal::NotStored);
     }
-    // Another one asks, or nothing of it would be kept.
-    if ctx.ahead.is_some() && !session.cache.enabled() {
+    // Another one asks or has asked, or nothing of it would be kept.
+    if cached.is_there || ctx.ahead.is_some() && !session.cache.enabled() {
         return Err(Refusal::NotStored);
     }
     cached.began = state.vault.begin();

@@ -180,6 +180,30 @@ async fn it_is_sent_while_a_new_one_is_fetched_once() {
     assert_eq!(edge.stop().len(), 5);
 }
 
+/// Who asks for everybody has no body, and so may find another variant than its client did.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_beside_that_finds_what_is_fresh_asks_nobody_and_breaks_nothing() {
+    let is_fresh = AtomicBool::new(true);
+    let origin = serving(move |_| match is_fresh.swap(false, Ordering::SeqCst) {
+        true => ok("cache-control: max-age=60\nvary: content-length", "for all"),
+        false => {
+            let fields = "cache-control: max-age=60, stale-while-revalidate=100";
+            ok(&format!("{fields}\nvary: content-length\n{OLD}"), "old")
+        }
+    })
+    .await;
+    let mut edge = start("", &origin);
+    assert_eq!(get(&edge, Over::H1, "/x", "").await.text(), "for all");
+    for fetches in [0.0, 1.0, 2.0] {
+        assert_eq!(get(&edge, Over::H1, "/x", "content-length: 0").await.text(), "old");
+        edge.await_metric("tidegate_cache_background_fetches_total", fetches);
+    }
+    assert_eq!(origin.requests(), 2);
+    edge.signal(rustix::process::Signal::TERM);
+    assert!(edge.wait_exit().success());
+    assert!(!edge.stderr().contains("panicked"), "{}", edge.stderr());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_one_is_fetched_as_a_proxy_says_that_it_was_asked_for() {
     let origin = growing_young().await;
