@@ -7,6 +7,7 @@ mod filling;
 mod hits;
 mod keys;
 mod kept;
+mod large;
 mod lifetimes;
 mod pace;
 mod parts;

@@ -49,6 +49,6 @@ pub(crate) use self::policy::vary::variant;
 pub(crate) use self::profile::Profile;
 pub(crate) use self::searches::Named as NamedBy;
 pub(crate) use self::slices::{Cut, Progress, Slice, Told, around, brought, version};
-pub(crate) use self::storage::{LOCK_AGE, Looked, Vault, now};
+pub(crate) use self::storage::{LOCK_AGE, Looked, Room, Vault, now};
 pub(crate) use self::target::{Scheme, Target};
 pub(crate) use tidegate_store::Moment;

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tidegate_store::{Body, Key, Labels, Start, Tier};
 
 use super::meta::{Head, Kept, Place, Seen, Storable, seen};
-use super::slices;
+use super::slices::{self, Cut};
 use super::storage::{Vault, now};
 use crate::ranges::Span;
 
@@ -48,23 +49,40 @@ impl Vault {
 
     /// Notes the head of a large object, as one of its slices has told it.
     pub(crate) fn keep_object(&self, whole: &Key, slice: &Storable, total: u64) {
-        let told = &slice.head;
-        let mut headers = told.headers.clone();
+        let mut headers = slice.head.headers.clone();
         headers.remove(CONTENT_RANGE);
         headers.insert(CONTENT_LENGTH, HeaderValue::from(total));
-        let head = Arc::new(Head::new(StatusCode::OK, headers, told.received, told.born));
+        self.keep(self.object_name(whole), (StatusCode::OK, headers), Bytes::new(), slice);
+    }
+
+    /// Keeps a slice that came with the others, in one answer that is told of in `of`.
+    pub(crate) fn keep_slice(&self, whole: &Key, cut: Cut, bytes: (Span, Bytes), of: &Storable) {
+        let (span, bytes) = bytes;
+        let mut headers = of.head.headers.clone();
+        let Ok(range) = HeaderValue::try_from(span.content_range(cut.total)) else { return };
+        headers.insert(CONTENT_RANGE, range);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(span.length));
+        let name = self.slice_name(whole, cut.size, span.first);
+        self.keep(name, (StatusCode::PARTIAL_CONTENT, headers), bytes, of);
+    }
+
+    /// Keeps what an answer has told, under a name of its own.
+    fn keep(&self, key: Key, head: (StatusCode, HeaderMap), body: Bytes, of: &Storable) {
+        let (told, (status, headers)) = (&of.head, head);
+        let head = Arc::new(Head::new(status, headers, told.received, told.born));
         let place = Place { variant: None, created: told.received, provenance: told.received };
         let start = Start {
-            key: self.object_name(whole),
-            keep_until: slice.keep_until,
+            key,
+            keep_until: of.keep_until,
             meta: Kept { head, place },
-            labels: Labels::clone(&slice.labels),
-            length: Some(0),
+            labels: Labels::clone(&of.labels),
+            length: Some(body.len() as u64),
         };
-        let (fill, _) = self.store.begin(start, slice.began);
+        let (mut fill, _) = self.store.begin(start, of.began);
+        let filled = if body.is_empty() { Ok(()) } else { fill.push(body) };
         // Without it the next request asks once more.
-        if let Err(error) = fill.finish(None) {
-            ::log::debug!("the head of a large object is not kept: {error}");
+        if let Err(error) = filled.and_then(|()| fill.finish(None)) {
+            ::log::debug!("a part of a large object is not kept: {error}");
         }
     }
 

@@ -55,7 +55,8 @@ impl Cut {
         })
     }
 
-    fn slice(self, number: u64) -> Span {
+    /// The bytes of a slice, of which there has to be one.
+    pub(crate) fn slice(self, number: u64) -> Span {
         let first = number * self.size;
         Span { first, length: self.size.min(self.total - first) }
     }

@@ -119,18 +119,28 @@ impl Vault {
         self.store.key(&[&[0][..], variant, primary.bytes()].concat())
     }
 
-    /// Makes room for a body of that length; false if there is none.
-    fn expect(&self, length: u64) -> bool {
-        let before = self.coming.fetch_add(length, Ordering::Relaxed);
-        let has_room = before.saturating_add(length) <= self.most_coming;
-        if !has_room {
-            self.coming.fetch_sub(length, Ordering::Relaxed);
-        }
-        has_room
+    /// Room for so many bytes that are on their way; none if too many are.
+    pub(crate) fn room(&'static self, bytes: u64) -> Option<Room> {
+        let before = self.coming.fetch_add(bytes, Ordering::Relaxed);
+        let room = Room { vault: self, bytes };
+        (before.saturating_add(bytes) <= self.most_coming).then_some(room)
     }
 
     fn readers(&self) -> MutexGuard<'_, HashMap<u64, Body>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Room for bytes that are on their way, until it is dropped.
+#[must_use]
+pub(crate) struct Room {
+    vault: &'static Vault,
+    bytes: u64,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.vault.coming.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -195,10 +205,9 @@ impl Storage for Vault {
         };
         let kept = Kept { head: storable.head.clone(), place: Place::of(meta) };
         let length = kept.length();
-        let expected = length.unwrap_or(0);
-        if !self.expect(expected) {
+        let Some(room) = self.room(length.unwrap_or(0)) else {
             return Error::e_explain(ErrorType::InternalError, "too many bodies are on their way");
-        }
+        };
         let start = Start {
             key: self.named(key)?,
             keep_until: storable.keep_until,
@@ -218,7 +227,7 @@ impl Storage for Vault {
             tag,
             id: tag.into(),
             length: 0,
-            expected,
+            _room: room,
             hash: u128::from_be_bytes(key.primary_bin()),
             vault: self,
         }))
@@ -310,8 +319,8 @@ struct Miss {
     tag: u64,
     id: U64WriteId,
     length: u64,
-    // Bytes that room was made for.
-    expected: u64,
+    // For the bytes that were announced.
+    _room: Room,
     hash: u128,
     vault: &'static Vault,
 }
@@ -343,7 +352,6 @@ impl HandleMiss for Miss {
 impl Drop for Miss {
     fn drop(&mut self) {
         self.vault.readers().remove(&self.tag);
-        self.vault.coming.fetch_sub(self.expected, Ordering::Relaxed);
         if self.length > self.vault.longest {
             // Nobody knew before. The next request for it goes past the cache.
             self.vault.passes.note(self.hash, NoCacheReason::ResponseTooLarge);

@@ -19,6 +19,7 @@ use crate::waf::{Findings, Inspection};
 
 use super::ahead::Next;
 use super::cached::Cached;
+use super::cutting::Cutting;
 use super::refuse::{Refusal, Told};
 use super::slice::Wish;
 
@@ -56,6 +57,8 @@ pub(crate) struct Context {
     pub(super) forward: Option<Forward>,
     /// What it wants of the cache; none where its route has none.
     pub(super) cached: Option<Cached>,
+    /// The answer, where it is kept in slices while it passes.
+    pub(super) cutting: Option<Box<Cutting>>,
     /// It is asked for everybody, beside a client that has its answer.
     pub(super) is_background: bool,
     /// The slice that it asks for, if it is for one.
@@ -181,6 +184,7 @@ impl Context {
             findings: None,
             forward: None,
             cached: None,
+            cutting: None,
             is_background: false,
             slice: None,
             ahead: None,

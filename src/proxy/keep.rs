@@ -22,6 +22,7 @@ use crate::upstream::headers;
 
 use super::cached::{Cached, Update};
 use super::context::Context;
+use super::cutting::{self, CUT};
 use super::searched;
 use super::slice;
 
@@ -90,6 +91,8 @@ pub(super) async fn answered(
     ctx: &mut Context,
     state: &State,
 ) {
+    // Of an attempt before this one.
+    ctx.cutting = None;
     let Some(cached) = ctx.cached.as_mut() else { return };
     cached.has_age = response.headers.contains_key(AGE);
     if response.status == StatusCode::NOT_MODIFIED && session.cache.phase() == CachePhase::Stale {
@@ -158,6 +161,10 @@ pub(super) fn judge_answer(
     }
     if !searched::heed(session, response, ctx, state) {
         return RespCacheable::Uncacheable(NoCacheReason::Deferred);
+    }
+    if cutting::begin(session, response, ctx, state) {
+        // Whoever waits for it goes on at once: there are slices now.
+        return RespCacheable::Uncacheable(NoCacheReason::Custom(CUT));
     }
     let Some(cached) = ctx.cached.as_mut() else {
         return RespCacheable::Uncacheable(NoCacheReason::InternalError);

@@ -20,6 +20,7 @@ mod blame;
 mod cached;
 mod changed;
 mod context;
+mod cutting;
 mod deliver;
 mod door;
 mod failure;
@@ -246,7 +247,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Box<Context>,
     ) -> Result<bool> {
         match cached::ask(session, ctx, &self.state) {
-            Ok(()) => Ok(true),
+            Ok(()) => sliced::serve_late(session, ctx, &self.state).await.map(|is_sent| !is_sent),
             // Pingora hears whether the request goes on.
             Err(refusal) => refuse::send(&refusal, session, ctx).await.map(|is_told| !is_told),
         }
@@ -301,6 +302,19 @@ impl ProxyHttp for Conductor {
         show::head(session, response, ctx);
         ahead::begin(session, response, ctx, &self.state);
         withhold::head(session, response, ctx)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut Box<Context>,
+    ) -> Result<Option<Duration>> {
+        if let (Some(cutting), Some(bytes)) = (&mut ctx.cutting, body) {
+            cutting.push(bytes);
+        }
+        Ok(None)
     }
 
     fn response_body_filter(

@@ -10,6 +10,8 @@ use http::header::{
     IF_UNMODIFIED_SINCE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use pingora::cache::NoCacheReason;
+use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_proxy::Session;
 use pingora_proxy::subrequest::Ctx as Subrequest;
@@ -25,6 +27,7 @@ use crate::log::CacheUse;
 use crate::ranges::{Part, Selection, Span, first_byte, multipart, select};
 use crate::site::State;
 
+use super::ahead;
 use super::answer;
 use super::cached::Cached;
 use super::context::{Context, Piece};
@@ -51,29 +54,56 @@ struct Ready {
     tier: Option<Tier>,
 }
 
-/// Answers a request for a part of a large object; false if it goes the way of all others.
+/// Answers a request for a large object, or a part of it; false if it goes the way of all others.
 pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &State) -> Result<bool> {
     let Some(sliced) = find(session, ctx, state.vault).await else { return Ok(false) };
-    sliced.send(session, ctx).await
+    sliced.send(session, ctx, state).await
+}
+
+/// The same for a request that has waited for another one, by whose answer it may be known now.
+pub(super) async fn serve_late(
+    session: &mut Session,
+    ctx: &mut Context,
+    state: &State,
+) -> Result<bool> {
+    if ctx.is_background || session.cache.lock_duration().is_none() {
+        return Ok(false);
+    }
+    let Some(sliced) = find(session, ctx, state.vault).await else { return Ok(false) };
+    if session.cache.enabled() {
+        // Nobody is to wait for the end of this.
+        session.cache.disable(NoCacheReason::Deferred);
+    }
+    sliced.send(session, ctx, state).await
 }
 
 async fn find(session: &mut Session, ctx: &Context, vault: &'static Vault) -> Option<Sliced> {
     let cached = ctx.cached.as_ref()?;
-    // Slices are named by their URI.
-    if cached.search.is_some() || !is_for_slices(session, ctx) {
-        return None;
-    }
-    let first = first_byte(&session.req_header().headers)?;
     let (whole, size) = (cached.key.clone(), cached.profile.slice?);
-    if vault.passes.is_unsliced(&whole) || vault.store.find(&whole, now()).await.is_some() {
+    if !is_for_slices(session.req_header(), ctx) || !session.is_body_empty() {
         return None;
     }
+    let is_stored_whole = match &cached.looked {
+        Some(looked) => looked.is_some(),
+        None => vault.store.find(&whole, now()).await.is_some(),
+    };
+    if is_stored_whole || vault.passes.is_unsliced(&whole) {
+        return None;
+    }
+    let first = first_byte(&session.req_header().headers);
     let sliced = |object: Object, terms, asked| {
         let cut = Cut { size, total: object.total };
         Sliced { vault, whole: whole.clone(), cut, object, terms, asked }
     };
     let known = vault.object(&whole).await;
     let known = known.and_then(|object| Some((terms_of(&object, cached)?, object)));
+    // The whole of what nobody knows is asked for as such, for there may be no more to it than a
+    // slice; and so is the whole of what comes in codings, which slices have none of.
+    let is_for_whole = |(terms, _): &(Arc<Terms>, Object)| terms.vary.is_empty();
+    if first.is_none() && !known.as_ref().is_some_and(is_for_whole) {
+        return None;
+    }
+    let first = first.unwrap_or(0);
     if let Some((terms, object)) = &known
         && is_good(terms, session, cached)
     {
@@ -97,16 +127,16 @@ async fn find(session: &mut Session, ctx: &Context, vault: &'static Vault) -> Op
     }
 }
 
-/// Whether a request may be answered by what is asked for in nobody's name.
-fn is_for_slices(session: &mut Session, ctx: &Context) -> bool {
+/// Whether a request, if it has no body, may be answered by what is asked for in nobody's name.
+pub(super) fn is_for_slices(request: &RequestHeader, ctx: &Context) -> bool {
     let is_judged = ctx.inspection.as_ref().is_some_and(|it| it.judges_answer());
     let tells_who = ctx.route.as_ref().is_none_or(|route| route.access.has_credentials());
-    let request = session.req_header();
     let has_other_terms = [IF_MATCH, IF_UNMODIFIED_SINCE, AUTHORIZATION]
         .iter()
         .any(|name| request.headers.contains_key(name));
-    let is_get = request.method == Method::GET;
-    is_get && !is_judged && !tells_who && !has_other_terms && session.is_body_empty()
+    // Slices are named by their URI.
+    let is_named_so = ctx.cached.as_ref().is_some_and(|cached| cached.search.is_none());
+    request.method == Method::GET && !is_judged && !tells_who && !has_other_terms && is_named_so
 }
 
 fn terms_of(object: &Object, cached: &Cached) -> Option<Arc<Terms>> {
@@ -159,7 +189,7 @@ fn begin(
 }
 
 impl Sliced {
-    async fn send(self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    async fn send(self, session: &mut Session, ctx: &mut Context, state: &State) -> Result<bool> {
         let now = now();
         let request = &session.req_header().headers;
         let stored = self.object.seen.head.stored();
@@ -180,6 +210,7 @@ impl Sliced {
         };
         self.note(first.as_ref().and_then(|ready| ready.tier), ctx);
         let mut response = fields::response(status, headers);
+        ahead::begin(session, &response, ctx, state);
         deliver::response_head(session, &mut response, ctx)?;
         if parts.is_empty() {
             answer::write_whole_head(response, session, ctx).await?;
