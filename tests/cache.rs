@@ -9,6 +9,7 @@ mod keys;
 mod kept;
 mod large;
 mod lifetimes;
+mod news;
 mod pace;
 mod parts;
 mod prefetch;

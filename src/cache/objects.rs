@@ -17,6 +17,7 @@ use super::storage::{Vault, now};
 use crate::ranges::Span;
 
 /// What names begin with that no URI has.
+const HOST: u8 = 0xfc;
 const OBJECT: u8 = 0xfe;
 const SLICE: u8 = 0xff;
 
@@ -28,7 +29,21 @@ pub(crate) struct Object {
     pub version: Vec<u8>,
 }
 
+impl Object {
+    /// What is stored whole, if parts of it can be told from those of another version.
+    pub(crate) fn of(seen: Seen) -> Option<Object> {
+        let total = seen.head.length()?;
+        let version = slices::version(&seen.head.headers, total)?;
+        Some(Object { seen, total, version })
+    }
+}
+
 impl Vault {
+    /// What stands for a host on a route.
+    pub(crate) fn host_name(&self, route: &str, origin: &str) -> Key {
+        self.store.key(&[&[HOST][..], route.as_bytes(), &[0], origin.as_bytes()].concat())
+    }
+
     fn object_name(&self, whole: &Key) -> Key {
         self.store.key(&[&[OBJECT][..], whole.bytes()].concat())
     }
@@ -42,9 +57,7 @@ impl Vault {
     /// What is known of a large object.
     pub(crate) async fn object(&self, whole: &Key) -> Option<Object> {
         let found = self.store.find(&self.object_name(whole), now()).await?;
-        let total = found.meta.length()?;
-        let version = slices::version(&found.meta.head.headers, total)?;
-        Some(Object { seen: seen(&found), total, version })
+        Object::of(seen(&found))
     }
 
     /// Notes the head of a large object, as one of its slices has told it.

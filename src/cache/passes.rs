@@ -18,6 +18,9 @@ const LASTS: Duration = Duration::from_secs(120);
 /// Names in each part; the oldest are forgotten beyond: of all parts 3 MiB.
 const MOST: usize = 4096;
 const PARTS: usize = 16;
+/// So many objects of a host, one after the other, and it has none in slices. One alone may be
+/// what is made anew for each request, beside files.
+const ENOUGH: u128 = 3;
 
 /// What `NoCacheReason::Custom` says of a response that the next request for it
 /// will hardly fare better with.
@@ -67,6 +70,12 @@ fn slices_of(whole: &Key) -> u128 {
     !whole.hash()
 }
 
+/// What stands for each time that a host did not heed a Range.
+fn times(host: &Key) -> impl Iterator<Item = u128> {
+    let first = host.hash();
+    (0..ENOUGH).map(move |time| first.wrapping_add(time))
+}
+
 impl CacheablePredictor for Passes {
     fn cacheable_prediction(&self, key: &CacheKey) -> bool {
         self.find(hash_of(key)).is_none()
@@ -102,6 +111,24 @@ impl Passes {
 
     pub(crate) fn is_unsliced(&self, whole: &Key) -> bool {
         self.find(slices_of(whole)).is_some()
+    }
+
+    /// Remembers that a host gave the whole of an object to who asked for a slice.
+    pub(crate) fn note_heedless(&self, host: &Key) {
+        let next = times(host).find(|hash| self.find(*hash).is_none());
+        next.map(|hash| self.note(hash, NoCacheReason::Custom(LASTING)));
+    }
+
+    /// Forgets that, as it gave a slice.
+    pub(crate) fn note_heedful(&self, host: &Key) {
+        for hash in times(host) {
+            self.part(hash).until.remove(&hash);
+        }
+    }
+
+    /// Whether a host gives the whole to whoever asks for a slice.
+    pub(crate) fn is_heedless(&self, host: &Key) -> bool {
+        times(host).all(|hash| self.find(hash).is_some())
     }
 
     /// Remembers that it is fetched before it is asked for; false if that was done lately, whatever
@@ -181,6 +208,22 @@ mod tests {
         assert!(!is_passed(&passes, 7));
         passes.mark_uncacheable(&key(7), NoCacheReason::ResponseTooLarge);
         assert!(is_passed(&passes, 7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_is_heedless_that_was_so_several_times() {
+        let (passes, host) =
+            (Passes::default(), tidegate_store::Seed::from_bytes([7; 16]).key(b"a"));
+        let note = |times: u128| (0..times).for_each(|_| passes.note_heedless(&host));
+        note(ENOUGH - 1);
+        assert!(!passes.is_heedless(&host));
+        passes.note_heedful(&host);
+        note(ENOUGH - 1);
+        assert!(!passes.is_heedless(&host));
+        note(2);
+        assert!(passes.is_heedless(&host));
+        tokio::time::advance(LASTS).await;
+        assert!(!passes.is_heedless(&host));
     }
 
     #[tokio::test]

@@ -3,8 +3,8 @@
 //!
 //! All slices of a version are of one size, but for its last.
 
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 
 use super::policy::etag::Tag;
@@ -19,6 +19,8 @@ pub(crate) enum Progress {
     Here,
     /// What the server said is no slice that was wanted.
     Otherwise,
+    /// The server failed.
+    Failed(StatusCode),
 }
 
 /// Who waits for a slice hears of it here.

@@ -24,6 +24,7 @@ use pingora::{Error, ErrorType, OrErr, Result};
 use tidegate_store::{Body, Fill, Found, Key, Labels, Moment, Start, Store, Validated};
 
 use super::meta::{self, Head, Kept, Place, Storable};
+use super::news::News;
 use super::passes::Passes;
 use super::searches::Searches;
 use super::slices::Progress;
@@ -39,6 +40,7 @@ pub(crate) struct Vault {
     pub(crate) lock: CacheLock,
     pub(crate) passes: Passes,
     pub(crate) searches: Searches,
+    pub(crate) news: News,
     /// A longer body is not kept.
     pub(crate) longest: u64,
     // Bytes of bodies that are on their way, and how many there may be. A fill
@@ -58,6 +60,7 @@ impl Vault {
             lock: CacheLock::new(LOCK_AGE),
             passes: Passes::default(),
             searches: Searches::new(now()),
+            news: News::default(),
             longest,
             coming: AtomicU64::new(0),
             most_coming: memory / 2,

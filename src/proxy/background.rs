@@ -4,7 +4,8 @@
 //! It is for everybody, so it passes nobody's limits, shows nobody's
 //! credentials, and has no record: no client has asked for it.
 
-use http::{Method, header};
+use http::{Method, StatusCode, header};
+use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
@@ -22,6 +23,9 @@ use super::context::Context;
 use super::fields;
 use super::refuse::Refusal;
 use super::slice;
+
+/// Bytes of an answer that are read for nobody.
+const MOST_READ: u64 = 64 << 10;
 
 /// Whether a session is not a client's.
 pub(super) fn is_one(session: &Session) -> bool {
@@ -48,6 +52,22 @@ pub(super) fn begin(session: &mut Session, ctx: &mut Context) -> Result<()> {
     fields::join_cookies(request)?;
     fields::forget_request_case(request);
     Ok(())
+}
+
+/// Ends it where nothing of its answer is kept: nobody is there who reads that.
+pub(super) fn answered(session: &Session, response: &ResponseHeader, ctx: &Context) -> Result<()> {
+    if !ctx.is_background || session.cache.enabled() || is_short(response) {
+        return Ok(());
+    }
+    Error::e_explain(ErrorType::HTTPStatus(response.status.as_u16()), "nobody is to get this")
+}
+
+/// Whether its body is read rather than a connection closed for it.
+fn is_short(response: &ResponseHeader) -> bool {
+    let length = response.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let has_body = !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    !has_body || length.is_some_and(|length| length <= MOST_READ)
 }
 
 /// Finds the route and the servers again; nobody is asked who they are.
@@ -87,6 +107,6 @@ pub(super) fn admit(
     act::act(route, &found, &head, sent, request.version, ctx)?;
     admit::grant(session.req_header_mut(), route, &Granted::default());
     ctx.cached = cached::wish(route, &named, session.req_header(), ctx, state);
-    slice::name(ctx);
+    slice::name(ctx, state.vault);
     Ok(())
 }

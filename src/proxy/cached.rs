@@ -241,7 +241,7 @@ impl Cached {
 
 /// Has pingora ask the cache, where the request is for it.
 pub(super) fn enable(session: &mut Session, ctx: &mut Context, state: &State) {
-    let is_for_cache = is_for_cache(session, ctx);
+    let is_for_cache = is_for_cache(session, ctx) && !slice::is_for_news(ctx);
     let Some(cached) = ctx.cached.as_mut() else { return };
     if !is_read(&session.req_header().method) {
         cached.why = Forward::Method;
@@ -253,7 +253,9 @@ pub(super) fn enable(session: &mut Session, ctx: &mut Context, state: &State) {
     cached.why = Forward::UriMiss;
     let mut options = CacheOptionOverrides::default();
     let left = ctx.exchange.as_ref().and_then(|exchange| exchange.left());
-    let patience = if ctx.is_background { OTHERS } else { LOCK_AGE };
+    // For a slice a client waits.
+    let has_time = !ctx.is_background || ctx.slice.is_some();
+    let patience = if has_time { LOCK_AGE } else { OTHERS };
     options.wait_timeout = Some(left.map_or(patience, |left| left.min(patience)));
     let vault = state.vault;
     session.cache.enable(vault, None, Some(&vault.passes), Some(&vault.lock), Some(options));
@@ -393,6 +395,7 @@ pub(super) fn miss(session: &mut Session, ctx: &mut Context) {
 
 /// Whether the request may go on to a server, which it is about to.
 pub(super) fn ask(session: &Session, ctx: &mut Context, state: &State) -> Result<(), Refusal> {
+    let is_kept = session.cache.enabled() || slice::is_for_news(ctx);
     let Some(cached) = ctx.cached.as_mut() else { return Ok(()) };
     let is_heeded = cached.profile.rules.clients == Clients::Heeded && !ctx.is_background;
     let is_for_cache = matches!(session.req_header().method, Method::GET | Method::HEAD);
@@ -400,8 +403,8 @@ pub(super) fn ask(session: &Session, ctx: &mut Context, state: &State) -> Result
     {
         return Err(Refusal::NotStored);
     }
-    // Another one asks or has asked, or nothing of it would be kept.
-    if cached.is_there || ctx.ahead.is_some() && !session.cache.enabled() {
+    // Another one asks, or has asked; or nothing of it would be kept, and nobody gets it.
+    if ctx.is_background && (cached.is_there || !is_kept) {
         return Err(Refusal::NotStored);
     }
     cached.began = state.vault.begin();

@@ -7,9 +7,11 @@ use http::{HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::{ErrorType, OkOrErr, OrErr, Result};
 use pingora_proxy::Session;
-use tidegate_store::{Body, Tier};
+use tidegate_store::{Body, Broken, Tier};
 
-use crate::cache::{CacheStatus, Moment, Needed, Shown, Source, Use, before_sending, now, seen};
+use crate::cache::{
+    CacheStatus, Moment, Needed, Seen, Shown, Source, Use, before_sending, now, seen,
+};
 use crate::site::State;
 
 use super::ahead;
@@ -19,6 +21,7 @@ use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
 use super::show;
+use super::sliced;
 
 /// Answers a request by what is stored; false if it goes the way of all others.
 pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &State) -> Result<bool> {
@@ -39,8 +42,7 @@ pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &Stat
         (Some(hit), Some(found)) => {
             let response = head(&hit, now, ctx);
             ahead::begin(session, &response, ctx, state);
-            let length = hit.seen.head.length.unwrap_or(0);
-            send(response, (found.body, length), session, ctx).await.map(|()| true)
+            send(response, (found.body, hit.seen), session, ctx, state).await.map(|()| true)
         }
         (_, looked) => {
             cached.looked = Some(looked);
@@ -64,6 +66,11 @@ fn head(hit: &Found, now: Moment, ctx: &mut Context) -> ResponseHeader {
     if let Some(cached) = &mut ctx.cached {
         note(hit, now, cached);
     }
+    stored_head(hit, now)
+}
+
+/// What is stored, as a client gets it whose server was not asked, or did not answer.
+pub(super) fn stored_head(hit: &Found, now: Moment) -> ResponseHeader {
     let (head, mut headers) = (&hit.seen.head, hit.seen.head.headers.clone());
     before_sending(&mut headers, &hit.terms, Shown::Hit);
     headers.insert(AGE, hit.terms.age_field(now));
@@ -75,27 +82,34 @@ fn head(hit: &Found, now: Moment, ctx: &mut Context) -> ResponseHeader {
 
 async fn send(
     mut response: ResponseHeader,
-    (body, length): (Body, u64),
+    (body, seen): (Body, Seen),
     session: &mut Session,
     ctx: &mut Context,
+    state: &State,
 ) -> Result<()> {
     deliver::stored_head(session, &mut response, ctx)?;
-    if length == 0 || session.req_header().method == Method::HEAD {
+    if seen.head.length.unwrap_or(0) == 0 || session.req_header().method == Method::HEAD {
         return answer::write_whole_head(response, session, ctx).await;
     }
     session.write_response_header(Box::new(response), false).await?;
-    send_body(body, length, session, ctx).await
+    send_body(body, seen, session, ctx, state).await
 }
 
 async fn send_body(
     mut body: Body,
-    length: u64,
+    seen: Seen,
     session: &mut Session,
     ctx: &mut Context,
+    state: &State,
 ) -> Result<()> {
-    let mut left = length;
+    let mut left = seen.head.length().unwrap_or(0);
     while left > 0 {
-        let bytes = body.next().await.or_err(ErrorType::InternalError, "reading a stored body")?;
+        let bytes = match body.next().await {
+            Err(Broken::Unreadable) => {
+                return sliced::send_rest(seen, body.position(), session, ctx, state).await;
+            }
+            read => read.or_err(ErrorType::InternalError, "reading a stored body")?,
+        };
         let bytes = bytes.or_err(ErrorType::InternalError, "a stored body that ends too soon")?;
         left = left.saturating_sub(bytes.len() as u64);
         let piece = if left == 0 { Piece::Last } else { Piece::Inner };

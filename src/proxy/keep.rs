@@ -37,9 +37,10 @@ const OF_ANOTHER: &str = "not-about";
 
 /// Has a request ask for what is to be stored, or whether what is stored is good still.
 pub(super) fn prepare(session: &Session, request: &mut HeaderMap, ctx: &mut Context) {
+    let is_for_news = slice::is_for_news(ctx);
     let Some(cached) = ctx.cached.as_mut() else { return };
     cached.asked = now();
-    if !session.cache.enabled() {
+    if !session.cache.enabled() && !is_for_news {
         return;
     }
     match (&cached.found, session.cache.phase()) {
@@ -93,6 +94,7 @@ pub(super) async fn answered(
 ) {
     // Of an attempt before this one.
     ctx.cutting = None;
+    slice::heed_news(session, response, ctx, state);
     let Some(cached) = ctx.cached.as_mut() else { return };
     cached.has_age = response.headers.contains_key(AGE);
     if response.status == StatusCode::NOT_MODIFIED && session.cache.phase() == CachePhase::Stale {

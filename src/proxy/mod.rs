@@ -30,6 +30,7 @@ mod hit;
 mod inspect;
 mod keep;
 mod meter;
+mod parts;
 mod persist;
 mod purge;
 mod refuse;
@@ -299,6 +300,7 @@ impl ProxyHttp for Conductor {
         ctx: &mut Box<Context>,
     ) -> Result<()> {
         self.note_draining(session);
+        background::answered(session, response, ctx)?;
         show::head(session, response, ctx);
         ahead::begin(session, response, ctx, &self.state);
         withhold::head(session, response, ctx)

@@ -50,6 +50,99 @@ async fn what_is_on_a_disk_outlasts_the_process() {
     next.wait().unwrap();
 }
 
+/// A body of which four bytes tell where they are.
+fn body() -> Arc<[u8]> {
+    (0..1 << 18).flat_map(u32::to_be_bytes).collect()
+}
+
+/// Changes a byte of that body, where it is first in each file below the folder.
+fn damage(folder: &std::path::Path, at: usize) -> usize {
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found += damage(&path, at);
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let wanted = &body()[at..at + 64];
+        if let Some(place) = bytes.windows(64).position(|window| window == wanted) {
+            bytes[place] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            found += 1;
+        }
+    }
+    found
+}
+
+/// A server of that body, in parts too.
+async fn serving_parts(etag: &'static str) -> Origin {
+    Origin::scripted(move |mut conn| async move {
+        while let Some(request) = conn.request().await {
+            let body = body();
+            let range = request.header("range").and_then(|range| range.strip_prefix("bytes="));
+            let (status, said, span) = match range.and_then(|range| range.split_once('-')) {
+                None => ("200 OK", String::new(), 0..body.len()),
+                Some((first, last)) => {
+                    let first: usize = first.parse().unwrap();
+                    let last = last.parse::<usize>().unwrap().min(body.len() - 1);
+                    let said = format!("\ncontent-range: bytes {first}-{last}/{}", body.len());
+                    ("206 Partial Content", said, first..last + 1)
+                }
+            };
+            let fields = format!("{FRESH}\netag: {etag}{said}");
+            conn.send(answer(status, &fields, "", span.len())).await;
+            conn.send(&body[span]).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_on_a_disk_is_fetched_while_it_is_sent() {
+    const SLICES: [&str; 4] =
+        ["bytes=0-262143", "bytes=262144-524287", "bytes=524288-786431", "bytes=786432-1048575"];
+    let all_and_one = [SLICES[0], SLICES[1], SLICES[2], SLICES[2], SLICES[3]];
+    for (etag, range, asked) in [
+        ("\"a\"", "", Some(&SLICES[2..])),
+        ("\"a\"", "range: bytes=0-", Some(&all_and_one[..])),
+        // Nobody could tell whether the rest is of the same version.
+        ("W/\"a\"", "", None),
+    ] {
+        let origin = serving_parts(etag).await;
+        let yaml = on_disk("slice: 256KiB");
+        let mut edge = Edge::start_with(&yaml, &[("origin", &origin.addr)]);
+        get(&edge, Over::H1, "/x", range).await;
+        // What was written last is looked at when it is found again.
+        get(&edge, Over::H1, "/y", "").await;
+        edge.signal(Signal::TERM);
+        assert!(edge.wait_exit().success());
+        let disk = edge.dir().join("cache");
+        assert_eq!(damage(&disk, 700_000), 1);
+        // Nothing of it is to be moved into memory before.
+        std::fs::remove_file(disk.join("hot.lst")).unwrap();
+        let mut next = edge.spawn_beside(&[]);
+        poll("the next process", || std::net::TcpStream::connect(edge.addr()).ok());
+        let mut client = Client::connect(edge.addr()).await;
+        let fields = format!("host: a.example\r\nconnection: close\r\n{range}\r\n");
+        let end = if range.is_empty() { "" } else { "\r\n" };
+        client.send(format!("GET /x HTTP/1.1\r\n{fields}{end}")).await;
+        let head = client.response_head().await;
+        assert!(said(&head).starts_with("tidegate; hit"), "{head:?}");
+        let sent = client.read_to_end().await;
+        let all = origin.received_text();
+        let mut ranges: Vec<_> = all.lines().filter_map(|it| it.strip_prefix("range: ")).collect();
+        ranges.sort_unstable();
+        assert_eq!(ranges, asked.unwrap_or_default());
+        match asked {
+            Some(_) => assert!(sent[..] == body()[..], "{} bytes", sent.len()),
+            None => assert!(sent.len() < 700_000 && sent[..] == body()[..sent.len()]),
+        }
+        next.kill().unwrap();
+        next.wait().unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_goes_on_with_what_is_on_the_disk() {
     let origin = numbered(FRESH).await;

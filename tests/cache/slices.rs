@@ -185,8 +185,8 @@ async fn one_request_finds_out_for_all_slices() {
     files.asked();
     let again = part(&edge, Over::H1, "0-").await;
     check(&again, 0, TOTAL - 1, 0);
-    assert_eq!(done(&again), "tidegate; fwd=stale; stored");
-    assert_eq!(files.asked(), [slice(0)]);
+    assert_eq!(done(&again), "tidegate; fwd=stale");
+    assert_eq!(files.asked(), ["bytes=0-0"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +236,38 @@ async fn what_is_no_part_is_fetched_whole() {
         }
         assert_eq!(origin.requests(), 4, "{status} {fields}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_heeds_no_range_is_soon_asked_for_none() {
+    let origin = serving(|_| ok("cache-control: max-age=60\netag: \"a\"", "0123456789")).await;
+    let edge = start(PROFILE, &origin);
+    for number in 0..10 {
+        let part = get(&edge, Over::H1, &format!("/{number}"), "range: bytes=2-4").await;
+        assert_eq!((part.status, part.text().as_str()), (206, "234"));
+    }
+    assert_eq!(origin.received_text().matches("range: bytes=").count(), 3);
+    assert_eq!(origin.requests(), 13);
+}
+
+/// What is long, and nobody wants, is not read to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_that_is_no_slice_is_left() {
+    let origin = Origin::scripted(|mut conn| async move {
+        while let Some(request) = conn.request().await {
+            let fields = "cache-control: max-age=60\netag: \"a\"";
+            conn.send(answer("200 OK", fields, "", TOTAL)).await;
+            if request.header("range").is_some() {
+                return conn.closed().await;
+            }
+            conn.send(&file(0)[..]).await;
+        }
+    })
+    .await;
+    let edge = start(PROFILE, &origin);
+    let part = part(&edge, Over::H1, "10-19").await;
+    check(&part, 10, 19, 0);
+    origin.await_ended(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
