@@ -1,5 +1,6 @@
 //! What pingora ends a request with, and what the client is told of it.
 
+use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 
@@ -8,7 +9,9 @@ use crate::sanitise::Malformed;
 
 use super::answer;
 use super::context::Context;
+use super::deliver;
 use super::refuse::{self, Refusal};
+use super::stale;
 use super::summary;
 
 /// Tells the client about a failure that pingora ends the request with.
@@ -26,14 +29,36 @@ pub(super) async fn tell(session: &mut Session, error: &Error, ctx: &mut Context
     let Some(refusal) = refusal else {
         return silent;
     };
+    let has_begun = answer::has_begun(session);
+    if !has_begun && let Some(stored) = stale::unanswered(&refusal, session, ctx) {
+        return tell_stored(stored, session, ctx).await;
+    }
     ctx.refuse(&refusal);
-    if answer::has_begun(session) {
+    if has_begun {
         return silent;
     }
     let status = refusal.told().status;
     session.set_keepalive(None);
     if let Err(error) = refuse::send(&refusal, session, ctx).await {
         ::log::debug!("a refusal did not reach the client: {error}");
+    }
+    FailToProxy { error_code: status, can_reuse_downstream: false }
+}
+
+async fn tell_stored(
+    mut stored: ResponseHeader,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> FailToProxy {
+    let status = stored.status.as_u16();
+    // Pingora closes the connection after it, whatever its head says.
+    session.set_keepalive(None);
+    let sent = match deliver::response_head(session, &mut stored, ctx) {
+        Ok(()) => answer::write_whole_head(stored, session, ctx).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = sent {
+        ::log::debug!("what is stored did not reach the client: {error}");
     }
     FailToProxy { error_code: status, can_reuse_downstream: false }
 }

@@ -301,6 +301,7 @@ impl ProxyHttp for Conductor {
     ) -> Result<()> {
         self.note_draining(session);
         background::answered(session, response, ctx)?;
+        stale::answered(session, response, ctx);
         show::head(session, response, ctx);
         ahead::begin(session, response, ctx, &self.state);
         withhold::head(session, response, ctx)

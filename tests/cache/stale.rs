@@ -37,14 +37,18 @@ impl Turning {
         let origin = Origin::scripted(move |mut conn| {
             let (turned, fields) = (turned.clone(), fields.clone());
             async move {
-                while conn.request().await.is_some() {
-                    if !turned.load(Ordering::SeqCst) {
-                        conn.send(ok(&fields, "old")).await;
-                    } else if then.is_empty() {
-                        return;
-                    } else {
-                        conn.send(then).await;
-                    }
+                while let Some(request) = conn.request().await {
+                    let answer = match turned.load(Ordering::SeqCst) {
+                        true if then.is_empty() => return,
+                        true => then.to_owned(),
+                        false => ok(&fields, "old"),
+                    };
+                    match answer.split_once("\r\n\r\n") {
+                        Some((head, _)) if request.line().starts_with("HEAD ") => {
+                            conn.send(format!("{head}\r\n\r\n")).await
+                        }
+                        _ => conn.send(answer).await,
+                    };
                 }
             }
         })
@@ -60,11 +64,21 @@ impl Turning {
 const DOWN: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\ndown";
 
 async fn after_turn(profile: &str, fields: &str, then: &'static str, over: Over) -> Response {
+    asked_after_turn("GET", profile, fields, then, over).await
+}
+
+async fn asked_after_turn(
+    method: &str,
+    profile: &str,
+    fields: &str,
+    then: &'static str,
+    over: Over,
+) -> Response {
     let server = Turning::new(fields, then).await;
     let edge = start(profile, &server.origin);
     get(&edge, over, "/x", "").await;
     server.turn();
-    get(&edge, over, "/x", "").await
+    send(&edge, over, method, "/x", "").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,6 +145,32 @@ async fn it_stands_in_for_a_server_that_cannot_be_reached() {
             let answer = after_turn(profile, fields, "", over).await;
             assert_eq!(answer.status == 200, is_stale, "{profile} {fields}: {answer:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_head_stands_in_as_well() {
+    for over in BOTH {
+        for (then, expected) in [
+            (DOWN, "tidegate; fwd=stale; fwd-status=503; ttl=-10"),
+            ("", "tidegate; fwd=stale; ttl=-10"),
+        ] {
+            let fields = "cache-control: max-age=60\nx-of: it";
+            let head = asked_after_turn("HEAD", "", fields, then, over).await;
+            assert_eq!((head.status, said(&head)), (200, expected), "{head:?}");
+            assert_eq!(head.header("content-length"), Some("3"));
+            assert_eq!((head.header("x-of"), age(&head)), (Some("it"), Some(70)));
+            assert!(head.body.is_empty());
+        }
+    }
+    for (profile, fields, then, status) in [
+        ("", "cache-control: max-age=60, must-revalidate", DOWN, 503),
+        ("", "cache-control: max-age=60, must-revalidate", "", 502),
+        ("stale_if_error: 0s", "cache-control: max-age=60", "", 502),
+        ("", "cache-control: max-age=60", "HTTP/1.1 404 Not Found\r\n\r\n", 404),
+    ] {
+        let head = asked_after_turn("HEAD", profile, fields, then, Over::H1).await;
+        assert_eq!(head.status, status, "{profile} {fields}: {head:?}");
     }
 }
 
