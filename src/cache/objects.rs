@@ -32,7 +32,7 @@ pub(crate) struct Object {
 impl Object {
     /// What is stored whole, if parts of it can be told from those of another version.
     pub(crate) fn of(seen: Seen) -> Option<Object> {
-        let total = seen.head.length()?;
+        let total = seen.head.length?;
         let version = slices::version(&seen.head.headers, total)?;
         Some(Object { seen, total, version })
     }

@@ -102,7 +102,7 @@ async fn send_body(
     ctx: &mut Context,
     state: &State,
 ) -> Result<()> {
-    let mut left = seen.head.length().unwrap_or(0);
+    let mut left = seen.head.length.unwrap_or(0);
     while left > 0 {
         let bytes = match body.next().await {
             Err(Broken::Unreadable) => {

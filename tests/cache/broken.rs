@@ -61,7 +61,7 @@ async fn what_breaks_off_anywhere_is_never_whole_and_never_kept() {
             let whole = whole(framing);
             let is_first = seen.lock().unwrap().insert(request.target().to_owned());
             let until = if is_first { at.parse().unwrap() } else { whole.len() };
-            conn.send(&whole[..until]).await;
+            conn.send(whole.split_at(until).0).await;
         }
     })
     .await;
