@@ -18,9 +18,10 @@ use crate::site::{Action, State};
 use super::act;
 use super::admit;
 use super::ahead;
-use super::cached::{self, Named};
+use super::cached;
 use super::context::Context;
 use super::fields;
+use super::named::Named;
 use super::refuse::Refusal;
 use super::slice;
 

@@ -13,8 +13,8 @@ use crate::sanitise::{Head, Strict};
 use crate::site::{Site, State};
 
 use super::admit::read_head;
-use super::cached::{scheme, space, target};
 use super::context::Context;
+use super::named::{scheme, space, target};
 
 /// Forgets what the answer to a request makes worthless, before its client has
 /// it: whoever asks after that gets what is new.

@@ -30,6 +30,7 @@ mod hit;
 mod inspect;
 mod keep;
 mod meter;
+mod named;
 mod parts;
 mod persist;
 mod purge;

@@ -13,8 +13,8 @@ use crate::sanitise::{Head, Strict};
 use crate::site::{Route, Site, State};
 
 use super::answer::Reply;
-use super::cached;
 use super::context::Context;
+use super::named;
 use super::refuse::Refusal;
 
 const METHOD: &str = "PURGE";
@@ -43,8 +43,8 @@ pub(super) async fn purge(
     }
     let channel = ctx.exchange().map(|exchange| exchange.connection.channel());
     let channel = channel.ok_or(Refusal::Internal)?;
-    let scheme = cached::scheme(client, &request.headers, channel);
-    let target = cached::target(head, request, strict, scheme);
+    let scheme = named::scheme(client, &request.headers, channel);
+    let target = named::target(head, request, strict, scheme);
     let place = Place::new(&target, &profile.shape);
     let manner = match request.headers.get(SOFT).map(HeaderValue::as_bytes) {
         None | Some(b"0") => Manner::Hard,

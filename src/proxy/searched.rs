@@ -12,8 +12,8 @@ use crate::cache::{NamedBy, Profile, Search, Target, Vault};
 use crate::site::State;
 
 use super::admit::read_head;
-use super::cached;
 use super::context::Context;
+use super::named;
 
 /// What a request is named by instead of its URI, if something was said of its path.
 pub(super) fn name(
@@ -90,7 +90,7 @@ pub(super) fn with_target<T>(
     let (route, client, exchange) = (ctx.route.as_ref()?, ctx.client.as_ref()?, ctx.exchange()?);
     let strict = ctx.site.strict(&exchange.connection.listener.name);
     let head = read_head(request, strict).ok()?;
-    let scheme = cached::scheme(client, &request.headers, exchange.connection.channel());
-    let target = cached::target(&head, request, strict, scheme);
-    Some(look(&target, &cached::space(route, client, &request.headers)))
+    let scheme = named::scheme(client, &request.headers, exchange.connection.channel());
+    let target = named::target(&head, request, strict, scheme);
+    Some(look(&target, &named::space(route, client, &request.headers)))
 }
