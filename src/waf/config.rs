@@ -104,6 +104,15 @@ pub(crate) enum Skip {
     Directive(String),
 }
 
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Skip::Rule(id) => write!(f, "{id}"),
+            Skip::Directive(name) => f.write_str(name),
+        }
+    }
+}
+
 /// A rule that does not act, or not everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "write the id of a rule, { tag: TAG } or { rule: ID, target: NAME }")]

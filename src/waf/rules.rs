@@ -1,6 +1,7 @@
 //! The rules of a profile: which files in which order, and what the profile
 //! sets between them.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -54,7 +55,8 @@ pub(super) struct Loaded {
 
 /// Loads what a profile names, but for what earlier ones have in common with it.
 pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults> {
-    let skips = |fault: &Fault| is_skipped(&config.skip, fault);
+    let skip: Vec<_> = config.skip.iter().map(|skip| (skip, Cell::new(false))).collect();
+    let skips = |fault: &Fault| is_skipped(&skip, fault);
     let mut reader = Reader::new(&Disk, &skips);
     let defaults = format!("SecArgumentsLimit {MOST_ARGUMENTS}\nSecResponseBodyMimeType {TYPES}\n");
     text(&mut reader, ENGINE, &defaults);
@@ -82,6 +84,9 @@ pub(super) fn load(config: &Config, stock: &mut Stock) -> Result<Loaded, Faults>
     let warnings = set.warnings().iter().filter(|one| !is_of_limit(&one.notice));
     let mut warnings = told(warnings);
     warnings.extend(overruled(config, &tree));
+    let needless = skip.iter().filter(|(_, is_used)| !is_used.get());
+    warnings.extend(needless.map(|(skip, _)| format!("skip: nothing had to be for `{skip}`")));
+    warnings.extend(blind(config, &tree).map(str::to_owned));
     match config.responses.0 {
         true => check_answers(&set).map_err(|found| found.under("responses"))?,
         false => warnings.extend(unused(config, &set).map(str::to_owned)),
@@ -144,6 +149,19 @@ fn overruled(config: &Config, tree: &Tree) -> Vec<String> {
         overruled.push(format!("{place}: {name} does nothing; `{key}` of the profile decides"));
     }
     overruled
+}
+
+/// What is said of profiles that judge nothing, or next to it.
+fn blind(config: &Config, tree: &Tree) -> impl Iterator<Item = &'static str> {
+    let is_theirs = |file: &Path| {
+        file != Path::new(ENGINE) && exclusions::index_of(file.to_str().unwrap_or("")).is_none()
+    };
+    let has_rule = tree.directives.iter().any(|Placed { place, value }| {
+        matches!(value, Directive::Rule(_)) && is_theirs(&place.file)
+    });
+    let no_rule = (!has_rule).then_some("no rule is in these files: nothing is judged by them");
+    let no_body = (config.body.inspect.0 == 0).then_some("body.inspect is 0: no body is judged");
+    no_rule.into_iter().chain(no_body)
 }
 
 /// What is said of answers where none is judged.
@@ -225,13 +243,14 @@ fn read_given(config: &Config, given: &Given, reader: &mut Reader<'_>) -> Result
     Ok(())
 }
 
-fn is_skipped(skip: &[Skip], fault: &Fault) -> bool {
+/// Whether a fault is only warned of; notes what of the profile says so.
+fn is_skipped(skip: &[(&Skip, Cell<bool>)], fault: &Fault) -> bool {
     let id = fault.rule.map(|id| id.0);
     let is_known = id.is_some_and(|id| NOT_OF_CORE.contains(&id));
     if is_known && matches!(fault.problem, Problem::Refused { .. }) {
         return true;
     }
-    skip.iter().any(|skip| match (skip, &fault.problem) {
+    let found = skip.iter().find(|(skip, _)| match (skip, &fault.problem) {
         (Skip::Rule(skipped), _) => id == Some(*skipped),
         (Skip::Directive(name), Problem::Refused { name: refused, .. }) => {
             name.eq_ignore_ascii_case(refused)
@@ -240,7 +259,8 @@ fn is_skipped(skip: &[Skip], fault: &Fault) -> bool {
             name.eq_ignore_ascii_case(unknown)
         }
         (Skip::Directive(_), _) => false,
-    })
+    });
+    found.inspect(|(_, is_used)| is_used.set(true)).is_some()
 }
 
 /// Faults of rules, at the key that led to them.
@@ -272,6 +292,36 @@ mod tests {
     use tidegate_waf::parse::Place;
 
     use super::*;
+
+    /// What is said of a profile with one file of rules.
+    fn said(rules: &str, keys: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = folder.path().join("own.conf");
+        std::fs::write(&file, rules).expect("written");
+        let written = format!("{{ rules: {{ files: [{}] }}, {keys} }}", file.display());
+        let config: Config = serde_yaml::from_str(&written).expect("well-formed");
+        load(&config, &mut Stock::default()).expect("rules").warnings
+    }
+
+    #[test]
+    fn what_judges_nothing_is_told() {
+        const RULE: &str = "SecRule ARGS x id:7,phase:2,deny\n";
+        let nothing: [String; 0] = [];
+        assert_eq!(said(RULE, ""), nothing);
+        let no_rule = "no rule is in these files: nothing is judged by them";
+        assert_eq!(said("# SecRule ARGS x id:7\n", ""), [no_rule]);
+        let no_body = "body.inspect is 0: no body is judged";
+        assert_eq!(said(RULE, "body: { inspect: 0, over: pass }"), [no_body]);
+    }
+
+    #[test]
+    fn what_is_to_be_skipped_and_need_not_be_is_told() {
+        let rules = "SecRule ARGS x id:7,phase:2,deny\nSecGeoLookupDb /x\n";
+        let warnings = said(rules, "skip: [7, SecGeoLookupDb, SecMissing]");
+        let needless: Vec<&String> = warnings.iter().filter(|w| w.starts_with("skip: ")).collect();
+        let expected = ["7", "SecMissing"].map(|it| format!("skip: nothing had to be for `{it}`"));
+        assert_eq!(needless, expected.iter().collect::<Vec<_>>(), "{warnings:?}");
+    }
 
     #[test]
     fn what_is_skipped_of_a_file_for_one_reason_is_one_line() {
