@@ -92,7 +92,7 @@ pub(super) async fn admit(
     // Before access: a guess at a password is a request, too.
     let mut taken = meter::take(&exchange, &client, route, &request.headers, &site, state)?;
     if taken.is_to_come() {
-        meter::await_turn(&mut taken, &exchange, session).await?;
+        Box::pin(meter::await_turn(&mut taken, &exchange, session)).await?;
         request = session.req_header();
         head = read_head(request, strict)?;
     }
@@ -102,7 +102,8 @@ pub(super) async fn admit(
         Found::Route(found) => found,
     };
     if purge::is_one(route, &head) {
-        return purge::purge(route, &head, request, strict, ctx, state).await.map(Some);
+        let purge = purge::purge(route, &head, request, strict, ctx, state);
+        return Box::pin(purge).await.map(Some);
     }
     check_load(route, ctx)?;
     let (request, head) =
@@ -186,7 +187,7 @@ async fn check_access(
         request_id: ctx.request_id.as_ref().ok_or(Refusal::Internal)?,
     };
     let left = exchange.left().unwrap_or(Duration::MAX);
-    let granted = timeout(left, route.access.check(&asked)).await;
+    let granted = timeout(left, Box::pin(route.access.check(&asked))).await;
     Ok(granted.map_err(|_| Refusal::TookTooLong)??)
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn send(reply: Reply, session: &mut Session, ctx: &mut Context)
             write(answer, session, ctx).await?;
             Ok(true)
         }
-        Reply::File { path, url_path } => send_file(&path, &url_path, session, ctx).await,
+        Reply::File { path, url_path } => Box::pin(send_file(&path, &url_path, session, ctx)).await,
     }
 }
 

@@ -24,9 +24,17 @@ pub(super) async fn forget(
     ctx: &Context,
     state: &State,
 ) {
-    if !changes(&request.method, response.status) || !ctx.site.caches() {
-        return;
+    if changes(&request.method, response.status) && ctx.site.caches() {
+        Box::pin(forget_changed(request, response, ctx, state)).await;
     }
+}
+
+async fn forget_changed(
+    request: &RequestHeader,
+    response: &ResponseHeader,
+    ctx: &Context,
+    state: &State,
+) {
     let (Some(exchange), Some(client)) = (ctx.exchange.as_ref(), ctx.client.as_ref()) else {
         return;
     };

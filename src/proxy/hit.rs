@@ -9,9 +9,7 @@ use pingora::{ErrorType, OkOrErr, OrErr, Result};
 use pingora_proxy::Session;
 use tidegate_store::{Body, Broken, Tier};
 
-use crate::cache::{
-    CacheStatus, Moment, Needed, Seen, Shown, Source, Use, before_sending, now, seen,
-};
+use crate::cache::{CacheStatus, Moment, Needed, Seen, Shown, Source, Use, before_sending, seen};
 use crate::site::State;
 
 use super::ahead;
@@ -25,12 +23,25 @@ use super::sliced;
 
 /// Answers a request by what is stored; false if it goes the way of all others.
 pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &State) -> Result<bool> {
+    let Some(now) = ctx.cached.as_ref().map(|cached| cached.arrived) else { return Ok(false) };
+    let Some((hit, body)) = find(session, ctx, state, now).await else { return Ok(false) };
+    let response = Box::new(head(&hit, now, ctx));
+    ahead::begin(session, &response, ctx, state);
+    send(response, (body, hit.seen), session, ctx, state).await.map(|()| true)
+}
+
+/// What is stored, if it is the answer.
+async fn find(
+    session: &mut Session,
+    ctx: &mut Context,
+    state: &State,
+    now: Moment,
+) -> Option<(Found, Body)> {
     if !is_for_cache(session, ctx) || session.req_header().headers.contains_key(RANGE) {
-        return Ok(false);
+        return None;
     }
-    let Some(cached) = ctx.cached.as_mut() else { return Ok(false) };
-    let looked = state.vault.look_up(&cached.key, cached.arrived).await;
-    let now = now();
+    let cached = ctx.cached.as_mut()?;
+    let looked = state.vault.look_up(&cached.key, now).await;
     let hit = looked.as_ref().and_then(|found| {
         let (seen, request) = (seen(found), session.req_header());
         let is_variant = |wanted| found.meta.variant() == Some(wanted);
@@ -39,14 +50,10 @@ pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &Stat
         is_whole_answer(&hit, session, now).then_some(hit)
     });
     match (hit, looked) {
-        (Some(hit), Some(found)) => {
-            let response = head(&hit, now, ctx);
-            ahead::begin(session, &response, ctx, state);
-            send(response, (found.body, hit.seen), session, ctx, state).await.map(|()| true)
-        }
+        (Some(hit), Some(found)) => Some((hit, found.body)),
         (_, looked) => {
             cached.looked = Some(looked);
-            Ok(false)
+            None
         }
     }
 }
@@ -81,7 +88,7 @@ pub(super) fn stored_head(hit: &Found, now: Moment) -> ResponseHeader {
 }
 
 async fn send(
-    mut response: ResponseHeader,
+    mut response: Box<ResponseHeader>,
     (body, seen): (Body, Seen),
     session: &mut Session,
     ctx: &mut Context,
@@ -89,9 +96,9 @@ async fn send(
 ) -> Result<()> {
     deliver::stored_head(session, &mut response, ctx)?;
     if seen.head.length.unwrap_or(0) == 0 || session.req_header().method == Method::HEAD {
-        return answer::write_whole_head(response, session, ctx).await;
+        return Box::pin(answer::write_whole_head(*response, session, ctx)).await;
     }
-    session.write_response_header(Box::new(response), false).await?;
+    session.write_response_header(response, false).await?;
     send_body(body, seen, session, ctx, state).await
 }
 
@@ -106,7 +113,8 @@ async fn send_body(
     while left > 0 {
         let bytes = match body.next().await {
             Err(Broken::Unreadable) => {
-                return sliced::send_rest(seen, body.position(), session, ctx, state).await;
+                let rest = sliced::send_rest(seen, body.position(), session, ctx, state);
+                return Box::pin(rest).await;
             }
             read => read.or_err(ErrorType::InternalError, "reading a stored body")?,
         };

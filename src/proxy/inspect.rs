@@ -93,10 +93,19 @@ async fn hold(
     if inspection.expect(coming, &state.held, owner)? == Step::Pass {
         return Ok(());
     }
+    Box::pin(read_judged(inspection, session, &exchange, ctx.body_limit, coming)).await
+}
+
+async fn read_judged(
+    inspection: &mut Inspection,
+    session: &mut Session,
+    exchange: &Exchange,
+    limit: u64,
+    coming: Coming,
+) -> Result<(), Refusal> {
     let_go_on(session).await.map_err(Refusal::ClientLeft)?;
     session.as_downstream_mut().enable_retry_buffering();
-    let limit = ctx.body_limit;
-    Reading { session, exchange: &exchange, limit, coming }.all(inspection).await?;
+    Reading { session, exchange, limit, coming }.all(inspection).await?;
     inspection.settle(attempt::is_kept(session));
     Ok(())
 }

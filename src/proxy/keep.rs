@@ -100,7 +100,7 @@ pub(super) async fn answered(
     if response.status == StatusCode::NOT_MODIFIED && session.cache.phase() == CachePhase::Stale {
         cached.update = Some(Update { headers: response.headers.clone(), received: now() });
     } else if session.req_header().method == Method::HEAD {
-        heed_head(session, response, ctx, state).await;
+        Box::pin(heed_head(session, response, ctx, state)).await;
     }
 }
 

@@ -1,13 +1,13 @@
 //! The conductor: walks every request through the rooms, in order.
 //!
-//! This is pingora's `ProxyHttp` as a table of short hooks. What happens is in
-//! the files: `admit` (may it come in), `act` (what its route does), `forward` (to a server and back),
-//! `attempt` (how that ends, and whether once more), `deliver` (what the client
-//! gets and what is remembered), `meter` (how much it asks), `inspect` (what it looks like),
-//! `withhold` (what its answer looks like),
-//! `persist` (whether its connection stays), `refuse` (every answer that is a no), `failure` (what
-//! pingora ends a request with). `door` is the same conductor before
-//! pingora begins.
+//! This is pingora's `ProxyHttp` as a table of short hooks. What happens is in the files: `admit`
+//! (may it come in), `act` (what its route does), `forward` (to a server and back), `attempt` (how
+//! that ends, and whether once more), `deliver` (what the client gets and what is remembered),
+//! `meter` (how much it asks), `inspect` (what it looks like), `withhold` (what its answer looks
+//! like), `persist` (whether its connection stays), `refuse` (every answer that is a no), `failure`
+//! (what pingora ends a request with). `door` is the same conductor before pingora begins.
+//!
+//! Pingora boxes the future of each hook; what few requests wait for has a box of its own.
 
 mod act;
 mod admit;
@@ -128,7 +128,7 @@ impl ProxyHttp for Conductor {
         if ctx.is_background {
             return match background::admit(session, ctx, &self.state) {
                 Ok(()) => Ok(false),
-                Err(refusal) => refuse::send(&refusal, session, ctx).await,
+                Err(refusal) => Box::pin(refuse::send(&refusal, session, ctx)).await,
             };
         }
         match self.admit(session, ctx).await {
@@ -138,7 +138,7 @@ impl ProxyHttp for Conductor {
             Err(Refusal::ClientLeft(error)) => Err(error),
             Err(refusal) => {
                 meter::part(&refusal, session, ctx);
-                refuse::send(&refusal, session, ctx).await
+                Box::pin(refuse::send(&refusal, session, ctx)).await
             }
         }
     }
@@ -203,7 +203,7 @@ impl ProxyHttp for Conductor {
     ) -> Result<()> {
         forward::answered(session, response, ctx)?;
         if deliver::is_interim(response.status) {
-            return keep::pass_interim(session, response, ctx).await;
+            return Box::pin(keep::pass_interim(session, response, ctx)).await;
         }
         keep::answered(session, response, ctx, &self.state).await;
         changed::forget(session.req_header(), response, ctx, &self.state).await;
@@ -251,7 +251,9 @@ impl ProxyHttp for Conductor {
         match cached::ask(session, ctx, &self.state) {
             Ok(()) => sliced::serve_late(session, ctx, &self.state).await.map(|is_sent| !is_sent),
             // Pingora hears whether the request goes on.
-            Err(refusal) => refuse::send(&refusal, session, ctx).await.map(|is_told| !is_told),
+            Err(refusal) => {
+                Box::pin(refuse::send(&refusal, session, ctx)).await.map(|is_told| !is_told)
+            }
         }
     }
 
@@ -389,7 +391,6 @@ impl ProxyHttp for Conductor {
 }
 
 // What pingora tells by booleans.
-
 fn piece(is_last: bool) -> Piece {
     if is_last { Piece::Last } else { Piece::Inner }
 }

@@ -23,7 +23,18 @@ const REST: u64 = 1 << 20;
 
 /// Answers a request for a large object, or a part of it; false if it goes the way of all others.
 pub(super) async fn serve(session: &mut Session, ctx: &mut Context, state: &State) -> Result<bool> {
+    match ctx.cached.as_ref().is_some_and(|cached| cached.profile.slice.is_some()) {
+        true => Box::pin(send(session, ctx, state)).await,
+        false => Ok(false),
+    }
+}
+
+async fn send(session: &mut Session, ctx: &mut Context, state: &State) -> Result<bool> {
     let Some(sliced) = find(session, ctx, state.vault).await else { return Ok(false) };
+    if session.cache.enabled() {
+        // Nobody is to wait for the end of this.
+        session.cache.disable(NoCacheReason::Deferred);
+    }
     sliced.send(session, ctx, state).await
 }
 
@@ -36,12 +47,7 @@ pub(super) async fn serve_late(
     if ctx.is_background || session.cache.lock_duration().is_none() {
         return Ok(false);
     }
-    let Some(sliced) = find(session, ctx, state.vault).await else { return Ok(false) };
-    if session.cache.enabled() {
-        // Nobody is to wait for the end of this.
-        session.cache.disable(NoCacheReason::Deferred);
-    }
-    sliced.send(session, ctx, state).await
+    serve(session, ctx, state).await
 }
 
 async fn find(session: &mut Session, ctx: &Context, vault: &'static Vault) -> Option<Sliced> {

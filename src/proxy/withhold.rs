@@ -211,8 +211,8 @@ pub(super) async fn finish(session: &mut Session, error: Option<&Error>, ctx: &m
     };
     let Some(head) = ctx.withheld.take() else { return };
     let written = match judged {
-        Ok(()) => deliver_whole(head, session, ctx).await,
-        Err(refusal) => refuse::send(&refusal, session, ctx).await.map(|_| ()),
+        Ok(()) => Box::pin(deliver_whole(head, session, ctx)).await,
+        Err(refusal) => Box::pin(refuse::send(&refusal, session, ctx)).await.map(|_| ()),
     };
     if let Err(error) = written {
         ctx.error = Some(summary::of(&error));
