@@ -124,10 +124,15 @@ impl ByteSet {
         }
         // Four, so that no byte waits for the one before it.
         let mut sets = [[0; 4]; 4];
-        for bytes in text.chunks(4) {
+        let add = |set: &mut [u64; 4], byte: u8| set[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        let (whole, rest) = text.as_chunks::<4>();
+        for bytes in whole {
             for (set, byte) in sets.iter_mut().zip(bytes) {
-                set[usize::from(byte >> 6)] |= 1 << (byte & 63);
+                add(set, *byte);
             }
+        }
+        for (set, byte) in sets.iter_mut().zip(rest) {
+            add(set, *byte);
         }
         sets.into_iter().map(Self).fold(Self::EMPTY, Self::or)
     }
