@@ -32,8 +32,18 @@ pub(crate) struct Passes([Mutex<Part>; PARTS]);
 #[derive(Default)]
 struct Part {
     until: HashMap<u128, (Instant, NoCacheReason)>,
-    // Invariant: names every key of `until`, the oldest first; and maybe others.
+    // Invariant: names every key of `until` once, the oldest first.
     order: VecDeque<u128>,
+}
+
+impl Part {
+    fn forget(&mut self, hash: u128) -> bool {
+        let is_known = self.until.remove(&hash).is_some();
+        if is_known {
+            self.order.retain(|known| *known != hash);
+        }
+        is_known
+    }
 }
 
 impl Default for Passes {
@@ -53,7 +63,7 @@ impl Passes {
         match part.until.get(&hash) {
             Some((until, reason)) if *until > Instant::now() => Some(*reason),
             Some(_) => {
-                part.until.remove(&hash);
+                part.forget(hash);
                 None
             }
             None => None,
@@ -87,7 +97,7 @@ impl CacheablePredictor for Passes {
 
     fn mark_cacheable(&self, key: &CacheKey) -> bool {
         let hash = hash_of(key);
-        self.part(hash).until.remove(&hash).is_none()
+        !self.part(hash).forget(hash)
     }
 
     fn mark_uncacheable(&self, key: &CacheKey, reason: NoCacheReason) -> Option<bool> {
@@ -122,7 +132,7 @@ impl Passes {
     /// Forgets that, as it gave a slice.
     pub(crate) fn note_heedful(&self, host: &Key) {
         for hash in times(host) {
-            self.part(hash).until.remove(&hash);
+            self.part(hash).forget(hash);
         }
     }
 
@@ -224,6 +234,17 @@ mod tests {
         assert!(passes.is_heedless(&host));
         tokio::time::advance(LASTS).await;
         assert!(!passes.is_heedless(&host));
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_is_young_again() {
+        let (passes, lasting) = (Passes::default(), NoCacheReason::Custom(LASTING));
+        passes.mark_uncacheable(&key(7), lasting);
+        passes.mark_cacheable(&key(7));
+        for hash in (7..).take(MOST) {
+            passes.mark_uncacheable(&key(hash), lasting);
+        }
+        assert!(is_passed(&passes, 7));
     }
 
     #[tokio::test]

@@ -77,7 +77,11 @@ fn find(
     let answer = answer(StatusCode::OK, fields, cached.asked, received);
     let terms = judge(&request.method, &request.headers, answer, &cached.profile.rules).ok()?;
     let is_one_for_all = terms.vary.is_empty() && Search::read(fields).is_none();
-    if !is_one_for_all || vault.passes.is_unsliced(&cached.key) {
+    let route = ctx.route.as_ref()?;
+    let host = vault.host_name(&route.name, &cached.place.origin());
+    // Where none is asked for slices, they would be of no use.
+    let is_asked = !vault.passes.is_unsliced(&cached.key) && !vault.passes.is_heedless(&host);
+    if !is_one_for_all || !is_asked {
         return None;
     }
     let room = vault.room(cut.size)?;

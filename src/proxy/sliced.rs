@@ -84,7 +84,14 @@ async fn find(session: &mut Session, ctx: &Context, vault: &'static Vault) -> Op
     }
     let (failure, status) = match slice::fetch(session, ctx, vault, &of, news).await {
         Some(Progress::Here) => {
-            let found = look_up(&of, cached, vault).await?;
+            let mut found = look_up(&of, cached, vault).await?;
+            if found.0.seen.stale_since.is_some() {
+                // That was asked before a purge, and says nothing of what is since.
+                let news = Want::News(Box::new(found.0));
+                let progress = slice::fetch(session, ctx, vault, &of, news).await;
+                progress.filter(|progress| *progress == Progress::Here)?;
+                found = look_up(&of, cached, vault).await?;
+            }
             return Some(sliced(found, Standing::Validated(why)));
         }
         Some(Progress::Failed(status)) => (Failure::Answered(status), Some(status)),

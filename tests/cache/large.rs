@@ -244,3 +244,26 @@ async fn what_has_no_parts_or_no_version_is_stored_whole() {
         assert_eq!(films.asked(), [""], "{fields}");
     }
 }
+
+/// Slices are of no use where none is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_slices_are_asked_for_of_is_kept_whole() {
+    let film = "x".repeat(TOTAL);
+    let origin = serving(move |request| match request.target() {
+        "/film" => ok(FRESH, &film),
+        _ => ok("cache-control: no-store", "0123456789"),
+    })
+    .await;
+    let yaml = site(PROFILE).replace("16MiB", "64MiB");
+    let edge = Edge::start_with(&yaml, &[("origin", &origin.addr)]);
+    for number in 0..3 {
+        let part = get(&edge, Over::H1, &format!("/{number}"), "range: bytes=2-4").await;
+        assert_eq!((part.status, part.text().as_str()), (206, "234"));
+    }
+    for expected in ["tidegate; fwd=uri-miss; ttl=60; stored", "tidegate; hit; ttl=60"] {
+        let whole = get(&edge, Over::H1, "/film", "").await;
+        assert_eq!((whole.status, whole.body.len()), (200, TOTAL));
+        assert_eq!(said(&whole), expected);
+    }
+    assert_eq!(origin.received_text().matches("GET /film").count(), 1);
+}

@@ -144,11 +144,12 @@ impl Purges {
         if self.looked.load(Ordering::Relaxed) == now.millis() {
             return;
         }
-        self.looked.store(now.millis(), Ordering::Relaxed);
         for log in self.tails.lock().iter_mut().filter(|log| log.has_news()) {
             // What is wrong with it the next refresh tells.
             self.read(log, now).ok();
         }
+        // Not before: others look at what there is meanwhile.
+        self.looked.store(now.millis(), Ordering::Relaxed);
     }
 
     /// The moment at which an object counts as created whose fill begins now.
