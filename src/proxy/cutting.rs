@@ -5,8 +5,10 @@
 //! takes it, and others ask for what they want of it by themselves.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, RANGE};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE,
+};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 use tidegate_store::Key;
@@ -28,6 +30,9 @@ pub(super) const CUT: &str = "cut";
 /// An answer of no more slices is stored whole, if there is room for it: it is fetched once for all
 /// who ask for it at the same time, and costs little where nobody is left who does.
 const MOST_WHOLE: u64 = 16;
+
+/// Who asks so may be sent less than the server sends.
+const NOT_WHOLE: [HeaderName; 3] = [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
 
 /// An answer on its way, and what of it makes no slice yet.
 pub(super) struct Cutting {
@@ -68,7 +73,7 @@ fn find(
     let (request, fields) = (session.req_header(), &response.headers);
     let is_for_slices = response.status == StatusCode::OK
         && request.method == Method::GET
-        && !request.headers.contains_key(RANGE)
+        && !NOT_WHOLE.iter().any(|name| request.headers.contains_key(name))
         && !ctx.is_background
         && cached.found.is_none()
         && sliced::is_for_slices(request, ctx);
