@@ -1,4 +1,4 @@
-//! Fields as all rooms read them: the only value of several, cookies, and those to be removed.
+//! Fields as all rooms read them: the only value of several, lengths, cookies, what is removed.
 //!
 //! How values are found is the same for all rooms. What one does with several,
 //! or with quotes, depends on what it risks: it says so where it reads them.
@@ -10,6 +10,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 pub(crate) fn only<T>(values: impl IntoIterator<Item = T>) -> Option<T> {
     let mut values = values.into_iter();
     values.next().filter(|_| values.next().is_none())
+}
+
+/// The length of a body, where its head says it.
+pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Removes fields that are seldom there: to look at the length of each name takes less than to
@@ -43,6 +48,16 @@ mod tests {
         for (values, expected) in [(&[][..], None), (&[1], Some(1)), (&[1, 1], None)] {
             assert_eq!(only(values.iter().copied()), expected);
         }
+    }
+
+    #[test]
+    fn a_length_is_a_number_or_none() {
+        for (written, expected) in [("0", Some(0)), ("12", Some(12)), ("x", None), ("-1", None)] {
+            let value = HeaderValue::from_static(written);
+            let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, value)]);
+            assert_eq!(announced(&headers), expected, "{written}");
+        }
+        assert_eq!(announced(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -20,12 +20,14 @@ use super::policy::rules::Rules;
 use super::policy::storable::Unstored;
 use super::policy::terms::{Answer, Terms, judge_stored};
 use super::slices::Told;
+use crate::values::announced;
 
 /// Another layout of what is written needs another number; what has an unknown
 /// one is a miss.
 const VERSION: u8 = 1;
-/// What a field costs in a map, besides its bytes.
+/// Fields that a client's copy of a head gets besides: a map has room for them.
 const FIELDS_TO_COME: usize = 6;
+/// What a field costs in a map, besides its bytes.
 const FIELD: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 16;
 
 /// The head of a response, less what no store may keep.
@@ -58,8 +60,7 @@ impl Head {
     ) -> Self {
         // Each client's copy gets a few fields more, and has the room that this one has.
         headers.reserve(FIELDS_TO_COME);
-        let length =
-            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = announced(&headers);
         Head { status, headers, received, born, length, judged: ArcSwapOption::empty() }
     }
 
@@ -197,7 +198,8 @@ impl Meta for Kept {
         let fields = self.head.headers.iter();
         let bytes: usize =
             fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
-        size_of::<Self>() + size_of::<Head>() + size_of::<Terms>() + bytes
+        let room = FIELDS_TO_COME * FIELD;
+        size_of::<Self>() + size_of::<Head>() + size_of::<Terms>() + bytes + room
     }
 }
 

@@ -19,6 +19,7 @@ use crate::route::{Matched, NoRoute};
 use crate::sanitise::{Head, Malformed, Strict};
 use crate::site::{Action, Route, Site, State};
 use crate::upstream::Need;
+use crate::values::{announced, remove_rare};
 
 use super::act::{act, may_be_call};
 use super::answer::{self, Reply};
@@ -293,9 +294,7 @@ pub(super) fn drop_fields(request: &mut RequestHeader, strict: &Strict) {
 pub(super) fn grant(request: &mut RequestHeader, route: &Route, granted: &Granted) {
     if !route.guarded.is_empty() || route.access.has_credentials() {
         fields::change_request(request, |fields| {
-            for name in &route.guarded {
-                fields.remove(name);
-            }
+            remove_rare(fields, &route.guarded);
             route.access.apply(granted, fields);
         });
     }
@@ -309,9 +308,7 @@ fn written_target(uri: &Uri) -> &str {
 /// The most bytes of body, checked early where the client says how many come.
 fn body_bound(route: &Route, listener: &Listener, request: &RequestHeader) -> Result<u64, Refusal> {
     let limit = route.body_limit.unwrap_or(listener.limits.body).0;
-    let announced = request.headers.get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit) {
+    if announced(&request.headers).is_some_and(|length| length > limit) {
         return Err(Refusal::BodyTooLarge);
     }
     Ok(limit)

@@ -14,6 +14,7 @@ use crate::client::{Client, RequestId};
 use crate::listen::Exchange;
 use crate::route::NoRoute;
 use crate::site::{Action, State};
+use crate::values::announced;
 
 use super::act;
 use super::admit;
@@ -65,10 +66,8 @@ pub(super) fn answered(session: &Session, response: &ResponseHeader, ctx: &Conte
 
 /// Whether its body is read rather than a connection closed for it.
 fn is_short(response: &ResponseHeader) -> bool {
-    let length = response.headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let has_body = !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    !has_body || length.is_some_and(|length| length <= MOST_READ)
+    !has_body || announced(&response.headers).is_some_and(|length| length <= MOST_READ)
 }
 
 /// Finds the route and the servers again; nobody is asked who they are.

@@ -155,7 +155,7 @@ impl Cached {
     }
 
     /// What is stored may be used for by this profile, less what was purged.
-    fn terms(&self, seen: &Seen) -> Result<Arc<Terms>, Unstored> {
+    pub(super) fn terms(&self, seen: &Seen) -> Result<Arc<Terms>, Unstored> {
         let terms = seen.head.terms(&self.profile.rules, self.profile.of)?;
         Ok(match seen.stale_since {
             None => terms,

@@ -5,9 +5,7 @@
 //! takes it, and others ask for what they want of it by themselves.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE,
-};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
@@ -18,7 +16,7 @@ use crate::cache::{
 };
 use crate::log::CacheUse;
 use crate::site::State;
-use crate::values::only;
+use crate::values::{announced, only};
 
 use super::cached::Cached;
 use super::context::Context;
@@ -82,10 +80,9 @@ fn find(
     let answer = answer(StatusCode::OK, fields, cached.asked, received);
     let terms = judge(&request.method, &request.headers, answer, &cached.profile.rules).ok()?;
     let is_one_for_all = terms.vary.is_empty() && Search::read(fields).is_none();
-    let route = ctx.route.as_ref()?;
-    let host = vault.host_name(&route.name, &cached.place.origin());
+    let (passes, host) = (&vault.passes, sliced::host(ctx, vault)?);
     // Where none is asked for slices, they would be of no use.
-    let is_asked = !vault.passes.is_unsliced(&cached.key) && !vault.passes.is_heedless(&host);
+    let is_asked = !passes.is_unsliced(&cached.key) && !passes.is_heedless(&host);
     if !is_one_for_all || !is_asked {
         return None;
     }
@@ -102,7 +99,7 @@ fn find(
 /// How an answer is cut, if it is long, and its server has parts of it for who asks.
 fn cut(fields: &HeaderMap, cached: &Cached, vault: &Vault) -> Option<Cut> {
     let size = cached.profile.slice?;
-    let total: u64 = fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    let total = announced(fields)?;
     let is_long = total > MOST_WHOLE.saturating_mul(size) || total > vault.longest;
     let is_kept = total <= cached.profile.max_object && size <= vault.longest;
     let has_parts = only(fields.get_all(ACCEPT_RANGES))

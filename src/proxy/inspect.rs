@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Version, header};
+use http::{Version, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -18,6 +18,7 @@ use crate::listen::{Exchange, KeptEnd, LastByte};
 use crate::sanitise::Head;
 use crate::site::{Route, State};
 use crate::upstream::Need;
+use crate::values::announced;
 use crate::waf::{Answered, Asked, Blocked, Coming, Inspection, Step};
 
 use super::attempt;
@@ -144,11 +145,6 @@ fn coming(session: &mut Session, ctx: &Context) -> Coming {
         return Coming::Nothing;
     }
     announced(&session.req_header().headers).map_or(Coming::Some, Coming::Bytes)
-}
-
-/// The length of a body, where its head says it.
-pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether a body was read before there is a server, and is more than pingora keeps; of what

@@ -19,6 +19,7 @@ use crate::cache::{
 use crate::listen::STAND_IN;
 use crate::site::State;
 use crate::upstream::headers;
+use crate::values::announced;
 
 use super::cached::{Cached, Update};
 use super::context::Context;
@@ -220,9 +221,8 @@ fn judge_new(
             return Err(reason(unstored, status));
         }
     };
-    let length = response.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     let longest = state.vault.longest.min(cached.profile.max_object);
-    if length.is_some_and(|length: u64| length > longest) {
+    if announced(&response.headers).is_some_and(|length| length > longest) {
         cached.detail = Some(TOO_LARGE);
         cached.ignores_range = true;
         return Err(NoCacheReason::ResponseTooLarge);

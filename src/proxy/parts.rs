@@ -100,7 +100,7 @@ impl Sliced {
         self.note(first.as_ref().and_then(|ready| ready.tier), ctx);
         let mut response = fields::response(status, headers);
         ahead::begin(session, &response, ctx, state);
-        deliver::response_head(session, &mut response, ctx)?;
+        deliver::stored_head(session, &mut response, ctx)?;
         if parts.is_empty() {
             answer::write_whole_head(response, session, ctx).await?;
             return Ok(true);

@@ -4,6 +4,8 @@
 use http::{HeaderMap, Version, header};
 use pingora_proxy::Session;
 
+use crate::values::announced;
+
 /// The rest of a request body for which a connection is kept: to read so much
 /// costs less than a new connection.
 const SMALL: u64 = 64 * 1024;
@@ -40,10 +42,7 @@ fn asks_to_close(request: &HeaderMap) -> bool {
 /// Whether the client is about to send the rest of its body, and that is short.
 fn ends_soon(session: &Session) -> bool {
     let request = session.req_header();
-    let length = request.headers.get(header::CONTENT_LENGTH);
-    let Some(length) = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()) else {
-        return false;
-    };
+    let Some(length) = announced(&request.headers) else { return false };
     // Who expects 100 and gets something else may send its body or not.
     let is_waiting =
         request.headers.contains_key(header::EXPECT) && session.response_written().is_none();

@@ -19,6 +19,7 @@ use crate::cache::{
 
 use crate::log::CacheUse;
 use crate::ranges::{Selection, select};
+use crate::values::announced;
 
 use super::cached::Cached;
 use super::context::Context;
@@ -85,7 +86,9 @@ pub(super) fn range(session: &Session, response: &mut ResponseHeader, ctx: &Cont
             stored.continues(&request.headers, now)
         }
     };
-    let range = match length_of(response).map(|length| (select(&request.headers, length), length)) {
+    let range = match announced(&response.headers)
+        .map(|length| (select(&request.headers, length), length))
+    {
         None => range.clone(),
         Some((Selection::Whole, _)) => return RangeType::None,
         Some((Selection::Spans(_), _)) => range.clone(),
@@ -97,10 +100,6 @@ pub(super) fn range(session: &Session, response: &mut ResponseHeader, ctx: &Cont
         Ok(asked) if continues => range_header_filter(&asked, response, Some(MOST_RANGES)),
         _ => RangeType::None,
     }
-}
-
-fn length_of(response: &ResponseHeader) -> Option<u64> {
-    response.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A Range that so many bytes do not have.

@@ -8,6 +8,7 @@ use pingora::cache::NoCacheReason;
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
+use tidegate_store::Key;
 
 use crate::cache::{Failure, Forward, Object, Progress, Seen, Terms, Use, Vault, around, now};
 use crate::ranges::first_byte;
@@ -104,7 +105,7 @@ async fn find(session: &mut Session, ctx: &Context, vault: &'static Vault) -> Op
 
 /// What a request is for, if that may be answered from slices.
 async fn large(session: &mut Session, ctx: &Context, vault: &Vault) -> Option<Large> {
-    let (cached, route) = (ctx.cached.as_ref()?, ctx.route.as_ref()?);
+    let cached = ctx.cached.as_ref()?;
     let (name, size) = (&cached.key, cached.profile.slice?);
     if !is_for_slices(session.req_header(), ctx) || !session.is_body_empty() {
         return None;
@@ -113,20 +114,22 @@ async fn large(session: &mut Session, ctx: &Context, vault: &Vault) -> Option<La
         Some(looked) => looked.is_some(),
         None => vault.store.find(name, now()).await.is_some(),
     };
-    let host = vault.host_name(&route.name, &cached.place.origin());
+    let host = host(ctx, vault)?;
     let passes = &vault.passes;
     let is_other = is_stored_whole || passes.is_unsliced(name) || passes.is_heedless(&host);
     (!is_other).then(|| Large { name: name.clone(), host, size })
 }
 
+/// What stands for the host of a request, on its route.
+pub(super) fn host(ctx: &Context, vault: &Vault) -> Option<Key> {
+    let (route, cached) = (ctx.route.as_ref()?, ctx.cached.as_ref()?);
+    Some(vault.host_name(&route.name, &cached.place.origin()))
+}
+
 /// What is stored of it, and may be used.
 async fn look_up(of: &Large, cached: &Cached, vault: &Vault) -> Option<(Object, Arc<Terms>)> {
     let object = vault.object(&of.name).await?;
-    let terms = object.seen.head.terms(&cached.profile.rules, cached.profile.of).ok()?;
-    let terms = match object.seen.stale_since {
-        None => terms,
-        Some(since) => Arc::new(Terms::clone(&terms).stale_since(since)),
-    };
+    let terms = cached.terms(&object.seen).ok()?;
     Some((object, terms))
 }
 
@@ -167,11 +170,11 @@ fn rest(
     if !seen.head.headers.contains_key(ETAG) || !is_for_slices(request, ctx) {
         return None;
     }
-    let (cached, route) = (ctx.cached.as_ref()?, ctx.route.as_ref()?);
+    let cached = ctx.cached.as_ref()?;
     let terms = seen.head.terms(&cached.profile.rules, cached.profile.of).ok()?;
     let object = Object::of(seen)?;
     let size = cached.profile.slice.unwrap_or(REST);
-    let host = vault.host_name(&route.name, &cached.place.origin());
+    let host = host(ctx, vault)?;
     let of = Large { name: cached.key.clone(), host, size };
     (size <= vault.longest).then(|| Sliced::new(vault, of, (object, terms), Standing::Good))
 }

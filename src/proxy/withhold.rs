@@ -15,13 +15,14 @@ use pingora_proxy::Session;
 use crate::files::Served;
 use crate::listen::STAND_IN;
 use crate::upstream::{Need, headers};
+use crate::values::announced;
 use crate::waf::{Answered, Blocked, Coming, Inspection, Step};
 
 use super::answer;
 use super::context::{Context, Piece};
 use super::deliver;
 use super::fields;
-use super::inspect::{announced, conclude, refused};
+use super::inspect::{conclude, refused};
 use super::refuse::{self, Refusal};
 use super::summary;
 

@@ -16,6 +16,7 @@ use super::turns::Turns;
 use crate::encoding::{Accepted, Coding};
 use crate::fault::{Faults, KeyPath};
 use crate::upstream::headers::is_call;
+use crate::values::announced;
 
 /// Bodies known to be smaller than this gain nothing.
 const LEAST_LENGTH: u64 = 256;
@@ -170,7 +171,7 @@ impl Compression {
             && !response.contains_key(CONTENT_RANGE)
             && self.is_of_our_types(response)
             && !forbids_transform(response)
-            && length(response).is_none_or(|length| length >= LEAST_LENGTH)
+            && announced(response).is_none_or(|length| length >= LEAST_LENGTH)
     }
 
     fn is_of_our_types(&self, response: &HeaderMap) -> bool {
@@ -255,10 +256,6 @@ fn shown_tag(request: &HeaderMap, response: &HeaderMap) -> Option<Shown> {
 
 fn forbids_transform(message: &HeaderMap) -> bool {
     has_member(message, &CACHE_CONTROL, "no-transform")
-}
-
-fn length(response: &HeaderMap) -> Option<u64> {
-    response.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Tells caches that other clients may get another body.

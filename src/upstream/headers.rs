@@ -89,9 +89,7 @@ pub(crate) fn identify(
 ) {
     request.reserve(ADDED);
     if !client.peer_trusted {
-        for name in &ONLY_TRUSTED {
-            request.remove(name);
-        }
+        remove_rare(request, &ONLY_TRUSTED);
     }
     outgoing.write(request);
     request.insert(X_REQUEST_ID, request_id);
